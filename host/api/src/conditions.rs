@@ -1,0 +1,220 @@
+//! Conditions with Argo's types, reasons and messages (`reference/argo-rollouts.md` section 2; upstream
+//! `utils/conditions/conditions.go`). GitOps health checks and notifications read them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutCondition {
+    /// A [`ConditionType`]; text, because another controller may have left one that this build does not know.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub status: ConditionStatus,
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default)]
+    pub message: String,
+    pub last_update_time: Time,
+    pub last_transition_time: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ConditionStatus {
+    True,
+    False,
+    Unknown,
+}
+
+impl From<bool> for ConditionStatus {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionType {
+    InvalidSpec,
+    Available,
+    Progressing,
+    ReplicaFailure,
+    Paused,
+    Completed,
+    Healthy,
+    /// KULTA's: something outside the rollout keeps traffic from being moved; absent when all is well.
+    TrafficReady,
+    /// KULTA's: a strategy plugin could not answer; absent when all is well.
+    StrategyReady,
+    /// KULTA's: the CRD prunes what KULTA adds to the API.
+    RecordKept,
+}
+
+impl ConditionType {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidSpec => "InvalidSpec",
+            Self::Available => "Available",
+            Self::Progressing => "Progressing",
+            Self::ReplicaFailure => "ReplicaFailure",
+            Self::Paused => "Paused",
+            Self::Completed => "Completed",
+            Self::Healthy => "Healthy",
+            Self::TrafficReady => "TrafficReady",
+            Self::StrategyReady => "StrategyReady",
+            Self::RecordKept => "RecordKept",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionReason {
+    InvalidSpec,
+    Available,
+    ReplicaSetUpdated,
+    NewReplicaSetCreated,
+    FoundNewReplicaSet,
+    NewReplicaSetAvailable,
+    ReplicaSetNotAvailable,
+    ReplicaSetCreateError,
+    RolloutPaused,
+    RolloutResumed,
+    RolloutAborted,
+    RolloutRetry,
+    RolloutCompleted,
+    RolloutHealthy,
+    ProgressDeadlineExceeded,
+    FailedCreate,
+    RouteNotFound,
+    BackendRefNotFound,
+    RouteForbidden,
+    RouteNotAccepted,
+    RouteStatusUnversioned,
+    RouteConflict,
+    ForeignWeight,
+    ServiceNotFound,
+    GatewayApiNotInstalled,
+    PluginFailed,
+    Pruned,
+}
+
+impl ConditionReason {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidSpec => "InvalidSpec",
+            // Argo's own spelling.
+            Self::Available => "AvailableReason",
+            Self::ReplicaSetUpdated => "ReplicaSetUpdated",
+            Self::NewReplicaSetCreated => "NewReplicaSetCreated",
+            Self::FoundNewReplicaSet => "FoundNewReplicaSet",
+            Self::NewReplicaSetAvailable => "NewReplicaSetAvailable",
+            Self::ReplicaSetNotAvailable => "ReplicaSetNotAvailable",
+            Self::ReplicaSetCreateError => "ReplicaSetCreateError",
+            Self::RolloutPaused => "RolloutPaused",
+            Self::RolloutResumed => "RolloutResumed",
+            Self::RolloutAborted => "RolloutAborted",
+            Self::RolloutRetry => "RolloutRetry",
+            Self::RolloutCompleted => "RolloutCompleted",
+            Self::RolloutHealthy => "RolloutHealthy",
+            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::FailedCreate => "FailedCreate",
+            Self::RouteNotFound => "RouteNotFound",
+            Self::BackendRefNotFound => "BackendRefNotFound",
+            Self::RouteForbidden => "RouteForbidden",
+            Self::RouteNotAccepted => "RouteNotAccepted",
+            Self::RouteStatusUnversioned => "RouteStatusUnversioned",
+            Self::RouteConflict => "RouteConflict",
+            Self::ForeignWeight => "ForeignWeight",
+            Self::ServiceNotFound => "ServiceNotFound",
+            Self::GatewayApiNotInstalled => "GatewayApiNotInstalled",
+            Self::PluginFailed => "PluginFailed",
+            Self::Pruned => "Pruned",
+        }
+    }
+}
+
+/// The condition of that type.
+#[must_use]
+pub fn find(conditions: &[RolloutCondition], kind: ConditionType) -> Option<&RolloutCondition> {
+    conditions.iter().find(|condition| condition.kind == kind.as_str())
+}
+
+/// Sets a condition. Times move only when something changed: `lastTransitionTime` with the status, `lastUpdateTime` with any of it.
+pub fn set(
+    conditions: &mut Vec<RolloutCondition>,
+    kind: ConditionType,
+    status: ConditionStatus,
+    reason: ConditionReason,
+    message: &str,
+    now: &Time,
+) {
+    let existing = conditions.iter_mut().find(|condition| condition.kind == kind.as_str());
+    let Some(existing) = existing else {
+        conditions.push(RolloutCondition {
+            kind: kind.as_str().to_owned(),
+            status,
+            reason: reason.as_str().to_owned(),
+            message: message.to_owned(),
+            last_update_time: now.clone(),
+            last_transition_time: now.clone(),
+        });
+        return;
+    };
+    if existing.status == status && existing.reason == reason.as_str() && existing.message == message {
+        return;
+    }
+    if existing.status != status {
+        existing.last_transition_time = now.clone();
+    }
+    existing.status = status;
+    reason.as_str().clone_into(&mut existing.reason);
+    message.clone_into(&mut existing.message);
+    existing.last_update_time = now.clone();
+}
+
+pub fn remove(conditions: &mut Vec<RolloutCondition>, kind: ConditionType) {
+    conditions.retain(|condition| condition.kind != kind.as_str());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Time {
+        Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn a_condition_that_says_the_same_again_changes_no_time() {
+        let mut conditions = Vec::new();
+        let say = |conditions: &mut Vec<_>, now: &Time| {
+            set(
+                conditions,
+                ConditionType::Healthy,
+                ConditionStatus::True,
+                ConditionReason::RolloutHealthy,
+                "fine",
+                now,
+            );
+        };
+        say(&mut conditions, &at(1));
+        let before = conditions.clone();
+
+        say(&mut conditions, &at(2));
+
+        assert_eq!(conditions, before);
+    }
+
+    #[test]
+    fn the_transition_time_moves_only_when_the_status_does() {
+        let mut conditions = Vec::new();
+        let kind = ConditionType::Progressing;
+        set(&mut conditions, kind, ConditionStatus::True, ConditionReason::ReplicaSetUpdated, "a", &at(1));
+
+        set(&mut conditions, kind, ConditionStatus::True, ConditionReason::NewReplicaSetAvailable, "b", &at(2));
+
+        assert_eq!((&conditions[0].last_update_time, &conditions[0].last_transition_time), (&at(2), &at(1)));
+    }
+}

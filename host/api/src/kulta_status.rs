@@ -1,0 +1,109 @@
+//! `status.kulta`: what KULTA remembers of a rollout beside Argo's status. All of it is small and bounded.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::outbox::OutboxEntry;
+
+/// Entries of the decision log that are kept: enough to explain the step at hand and the ones before it.
+pub const DECISION_LOG_LENGTH: usize = 8;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KultaStatus {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<KultaPhase>,
+    /// Number of the last transition; rises in the very patch that stores one.
+    pub sequence: u64,
+    /// Transitions whose CDEvent has not been delivered yet, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outbox: Vec<OutboxEntry>,
+    /// `progressed` events given up because the outbox was full.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// The transition that began the revision in progress; its event id names the chain.
+    pub revision_sequence: u64,
+    /// When the current step began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_started_at: Option<Time>,
+    /// Traffic has reached the canary in this revision.
+    pub exposed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureKind>,
+    /// Why the last decisions were taken, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<DecisionEntry>,
+    /// Plugin name → digest of the component that decides for this revision.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, String>,
+    /// The strategy's own memory, base64.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub memory: String,
+    /// Answers in a row that the strategy plugin failed to give.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub plugin_failures: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum KultaPhase {
+    Initializing,
+    Progressing,
+    Paused,
+    Completed,
+    Failed,
+}
+
+/// Why an update failed: the values proposed for CDEvents' deployment events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureKind {
+    Analysis,
+    Gate,
+    Deployment,
+    Evaluation,
+}
+
+impl FailureKind {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Analysis => "analysis",
+            Self::Gate => "gate",
+            Self::Deployment => "deployment",
+            Self::Evaluation => "evaluation",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DecisionEntry {
+    pub time: Time,
+    pub step: u32,
+    /// The canary's share that was asked for, in parts of the maximum weight.
+    pub weight: u32,
+    pub reason: String,
+}
+
+impl KultaStatus {
+    /// Adds to the decision log, unless the last entry says the same.
+    pub fn record_decision(&mut self, entry: DecisionEntry) {
+        let same = self
+            .decisions
+            .last()
+            .is_some_and(|last| last.step == entry.step && last.weight == entry.weight && last.reason == entry.reason);
+        if same {
+            return;
+        }
+        self.decisions.push(entry);
+        let excess = self.decisions.len().saturating_sub(DECISION_LOG_LENGTH);
+        self.decisions.drain(..excess);
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}

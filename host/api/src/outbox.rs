@@ -1,0 +1,165 @@
+//! Transitions that wait for their CDEvent to be delivered. An entry is small (at most [`ENTRY_BYTES`]); the event itself
+//! is built at delivery.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kulta_status::{FailureKind, KultaStatus};
+
+/// Entries kept at most; an outbox of 128 entries of 256 bytes adds 32 KiB to an object, far below etcd's 1.5 MiB.
+pub const OUTBOX_LENGTH: usize = 128;
+/// Size of one entry as JSON, in bytes.
+pub const ENTRY_BYTES: usize = 256;
+/// Characters of a reason that an entry keeps, so that it stays within [`ENTRY_BYTES`] even when each takes two bytes of JSON.
+pub const REASON_CHARS: usize = 32;
+
+/// One stored transition. Short keys, because up to [`OUTBOX_LENGTH`] of them are written with every status patch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OutboxEntry {
+    pub seq: u64,
+    pub kind: TransitionKind,
+    pub at: Time,
+    /// Pod template hash of the revision that the transition is about.
+    pub hash: String,
+    /// Pod template hash of the stable revision at that moment; absent before the first promotion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<String>,
+    /// Index of the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// How many steps there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// The canary's share, in parts of the maximum weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// The share before this transition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureKind>,
+    /// Why, for a person; at most [`REASON_CHARS`] characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Sequence of the transition that began this revision.
+    pub first: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TransitionKind {
+    Started,
+    Progressed,
+    Paused,
+    Resumed,
+    Promoted,
+    Finished,
+    /// A first revision serves.
+    ServiceDeployed,
+    /// A later revision replaced the one before.
+    ServiceUpgraded,
+    /// Traffic had reached the canary; stable is restored.
+    ServiceRolledBack,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Success,
+    Failure,
+    Cancel,
+    Error,
+}
+
+impl Outcome {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancel => "cancel",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl KultaStatus {
+    /// Stores a transition under the next sequence number. When the outbox is full the oldest `progressed` entry is dropped and
+    /// counted; without one, the oldest entry is.
+    pub fn store(&mut self, build: impl FnOnce(u64, u64) -> OutboxEntry) -> u64 {
+        self.sequence += 1;
+        let mut entry = build(self.sequence, self.revision_sequence);
+        if entry.kind == TransitionKind::Started {
+            self.revision_sequence = entry.seq;
+            entry.first = entry.seq;
+        }
+        entry.why = entry.why.map(|why| why.chars().take(REASON_CHARS).collect());
+        self.outbox.push(entry);
+        while self.outbox.len() > OUTBOX_LENGTH {
+            let oldest = self.outbox.iter().position(|entry| entry.kind == TransitionKind::Progressed).unwrap_or(0);
+            self.outbox.remove(oldest);
+            self.dropped += 1;
+        }
+        self.sequence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(kind: TransitionKind) -> impl FnOnce(u64, u64) -> OutboxEntry {
+        move |seq, first| OutboxEntry {
+            seq,
+            kind,
+            at: Time(k8s_openapi::jiff::Timestamp::from_second(1_800_000_000).unwrap()),
+            hash: "7c9d8b6f5d".into(),
+            stable: Some("66d5c4b7f9".into()),
+            step: Some(31),
+            steps: Some(32),
+            weight: Some(1_000),
+            from: Some(999),
+            outcome: Some(Outcome::Success),
+            failure: Some(FailureKind::Deployment),
+            why: Some("x".repeat(500)),
+            first,
+        }
+    }
+
+    #[test]
+    fn the_largest_entry_fits_the_promised_size() {
+        let mut status = KultaStatus { sequence: 1_000_000, ..KultaStatus::default() };
+
+        status.store(entry(TransitionKind::ServiceRolledBack));
+
+        let bytes = serde_json::to_vec(&status.outbox[0]).unwrap().len();
+        assert!(bytes <= ENTRY_BYTES, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_full_outbox_drops_the_oldest_progressed_entry_and_counts_it() {
+        let mut status = KultaStatus::default();
+        status.store(entry(TransitionKind::Started));
+        for _ in 0..OUTBOX_LENGTH {
+            status.store(entry(TransitionKind::Progressed));
+        }
+
+        assert_eq!(
+            (status.outbox.len(), status.dropped, status.outbox[0].kind, status.outbox[1].seq),
+            (OUTBOX_LENGTH, 1, TransitionKind::Started, 3)
+        );
+    }
+
+    #[test]
+    fn entries_of_a_revision_name_the_transition_that_began_it() {
+        let mut status = KultaStatus { sequence: 6, ..KultaStatus::default() };
+
+        status.store(entry(TransitionKind::Started));
+        status.store(entry(TransitionKind::Progressed));
+
+        assert_eq!(status.outbox.iter().map(|entry| entry.first).collect::<Vec<_>>(), [7, 7]);
+    }
+}

@@ -1,0 +1,144 @@
+//! The Rollout object (`reference/argo-rollouts.md` section 1.1).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::status::RolloutStatus;
+use crate::strategy::RolloutStrategy;
+use crate::template::{Opaque, PodTemplate};
+
+/// `progressDeadlineSeconds` when absent, in seconds.
+pub const DEFAULT_PROGRESS_DEADLINE_SECONDS: i32 = 600;
+/// `revisionHistoryLimit` when absent.
+pub const DEFAULT_REVISION_HISTORY_LIMIT: i32 = 10;
+/// `replicas` when absent.
+pub const DEFAULT_REPLICAS: i32 = 1;
+
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "argoproj.io",
+    version = "v1alpha1",
+    kind = "Rollout",
+    plural = "rollouts",
+    shortname = "ro",
+    namespaced,
+    status = "RolloutStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.HPAReplicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "Desired",
+        type_ = "integer",
+        json_path = ".spec.replicas",
+        description = "Number of desired pods"
+    ),
+    printcolumn(
+        name = "Current",
+        type_ = "integer",
+        json_path = ".status.replicas",
+        description = "Total number of non-terminated pods targeted by this rollout"
+    ),
+    printcolumn(
+        name = "Up-to-date",
+        type_ = "integer",
+        json_path = ".status.updatedReplicas",
+        description = "Total number of non-terminated pods targeted by this rollout that have the desired template spec"
+    ),
+    printcolumn(
+        name = "Available",
+        type_ = "integer",
+        json_path = ".status.availableReplicas",
+        description = "Total number of available pods targeted by this rollout"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since resource was created"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutSpec {
+    /// Wanted pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Which pods belong to this rollout; immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+    #[serde(default, skip_serializing_if = "PodTemplate::is_empty")]
+    pub template: PodTemplate,
+    /// Another object to borrow the template from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload_ref: Option<Opaque>,
+    /// Seconds that a pod must be ready before it counts as available.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_ready_seconds: Option<i32>,
+    #[serde(default)]
+    pub strategy: RolloutStrategy,
+    /// How many old ReplicaSets are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_history_limit: Option<i32>,
+    /// Stops progress until it is taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// Seconds without progress after which the rollout counts as stalled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_seconds: Option<i32>,
+    /// Aborts at the progress deadline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_abort: Option<bool>,
+    /// Pods created before this time are replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_at: Option<Time>,
+    /// How many of the last analysis runs are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_window: Option<RollbackWindow>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackWindow {
+    /// A roll back to a revision with fewer than this many between it and stable skips the steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revisions: Option<i32>,
+}
+
+impl RolloutSpec {
+    #[must_use]
+    pub fn replicas(&self) -> u32 {
+        unsigned(self.replicas.unwrap_or(DEFAULT_REPLICAS))
+    }
+
+    #[must_use]
+    pub fn min_ready_seconds(&self) -> u32 {
+        unsigned(self.min_ready_seconds.unwrap_or(0))
+    }
+
+    #[must_use]
+    pub fn progress_deadline_seconds(&self) -> u32 {
+        unsigned(self.progress_deadline_seconds.unwrap_or(DEFAULT_PROGRESS_DEADLINE_SECONDS))
+    }
+
+    #[must_use]
+    pub fn revision_history_limit(&self) -> usize {
+        unsigned(self.revision_history_limit.unwrap_or(DEFAULT_REVISION_HISTORY_LIMIT)) as usize
+    }
+
+    #[must_use]
+    pub fn paused(&self) -> bool {
+        self.paused.unwrap_or(false)
+    }
+}
+
+/// Validation refuses negative numbers; until it has spoken they count as nothing.
+pub(crate) fn unsigned(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}

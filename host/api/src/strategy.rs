@@ -1,0 +1,264 @@
+//! `spec.strategy` (`reference/argo-rollouts.md` sections 1.2 to 1.4) and KULTA's third strategy, `plugin`.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::gateway::GATEWAY_PLUGIN;
+use crate::rollout::unsigned;
+use crate::template::Opaque;
+
+/// Parts that a route's weights add up to, when `maxTrafficWeight` is absent.
+pub const DEFAULT_MAX_WEIGHT: u32 = 100;
+/// Seconds that the old ReplicaSet outlives a promotion.
+pub const DEFAULT_SCALE_DOWN_DELAY_SECONDS: u32 = 30;
+/// Seconds that the canary's ReplicaSet outlives an abort.
+pub const DEFAULT_ABORT_SCALE_DOWN_DELAY_SECONDS: u32 = 30;
+
+/// Exactly one of the three.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStrategy {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStrategy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<Opaque>,
+    /// A strategy made by a plugin: KULTA's addition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginStrategy>,
+}
+
+impl RolloutStrategy {
+    /// What canary and plugin strategies share.
+    #[must_use]
+    pub fn fields(&self) -> Option<&CanaryFields> {
+        match (&self.canary, &self.plugin) {
+            (Some(canary), _) => Some(&canary.fields),
+            (None, Some(plugin)) => Some(&plugin.fields),
+            (None, None) => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStrategy {
+    #[serde(flatten)]
+    pub fields: CanaryFields,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<CanaryStep>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginStrategy {
+    /// The plugin that decides.
+    #[serde(default)]
+    pub name: String,
+    /// Handed to the plugin; checked against its JSON Schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Opaque>,
+    #[serde(flatten)]
+    pub fields: CanaryFields,
+}
+
+/// Every canary field but `steps`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary_service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_surge: Option<IntOrString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic_routing: Option<TrafficRouting>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anti_affinity: Option<AntiAffinity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary_metadata: Option<PodMetadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_metadata: Option<PodMetadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_down_delay_seconds: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_down_delay_revision_limit: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abort_scale_down_delay_seconds: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic_stable_scale: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ping_pong: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_pods_per_replica_set: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica_progress_threshold: Option<ReplicaProgressThreshold>,
+}
+
+impl CanaryFields {
+    /// Parts that weights add up to.
+    #[must_use]
+    pub fn max_weight(&self) -> u32 {
+        self.traffic_routing
+            .as_ref()
+            .and_then(|routing| routing.max_traffic_weight)
+            .map_or(DEFAULT_MAX_WEIGHT, unsigned)
+    }
+
+    #[must_use]
+    pub fn dynamic_stable_scale(&self) -> bool {
+        self.dynamic_stable_scale.unwrap_or(false)
+    }
+
+    /// Floor for any ReplicaSet that has pods at all; 0 when not asked for.
+    #[must_use]
+    pub fn min_pods_per_replica_set(&self) -> u32 {
+        unsigned(self.min_pods_per_replica_set.unwrap_or(0))
+    }
+
+    #[must_use]
+    pub fn scale_down_delay_seconds(&self) -> u32 {
+        self.scale_down_delay_seconds.map_or(DEFAULT_SCALE_DOWN_DELAY_SECONDS, unsigned)
+    }
+
+    /// Absent: the default; `Some(0)` written by the user: the canary is kept for good.
+    #[must_use]
+    pub fn abort_scale_down_delay_seconds(&self) -> Option<u32> {
+        match self.abort_scale_down_delay_seconds {
+            None => Some(DEFAULT_ABORT_SCALE_DOWN_DELAY_SECONDS),
+            Some(0) => None,
+            Some(seconds) => Some(unsigned(seconds)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PodMetadata {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AntiAffinity {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preferred_during_scheduling_ignored_during_execution: Option<PreferredAntiAffinity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required_during_scheduling_ignored_during_execution: Option<RequiredAntiAffinity>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PreferredAntiAffinity {
+    /// 1 to 100.
+    #[serde(default)]
+    pub weight: i32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RequiredAntiAffinity {}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaProgressThreshold {
+    /// `Percent` or `Pods`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    #[serde(default)]
+    pub value: i32,
+}
+
+/// One step; exactly one field is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStep {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_weight: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present_pause")]
+    pub pause: Option<Pause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_canary_scale: Option<SetCanaryScale>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_header_route: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_mirror_route: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Opaque>,
+}
+
+/// `pause: {}` and `pause: null` both pause for good in Argo Rollouts' manifests; only an absent key is no pause.
+fn present_pause<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Pause>, D::Error> {
+    Ok(Some(Option::<Pause>::deserialize(deserializer)?.unwrap_or_default()))
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pause {
+    /// Seconds as a number, or text such as `30s`, `5m`, `1h`; absent: until promoted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<IntOrString>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetCanaryScale {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub match_traffic_weight: Option<bool>,
+}
+
+/// `trafficRouting` (section 1.3). Only Gateway API routes are served; the rest is kept so that it can be named when refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficRouting {
+    /// Plugin name → its configuration.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, Opaque>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub managed_routes: Vec<ManagedRoute>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_traffic_weight: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alb: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ambassador: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apisix: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_mesh: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub istio: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nginx: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smi: Option<Opaque>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traefik: Option<Opaque>,
+}
+
+impl TrafficRouting {
+    /// The Gateway API configuration, undecoded.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&Value> {
+        self.plugins.get(GATEWAY_PLUGIN).map(|config| &config.0)
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ManagedRoute {
+    pub name: String,
+}

@@ -1,0 +1,102 @@
+//! The pod template as the user wrote it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A PodTemplateSpec kept as JSON. It never passes through versioned structs, so fields newer than this build survive
+/// and an upgrade of KULTA changes no hash.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PodTemplate(pub Value);
+
+impl PodTemplate {
+    /// `metadata.labels`; an entry that is no string is left out.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.string_map("/metadata/labels")
+    }
+
+    #[must_use]
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.string_map("/metadata/annotations")
+    }
+
+    /// The image of each container, in order.
+    #[must_use]
+    pub fn images(&self) -> Vec<&str> {
+        self.0
+            .pointer("/spec/containers")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|container| container.get("image").and_then(Value::as_str))
+            .collect()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.as_object().is_none_or(serde_json::Map::is_empty)
+    }
+
+    fn string_map(&self, pointer: &str) -> BTreeMap<String, String> {
+        self.0
+            .pointer(pointer)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect()
+    }
+}
+
+impl JsonSchema for PodTemplate {
+    fn schema_name() -> Cow<'static, str> {
+        "PodTemplate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    }
+}
+
+/// A part of the API that this build keeps but does not read: preserved as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Opaque(pub Value);
+
+impl JsonSchema for Opaque {
+    fn schema_name() -> Cow<'static, str> {
+        "Opaque".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_this_build_does_not_know_survives_a_round_trip() {
+        let written = json!({ "spec": { "fieldOfTheFuture": { "a": [1, null] } } });
+
+        let template: PodTemplate = serde_json::from_value(written.clone()).unwrap();
+
+        assert_eq!(serde_json::to_value(template).unwrap(), written);
+    }
+
+    #[test]
+    fn images_are_listed_in_the_order_of_the_containers() {
+        let template = PodTemplate(json!({ "spec": { "containers": [{ "image": "a:1" }, { "image": "b:2" }] } }));
+
+        assert_eq!(template.images(), ["a:1", "b:2"]);
+    }
+}
