@@ -1,0 +1,133 @@
+//! The steps, as a user writes them in a Rollout.
+
+use kulta_plugin::{Duration, Error};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Kubernetes keeps weights and replica counts in 32-bit signed integers.
+const MAX_COUNT: u32 = i32::MAX as u32;
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+/// One step. A field for each kind, as in Argo's own type, so that an unknown kind is an error that names it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(extend("minProperties" = 1))]
+pub struct Step {
+    /// The new version's traffic, in parts of the largest weight.
+    #[schemars(range(max = MAX_COUNT))]
+    pub set_weight: Option<u32>,
+    /// Waits: for a time, or for a person.
+    pub pause: Option<Pause>,
+    /// The new version's pods, independent of its traffic from here on.
+    pub set_canary_scale: Option<SetCanaryScale>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    /// Absent: until a person promotes.
+    pub duration: Option<Duration>,
+}
+
+/// `matchTrafficWeight` wins over `replicas`, which wins over `weight`. None of them: pods follow the weight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SetCanaryScale {
+    #[schemars(range(max = MAX_COUNT))]
+    pub replicas: Option<u32>,
+    #[schemars(range(max = MAX_COUNT))]
+    pub weight: Option<u32>,
+    #[serde(default)]
+    pub match_traffic_weight: bool,
+}
+
+impl Config {
+    /// What the schema cannot say. All errors at once, one per line.
+    pub fn check(&self) -> Result<(), Error> {
+        let errors: Vec<String> = self
+            .steps
+            .iter()
+            .enumerate()
+            .filter_map(|(index, step)| Some(format!("steps[{index}]: {}", step.error()?)))
+            .collect();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(Error::InvalidConfig(errors.join("\n")))
+    }
+}
+
+impl Step {
+    fn error(&self) -> Option<&'static str> {
+        match (self.set_weight, self.pause, self.set_canary_scale) {
+            (None, None, None) => Some("must have one of setWeight, pause, setCanaryScale"),
+            (Some(_), Some(_), _) => Some("setWeight and pause exclude each other"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Canary;
+    use kulta_plugin::{Error, testing};
+
+    fn error_of(steps: &str) -> String {
+        match testing::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#)) {
+            Err(Error::InvalidConfig(message)) => message,
+            other => panic!("expected an invalid configuration for {steps}, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_step_that_argo_accepts_is_accepted() {
+        for steps in [
+            "[]",
+            r#"[{"setWeight":0},{"setWeight":100}]"#,
+            r#"[{"pause":{}},{"pause":{"duration":30}},{"pause":{"duration":"30"}},{"pause":{"duration":"1h30m"}}]"#,
+            r#"[{"setCanaryScale":{"replicas":3}},{"setCanaryScale":{"weight":25}},{"setCanaryScale":{"matchTrafficWeight":true}}]"#,
+            r#"[{"setCanaryScale":{}}]"#,
+            r#"[{"setWeight":10,"setCanaryScale":{"replicas":3}}]"#,
+        ] {
+            let checked = testing::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#));
+            assert_eq!(checked, Ok(()), "{steps}");
+        }
+        assert_eq!(testing::check_config::<Canary>("{}"), Ok(()), "no steps at all");
+    }
+
+    #[test]
+    fn an_unknown_kind_of_step_is_named_by_its_path() {
+        let message = error_of(r#"[{"setWeight":10},{"analysis":{}}]"#);
+        assert!(message.starts_with("steps[1].analysis: "), "{message}");
+    }
+
+    #[test]
+    fn a_bad_duration_is_named_by_its_path() {
+        for duration in [r#""5 minutes""#, "-1", r#""-1m""#, "1.5", "true"] {
+            let message = error_of(&format!(r#"[{{"pause":{{"duration":{duration}}}}}]"#));
+            assert!(message.starts_with("steps[0].pause.duration: "), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_negative_weight_is_named_by_its_path() {
+        let message = error_of(r#"[{"setWeight":-1}]"#);
+        assert!(message.starts_with("steps[0].setWeight: "), "{message}");
+    }
+
+    #[test]
+    fn all_impossible_steps_are_named_at_once() {
+        let message = error_of(r#"[{},{"setWeight":1},{"setWeight":1,"pause":{}}]"#);
+        assert_eq!(
+            message,
+            "steps[0]: must have one of setWeight, pause, setCanaryScale\n\
+             steps[2]: setWeight and pause exclude each other"
+        );
+    }
+}

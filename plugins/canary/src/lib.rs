@@ -1,0 +1,43 @@
+//! The canary strategy: the steps of an Argo Rollouts canary, one after the other.
+//!
+//! Configuration: `{"steps": […]}`, the steps as in `spec.strategy.canary.steps`. It keeps no memory: where a revision is,
+//! and since when it is paused, is in the situation.
+//!
+//! `scale.follow-weight` for the stable side is a share like any other; that a stable side which is not dynamic stays at full size
+//! is the host's rule, not this policy's.
+
+mod config;
+mod policy;
+#[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod recorded;
+
+pub use config::{Config, Pause, SetCanaryScale, Step};
+pub use policy::decide;
+
+use kulta_plugin::{About, Decision, Error, Situation, Strategy};
+
+pub struct Canary;
+
+impl Strategy for Canary {
+    const ABOUT: About = About {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        summary: "Raises the new version's weight by steps, with pauses between them",
+    };
+
+    type Config = Config;
+
+    fn check_config(config: &Config) -> Result<(), Error> {
+        config.check()
+    }
+
+    fn decide(config: Config, situation: &Situation) -> Result<Decision, Error> {
+        policy::decide(&config.steps, situation)
+    }
+}
+
+kulta_plugin::export_strategy!(Canary);

@@ -1,0 +1,165 @@
+//! The policy itself: pure functions from steps and situation to a decision.
+
+use crate::config::{Pause, Step};
+use kulta_plugin::{Decision, Error, Goal, Next, Pause as PauseAnswer, PauseCause, Scale, Situation, Waiting};
+
+/// Pauses are stored in the API in whole seconds.
+const SECOND: u64 = 1_000;
+
+/// Where the revision should be now. An error if a weight is above the rollout's largest.
+pub fn decide(steps: &[Step], situation: &Situation) -> Result<Decision, Error> {
+    let course = Course { steps, max_weight: situation.rollout.max_weight };
+    course.check_weights()?;
+    Ok(match situation.goal {
+        Goal::Forward => course.forward(situation),
+        Goal::Restore => course.restore(situation),
+    })
+}
+
+struct Course<'a> {
+    steps: &'a [Step],
+    max_weight: u32,
+}
+
+impl Course<'_> {
+    fn check_weights(&self) -> Result<(), Error> {
+        let too_high = self.steps.iter().enumerate().find_map(|(index, step)| {
+            let weight = step.set_weight.filter(|weight| *weight > self.max_weight)?;
+            Some(format!("steps[{index}].setWeight: {weight} is above the largest weight {}", self.max_weight))
+        });
+        too_high.map_or(Ok(()), |message| Err(Error::InvalidConfig(message)))
+    }
+
+    fn forward(&self, situation: &Situation) -> Decision {
+        let index = index(situation.step);
+        let Some(step) = self.steps.get(index) else {
+            return self.promote();
+        };
+        match step.pause {
+            Some(_) if situation.promoted => self.begin(index + 1),
+            Some(pause) => self.pause(index, pause, situation),
+            None if situation.reached => self.begin(index + 1),
+            None => self.begin(index),
+        }
+    }
+
+    /// The decision on entering a step: its weight and scale, waiting for the host to put them in place.
+    fn begin(&self, index: usize) -> Decision {
+        let Some(step) = self.steps.get(index) else {
+            return self.promote();
+        };
+        let mut decision = self.at(index);
+        let doing = match step {
+            Step { set_weight: Some(_), .. } => {
+                format!("moving the weight to {}", self.share(decision.weight))
+            }
+            Step { pause: Some(_), .. } => "getting ready to pause".to_owned(),
+            _ => format!("scaling the canary to {}", self.scale_text(&decision.canary)),
+        };
+        decision.reason = format!("{}: {doing}", self.place(index));
+        decision
+    }
+
+    /// A pause that has begun goes on or ends, whatever happens to pods meanwhile; one that has not waits for them.
+    fn pause(&self, index: usize, pause: Pause, situation: &Situation) -> Decision {
+        let since = match situation.paused {
+            Some((PauseCause::Step, since)) => since,
+            _ if situation.reached => situation.now,
+            _ => return self.begin(index),
+        };
+        let until = pause
+            .duration
+            .map(|duration| since.saturating_add(duration.as_millis()).div_ceil(SECOND).saturating_mul(SECOND));
+        if until.is_some_and(|until| situation.now >= until) {
+            return self.begin(index + 1);
+        }
+        let mut decision = self.at(index);
+        decision.next = Next::Pause(PauseAnswer { cause: PauseCause::Step, until });
+        let share = self.share(decision.weight);
+        decision.reason = match pause.duration {
+            Some(duration) => format!("{}: paused for {duration} at {share}", self.place(index)),
+            None => format!("{}: paused at {share} until promoted", self.place(index)),
+        };
+        decision
+    }
+
+    fn promote(&self) -> Decision {
+        let count = count(self.steps.len());
+        Decision {
+            weight: self.max_weight,
+            canary: Scale::Weight(self.max_weight),
+            next: Next::Promote,
+            reason: match count {
+                0 => "no steps: promoting".to_owned(),
+                count => format!("all {count} steps done: promoting"),
+            },
+            ..Decision::at(count, count)
+        }
+    }
+
+    /// Back to stable by the levels that the steps name, highest first. Only the confirmed weight counts, so the answer
+    /// stays the same until the data plane has followed.
+    fn restore(&self, situation: &Situation) -> Decision {
+        let weight = self
+            .steps
+            .iter()
+            .filter_map(|step| step.set_weight)
+            .filter(|level| *level < situation.weight)
+            .max()
+            .unwrap_or(0);
+        Decision {
+            weight,
+            next: Next::Hold(Waiting::Pods),
+            reason: format!("going back to stable: lowering the weight to {}", self.share(weight)),
+            ..Decision::at(situation.step, count(self.steps.len()))
+        }
+    }
+
+    /// What a step stands for: the last weight and the last scale set at or before it.
+    fn at(&self, index: usize) -> Decision {
+        let so_far = || self.steps.iter().take(index + 1).rev();
+        let weight = so_far().find_map(|step| step.set_weight).unwrap_or(0);
+        let canary = match so_far().find_map(|step| step.set_canary_scale) {
+            Some(set) if set.match_traffic_weight => Scale::FollowWeight,
+            Some(set) => {
+                set.replicas.map(Scale::Replicas).or(set.weight.map(Scale::Weight)).unwrap_or(Scale::FollowWeight)
+            }
+            None => Scale::FollowWeight,
+        };
+        Decision {
+            weight,
+            canary,
+            next: Next::Hold(Waiting::Pods),
+            ..Decision::at(count(index), count(self.steps.len()))
+        }
+    }
+
+    /// Counted from 1, as people do.
+    fn place(&self, index: usize) -> String {
+        format!("step {}/{}", index + 1, self.steps.len())
+    }
+
+    fn share(&self, weight: u32) -> String {
+        match self.max_weight {
+            100 => format!("{weight} %"),
+            max => format!("{weight}/{max}"),
+        }
+    }
+
+    fn scale_text(&self, scale: &Scale) -> String {
+        match scale {
+            Scale::FollowWeight => "its weight".to_owned(),
+            Scale::Weight(weight) => self.share(*weight),
+            Scale::Replicas(1) => "1 pod".to_owned(),
+            Scale::Replicas(replicas) => format!("{replicas} pods"),
+        }
+    }
+}
+
+fn index(step: u32) -> usize {
+    usize::try_from(step).unwrap_or(usize::MAX)
+}
+
+fn count(steps: usize) -> u32 {
+    u32::try_from(steps).unwrap_or(u32::MAX)
+}

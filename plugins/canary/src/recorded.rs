@@ -1,0 +1,52 @@
+//! `recorded.jsonl`: what the policy answers to many situations. The host replays it through the component.
+//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+
+use crate::Canary;
+use kulta_plugin::testing::{self, NOW};
+use kulta_plugin::{Goal, PauseCause, Situation};
+
+const STEPS: [&str; 3] = [
+    "[]",
+    r#"[{"setWeight":10},{"pause":{"duration":"30s"}},{"setWeight":50},{"pause":{}}]"#,
+    r#"[{"setCanaryScale":{"replicas":3}},{"setWeight":20},{"setCanaryScale":{"matchTrafficWeight":true}},{"setWeight":120}]"#,
+];
+
+#[test]
+fn the_recording_holds_what_the_policy_answers() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
+    let answers = testing::record::<Canary>(&calls()).unwrap();
+    if std::env::var_os("UPDATE_RECORDED").is_some() {
+        std::fs::write(path, &answers).unwrap();
+    }
+    let recorded = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(recorded == answers, "recorded.jsonl is stale: UPDATE_RECORDED=1 cargo test");
+}
+
+fn calls() -> Vec<(String, Situation)> {
+    let mut calls = Vec::new();
+    for steps in STEPS {
+        for step in 0..=4 {
+            for (reached, promoted) in [(false, false), (true, false), (true, true)] {
+                let asked = Situation { step, reached, promoted, ..testing::situation() };
+                calls.push((config(steps), asked));
+            }
+        }
+    }
+    for ago in [0, 29_500, 30_000] {
+        let paused = Some((PauseCause::Step, NOW - ago));
+        let asked = Situation { step: 1, reached: true, paused, ..testing::situation() };
+        calls.push((config(STEPS[1]), asked));
+    }
+    for weight in [100, 50, 10, 0] {
+        let asked = Situation { goal: Goal::Restore, weight, ..testing::situation() };
+        calls.push((config(STEPS[1]), asked));
+    }
+    for broken in ["{", r#"{"steps":[{"analysis":{}}]}"#, r#"{"steps":[{"pause":{"duration":"x"}}]}"#] {
+        calls.push((broken.to_owned(), testing::situation()));
+    }
+    calls
+}
+
+fn config(steps: &str) -> String {
+    format!(r#"{{"steps":{steps}}}"#)
+}

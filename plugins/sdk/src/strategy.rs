@@ -1,0 +1,87 @@
+//! Strategies: where should a revision be now, on its way forward or back?
+
+use crate::bindings::exports::kulta::plugin::{plugin, strategy};
+use crate::{About, Error, config};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+
+pub use strategy::{
+    Decision, Failure, FailureKind, Goal, HeaderMatch, ManagedRoute, Mirror, Next, Pause, PauseCause, RouteKind,
+    RouteMatch, Run, RunPhase, Scale, Share, Situation, TextMatch, Waiting, WantedRun,
+};
+
+/// A strategy plugin. Instants are Unix milliseconds, weights are parts of `situation.rollout.max_weight`.
+pub trait Strategy {
+    const ABOUT: About;
+
+    /// The configuration, read from JSON. Its JSON Schema is published, and the host checks it before anything is called;
+    /// `#[serde(deny_unknown_fields)]` makes a misspelt field an error.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// Checks what a schema cannot say. Begin the message with the field's path (`steps[1]: …`).
+    fn check_config(_config: &Self::Config) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Decides. Must be a pure function: the same arguments, the same answer. The host first asks with
+    /// `situation.reached` false, puts what the answer names into place, then asks with true.
+    fn decide(config: Self::Config, situation: &Situation) -> Result<Decision, Error>;
+}
+
+impl Decision {
+    /// A decision to fill in with `..Decision::at(step, steps)`: no traffic to the canary, pods follow the weight, nothing extra,
+    /// and the host waits for pods.
+    pub fn at(step: u32, steps: u32) -> Self {
+        Self {
+            step,
+            steps,
+            memory: Vec::new(),
+            weight: 0,
+            canary: Scale::FollowWeight,
+            stable: Scale::FollowWeight,
+            additional: Vec::new(),
+            routes: Vec::new(),
+            runs: Vec::new(),
+            next: Next::Hold(Waiting::Pods),
+            reason: String::new(),
+            facts: Vec::new(),
+        }
+    }
+}
+
+/// A [`Strategy`] as the component's exports; [`export_strategy!`](crate::export_strategy) uses it.
+pub struct Exported<T>(PhantomData<T>);
+
+impl<T: Strategy> plugin::Guest for Exported<T> {
+    fn describe() -> plugin::Info {
+        plugin::Info {
+            name: T::ABOUT.name.into(),
+            version: T::ABOUT.version.into(),
+            summary: T::ABOUT.summary.into(),
+            config_schema: config::schema::<T::Config>(),
+        }
+    }
+
+    fn check_config(config: String) -> Result<(), Error> {
+        T::check_config(&config::parse(&config)?)
+    }
+}
+
+impl<T: Strategy> strategy::Guest for Exported<T> {
+    fn decide(config: String, situation: Situation) -> Result<Decision, Error> {
+        T::decide(config::parse(&config)?, &situation)
+    }
+}
+
+/// Makes the type the component's strategy. Natively it does nothing, so the crate can be tested as any other.
+#[macro_export]
+macro_rules! export_strategy {
+    ($strategy:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Component = $crate::Exported<$strategy>;
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
+        };
+    };
+}
