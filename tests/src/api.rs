@@ -1,0 +1,126 @@
+//! Applying manifests and reading objects as they are, without types that would drop what they do not know.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind},
+    discovery::{self, Scope},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{kinds, wait};
+
+/// The field manager of everything that tests write.
+pub const FIELD_MANAGER: &str = "kulta-tests";
+
+/// The documents of a YAML text, empty ones left out.
+pub fn documents(yaml: &str) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(yaml) {
+        let value = Value::deserialize(document).context("read a YAML document")?;
+        if !value.is_null() {
+            found.push(value);
+        }
+    }
+    Ok(found)
+}
+
+/// Applies every document of a YAML text by server-side apply; `namespace` is for those that name none.
+pub async fn apply_yaml(client: &Client, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
+    let mut applied = Vec::new();
+    for document in documents(yaml)? {
+        applied.push(apply(client, namespace, document).await?);
+    }
+    Ok(applied)
+}
+
+/// Applies one object by server-side apply, taking over fields of other managers.
+pub async fn apply(client: &Client, namespace: &str, object: Value) -> Result<DynamicObject> {
+    apply_with(client, namespace, object, &PatchParams::apply(FIELD_MANAGER).force()).await
+}
+
+/// Asks the server whether it would take the object, and changes nothing.
+pub async fn dry_run(client: &Client, namespace: &str, object: Value) -> Result<DynamicObject> {
+    apply_with(client, namespace, object, &PatchParams::apply(FIELD_MANAGER).force().dry_run()).await
+}
+
+async fn apply_with(client: &Client, namespace: &str, object: Value, params: &PatchParams) -> Result<DynamicObject> {
+    let object: DynamicObject = serde_json::from_value(object).context("the manifest is no Kubernetes object")?;
+    let types = object.types.clone().context("the manifest has no apiVersion and kind")?;
+    let name = object.metadata.name.clone().context("the manifest has no name")?;
+    let (resource, scope) = resolve(client, &types.api_version, &types.kind).await?;
+    let api: Api<DynamicObject> = match scope {
+        Scope::Cluster => Api::all_with(client.clone(), &resource),
+        Scope::Namespaced => {
+            let namespace = object.metadata.namespace.as_deref().unwrap_or(namespace);
+            Api::namespaced_with(client.clone(), namespace, &resource)
+        }
+    };
+    api.patch(&name, params, &Patch::Apply(&object)).await.with_context(|| format!("apply {} {name}", types.kind))
+}
+
+async fn resolve(client: &Client, api_version: &str, kind: &str) -> Result<(ApiResource, Scope)> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let wanted = GroupVersionKind::gvk(group, version, kind);
+    let (resource, capabilities) =
+        discovery::pinned_kind(client, &wanted).await.with_context(|| format!("find the kind {api_version} {kind}"))?;
+    Ok((resource, capabilities.scope))
+}
+
+/// Applies every CRD in a folder (or file) and waits until the API server serves them.
+pub async fn apply_crds(client: &Client, path: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).with_context(|| format!("list {}", path.display()))? {
+            files.push(entry?.path());
+        }
+        files.sort();
+    } else {
+        files.push(path.to_path_buf());
+    }
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &kinds::crd());
+    let mut names = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        for document in documents(&text)? {
+            if document.get("kind").and_then(Value::as_str) != Some("CustomResourceDefinition") {
+                continue;
+            }
+            let object: DynamicObject = serde_json::from_value(document).context("read a CRD")?;
+            let name = object.metadata.name.clone().context("a CRD without a name")?;
+            api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&object))
+                .await
+                .with_context(|| format!("apply the CRD {name}"))?;
+            names.push(name);
+        }
+    }
+    for name in names {
+        wait::until(&api, &name, "the API server to serve it", Duration::from_secs(20), |crd| {
+            condition(crd, "Established").is_some_and(|found| found.0 == "True")
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Status and reason of a condition in `status.conditions`.
+pub fn condition(object: &DynamicObject, kind: &str) -> Option<(String, String)> {
+    let all = object.data.pointer("/status/conditions")?.as_array()?;
+    let found = all.iter().find(|entry| entry.get("type").and_then(Value::as_str) == Some(kind))?;
+    let text = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some((text("status"), text("reason")))
+}
+
+/// A string in an object by JSON pointer, "" when there is none.
+pub fn text<'a>(object: &'a DynamicObject, pointer: &str) -> &'a str {
+    object.data.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A whole number in an object by JSON pointer, 0 when there is none (Kubernetes leaves zeros out).
+pub fn number(object: &DynamicObject, pointer: &str) -> i64 {
+    object.data.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
+}

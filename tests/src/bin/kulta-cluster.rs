@@ -1,0 +1,178 @@
+//! Starts a control plane with a gateway in a namespace of its own, for a command or for a person.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, Subcommand};
+use kulta_tests::{
+    backend,
+    cluster::Cluster,
+    environment::Environment,
+    gateway::Gateway,
+    namespace::{self, Namespace},
+    run_folder::{self, RunFolder},
+};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+/// A real Kubernetes control plane with kwok, Contour and Envoy, in a network namespace of its own. Needs root.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    action: Action,
+    /// Set by the outer process for the one inside the namespace.
+    #[arg(long, global = true, hide = true)]
+    inside: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Starts a cluster, says how to use it, and keeps it until Ctrl-C.
+    Up,
+    /// Starts a cluster, runs a command inside it with KUBECONFIG set, and ends with the command's exit code.
+    Run {
+        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let result = match &options.inside {
+        None => runtime(false).and_then(|runtime| runtime.block_on(outside())),
+        Some(run) => runtime(true).and_then(|runtime| runtime.block_on(inside(run.clone(), options.action))),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("kulta-cluster: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The outer process stays on its main thread: the kernel ties the inner one's life to the thread that started it.
+fn runtime(threads: bool) -> Result<tokio::runtime::Runtime> {
+    let mut builder =
+        if threads { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
+    builder.enable_all().build().context("start the runtime")
+}
+
+/// Makes the namespace, runs this program again inside it, and cleans up whatever happens.
+async fn outside() -> Result<ExitCode> {
+    ensure!(run_folder::tools().join("kube-apiserver").exists(), "the programs are not built yet: run tests/tools/build.sh");
+    let mut signals = Signals::listen()?;
+    let run = RunFolder::create()?;
+    let namespace = Namespace::create(run.id)?;
+    let program = std::env::current_exe().context("find this program")?;
+    let mut command = Command::from(namespace.command(program.into_os_string()));
+    command.arg("--inside").arg(&run.path).args(std::env::args_os().skip(1)).env("KULTA_NETNS", &namespace.name);
+    let mut child = command.kill_on_drop(true).spawn().context("start the inner process (Debian packages util-linux, iproute2)")?;
+    let code = tokio::select! {
+        code = wait(&mut child) => code?,
+        // The terminal sent it to the inner process too, which ends in order.
+        () = signals.interrupted() => tokio::select! {
+            code = wait(&mut child) => code?,
+            () = tokio::time::sleep(std::time::Duration::from_secs(10)) => end(&mut child).await?,
+            () = signals.terminated() => end(&mut child).await?,
+        },
+        () = signals.terminated() => end(&mut child).await?,
+    };
+    drop(namespace);
+    let failed = code != 0;
+    run.finish(failed)?;
+    if failed {
+        eprintln!("logs are in {}", run.path.display());
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// Everything inside ends with the first process of its process namespace.
+async fn end(child: &mut Child) -> Result<u8> {
+    child.kill().await.context("end the cluster")?;
+    Ok(130)
+}
+
+async fn wait(child: &mut Child) -> Result<u8> {
+    let status = child.wait().await.context("wait for the inner process")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let started = Instant::now();
+    let life = async {
+        namespace::configure()?;
+        let mut cluster = Cluster::start(&run).await?;
+        let mut gateway = Gateway::start(&cluster).await?;
+        let backend = tokio::spawn(backend::run(cluster.component_client("kulta-backend").await?));
+        println!("cluster with gateway is up after {:.1} s", started.elapsed().as_secs_f32());
+        let environment = Environment::at(&run);
+        let work = async {
+            match action {
+                Action::Up => stay(&environment).await,
+                Action::Run { command } => run_command(&environment, &command).await,
+            }
+        };
+        let guard = async {
+            loop {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                cluster.check()?;
+                gateway.check()?;
+                ensure!(!backend.is_finished(), "the backend program ended");
+            }
+        };
+        tokio::select! {
+            code = work => code,
+            broken = guard => broken,
+        }
+    };
+    let code = tokio::select! {
+        code = life => code?,
+        () = signals.interrupted() => 130,
+        () = signals.terminated() => 143,
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// Until the person is done.
+async fn stay(environment: &Environment) -> Result<u8> {
+    let namespace = std::env::var("KULTA_NETNS").unwrap_or_default();
+    println!("kubeconfig: {}", environment.kubeconfig.display());
+    println!("gateway:    http://{} (inside the namespace, with a Host header)", environment.gateway);
+    println!("use it:     ip netns exec {namespace} {} --kubeconfig {} get nodes", environment.kubectl.display(), environment.kubeconfig.display());
+    println!("end it:     Ctrl-C");
+    std::future::pending().await
+}
+
+async fn run_command(environment: &Environment, command: &[OsString]) -> Result<u8> {
+    let Some((program, arguments)) = command.split_first() else { bail!("no command") };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(environment.variables())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("run {}", program.display()))?;
+    wait(&mut child).await
+}
+
+/// The two ways to be told to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+        let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn interrupted(&mut self) {
+        self.interrupt.recv().await;
+    }
+
+    async fn terminated(&mut self) {
+        self.terminate.recv().await;
+    }
+}

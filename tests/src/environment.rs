@@ -1,0 +1,65 @@
+//! What `kulta-cluster run` tells the command that it runs, through environment variables.
+
+use std::{
+    env,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use kube::Client;
+
+use crate::{gateway, kubeconfig, namespace::NODE_ADDRESS, run_folder};
+
+const SWITCH: &str = "KULTA_CLUSTER";
+const RUN: &str = "KULTA_RUN_FOLDER";
+
+/// Where the running cluster is.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Logs, credentials and kubeconfigs.
+    pub run: PathBuf,
+    /// Of a user who may do everything.
+    pub kubeconfig: PathBuf,
+    pub audit_log: PathBuf,
+    /// Envoy.
+    pub gateway: SocketAddr,
+    pub kubectl: PathBuf,
+}
+
+impl Environment {
+    /// None outside `kulta-cluster run`.
+    pub fn find() -> Option<Self> {
+        let run = PathBuf::from(env::var_os(RUN)?);
+        (env::var(SWITCH).ok()? == "1").then(|| Self::at(&run))
+    }
+
+    /// Of the cluster whose run folder this is.
+    pub fn at(run: &Path) -> Self {
+        Self {
+            run: run.to_path_buf(),
+            kubeconfig: run.join("admin.kubeconfig"),
+            audit_log: run.join("audit.log"),
+            gateway: SocketAddr::new(IpAddr::V4(NODE_ADDRESS), gateway::PORT),
+            kubectl: run_folder::tools().join("kubectl"),
+        }
+    }
+
+    /// The variables for a command inside the cluster.
+    pub fn variables(&self) -> Vec<(&'static str, PathBuf)> {
+        vec![
+            (SWITCH, "1".into()),
+            (RUN, self.run.clone()),
+            ("KUBECONFIG", self.kubeconfig.clone()),
+            ("KULTA_AUDIT_LOG", self.audit_log.clone()),
+            ("KULTA_GATEWAY", self.gateway.to_string().into()),
+            ("KULTA_KUBECTL", self.kubectl.clone()),
+            // There is no way out of the namespace: what cargo needs has to be built before.
+            ("CARGO_NET_OFFLINE", "true".into()),
+        ]
+    }
+
+    pub async fn client(&self) -> Result<Client> {
+        kubeconfig::client(&self.kubeconfig).await.context("reach the test cluster")
+    }
+}

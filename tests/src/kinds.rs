@@ -1,0 +1,59 @@
+//! The kinds that stories touch, as API resources: no discovery, so that the audit log shows only what matters.
+
+use kube::core::{ApiResource, GroupVersionKind};
+
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+pub fn rollout() -> ApiResource {
+    resource("argoproj.io", "v1alpha1", "Rollout", "rollouts")
+}
+
+pub fn replica_set() -> ApiResource {
+    resource("apps", "v1", "ReplicaSet", "replicasets")
+}
+
+pub fn pod() -> ApiResource {
+    resource("", "v1", "Pod", "pods")
+}
+
+pub fn service() -> ApiResource {
+    resource("", "v1", "Service", "services")
+}
+
+pub fn endpoint_slice() -> ApiResource {
+    resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+}
+
+pub fn event() -> ApiResource {
+    resource("", "v1", "Event", "events")
+}
+
+pub fn namespace() -> ApiResource {
+    resource("", "v1", "Namespace", "namespaces")
+}
+
+pub fn node() -> ApiResource {
+    resource("", "v1", "Node", "nodes")
+}
+
+pub fn lease() -> ApiResource {
+    resource("coordination.k8s.io", "v1", "Lease", "leases")
+}
+
+pub fn crd() -> ApiResource {
+    resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions")
+}
+
+pub fn gateway_class() -> ApiResource {
+    resource("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses")
+}
+
+pub fn gateway() -> ApiResource {
+    resource("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+}
+
+pub fn http_route() -> ApiResource {
+    resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+}

