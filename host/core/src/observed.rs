@@ -1,0 +1,163 @@
+//! What a decision may depend on: plain values, filled from watch caches. Nothing here knows where they came from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kulta_api::{PodTemplate, Rollout, annotations};
+use serde_json::Value;
+
+/// One rollout and everything around it, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    pub rollout: Rollout,
+    /// The ReplicaSets that the rollout controls, by owner reference.
+    pub replica_sets: Vec<Arc<ReplicaSet>>,
+    /// The Services that the spec names.
+    pub services: BTreeMap<String, Option<Arc<Service>>>,
+    /// The routes that the spec names or selects.
+    pub routes: Vec<ObservedRoute>,
+    /// Other rollouts in the namespace that name one of the same Services: service → rollout.
+    pub rival_services: BTreeMap<String, String>,
+    /// Another rollout in the namespace whose selector matches this template's labels.
+    pub rival_selector: Option<String>,
+    /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
+    pub strategy_errors: Vec<kulta_api::validation::FieldError>,
+    /// `status.kulta` survives a write; false on Argo's stock CRD.
+    pub record_kept: bool,
+    /// The API server's words when it last refused to create the new ReplicaSet of this generation; `None` once it was created.
+    pub create_error: Option<String>,
+    /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
+    pub delivered: u64,
+    /// Answers to the [`crate::plan::Need`]s of the plan before.
+    pub looked_up: LookedUp,
+}
+
+/// Facts that no cache holds, looked up only when a plan asks.
+#[derive(Clone, Debug, Default)]
+pub struct LookedUp {
+    /// The template as the API server would store it, or why it refuses.
+    pub defaulted_template: Option<Result<PodTemplate, String>>,
+    /// Names of pods that EndpointSlices list, by Service.
+    pub endpoints: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// The rollout's pods.
+    pub pods: Option<Vec<Pod>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplicaSet {
+    pub name: String,
+    pub uid: String,
+    pub created: Timestamp,
+    pub generation: i64,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// Wanted pods.
+    pub replicas: u32,
+    pub min_ready_seconds: u32,
+    pub template: PodTemplate,
+    /// Pods that exist.
+    pub created_replicas: u32,
+    pub ready_replicas: u32,
+    pub available_replicas: u32,
+    /// Message of a true ReplicaFailure condition.
+    pub failure: Option<String>,
+}
+
+impl ReplicaSet {
+    /// The revision's hash; empty when the label is missing.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        self.labels.get(annotations::POD_TEMPLATE_HASH).map_or("", String::as_str)
+    }
+
+    /// The revision's number; 0 when the annotation is missing.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.annotations.get(annotations::REVISION).and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    #[must_use]
+    pub fn scale_down_deadline(&self) -> Option<Timestamp> {
+        self.annotations.get(annotations::SCALE_DOWN_DEADLINE).and_then(|time| time.parse().ok())
+    }
+
+    /// `spec.replicas` of the rollout when this ReplicaSet was last scaled.
+    #[must_use]
+    pub fn desired_replicas(&self) -> Option<u32> {
+        self.annotations.get(annotations::DESIRED_REPLICAS).and_then(|number| number.parse().ok())
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Service {
+    pub name: String,
+    pub resource_version: String,
+    pub selector: BTreeMap<String, String>,
+    pub managed_by: Option<String>,
+}
+
+impl Service {
+    /// The revision that the Service selects, if it selects one.
+    #[must_use]
+    pub fn hash(&self) -> Option<&str> {
+        self.selector.get(annotations::POD_TEMPLATE_HASH).map(String::as_str)
+    }
+}
+
+/// A route that the spec names or selects, as far as it can be seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedRoute {
+    pub namespace: String,
+    pub name: String,
+    pub state: RouteState,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RouteState {
+    Missing,
+    /// The API server refuses to show it or to change it: its words.
+    Forbidden(String),
+    /// The cluster serves no HTTPRoute.
+    NotInstalled,
+    Found(Arc<Route>),
+}
+
+/// An HTTPRoute, raw: what this build does not know stays untouched.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Route {
+    pub generation: i64,
+    pub resource_version: String,
+    pub labels: BTreeMap<String, String>,
+    pub spec: Value,
+    pub status: Value,
+    /// Field managers, newest write last, ours left out.
+    pub foreign_managers: Vec<String>,
+    /// What this process last wrote, and when; empty after a restart.
+    pub last_write: Option<RouteWrite>,
+    /// The API server's words when it has refused this process's guarded patch several times in a row, each against a newer object.
+    pub refused: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteWrite {
+    /// The canary's share.
+    pub weight: u32,
+    pub at: Timestamp,
+    /// `metadata.generation` that the write produced.
+    pub generation: i64,
+    /// When a foreign weight was last put right.
+    pub corrected_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    pub name: String,
+    /// Hash label.
+    pub hash: String,
+    pub created: Timestamp,
+    pub ready: bool,
+    pub terminating: bool,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
