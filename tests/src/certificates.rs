@@ -65,9 +65,10 @@ impl Authority {
     }
 }
 
-/// A key to sign service account tokens with.
-pub fn signing_key() -> Result<String> {
-    Ok(KeyPair::generate()?.serialize_pem())
+/// The key that signs service account tokens, and its public half, which checks them.
+pub fn token_keys() -> Result<(String, String)> {
+    let key = KeyPair::generate()?;
+    Ok((key.serialize_pem(), key.public_key_pem()))
 }
 
 fn name(common: &str, organization: Option<&str>) -> DistinguishedName {

@@ -51,8 +51,10 @@ impl Cluster {
         processes.push(controller_manager(run)?);
         processes.push(scheduler(run)?);
         processes.push(kwok(run)?);
-        let cluster = Self { client, kubeconfig, audit_log, run: run.to_path_buf(), processes };
-        cluster.add_node().await?;
+        let mut cluster = Self { client, kubeconfig, audit_log, run: run.to_path_buf(), processes };
+        let added = cluster.add_node().await;
+        cluster.check()?;
+        added?;
         api::apply_crds(&cluster.client, &run_folder::tools().join("crds/gateway-api")).await?;
         Ok(cluster)
     }
@@ -86,7 +88,9 @@ fn write_credentials(run: &Path) -> Result<()> {
     let authority = certificates::Authority::create()?;
     let ca = run.join("ca.crt");
     fs::write(&ca, authority.pem()).context("write the authority")?;
-    fs::write(run.join("service-accounts.key"), certificates::signing_key()?).context("write the token key")?;
+    let (private, public) = certificates::token_keys()?;
+    fs::write(run.join("service-accounts.key"), private).context("write the token key")?;
+    fs::write(run.join("service-accounts.pub"), public).context("write the token key's public half")?;
     let names = [NODE_ADDRESS.to_string(), "127.0.0.1".into(), SERVICE_ADDRESS.to_string(), "kubernetes.default.svc".into()];
     authority.server("kube-apiserver", names.to_vec())?.write(run, "server")?;
     let server = format!("https://{NODE_ADDRESS}:6443");
@@ -133,7 +137,7 @@ fn api_server(run: &Path, audit_log: &Path) -> Result<Process> {
         format!("--tls-cert-file={}", file("server.crt")),
         format!("--tls-private-key-file={}", file("server.key")),
         format!("--client-ca-file={}", file("ca.crt")),
-        format!("--service-account-key-file={}", file("service-accounts.key")),
+        format!("--service-account-key-file={}", file("service-accounts.pub")),
         format!("--service-account-signing-key-file={}", file("service-accounts.key")),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         "--authorization-mode=RBAC".to_owned(),

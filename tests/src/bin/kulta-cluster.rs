@@ -1,6 +1,6 @@
 //! Starts a control plane with a gateway in a namespace of its own, for a command or for a person.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Instant};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::{Duration, Instant}};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
@@ -69,13 +69,7 @@ async fn outside() -> Result<ExitCode> {
     let mut child = command.kill_on_drop(true).spawn().context("start the inner process (Debian packages util-linux, iproute2)")?;
     let code = tokio::select! {
         code = wait(&mut child) => code?,
-        // The terminal sent it to the inner process too, which ends in order.
-        () = signals.interrupted() => tokio::select! {
-            code = wait(&mut child) => code?,
-            () = tokio::time::sleep(std::time::Duration::from_secs(10)) => end(&mut child).await?,
-            () = signals.terminated() => end(&mut child).await?,
-        },
-        () = signals.terminated() => end(&mut child).await?,
+        stop = signals.next() => stopped(&mut child, stop, &mut signals).await?,
     };
     drop(namespace);
     let failed = code != 0;
@@ -86,10 +80,18 @@ async fn outside() -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
+/// Ctrl-C reaches the inner process too, which then ends in order; anything else, or no end in time, ends it here.
 /// Everything inside ends with the first process of its process namespace.
-async fn end(child: &mut Child) -> Result<u8> {
+async fn stopped(child: &mut Child, stop: Stop, signals: &mut Signals) -> Result<u8> {
+    if stop == Stop::Interrupt {
+        tokio::select! {
+            code = wait(child) => return code,
+            () = tokio::time::sleep(Duration::from_secs(10)) => {}
+            _ = signals.next() => {}
+        }
+    }
     child.kill().await.context("end the cluster")?;
-    Ok(130)
+    Ok(stop.code())
 }
 
 async fn wait(child: &mut Child) -> Result<u8> {
@@ -115,7 +117,7 @@ async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
         };
         let guard = async {
             loop {
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 cluster.check()?;
                 gateway.check()?;
                 ensure!(!backend.is_finished(), "the backend program ended");
@@ -128,8 +130,7 @@ async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
     };
     let code = tokio::select! {
         code = life => code?,
-        () = signals.interrupted() => 130,
-        () = signals.terminated() => 143,
+        stop = signals.next() => stop.code(),
     };
     Ok(ExitCode::from(code))
 }
@@ -168,11 +169,26 @@ impl Signals {
         Ok(Self { interrupt, terminate })
     }
 
-    async fn interrupted(&mut self) {
-        self.interrupt.recv().await;
+    async fn next(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.interrupt.recv() => Stop::Interrupt,
+            _ = self.terminate.recv() => Stop::Terminate,
+        }
     }
+}
 
-    async fn terminated(&mut self) {
-        self.terminate.recv().await;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Interrupt,
+    Terminate,
+}
+
+impl Stop {
+    /// As a shell says it: 128 and the signal's number.
+    fn code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
     }
 }

@@ -28,7 +28,12 @@ const DELETED: &str = ".metadata.deletionTimestamp";
 pub fn configuration(stock: &[String]) -> Result<String> {
     let mut documents = vec![json!({
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration",
-        "options": {"podPlayStageParallelism": 32, "nodeLeaseDurationSeconds": 0},
+        // kwok fills in no defaults beside options that are given; no node lease (0), for there is no node-lifecycle controller.
+        "options": {
+            "podPlayStageParallelism": 32, "nodePlayStageParallelism": 4, "podsOnNodeSyncParallelism": 4,
+            "nodeLeaseDurationSeconds": 0, "nodeLeaseParallelism": 4,
+            "enablePodsOnNodeSyncListPager": true, "enablePodsOnNodeSyncStreamWatch": false,
+        },
     })];
     for text in stock {
         documents.extend(api::documents(text)?);
