@@ -1,0 +1,163 @@
+//! What is to be done: plain values that the controller carries out in order.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its event.
+/// If one fails the rest is dropped and the rollout is looked at again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    pub status: Option<StatusPatch>,
+    pub writes: Vec<Write>,
+    /// Told after the status is stored.
+    pub events: Vec<KubeEvent>,
+    /// When to look again if nothing changes until then.
+    pub wake_up: Option<Timestamp>,
+    /// Look this up and decide again; the writes above do not depend on it.
+    pub need: Option<Need>,
+    /// Why the rollout stands where it does, for the log.
+    pub reason: String,
+}
+
+/// A merge patch of `status`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusPatch {
+    /// The object patched is `{"metadata": {"resourceVersion": …}, "status": this}`.
+    pub patch: Value,
+    /// Only counts and what follows from them changed: may wait up to [`GATHER_MILLIS`] for more of the same.
+    pub gather: bool,
+    /// Sequence after this patch, when it stores transitions.
+    pub stores_transitions: bool,
+}
+
+/// How long count-only changes are gathered, in milliseconds.
+pub const GATHER_MILLIS: i64 = 1_000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    pub action: Action,
+    /// Told once the write has succeeded.
+    pub event: Option<KubeEvent>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Merge patch of the Rollout itself (its spec or metadata, not its status).
+    PatchRollout {
+        patch: Value,
+    },
+    /// A 409 "already exists" means that somebody holds the name: see [`Action::CreateReplicaSet`]'s own note in the controller.
+    CreateReplicaSet {
+        name: String,
+        body: Value,
+    },
+    /// Merge patch.
+    PatchReplicaSet {
+        name: String,
+        patch: Value,
+    },
+    DeleteReplicaSet {
+        name: String,
+        uid: String,
+    },
+    /// Merge patch with the resourceVersion in it.
+    PatchService {
+        name: String,
+        patch: Value,
+    },
+    /// JSON Patch with `test` guards: a 422 means that the route is not what was seen.
+    PatchRoute {
+        namespace: String,
+        name: String,
+        patch: Value,
+        weight: u32,
+        corrects_foreign: bool,
+    },
+    /// Through the eviction subresource, so that disruption budgets hold.
+    EvictPod {
+        name: String,
+    },
+    /// Merge patch.
+    PatchPod {
+        name: String,
+        patch: Value,
+    },
+}
+
+/// A fact that no cache holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Need {
+    /// `dryRun=All` create of this ReplicaSet; the answer is its template as the API server would store it.
+    DefaultedTemplate { body: Value },
+    /// Which pods the EndpointSlices of these Services list.
+    Endpoints { services: Vec<String> },
+    /// The pods with these labels.
+    Pods { labels: BTreeMap<String, String> },
+}
+
+/// A Kubernetes event on the Rollout. `name` is derived from what it tells, so that telling it twice is refused by the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubeEvent {
+    /// Suffix of the event's name: `<rollout>.<name>`.
+    pub name: String,
+    pub kind: EventKind,
+    pub reason: EventReason,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    Normal,
+    Warning,
+}
+
+/// Argo's reasons: notifications are keyed by them (`reference/argo-rollouts.md` section 4, "Events").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventReason {
+    RolloutUpdated,
+    NewReplicaSetCreated,
+    RolloutNotCompleted,
+    ScalingReplicaSet,
+    RolloutStepCompleted,
+    RolloutPaused,
+    RolloutResumed,
+    RolloutAborted,
+    RolloutRetry,
+    RolloutCompleted,
+    SwitchService,
+    TrafficWeightUpdated,
+    TrafficRoutingError,
+    SkipSteps,
+    InvalidSpec,
+    ProgressDeadlineExceeded,
+    StrategyError,
+    ReplicaSetCreateError,
+}
+
+impl EventReason {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RolloutUpdated => "RolloutUpdated",
+            Self::NewReplicaSetCreated => "NewReplicaSetCreated",
+            Self::RolloutNotCompleted => "RolloutNotCompleted",
+            Self::ScalingReplicaSet => "ScalingReplicaSet",
+            Self::RolloutStepCompleted => "RolloutStepCompleted",
+            Self::RolloutPaused => "RolloutPaused",
+            Self::RolloutResumed => "RolloutResumed",
+            Self::RolloutAborted => "RolloutAborted",
+            Self::RolloutRetry => "RolloutRetry",
+            Self::RolloutCompleted => "RolloutCompleted",
+            Self::SwitchService => "SwitchService",
+            Self::TrafficWeightUpdated => "TrafficWeightUpdated",
+            Self::TrafficRoutingError => "TrafficRoutingError",
+            Self::SkipSteps => "SkipSteps",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Self::StrategyError => "StrategyError",
+            Self::ReplicaSetCreateError => "ReplicaSetCreateError",
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! ReplicaSets of a rollout: names, labels and annotations as Argo gives them (`reference/argo-rollouts.md` section 4, "Identity").
+
+use std::collections::BTreeMap;
+
+use kulta_api::{Rollout, annotations};
+use serde_json::{Map, Value, json};
+
+use crate::affinity;
+use crate::hash;
+use crate::metadata;
+
+/// Rollout annotations that describe the Rollout object itself and are not copied to its ReplicaSets.
+const NOT_COPIED: [&str; 4] =
+    [annotations::LAST_APPLIED, annotations::REVISION, annotations::REVISION_HISTORY, annotations::DESIRED_REPLICAS];
+
+/// What a revision's ReplicaSet is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Blueprint<'a> {
+    pub rollout: &'a Rollout,
+    pub hash: &'a str,
+    pub revision: u64,
+    pub replicas: u32,
+    /// The stable revision's hash, when this is not it.
+    pub stable: Option<&'a str>,
+}
+
+/// `<rollout>-<hash>`.
+#[must_use]
+pub fn name(rollout: &str, hash: &str) -> String {
+    format!("{rollout}-{hash}")
+}
+
+/// The object to create.
+#[must_use]
+pub fn body(blueprint: &Blueprint<'_>) -> Value {
+    let Blueprint { rollout, hash, revision, replicas, stable } = *blueprint;
+    let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
+    let fields = rollout.spec.strategy.fields();
+    let mut template = rollout.spec.template.0.clone();
+    let mut notes = copied_annotations(rollout);
+    notes.insert(annotations::REVISION.into(), revision.to_string());
+    notes.insert(annotations::DESIRED_REPLICAS.into(), rollout.spec.replicas().to_string());
+    notes.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&rollout.spec.template.0));
+
+    if let Some(fields) = fields {
+        let role = if stable.is_some() { fields.canary_metadata.as_ref() } else { fields.stable_metadata.as_ref() };
+        if let Some(injected) = role {
+            metadata::inject(&mut template, injected);
+            notes.insert(annotations::EPHEMERAL_METADATA.into(), metadata::annotation(injected));
+        }
+        affinity::inject(&mut template, fields.anti_affinity.as_ref(), stable);
+    }
+    let mut labels = rollout.spec.template.labels();
+    labels.insert(annotations::POD_TEMPLATE_HASH.into(), hash.to_owned());
+    merge_into(&mut template, "metadata", json!({ "labels": { annotations::POD_TEMPLATE_HASH: hash } }));
+
+    let mut selector = serde_json::to_value(&rollout.spec.selector).unwrap_or_default();
+    merge_into_object(&mut selector, json!({ "matchLabels": { annotations::POD_TEMPLATE_HASH: hash } }));
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": name(rollout_name, hash),
+            "namespace": rollout.metadata.namespace,
+            "labels": labels,
+            "annotations": notes,
+            "ownerReferences": [{
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "Rollout",
+                "name": rollout_name,
+                "uid": rollout.metadata.uid,
+                "controller": true,
+                "blockOwnerDeletion": true
+            }]
+        },
+        "spec": {
+            "replicas": replicas,
+            "minReadySeconds": rollout.spec.min_ready_seconds(),
+            "selector": selector,
+            "template": template
+        }
+    })
+}
+
+/// The Rollout's annotations that its newest ReplicaSet carries.
+#[must_use]
+pub fn copied_annotations(rollout: &Rollout) -> BTreeMap<String, String> {
+    rollout
+        .metadata
+        .annotations
+        .iter()
+        .flatten()
+        .filter(|(key, _)| !NOT_COPIED.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// Deep-merges `addition` into the object at `key`, making it an object if it is none.
+fn merge_into(target: &mut Value, key: &str, addition: Value) {
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(map) = target {
+        merge_into_object(map.entry(key.to_owned()).or_insert_with(|| json!({})), addition);
+    }
+}
+
+/// Deep merge; unlike a merge patch, null in `target` is simply replaced.
+pub(crate) fn merge_into_object(target: &mut Value, addition: Value) {
+    match (target, addition) {
+        (Value::Object(target), Value::Object(addition)) => {
+            for (key, value) in addition {
+                merge_into_object(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (target, addition) => *target = addition,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    fn build(stable: Option<&str>) -> Value {
+        let rollout = fixtures::rollout(json!({ "canary": { "canaryMetadata": { "labels": { "role": "canary" } } } }));
+        body(&Blueprint { rollout: &rollout, hash: "abc", revision: 3, replicas: 2, stable })
+    }
+
+    #[test]
+    fn a_new_replica_set_is_named_after_the_rollout_and_the_hash() {
+        assert_eq!(build(None)["metadata"]["name"], "web-abc");
+    }
+
+    #[test]
+    fn pods_and_selector_carry_the_hash() {
+        let body = build(None);
+
+        assert_eq!(
+            (
+                &body["spec"]["selector"]["matchLabels"][annotations::POD_TEMPLATE_HASH],
+                &body["spec"]["template"]["metadata"]["labels"][annotations::POD_TEMPLATE_HASH],
+                &body["spec"]["template"]["metadata"]["labels"]["app"],
+            ),
+            (&json!("abc"), &json!("abc"), &json!("web"))
+        );
+    }
+
+    #[test]
+    fn a_canary_is_born_with_the_canary_metadata() {
+        let body = build(Some("old"));
+
+        assert_eq!(body["spec"]["template"]["metadata"]["labels"]["role"], "canary");
+    }
+
+    #[test]
+    fn the_first_revision_is_not_born_with_the_canary_metadata() {
+        assert_eq!(build(None)["spec"]["template"]["metadata"]["labels"]["role"], Value::Null);
+    }
+
+    #[test]
+    fn the_rollout_is_the_controlling_owner() {
+        let body = build(None);
+
+        assert_eq!(body["metadata"]["ownerReferences"][0]["controller"], true);
+    }
+
+    #[test]
+    fn what_kubectl_noted_on_the_rollout_is_not_copied() {
+        let mut rollout = fixtures::rollout(json!({ "canary": {} }));
+        rollout.metadata.annotations = Some(BTreeMap::from([
+            (annotations::LAST_APPLIED.to_owned(), "{}".to_owned()),
+            ("team".to_owned(), "shop".to_owned()),
+        ]));
+
+        assert_eq!(copied_annotations(&rollout), BTreeMap::from([("team".to_owned(), "shop".to_owned())]));
+    }
+}

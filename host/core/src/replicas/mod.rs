@@ -1,0 +1,15 @@
+//! How many pods each side should have (`reference/argo-rollouts.md` section 4, "Replica maths" and "With traffic routing").
+
+pub mod basic;
+pub mod limits;
+pub mod routed;
+
+/// `ceil(whole * share / of)`, in pods. `of` 0 counts as nothing to share.
+#[must_use]
+pub fn share_of(whole: u32, share: u32, of: u32) -> u32 {
+    if of == 0 {
+        return 0;
+    }
+    let pods = (u64::from(whole) * u64::from(share)).div_ceil(u64::from(of));
+    u32::try_from(pods).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,149 @@
+//! A canary behind weighted routes: stable stays whole, the canary follows the weight. The side that serves traffic is never
+//! scaled below what its share needs, whatever the decision says.
+
+use super::share_of;
+use crate::decision::Scale;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// `spec.replicas` of the rollout.
+    pub replicas: u32,
+    pub max_weight: u32,
+    /// Floor for a side that has pods at all; 0 for none.
+    pub min_pods: u32,
+    /// Stable shrinks as the canary grows.
+    pub dynamic_stable: bool,
+}
+
+/// The canary's share as it may be in force right now: routes that disagree, or that the data plane has not confirmed, give a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    pub least: u32,
+    pub most: u32,
+}
+
+impl Shape {
+    fn pods_for(&self, weight: u32) -> u32 {
+        let pods = share_of(self.replicas, weight, self.max_weight);
+        if pods == 0 { 0 } else { pods.max(self.min_pods.min(self.replicas)) }
+    }
+
+    /// Pods that the decision wants for the canary at `weight`.
+    #[must_use]
+    pub fn canary_wanted(&self, scale: Scale, weight: u32) -> u32 {
+        match scale {
+            Scale::FollowWeight => self.pods_for(weight),
+            Scale::Weight(share) => self.pods_for(share),
+            Scale::Replicas(pods) if self.dynamic_stable && pods > 0 => pods.max(self.min_pods.min(self.replicas)),
+            Scale::Replicas(pods) => pods,
+        }
+    }
+
+    /// The canary's next scale: up at once, down no further than the share that it may still serve needs.
+    #[must_use]
+    pub fn canary_target(&self, wanted: u32, current: u32, served: Served) -> u32 {
+        wanted.max(current.min(self.pods_for(served.most)))
+    }
+
+    /// Pods that the decision wants for stable at `weight`.
+    #[must_use]
+    pub fn stable_wanted(&self, weight: u32) -> u32 {
+        if self.dynamic_stable { self.pods_for(self.max_weight.saturating_sub(weight)) } else { self.replicas }
+    }
+
+    /// Stable's next scale: what is wanted, and never less than the share that it may still serve needs.
+    #[must_use]
+    pub fn stable_target(&self, wanted: u32, served: Served) -> u32 {
+        wanted.max(self.pods_for(self.max_weight.saturating_sub(served.least)))
+    }
+
+    /// The least share that the canary must keep because stable has no more than `available` pods to take the rest.
+    #[must_use]
+    pub fn least_canary_share(&self, available: u32) -> u32 {
+        if self.replicas == 0 || available >= self.replicas {
+            return 0;
+        }
+        let stable_share = u64::from(available) * u64::from(self.max_weight) / u64::from(self.replicas);
+        self.max_weight.saturating_sub(u32::try_from(stable_share).unwrap_or(self.max_weight))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLAIN: Shape = Shape { replicas: 10, max_weight: 100, min_pods: 0, dynamic_stable: false };
+    const DYNAMIC: Shape = Shape { dynamic_stable: true, ..PLAIN };
+
+    fn served(weight: u32) -> Served {
+        Served { least: weight, most: weight }
+    }
+
+    #[test]
+    fn the_canary_follows_the_weight_rounding_up() {
+        let pods = [0, 1, 10, 11, 55, 100].map(|weight| PLAIN.canary_wanted(Scale::FollowWeight, weight));
+
+        assert_eq!(pods, [0, 1, 1, 2, 6, 10]);
+    }
+
+    #[test]
+    fn weights_finer_than_a_percent_are_honoured() {
+        let shape = Shape { max_weight: 1_000, replicas: 100, ..PLAIN };
+
+        assert_eq!(shape.canary_wanted(Scale::FollowWeight, 5), 1);
+    }
+
+    #[test]
+    fn an_explicit_scale_ignores_the_weight() {
+        assert_eq!((PLAIN.canary_wanted(Scale::Replicas(3), 50), PLAIN.canary_wanted(Scale::Weight(25), 50)), (3, 3));
+    }
+
+    #[test]
+    fn a_side_with_pods_has_at_least_the_minimum() {
+        let shape = Shape { min_pods: 3, ..PLAIN };
+
+        assert_eq!([0, 5, 50].map(|weight| shape.canary_wanted(Scale::FollowWeight, weight)), [0, 3, 5]);
+    }
+
+    #[test]
+    fn the_minimum_is_capped_at_the_replicas() {
+        let shape = Shape { min_pods: 30, ..PLAIN };
+
+        assert_eq!(shape.canary_wanted(Scale::FollowWeight, 5), 10);
+    }
+
+    #[test]
+    fn stable_stays_whole_unless_it_is_dynamic() {
+        assert_eq!((PLAIN.stable_wanted(40), DYNAMIC.stable_wanted(40)), (10, 6));
+    }
+
+    #[test]
+    fn a_canary_is_not_shrunk_below_the_share_that_it_still_serves() {
+        assert_eq!(PLAIN.canary_target(1, 5, served(50)), 5);
+        assert_eq!(PLAIN.canary_target(1, 5, served(10)), 1);
+    }
+
+    #[test]
+    fn an_explicit_scale_below_the_share_is_not_raised_when_it_never_had_more() {
+        assert_eq!(PLAIN.canary_target(1, 1, served(50)), 1);
+    }
+
+    #[test]
+    fn stable_takes_no_more_than_its_pods_can_serve() {
+        assert_eq!([0, 1, 5, 9, 10].map(|available| DYNAMIC.least_canary_share(available)), [100, 90, 50, 10, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn dynamic_stable_never_falls_below_the_share_in_force(
+            replicas in 0_u32..200, weight in 0_u32..=100, least in 0_u32..=100, most in 0_u32..=100,
+        ) {
+            let shape = Shape { replicas, ..DYNAMIC };
+            let served = Served { least: least.min(most), most: least.max(most) };
+            let target = shape.stable_target(shape.stable_wanted(weight), served);
+            prop_assert!(u64::from(target) * 100 >= u64::from(replicas) * u64::from(100 - served.least));
+        }
+    }
+}

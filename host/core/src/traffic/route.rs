@@ -1,0 +1,259 @@
+//! An HTTPRoute as far as weights go: the rules that hold both of our Services, and the JSON Patch that moves them.
+
+use kulta_api::ConditionReason;
+use serde_json::{Value, json};
+
+use super::Obstacle;
+use crate::observed::Route;
+
+/// Weight of a backendRef that states none (Gateway API).
+const DEFAULT_BACKEND_WEIGHT: u64 = 1;
+
+/// The two Services, and what their weights add up to.
+#[derive(Clone, Copy, Debug)]
+pub struct Backends<'a> {
+    pub canary: &'a str,
+    pub stable: &'a str,
+    pub max_weight: u32,
+}
+
+/// A rule that shares traffic between the two. Rules that hold only one of them are the user's own:
+/// a weight of 0 on a lone backend would turn its requests away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SharedRule {
+    rule: usize,
+    canary: Backend,
+    stable: Backend,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Backend {
+    position: usize,
+    weight: Option<u64>,
+}
+
+/// The rules of a route that carry this rollout's traffic; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedRules(Vec<SharedRule>);
+
+impl SharedRules {
+    /// # Errors
+    /// When no rule holds both Services: names the route and the one that is missing.
+    pub fn find(name: &str, route: &Route, backends: Backends<'_>) -> Result<Self, Obstacle> {
+        let rules = route.spec.get("rules").and_then(Value::as_array);
+        let mut seen = (false, false);
+        let mut shared = Vec::new();
+        for (position, rule) in rules.into_iter().flatten().enumerate() {
+            let canary = backend(rule, backends.canary);
+            let stable = backend(rule, backends.stable);
+            seen = (seen.0 || canary.is_some(), seen.1 || stable.is_some());
+            if let (Some(canary), Some(stable)) = (canary, stable) {
+                shared.push(SharedRule { rule: position, canary, stable });
+            }
+        }
+        if !shared.is_empty() {
+            return Ok(Self(shared));
+        }
+        let missing = match seen {
+            (false, false) => {
+                format!("no rule has a backendRef to Service {:?} or {:?}", backends.canary, backends.stable)
+            }
+            (false, true) => format!("no rule has a backendRef to Service {:?}", backends.canary),
+            (true, false) => format!("no rule has a backendRef to Service {:?}", backends.stable),
+            (true, true) => {
+                format!("no rule has backendRefs to both Service {:?} and {:?}", backends.canary, backends.stable)
+            }
+        };
+        Err(Obstacle {
+            reason: ConditionReason::BackendRefNotFound,
+            message: format!("HTTPRoute {name:?}: spec.rules: {missing}"),
+        })
+    }
+
+    /// The least and the most that the canary gets by any rule, in parts of the maximum weight, rounded outwards.
+    #[must_use]
+    pub fn canary_share(&self, max_weight: u32) -> (u32, u32) {
+        let mut least = max_weight;
+        let mut most = 0;
+        for rule in &self.0 {
+            let canary = rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
+            let total = canary + rule.stable.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
+            let parts = canary * u64::from(max_weight);
+            let (floor, ceil) = if total == 0 { (0, 0) } else { (parts / total, parts.div_ceil(total)) };
+            least = least.min(u32::try_from(floor).unwrap_or(max_weight));
+            most = most.max(u32::try_from(ceil).unwrap_or(max_weight));
+        }
+        (least, most)
+    }
+
+    /// Every rule says exactly this.
+    #[must_use]
+    pub fn says(&self, weight: u32, max_weight: u32) -> bool {
+        self.0.iter().all(|rule| {
+            rule.canary.weight == Some(u64::from(weight))
+                && rule.stable.weight == Some(u64::from(max_weight.saturating_sub(weight)))
+        })
+    }
+
+    /// The operations that give the canary `weight`; none when the rules say so already. Each replacement is guarded by the
+    /// backend's name and the weight it replaces, so that a route that somebody reordered is refused (422), not damaged.
+    #[must_use]
+    pub fn patch(&self, weight: u32, backends: Backends<'_>) -> Vec<Value> {
+        let mut operations = Vec::new();
+        for rule in &self.0 {
+            for (backend, name, wanted) in [
+                (&rule.canary, backends.canary, weight),
+                (&rule.stable, backends.stable, backends.max_weight.saturating_sub(weight)),
+            ] {
+                if backend.weight == Some(u64::from(wanted)) {
+                    continue;
+                }
+                let path = format!("/spec/rules/{}/backendRefs/{}", rule.rule, backend.position);
+                operations.push(json!({ "op": "test", "path": format!("{path}/name"), "value": name }));
+                if let Some(old) = backend.weight {
+                    operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": old }));
+                }
+                // "add" replaces a member that is there, and makes one that is not.
+                operations.push(json!({ "op": "add", "path": format!("{path}/weight"), "value": wanted }));
+            }
+        }
+        operations
+    }
+}
+
+fn backend(rule: &Value, service: &str) -> Option<Backend> {
+    let references = rule.get("backendRefs").and_then(Value::as_array)?;
+    references.iter().enumerate().find_map(|(position, reference)| {
+        let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
+        let is_service = matches!(text("kind"), "" | "Service") && text("group").is_empty();
+        (is_service && text("name") == service)
+            .then(|| Backend { position, weight: reference.get("weight").and_then(Value::as_u64) })
+    })
+}
+
+/// The operations that put the in-progress label on the route, or take it off; none when it is as wanted.
+#[must_use]
+pub fn label_patch(route: &Route, label: Option<(&str, &str)>, in_progress: bool) -> Vec<Value> {
+    let Some((key, value)) = label else { return Vec::new() };
+    let path = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
+    match (in_progress, route.labels.get(key)) {
+        (true, Some(present)) if present == value => Vec::new(),
+        (true, _) if route.labels.is_empty() => {
+            vec![json!({ "op": "add", "path": "/metadata/labels", "value": { key: value } })]
+        }
+        (true, _) => vec![json!({ "op": "add", "path": path, "value": value })],
+        (false, Some(_)) => vec![json!({ "op": "remove", "path": path })],
+        (false, None) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const BACKENDS: Backends<'_> = Backends { canary: "canary", stable: "stable", max_weight: 100 };
+
+    fn route(rules: Value) -> Route {
+        Route { spec: json!({ "rules": rules }), ..Route::default() }
+    }
+
+    fn shared(rules: Value) -> SharedRules {
+        SharedRules::find("web", &route(rules), BACKENDS).unwrap()
+    }
+
+    fn pair(canary: u64, stable: u64) -> Value {
+        json!({ "backendRefs": [{ "name": "stable", "weight": stable }, { "name": "canary", "weight": canary }] })
+    }
+
+    #[test]
+    fn a_patch_is_guarded_by_name_and_old_weight() {
+        let patch = shared(json!([pair(0, 100)])).patch(10, BACKENDS);
+
+        assert_eq!(
+            patch,
+            [
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/name", "value": "canary" }),
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/weight", "value": 0 }),
+                json!({ "op": "add", "path": "/spec/rules/0/backendRefs/1/weight", "value": 10 }),
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/0/name", "value": "stable" }),
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/0/weight", "value": 100 }),
+                json!({ "op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 90 }),
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_when_the_route_says_it_already() {
+        assert!(shared(json!([pair(10, 90)])).patch(10, BACKENDS).is_empty());
+    }
+
+    #[test]
+    fn foreign_backends_and_rules_with_one_of_ours_are_left_alone() {
+        let rules = json!([
+            { "backendRefs": [{ "name": "stable" }] },
+            { "backendRefs": [{ "name": "other", "weight": 5 }, { "name": "canary", "weight": 0 }, { "name": "stable", "weight": 100 }] }
+        ]);
+
+        let patch = shared(rules).patch(20, BACKENDS);
+
+        let paths: Vec<_> = patch.iter().filter(|op| op["op"] == "add").map(|op| op["path"].clone()).collect();
+        assert_eq!(paths, ["/spec/rules/1/backendRefs/1/weight", "/spec/rules/1/backendRefs/2/weight"]);
+    }
+
+    #[test]
+    fn every_rule_that_shares_traffic_is_moved() {
+        let patch = shared(json!([pair(0, 100), pair(0, 100)])).patch(20, BACKENDS);
+
+        assert_eq!(patch.iter().filter(|op| op["op"] == "add").count(), 4);
+    }
+
+    #[test]
+    fn a_backend_without_a_weight_counts_one() {
+        let rules = shared(json!([{ "backendRefs": [{ "name": "stable" }, { "name": "canary" }] }]));
+
+        assert_eq!((rules.canary_share(100), rules.says(50, 100)), ((50, 50), false));
+    }
+
+    #[test]
+    fn rules_that_disagree_give_a_range() {
+        assert_eq!(shared(json!([pair(10, 90), pair(50, 50)])).canary_share(100), (10, 50));
+    }
+
+    #[test]
+    fn a_missing_backend_is_named() {
+        let obstacle =
+            SharedRules::find("web", &route(json!([{ "backendRefs": [{ "name": "stable" }] }])), BACKENDS).unwrap_err();
+
+        assert_eq!(obstacle.message, "HTTPRoute \"web\": spec.rules: no rule has a backendRef to Service \"canary\"");
+    }
+
+    #[test]
+    fn a_backend_of_another_kind_is_not_ours() {
+        let rules =
+            json!([{ "backendRefs": [{ "name": "stable" }, { "name": "canary", "kind": "Bucket", "group": "x" }] }]);
+
+        assert!(SharedRules::find("web", &route(rules), BACKENDS).is_err());
+    }
+
+    #[test]
+    fn the_label_comes_and_goes_with_the_canary() {
+        let label = Some(("a/b", "on"));
+        let bare = route(json!([]));
+        let labelled = Route { labels: BTreeMap::from([("a/b".into(), "on".into())]), ..Route::default() };
+
+        assert_eq!(
+            (
+                label_patch(&bare, label, true),
+                label_patch(&labelled, label, false),
+                label_patch(&labelled, label, true)
+            ),
+            (
+                vec![json!({ "op": "add", "path": "/metadata/labels", "value": { "a/b": "on" } })],
+                vec![json!({ "op": "remove", "path": "/metadata/labels/a~1b" })],
+                vec![]
+            )
+        );
+    }
+}
