@@ -29,6 +29,8 @@ pub struct Start {
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
     pub kubeconfig: PathBuf,
+    /// Another program than [`binary`].
+    pub program: Option<PathBuf>,
 }
 
 impl Start {
@@ -62,7 +64,7 @@ pub fn binary() -> PathBuf {
 
 impl Controller {
     pub fn start(start: &Start, run: &Path) -> Result<Self> {
-        let program = binary();
+        let program = start.program.clone().unwrap_or_else(binary);
         ensure!(program.exists(), "{} is not there: build it or set KULTA_BIN", program.display());
         let mut command = Command::new(program);
         command.arg("controller").args(&start.arguments);
