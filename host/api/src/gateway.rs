@@ -9,12 +9,37 @@ use crate::annotations::{IN_PROGRESS_LABEL, IN_PROGRESS_VALUE};
 /// The key under `plugins` that Argo's users already have in their manifests.
 pub const GATEWAY_PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
+/// What the plugin's configuration may hold. The CRD has no schema for it, so nobody but validation can name a slip.
+pub const SERVED_KEYS: [&str; 7] = [
+    "httpRoute",
+    "httpRoutes",
+    "httpRouteSelector",
+    "namespace",
+    "disableInProgressLabel",
+    "inProgressLabelKey",
+    "inProgressLabelValue",
+];
+/// Kinds of routes that Argo's plugin moves and this build does not yet.
+pub const LATER_KEYS: [&str; 9] = [
+    "grpcRoute",
+    "grpcRoutes",
+    "grpcRouteSelector",
+    "tcpRoute",
+    "tcpRoutes",
+    "tcpRouteSelector",
+    "tlsRoute",
+    "tlsRoutes",
+    "tlsRouteSelector",
+];
+/// What an entry of `httpRoutes` may hold.
+pub const ROUTE_KEYS: [&str; 2] = ["name", "useHeaderRoutes"];
+
 /// Which routes carry this rollout's traffic.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayRouting {
     pub http_route: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     pub http_routes: Vec<RouteRef>,
     pub http_route_selector: Option<LabelSelector>,
     /// Where the routes are; the rollout's namespace when absent.
@@ -22,20 +47,17 @@ pub struct GatewayRouting {
     pub disable_in_progress_label: Option<bool>,
     pub in_progress_label_key: Option<String>,
     pub in_progress_label_value: Option<String>,
-    pub grpc_route: Option<Value>,
-    pub tcp_route: Option<Value>,
-    pub tls_route: Option<Value>,
-    pub grpc_routes: Option<Value>,
-    pub tcp_routes: Option<Value>,
-    pub tls_routes: Option<Value>,
-    pub grpc_route_selector: Option<Value>,
-    pub tcp_route_selector: Option<Value>,
-    pub tls_route_selector: Option<Value>,
+}
+
+/// The API server does not drop nulls where there is no schema, and Argo's plugin takes one as an empty list.
+fn null_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<RouteRef>, D::Error> {
+    Ok(Option::<Vec<RouteRef>>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteRef {
+    #[serde(default)]
     pub name: String,
     /// Header routes come with a later version; the flag alone changes nothing.
     pub use_header_routes: Option<bool>,

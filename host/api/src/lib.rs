@@ -1,24 +1,39 @@
 //! The objects KULTA serves, as types: Argo Rollouts' own API (`argoproj.io/v1alpha1`) and what KULTA adds to it.
 //! Types, defaults, parsing and validation only; nothing here reads a clock or talks to a server.
 
+pub mod analysis;
 pub mod annotations;
+pub mod blue_green;
 pub mod conditions;
+pub mod crd;
+pub mod decode;
 pub mod duration;
+pub mod experiment;
+pub mod field_error;
+pub mod foreign_status;
 pub mod gateway;
 pub mod kulta_status;
 pub mod outbox;
 pub mod rollout;
+pub mod routes;
+pub mod share;
 pub mod status;
+pub mod step;
 pub mod strategy;
 pub mod template;
+pub mod validation;
 
 pub use conditions::{ConditionReason, ConditionStatus, ConditionType, RolloutCondition};
+pub use decode::{decode, unknown_fields};
+pub use field_error::FieldError;
 pub use gateway::{GATEWAY_PLUGIN, GatewayRouting, RouteRef};
 pub use kulta_status::{DecisionEntry, FailureKind, KultaPhase, KultaStatus};
 pub use outbox::{OutboxEntry, Outcome, TransitionKind};
 pub use rollout::{Rollout, RolloutSpec};
+pub use share::{ProgressThreshold, Share};
 pub use status::{PauseCondition, PauseReason, RolloutPhase, RolloutStatus};
-pub use strategy::{CanaryFields, CanaryStep, CanaryStrategy, PluginStrategy, RolloutStrategy};
+pub use step::{CanaryStep, Pause, SetCanaryScale};
+pub use strategy::{CanaryFields, CanaryStrategy, PluginStrategy, RolloutStrategy};
 pub use template::PodTemplate;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -5,9 +5,10 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::AnalysisHistory;
 use crate::status::RolloutStatus;
 use crate::strategy::RolloutStrategy;
-use crate::template::{Opaque, PodTemplate};
+use crate::template::PodTemplate;
 
 /// `progressDeadlineSeconds` when absent, in seconds.
 pub const DEFAULT_PROGRESS_DEADLINE_SECONDS: i32 = 600;
@@ -75,7 +76,7 @@ pub struct RolloutSpec {
     pub template: PodTemplate,
     /// Another object to borrow the template from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub workload_ref: Option<Opaque>,
+    pub workload_ref: Option<WorkloadRef>,
     /// Seconds that a pod must be ready before it counts as available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_ready_seconds: Option<i32>,
@@ -98,7 +99,7 @@ pub struct RolloutSpec {
     pub restart_at: Option<Time>,
     /// How many of the last analysis runs are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<Opaque>,
+    pub analysis: Option<AnalysisHistory>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback_window: Option<RollbackWindow>,
 }
@@ -109,6 +110,21 @@ pub struct RollbackWindow {
     /// A roll back to a revision with fewer than this many between it and stable skips the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revisions: Option<i32>,
+}
+
+/// Another object in the same namespace whose pod template is used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadRef {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When the other object is scaled to zero: `never`, `onsuccess` or `progressively`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_down: Option<String>,
 }
 
 impl RolloutSpec {

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::RolloutCondition;
+use crate::foreign_status::{AlbStatus, AnalysisRunSummary, BlueGreenStatus, StepPluginStatus};
 use crate::kulta_status::KultaStatus;
-use crate::template::Opaque;
 
 /// Absent numbers mean zero, absent texts mean empty: both as Argo writes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,11 +66,11 @@ pub struct RolloutStatus {
     pub canary: CanaryStatus,
     /// Kept for objects that another controller wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub blue_green: Option<Opaque>,
+    pub blue_green: Option<BlueGreenStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub alb: Option<Opaque>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub albs: Option<Opaque>,
+    pub alb: Option<AlbStatus>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub albs: Vec<AlbStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<RolloutDuration>,
     /// KULTA's own record; pruned on Argo's stock CRD.
@@ -132,15 +132,15 @@ pub struct CanaryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<TrafficWeights>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub current_step_analysis_run_status: Option<Opaque>,
+    pub current_step_analysis_run_status: Option<AnalysisRunSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub current_background_analysis_run_status: Option<Opaque>,
+    pub current_background_analysis_run_status: Option<AnalysisRunSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_experiment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_ping_pong: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub step_plugin_statuses: Option<Opaque>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub step_plugin_statuses: Vec<StepPluginStatus>,
 }
 
 impl CanaryStatus {
@@ -154,8 +154,9 @@ impl CanaryStatus {
 pub struct TrafficWeights {
     pub canary: WeightDestination,
     pub stable: WeightDestination,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub additional: Option<Opaque>,
+    /// Shares of further ReplicaSets, such as an experiment's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub additional: Vec<WeightDestination>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
 }

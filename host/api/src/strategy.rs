@@ -7,9 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::analysis::RolloutAnalysis;
+use crate::blue_green::BlueGreenStrategy;
 use crate::gateway::GATEWAY_PLUGIN;
 use crate::rollout::unsigned;
 use crate::template::Opaque;
+
+pub use crate::step::{CanaryStep, Pause, SetCanaryScale};
 
 /// Parts that a route's weights add up to, when `maxTrafficWeight` is absent.
 pub const DEFAULT_MAX_WEIGHT: u32 = 100;
@@ -25,7 +29,7 @@ pub struct RolloutStrategy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryStrategy>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub blue_green: Option<Opaque>,
+    pub blue_green: Option<BlueGreenStrategy>,
     /// A strategy made by a plugin: KULTA's addition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginStrategy>,
@@ -61,6 +65,9 @@ pub struct PluginStrategy {
     /// Handed to the plugin; checked against its JSON Schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Opaque>,
+    /// No field of this strategy: kept so that it can be named when refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Opaque>,
     #[serde(flatten)]
     pub fields: CanaryFields,
 }
@@ -79,8 +86,9 @@ pub struct CanaryFields {
     pub max_unavailable: Option<IntOrString>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic_routing: Option<TrafficRouting>,
+    /// Analysis in the background of the whole update.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<Opaque>,
+    pub analysis: Option<RolloutAnalysis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anti_affinity: Option<AntiAffinity>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +104,7 @@ pub struct CanaryFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dynamic_stable_scale: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ping_pong: Option<Opaque>,
+    pub ping_pong: Option<PingPong>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_pods_per_replica_set: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,51 +184,6 @@ pub struct ReplicaProgressThreshold {
     pub value: i32,
 }
 
-/// One step; exactly one field is set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CanaryStep {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_weight: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present_pause")]
-    pub pause: Option<Pause>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_canary_scale: Option<SetCanaryScale>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub analysis: Option<Opaque>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub experiment: Option<Opaque>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_header_route: Option<Opaque>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_mirror_route: Option<Opaque>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<Opaque>,
-}
-
-/// `pause: {}` and `pause: null` both pause for good in Argo Rollouts' manifests; only an absent key is no pause.
-fn present_pause<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Pause>, D::Error> {
-    Ok(Some(Option::<Pause>::deserialize(deserializer)?.unwrap_or_default()))
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Pause {
-    /// Seconds as a number, or text such as `30s`, `5m`, `1h`; absent: until promoted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration: Option<IntOrString>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SetCanaryScale {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub match_traffic_weight: Option<bool>,
-}
-
 /// `trafficRouting` (section 1.3). Only Gateway API routes are served; the rest is kept so that it can be named when refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -259,6 +222,15 @@ impl TrafficRouting {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ManagedRoute {
     pub name: String,
+}
+
+/// Two services that swap the roles of stable and canary.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PingPong {
+    pub ping_service: String,
+    pub pong_service: String,
 }

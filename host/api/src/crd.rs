@@ -1,0 +1,70 @@
+//! The CustomResourceDefinition that `kulta crds` writes. It refuses no more than Argo Rollouts' own does, so that manifests which
+//! apply today still apply; everything else is validation's to say.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+};
+use kube::CustomResourceExt;
+
+use crate::rollout::Rollout;
+
+const HEADER: &str = "# Written by `kulta crds`; changes belong in host/api.\n";
+/// Formats that the API server checks and Argo's schema has too; those that schemars makes up for Rust's numbers are dropped.
+const KEPT_FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
+/// The one field where null says something: `pause: null` pauses for good. Elsewhere the API server drops a null, as with Argo's schema.
+const NULLABLE_FIELD: &str = "pause";
+const IMMUTABLE_FIELD: &str = "selector";
+
+/// The Rollout kind.
+#[must_use]
+pub fn rollout() -> CustomResourceDefinition {
+    let mut crd = Rollout::crd();
+    for version in &mut crd.spec.versions {
+        if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut()) {
+            loosen(schema, "");
+            guard_selector(schema);
+        }
+    }
+    crd
+}
+
+/// Every kind as one YAML document each.
+///
+/// # Errors
+/// When a definition cannot be written as YAML.
+pub fn crds_yaml() -> Result<String, serde_yaml::Error> {
+    Ok(format!("{HEADER}{}", serde_yaml::to_string(&rollout())?))
+}
+
+/// Takes back what schemars adds from Rust's types and Argo's schema does not ask for.
+fn loosen(schema: &mut JSONSchemaProps, name: &str) {
+    schema.minimum = None;
+    schema.maximum = None;
+    schema.enum_ = None;
+    schema.default = None;
+    if schema.format.as_deref().is_some_and(|format| !KEPT_FORMATS.contains(&format)) {
+        schema.format = None;
+    }
+    schema.nullable = (name == NULLABLE_FIELD).then_some(true);
+    for (name, property) in schema.properties.iter_mut().flatten() {
+        loosen(property, name);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        loosen(items, "");
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        loosen(values, "");
+    }
+}
+
+fn guard_selector(schema: &mut JSONSchemaProps) {
+    let spec = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec"));
+    let selector = spec.and_then(|spec| spec.properties.as_mut()).and_then(|fields| fields.get_mut(IMMUTABLE_FIELD));
+    if let Some(selector) = selector {
+        selector.x_kubernetes_validations = Some(vec![ValidationRule {
+            rule: "self == oldSelf".to_owned(),
+            message: Some("spec.selector is immutable".to_owned()),
+            ..ValidationRule::default()
+        }]);
+    }
+}

@@ -1,0 +1,165 @@
+//! From the JSON of the API server to a [`Rollout`], so that a fault is told with the field's path.
+
+use std::sync::LazyLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+use crate::crd;
+use crate::field_error::{FieldError, Path};
+use crate::rollout::Rollout;
+use crate::strategy::CanaryFields;
+
+/// # Errors
+/// When a field cannot be read: its path, and what was expected of it.
+pub fn decode(object: &Value) -> Result<Rollout, FieldError> {
+    read(object, &Path::default()).map_err(|error| refined(object, error))
+}
+
+/// Reads a part of an object that stands at that path.
+pub(crate) fn read<T: DeserializeOwned>(value: &Value, at: &Path) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().iter().fold(at.clone(), |path, segment| match segment {
+            Segment::Seq { index } => path.index(*index),
+            Segment::Map { key } => path.field(key),
+            Segment::Enum { variant } => path.field(variant),
+            Segment::Unknown => path,
+        });
+        path.error(error.into_inner().to_string())
+    })
+}
+
+/// serde forgets the way inside a flattened struct; the fields that the strategies share are one, so they are read once more by themselves.
+fn refined(object: &Value, error: FieldError) -> FieldError {
+    ["canary", "plugin"]
+        .into_iter()
+        .map(|strategy| (strategy, Path::new("spec").field("strategy").field(strategy)))
+        .find(|(_, path)| path.as_str() == error.path)
+        .and_then(|(strategy, path)| {
+            let fields = object.pointer("/spec/strategy")?.get(strategy)?;
+            read::<CanaryFields>(fields, &path).err()
+        })
+        .unwrap_or(error)
+}
+
+/// Fields of `spec` that the API does not have: a slip of the pen, or newer than this build. With KULTA's CRD the API server
+/// drops them; with a looser one they arrive here, and nobody else can name them.
+#[must_use]
+pub fn unknown_fields(object: &Value) -> Vec<FieldError> {
+    static SCHEMA: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(|| {
+        let version = crd::rollout().spec.versions.into_iter().next()?;
+        version.schema?.open_api_v3_schema?.properties?.remove("spec")
+    });
+    let mut unknown = Vec::new();
+    if let (Some(schema), Some(spec)) = (SCHEMA.as_ref(), object.get("spec")) {
+        collect_unknown(schema, spec, &Path::new("spec"), &mut unknown);
+    }
+    unknown
+}
+
+fn collect_unknown(schema: &JSONSchemaProps, value: &Value, at: &Path, unknown: &mut Vec<FieldError>) {
+    if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = at.field(name);
+                let known = schema.properties.as_ref().and_then(|properties| properties.get(name));
+                match (known, &schema.additional_properties) {
+                    (Some(schema), _) => collect_unknown(schema, value, &path, unknown),
+                    (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => {
+                        collect_unknown(schema, value, &path, unknown);
+                    }
+                    (None, Some(JSONSchemaPropsOrBool::Bool(true))) => {}
+                    (None, _) => unknown.push(path.error("is no field of the API")),
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
+                for (index, item) in items.iter().enumerate() {
+                    collect_unknown(schema, item, &at.index(index), unknown);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(spec: Value) -> Value {
+        json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": { "name": "shop" }, "spec": spec })
+    }
+
+    #[test]
+    fn an_undecodable_field_is_named_by_its_path() {
+        for (spec, path) in [
+            (json!({ "replicas": "x" }), "spec.replicas"),
+            (json!({ "selector": { "matchLabels": { "app": 1 } } }), "spec.selector.matchLabels.app"),
+            (
+                json!({ "strategy": { "canary": { "steps": [{}, { "setWeight": "5" }] } } }),
+                "spec.strategy.canary.steps[1].setWeight",
+            ),
+            (
+                json!({ "strategy": { "canary": { "trafficRouting": { "maxTrafficWeight": [] } } } }),
+                "spec.strategy.canary.trafficRouting.maxTrafficWeight",
+            ),
+            (
+                json!({ "strategy": { "plugin": { "name": "linear", "canaryService": 7 } } }),
+                "spec.strategy.plugin.canaryService",
+            ),
+            (json!({ "strategy": { "canary": 5 } }), "spec.strategy.canary"),
+            (json!({ "restartAt": "yesterday" }), "spec.restartAt"),
+            (json!([]), "spec"),
+        ] {
+            let error = decode(&object(spec)).unwrap_err();
+
+            assert_eq!(error.path, path, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_undecodable_status_is_named_by_its_path() {
+        let mut object = object(json!({}));
+        object["status"] = json!({ "pauseConditions": [{ "reason": "Whim", "startTime": "2026-01-01T00:00:00Z" }] });
+
+        let error = decode(&object).unwrap_err();
+
+        assert_eq!(error.path, "status.pauseConditions[0].reason");
+    }
+
+    #[test]
+    fn a_rollout_without_a_spec_is_told_so() {
+        let error = decode(&json!({ "metadata": {} })).unwrap_err();
+
+        assert!(error.to_string().contains("spec"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_field_is_named() {
+        let object = object(json!({
+            "replica": 3,
+            "template": { "spec": { "fieldOfTheFuture": 1 } },
+            "strategy": { "canary": {
+                "canaryMetadata": { "labels": { "any": "key" } },
+                "steps": [{ "setWieght": 5 }],
+                "trafficRouting": { "plugins": { "anything": { "goes": true } } },
+            } },
+        }));
+
+        let mut paths: Vec<_> = unknown_fields(&object).into_iter().map(|error| error.path).collect();
+        paths.sort();
+
+        assert_eq!(paths, ["spec.replica", "spec.strategy.canary.steps[0].setWieght"]);
+    }
+}

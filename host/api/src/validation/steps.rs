@@ -1,0 +1,158 @@
+//! The steps of a canary.
+
+use crate::duration;
+use crate::field_error::{Faults, Path};
+use crate::step::{CanaryStep, SetCanaryScale};
+use crate::strategy::CanaryFields;
+
+pub(super) fn validate(steps: &[CanaryStep], fields: &CanaryFields, path: &Path, faults: &mut Faults) {
+    for (index, step) in steps.iter().enumerate() {
+        validate_step(step, fields, &path.index(index), faults);
+    }
+}
+
+fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: &mut Faults) {
+    let later = [
+        (step.analysis.is_some(), "analysis"),
+        (step.experiment.is_some(), "experiment"),
+        (step.set_header_route.is_some(), "setHeaderRoute"),
+        (step.set_mirror_route.is_some(), "setMirrorRoute"),
+        (step.plugin.is_some(), "plugin"),
+    ];
+    let served = [step.set_weight.is_some(), step.pause.is_some(), step.set_canary_scale.is_some()];
+    match served.into_iter().chain(later.map(|(present, _)| present)).filter(|present| *present).count() {
+        0 => faults.add(path, "must say what to do: setWeight, pause or setCanaryScale"),
+        1 => {}
+        _ => faults.add(path, "must say one thing only: make a step of each"),
+    }
+    for (present, field) in later {
+        faults.unsupported(present, &path.field(field));
+    }
+    if let Some(weight) = step.set_weight {
+        let max = fields.max_weight();
+        let within = u32::try_from(weight).is_ok_and(|weight| weight <= max);
+        faults.add_if(!within, &path.field("setWeight"), format!("{weight} must be between 0 and {max}"));
+    }
+    if let Some(Err(error)) = step.pause.as_ref().and_then(|pause| pause.duration.as_ref()).map(duration::parse) {
+        faults.add(&path.field("pause").field("duration"), error.to_string());
+    }
+    if let Some(scale) = &step.set_canary_scale {
+        let path = path.field("setCanaryScale");
+        faults.add_if(fields.traffic_routing.is_none(), &path, "can only be used with trafficRouting");
+        validate_scale(scale, &path, faults);
+    }
+}
+
+/// A weight above 100 is fine, as in Argo Rollouts: it asks for more canary pods than there are wanted pods.
+fn validate_scale(scale: &SetCanaryScale, path: &Path, faults: &mut Faults) {
+    let kinds = [scale.replicas.is_some(), scale.weight.is_some(), scale.match_traffic_weight == Some(true)];
+    faults.add_if(
+        kinds.into_iter().filter(|present| *present).count() != 1,
+        path,
+        "must have exactly one of replicas, weight and matchTrafficWeight",
+    );
+    faults.not_negative(scale.replicas, &path.field("replicas"));
+    faults.not_negative(scale.weight, &path.field("weight"));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::rollout::Rollout;
+    use crate::validation::tests::{assert_faults, canary, paths, routed};
+
+    fn step(step: Value) -> Rollout {
+        routed(json!({ "steps": [step] }))
+    }
+
+    #[test]
+    fn a_step_does_exactly_one_thing() {
+        let at: &[&str] = &["spec.strategy.canary.steps[0]"];
+        assert_faults(vec![
+            (step(json!({})), at),
+            (step(json!({ "setWeight": 5, "pause": {} })), at),
+            (step(json!({ "pause": {}, "setCanaryScale": { "replicas": 1 } })), at),
+        ]);
+    }
+
+    #[test]
+    fn every_pair_of_kinds_is_one_too_many() {
+        let kinds = [
+            ("setWeight", json!(5)),
+            ("pause", json!({})),
+            ("setCanaryScale", json!({ "replicas": 1 })),
+            ("analysis", json!({})),
+            ("experiment", json!({})),
+            ("setHeaderRoute", json!({})),
+            ("setMirrorRoute", json!({})),
+            ("plugin", json!({})),
+        ];
+        for (index, (first, one)) in kinds.iter().enumerate() {
+            for (second, two) in kinds.iter().skip(index + 1) {
+                let rollout = step(json!({ *first: one, *second: two }));
+
+                assert!(paths(&rollout).contains(&"spec.strategy.canary.steps[0]".to_owned()), "{first} and {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_lies_between_zero_and_the_maximum() {
+        let at: &[&str] = &["spec.strategy.canary.steps[1].setWeight"];
+        let weight = |weight: i32| routed(json!({ "steps": [{ "pause": {} }, { "setWeight": weight }] }));
+        let of_1000 = |weight: i32| {
+            routed(
+                json!({ "trafficRouting": { "maxTrafficWeight": 1000 }, "steps": [{ "pause": {} }, { "setWeight": weight }] }),
+            )
+        };
+        assert_faults(vec![
+            (weight(0), &[]),
+            (weight(100), &[]),
+            (weight(101), at),
+            (weight(-1), at),
+            (of_1000(1000), &[]),
+            (of_1000(1001), at),
+        ]);
+    }
+
+    #[test]
+    fn a_pause_lasts_for_good_or_for_a_readable_time() {
+        let at: &[&str] = &["spec.strategy.canary.steps[0].pause.duration"];
+        let pause = |duration: Value| step(json!({ "pause": { "duration": duration } }));
+        assert_faults(vec![
+            (step(json!({ "pause": {} })), &[]),
+            (step(json!({ "pause": null })), &[]),
+            (pause(json!(30)), &[]),
+            (pause(json!("30")), &[]),
+            (pause(json!("1h30m")), &[]),
+            (pause(json!(-1)), at),
+            (pause(json!("5 minutes")), at),
+        ]);
+    }
+
+    #[test]
+    fn a_canary_scale_needs_routes_and_one_measure() {
+        let at = "spec.strategy.canary.steps[0].setCanaryScale";
+        let scale = |scale: Value| step(json!({ "setCanaryScale": scale }));
+        assert_faults(vec![
+            (scale(json!({ "replicas": 0 })), &[]),
+            (scale(json!({ "weight": 200 })), &[]),
+            (scale(json!({ "matchTrafficWeight": true })), &[]),
+            (scale(json!({ "matchTrafficWeight": false, "weight": 5 })), &[]),
+            (scale(json!({})), &[at]),
+            (scale(json!({ "matchTrafficWeight": false })), &[at]),
+            (scale(json!({ "replicas": 1, "weight": 5 })), &[at]),
+            (scale(json!({ "replicas": -1 })), &["spec.strategy.canary.steps[0].setCanaryScale.replicas"]),
+            (scale(json!({ "weight": -1 })), &["spec.strategy.canary.steps[0].setCanaryScale.weight"]),
+            (canary(json!({ "steps": [{ "setCanaryScale": { "replicas": 1 } }] })), &[at]),
+        ]);
+    }
+
+    #[test]
+    fn steps_that_come_later_are_refused_by_their_path() {
+        for kind in ["analysis", "experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] {
+            assert_eq!(paths(&step(json!({ kind: {} }))), [format!("spec.strategy.canary.steps[0].{kind}")]);
+        }
+    }
+}

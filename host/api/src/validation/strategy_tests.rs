@@ -1,0 +1,172 @@
+use serde_json::json;
+
+use crate::validation::tests::{assert_faults, canary, paths, rollout, routed};
+use crate::validation::{joined, validate};
+
+#[test]
+fn an_empty_strategy_is_told_which_crd_to_install() {
+    let rollout = rollout(json!({ "strategy": { "canary": null } }));
+
+    let message = joined(&validate(&rollout).unwrap_err());
+
+    assert!(
+        message.starts_with("spec.strategy: ")
+            && message.contains("spec.strategy.plugin")
+            && message.contains("install KULTA's CRD"),
+        "{message}"
+    );
+}
+
+#[test]
+fn two_strategies_are_one_too_many() {
+    assert_faults(vec![
+        (rollout(json!({ "strategy": { "plugin": { "name": "linear" } } })), &["spec.strategy"]),
+        (
+            rollout(json!({ "strategy": { "blueGreen": { "activeService": "a" } } })),
+            &["spec.strategy", "spec.strategy.blueGreen"],
+        ),
+    ]);
+}
+
+#[test]
+fn a_plugin_strategy_needs_a_name_and_makes_its_own_steps() {
+    let plugin = |plugin| rollout(json!({ "strategy": { "canary": null, "plugin": plugin } }));
+    assert_faults(vec![
+        (plugin(json!({ "name": "linear", "config": { "step": 5 }, "maxSurge": 1 })), &[]),
+        (plugin(json!({ "config": {} })), &["spec.strategy.plugin.name"]),
+        (plugin(json!({ "name": "linear", "steps": [] })), &["spec.strategy.plugin.steps"]),
+        (plugin(json!({ "name": "linear", "maxSurge": -1 })), &["spec.strategy.plugin.maxSurge"]),
+    ]);
+}
+
+#[test]
+fn the_two_services_must_differ_and_are_needed_with_routes() {
+    assert_faults(vec![
+        (canary(json!({ "canaryService": "a" })), &[]),
+        (canary(json!({ "canaryService": "a", "stableService": "a" })), &["spec.strategy.canary.stableService"]),
+        (
+            routed(json!({ "canaryService": "", "stableService": null })),
+            &["spec.strategy.canary.canaryService", "spec.strategy.canary.stableService"],
+        ),
+    ]);
+}
+
+#[test]
+fn surge_and_unavailability_are_counts_or_percentages_and_not_both_zero() {
+    let surge = "spec.strategy.canary.maxSurge";
+    let unavailable = "spec.strategy.canary.maxUnavailable";
+    assert_faults(vec![
+        (canary(json!({ "maxSurge": "150%", "maxUnavailable": 0 })), &[]),
+        (canary(json!({ "maxSurge": 0 })), &[]),
+        (canary(json!({ "maxSurge": "25" })), &[]),
+        (canary(json!({ "maxSurge": 0, "maxUnavailable": "0%" })), &[surge]),
+        (canary(json!({ "maxSurge": "a lot", "maxUnavailable": -1 })), &[surge, unavailable]),
+        (canary(json!({ "maxUnavailable": "100%" })), &[]),
+        (canary(json!({ "maxUnavailable": "101%" })), &[unavailable]),
+    ]);
+}
+
+#[test]
+fn a_refused_share_names_what_was_written() {
+    let message = joined(&validate(&canary(json!({ "maxSurge": "a lot" }))).unwrap_err());
+
+    assert!(message.contains("\"a lot\""), "{message}");
+}
+
+#[test]
+fn delays_and_floors_belong_to_traffic_routing() {
+    let delay = "spec.strategy.canary.scaleDownDelaySeconds";
+    let floor = "spec.strategy.canary.minPodsPerReplicaSet";
+    let dynamic = "spec.strategy.canary.dynamicStableScale";
+    assert_faults(vec![
+        (routed(json!({ "scaleDownDelaySeconds": 0, "minPodsPerReplicaSet": 2 })), &[]),
+        (routed(json!({ "scaleDownDelaySeconds": -1 })), &[delay]),
+        (canary(json!({ "scaleDownDelaySeconds": 5 })), &[delay]),
+        (routed(json!({ "scaleDownDelaySeconds": 5, "dynamicStableScale": true })), &[delay]),
+        (routed(json!({ "scaleDownDelaySeconds": 5, "dynamicStableScale": false })), &[]),
+        (routed(json!({ "dynamicStableScale": true })), &[]),
+        (canary(json!({ "dynamicStableScale": true })), &[dynamic]),
+        (canary(json!({ "dynamicStableScale": false })), &[]),
+        (canary(json!({ "minPodsPerReplicaSet": 2 })), &[floor]),
+        (routed(json!({ "minPodsPerReplicaSet": -2 })), &[floor]),
+        (routed(json!({ "abortScaleDownDelaySeconds": 0 })), &[]),
+        (canary(json!({ "abortScaleDownDelaySeconds": 30 })), &[]),
+        (routed(json!({ "abortScaleDownDelaySeconds": -1 })), &["spec.strategy.canary.abortScaleDownDelaySeconds"]),
+        (canary(json!({ "scaleDownDelayRevisionLimit": 0 })), &[]),
+        (canary(json!({ "scaleDownDelayRevisionLimit": -1 })), &["spec.strategy.canary.scaleDownDelayRevisionLimit"]),
+    ]);
+}
+
+#[test]
+fn anti_affinity_is_of_one_kind_and_its_weight_of_1_to_100() {
+    let preferred = |weight: i32| json!({ "antiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": { "weight": weight } } });
+    let required = json!({ "antiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {} } });
+    let mut both = preferred(1);
+    both["antiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = json!({});
+    let at = "spec.strategy.canary.antiAffinity";
+    let weight = "spec.strategy.canary.antiAffinity.preferredDuringSchedulingIgnoredDuringExecution.weight";
+    assert_faults(vec![
+        (canary(required), &[]),
+        (canary(preferred(1)), &[]),
+        (canary(preferred(100)), &[]),
+        (canary(preferred(0)), &[weight]),
+        (canary(preferred(101)), &[weight]),
+        (canary(both), &[at]),
+        (canary(json!({ "antiAffinity": {} })), &[at]),
+    ]);
+}
+
+#[test]
+fn a_threshold_is_in_percent_or_in_pods() {
+    let with = |kind: &str, value: i32| canary(json!({ "replicaProgressThreshold": { "type": kind, "value": value } }));
+    assert_faults(vec![
+        (with("Percent", 100), &[]),
+        (with("Percent", -5), &[]),
+        (with("Pods", 500), &[]),
+        (with("Percent", 101), &["spec.strategy.canary.replicaProgressThreshold.value"]),
+        (with("Nodes", 1), &["spec.strategy.canary.replicaProgressThreshold.type"]),
+    ]);
+}
+
+#[test]
+fn the_maximum_weight_is_greater_than_zero() {
+    let weight = "spec.strategy.canary.trafficRouting.maxTrafficWeight";
+    assert_faults(vec![
+        (routed(json!({ "trafficRouting": { "maxTrafficWeight": 1000 } })), &[]),
+        (routed(json!({ "trafficRouting": { "maxTrafficWeight": 0 } })), &[weight]),
+        (routed(json!({ "trafficRouting": { "maxTrafficWeight": -5 } })), &[weight]),
+    ]);
+}
+
+#[test]
+fn every_other_router_is_refused_by_its_name() {
+    for router in ["alb", "ambassador", "apisix", "appMesh", "istio", "nginx", "smi", "traefik"] {
+        let rollout = canary(json!({ "trafficRouting": { router: { "some": "config" } } }));
+
+        assert_eq!(paths(&rollout), [format!("spec.strategy.canary.trafficRouting.{router}")]);
+    }
+}
+
+#[test]
+fn every_other_traffic_plugin_is_refused_by_its_name() {
+    let rollout = routed(json!({ "trafficRouting": { "plugins": { "acme/router": {} } } }));
+
+    assert_eq!(paths(&rollout), ["spec.strategy.canary.trafficRouting.plugins[\"acme/router\"]"]);
+}
+
+#[test]
+fn traffic_routing_without_a_router_is_refused() {
+    assert_faults(vec![(canary(json!({ "trafficRouting": {} })), &["spec.strategy.canary.trafficRouting.plugins"])]);
+}
+
+#[test]
+fn parts_that_come_later_are_refused_by_their_path() {
+    assert_faults(vec![
+        (canary(json!({ "analysis": { "templates": [] } })), &["spec.strategy.canary.analysis"]),
+        (canary(json!({ "pingPong": {} })), &["spec.strategy.canary.pingPong"]),
+        (
+            routed(json!({ "trafficRouting": { "managedRoutes": [{ "name": "header" }] } })),
+            &["spec.strategy.canary.trafficRouting.managedRoutes"],
+        ),
+    ]);
+}
