@@ -22,6 +22,7 @@ pub const DEFAULT_REPLICAS: i32 = 1;
     group = "argoproj.io",
     version = "v1alpha1",
     kind = "Rollout",
+    doc = "A workload whose new versions are delivered step by step.",
     plural = "rollouts",
     shortname = "ro",
     namespaced,

@@ -1,0 +1,58 @@
+//! Manifests as users have them: those that must be served, and those that must be refused by the paths that they name.
+
+use std::path::PathBuf;
+
+use kulta_api::{decode, unknown_fields, validation};
+use serde_json::Value;
+
+const FAULT: &str = "# fault: ";
+
+/// Name and text of each manifest in the folder.
+fn manifests(folder: &str) -> Vec<(String, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/manifests").join(folder);
+    let mut manifests: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap()))
+        .collect();
+    manifests.sort();
+    assert!(!manifests.is_empty());
+    manifests
+}
+
+fn object(text: &str) -> Value {
+    serde_yaml::from_str(text).unwrap()
+}
+
+#[test]
+fn manifests_that_argo_rolls_out_are_valid() {
+    for (name, text) in manifests("good") {
+        let rollout = decode(&object(&text)).unwrap_or_else(|error| panic!("{name}: {error}"));
+
+        assert_eq!(validation::validate(&rollout), Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn manifests_hold_no_field_that_would_be_dropped() {
+    for (name, text) in manifests("good").into_iter().chain(manifests("bad")) {
+        assert_eq!(unknown_fields(&object(&text)), [], "{name}");
+    }
+}
+
+#[test]
+fn every_fault_of_a_bad_manifest_is_named_by_its_path() {
+    for (name, text) in manifests("bad") {
+        let mut expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(FAULT)).collect();
+
+        let errors = decode(&object(&text))
+            .map_err(|error| vec![error])
+            .and_then(|rollout| validation::validate(&rollout))
+            .unwrap_err();
+
+        let mut paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        expected.sort_unstable();
+        paths.sort_unstable();
+        assert_eq!(paths, expected, "{name}: {}", validation::joined(&errors));
+    }
+}

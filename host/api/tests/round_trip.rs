@@ -1,0 +1,242 @@
+//! Nothing of an object is lost or changed by reading and writing it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kulta_api::{crd, decode, validation};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// Texts that are read as closed sets.
+const CLOSED: [(&str, &str); 9] = [
+    (".status.phase", "Healthy"),
+    (".status.pauseConditions[].reason", "BlueGreenPause"),
+    (".status.conditions[].status", "Unknown"),
+    (".status.duration.completionStatus", "FastRolledBack"),
+    (".status.kulta.phase", "Paused"),
+    (".status.kulta.failure", "gate"),
+    (".status.kulta.outbox[].kind", "serviceRolledBack"),
+    (".status.kulta.outbox[].outcome", "cancel"),
+    (".status.kulta.outbox[].failure", "analysis"),
+];
+
+/// A value with every field that the schema knows.
+fn filled(schema: &JSONSchemaProps, path: &str) -> Value {
+    if schema.x_kubernetes_int_or_string == Some(true) {
+        return json!("5%");
+    }
+    if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
+        return json!({ "any": ["thing", 1, null, { "at": "all" }] });
+    }
+    if let Some(properties) = &schema.properties {
+        let fields = properties.iter().map(|(name, field)| (name.clone(), filled(field, &format!("{path}.{name}"))));
+        return Value::Object(fields.collect());
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
+        return json!({ "some/key": filled(values, &format!("{path}{{}}")) });
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+        return json!([filled(items, &format!("{path}[]"))]);
+    }
+    match (schema.type_.as_deref(), schema.format.as_deref()) {
+        (Some("integer"), _) => json!(7),
+        (Some("boolean"), _) => json!(true),
+        (Some("string"), Some("date-time")) => json!("2026-03-04T05:06:07Z"),
+        (Some("string"), _) => {
+            let closed = CLOSED.iter().find(|(closed, _)| *closed == path);
+            json!(closed.map_or("text", |(_, text)| text))
+        }
+        (Some("object"), _) => json!({}),
+        other => panic!("{path} is {other:?}"),
+    }
+}
+
+#[test]
+fn an_object_with_every_field_comes_back_as_it_was() {
+    let schema = crd::rollout().spec.versions.remove(0).schema.unwrap().open_api_v3_schema.unwrap();
+    let mut object = filled(&schema, "");
+    object["apiVersion"] = json!("argoproj.io/v1alpha1");
+    object["kind"] = json!("Rollout");
+    object["metadata"] = json!({ "name": "whole", "namespace": "shop" });
+
+    let read = decode(&object).unwrap_or_else(|error| panic!("{error}"));
+
+    assert_eq!(serde_json::to_value(read).unwrap(), object);
+}
+
+fn share() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (1..20_i32).prop_map(|count| json!(count)),
+        (1..=100_u32).prop_map(|percent| json!(format!("{percent}%")))
+    ]
+}
+
+fn pause() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!({})),
+        (0..100_000_i32).prop_map(|seconds| json!({ "duration": seconds })),
+        (1..600_u32, prop_oneof![Just("s"), Just("m"), Just("h")])
+            .prop_map(|(number, unit)| json!({ "duration": format!("{number}{unit}") })),
+    ]
+}
+
+fn step(max: i32) -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (0..=max).prop_map(|weight| json!({ "setWeight": weight })),
+        pause().prop_map(|pause| json!({ "pause": pause })),
+        (0..50_i32).prop_map(|replicas| json!({ "setCanaryScale": { "replicas": replicas } })),
+        (0..=200_i32).prop_map(|weight| json!({ "setCanaryScale": { "weight": weight } })),
+        Just(json!({ "setCanaryScale": { "matchTrafficWeight": true } })),
+    ]
+}
+
+fn routes() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        "[a-z]{1,12}".prop_map(|name| json!({ "httpRoute": name })),
+        prop::collection::vec("[a-z]{1,12}", 1..4).prop_map(|names| {
+            let routes: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();
+            json!({ "httpRoutes": routes })
+        }),
+        "[a-z]{1,12}".prop_map(|label| json!({ "httpRouteSelector": { "matchLabels": { "route": label } } })),
+    ]
+}
+
+prop_compose! {
+    fn canary()(max in 1..=1000_i32)(
+        max in Just(max),
+        steps in prop::collection::vec(step(max), 0..8),
+        surge in share(),
+        unavailable in share(),
+        routes in routes(),
+        floor in prop::option::of(0..5_i32),
+        delay in prop::option::of(0..900_i32),
+    ) -> Value {
+        let mut canary = json!({
+            "canaryService": "next", "stableService": "now",
+            "maxSurge": surge, "maxUnavailable": unavailable,
+            "trafficRouting": { "maxTrafficWeight": max, "plugins": { "argoproj-labs/gatewayAPI": routes } },
+        });
+        if !steps.is_empty() {
+            canary["steps"] = json!(steps);
+        }
+        if let Some(floor) = floor {
+            canary["minPodsPerReplicaSet"] = json!(floor);
+        }
+        if let Some(delay) = delay {
+            canary["scaleDownDelaySeconds"] = json!(delay);
+        }
+        canary
+    }
+}
+
+prop_compose! {
+    fn valid_rollout()(
+        replicas in 0..100_i32,
+        ready in 0..600_i32,
+        more in 1..600_i32,
+        labels in prop::collection::btree_map("[a-z]{1,8}", "[a-z0-9]{1,8}", 1..4),
+        image in "[a-z]{1,10}:[0-9]{1,3}",
+        canary in canary(),
+    ) -> Value {
+        let labels: BTreeMap<String, String> = labels;
+        json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": { "name": "any" },
+            "spec": {
+                "replicas": replicas,
+                "minReadySeconds": ready,
+                "progressDeadlineSeconds": ready + more,
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": { "containers": [{ "name": "main", "image": image }], "fieldOfTheFuture": [null] },
+                },
+                "strategy": { "canary": canary },
+            },
+        })
+    }
+}
+
+const CANARY: &str = "/spec/strategy/canary";
+const ROUTING: &str = "/spec/strategy/canary/trafficRouting";
+const GATEWAY: &str = "/spec/strategy/canary/trafficRouting/plugins/argoproj-labs~1gatewayAPI";
+
+/// Where a field that this version does not serve can be put, and its path.
+fn unsupported() -> Vec<(&'static str, &'static str, String)> {
+    let mut fields = vec![
+        ("/spec", "workloadRef", "spec.workloadRef".to_owned()),
+        (CANARY, "analysis", "spec.strategy.canary.analysis".to_owned()),
+        (CANARY, "pingPong", "spec.strategy.canary.pingPong".to_owned()),
+    ];
+    for router in ["alb", "ambassador", "apisix", "appMesh", "istio", "nginx", "smi", "traefik"] {
+        fields.push((ROUTING, router, format!("spec.strategy.canary.trafficRouting.{router}")));
+    }
+    for key in kulta_api::gateway::LATER_KEYS {
+        let plugin = "spec.strategy.canary.trafficRouting.plugins[\"argoproj-labs/gatewayAPI\"]";
+        fields.push((GATEWAY, key, format!("{plugin}.{key}")));
+    }
+    fields
+}
+
+fn paths(object: &Value) -> Vec<String> {
+    let errors = validation::validate(&decode(object).unwrap()).err().unwrap_or_default();
+    errors.into_iter().map(|error| error.path).collect()
+}
+
+fn fields<'a>(object: &'a mut Value, pointer: &str) -> &'a mut Map<String, Value> {
+    object.pointer_mut(pointer).and_then(Value::as_object_mut).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn any_valid_rollout_is_accepted_and_comes_back_as_it_was(object in valid_rollout()) {
+        let read = decode(&object).unwrap();
+
+        prop_assert_eq!(validation::validate(&read), Ok(()));
+        prop_assert_eq!(serde_json::to_value(read).unwrap(), object);
+    }
+
+    #[test]
+    fn an_unsupported_field_in_a_valid_rollout_is_the_only_fault(
+        mut object in valid_rollout(),
+        (pointer, field, path) in prop::sample::select(unsupported()),
+    ) {
+        fields(&mut object, pointer).insert(field.to_owned(), json!({}));
+
+        prop_assert_eq!(paths(&object), [path]);
+    }
+
+    #[test]
+    fn an_unsupported_step_in_a_valid_rollout_is_the_only_fault(
+        mut object in valid_rollout(),
+        kind in prop::sample::select(vec!["analysis", "experiment", "setHeaderRoute", "setMirrorRoute", "plugin"]),
+    ) {
+        let steps = fields(&mut object, CANARY).entry("steps").or_insert(json!([])).as_array_mut().unwrap();
+        let index = steps.len();
+        steps.push(json!({ kind: {} }));
+
+        prop_assert_eq!(paths(&object), [format!("spec.strategy.canary.steps[{index}].{kind}")]);
+    }
+
+    #[test]
+    fn a_weight_beyond_the_maximum_in_a_valid_rollout_is_the_only_fault(
+        mut object in valid_rollout(),
+        beyond in prop_oneof![1001..i32::MAX, i32::MIN..0],
+    ) {
+        let steps = fields(&mut object, CANARY).entry("steps").or_insert(json!([])).as_array_mut().unwrap();
+        steps.insert(0, json!({ "setWeight": beyond }));
+
+        prop_assert_eq!(paths(&object), ["spec.strategy.canary.steps[0].setWeight"]);
+    }
+
+    #[test]
+    fn no_text_makes_the_readers_of_numbers_fail_otherwise_than_with_an_error(text in "\\PC{0,20}") {
+        let written = kulta_api::IntOrString::String(text);
+
+        let share = kulta_api::Share::parse(&written);
+        let duration = kulta_api::duration::parse(&written);
+
+        prop_assert!(share.is_err() || duration.is_err() || matches!(share, Ok(kulta_api::Share::Percent(_))));
+    }
+}
