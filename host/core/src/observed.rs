@@ -22,7 +22,9 @@ pub struct Observed {
     /// Another rollout in the namespace whose selector matches this template's labels.
     pub rival_selector: Option<String>,
     /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
-    pub strategy_errors: Vec<kulta_api::validation::FieldError>,
+    pub strategy_errors: Vec<kulta_api::FieldError>,
+    /// Fields of `spec` that the API does not have, where the CRD lets them through.
+    pub unknown_fields: Vec<kulta_api::FieldError>,
     /// `status.kulta` survives a write; false on Argo's stock CRD.
     pub record_kept: bool,
     /// The API server's words when it last refused to create the new ReplicaSet of this generation; `None` once it was created.
