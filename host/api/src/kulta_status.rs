@@ -31,6 +31,9 @@ pub struct KultaStatus {
     pub step_started_at: Option<Time>,
     /// Traffic has reached the canary in this revision.
     pub exposed: bool,
+    /// Full promotion has begun and been told.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub promoting: bool,
     /// Hash of the revision whose traffic is still being taken back to stable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restoring: Option<String>,
