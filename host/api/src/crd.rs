@@ -11,7 +11,8 @@ use crate::rollout::Rollout;
 const HEADER: &str = "# Written by `kulta crds`; changes belong in host/api.\n";
 /// Formats that the API server checks and Argo's schema has too; those that schemars makes up for Rust's numbers are dropped.
 const KEPT_FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
-/// The one field where null says something: `pause: null` pauses for good. Elsewhere the API server drops a null, as with Argo's schema.
+/// The one field where null says something: `pause: null` pauses for good, where the client sends it (kubectl's client-side apply
+/// leaves nulls out). Elsewhere the API server drops a null, as with Argo's schema.
 const NULLABLE_FIELD: &str = "pause";
 const IMMUTABLE_FIELD: &str = "selector";
 
@@ -63,7 +64,7 @@ fn guard_selector(schema: &mut JSONSchemaProps) {
     if let Some(selector) = selector {
         selector.x_kubernetes_validations = Some(vec![ValidationRule {
             rule: "self == oldSelf".to_owned(),
-            message: Some("spec.selector is immutable".to_owned()),
+            message: Some(".spec.selector is immutable".to_owned()),
             ..ValidationRule::default()
         }]);
     }

@@ -14,6 +14,9 @@ pub struct ExperimentStep {
     /// Text such as `30s`, `5m`, `1h`; absent: until the analyses end it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
+    /// Seconds that the experiment's pods outlive it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_down_delay_seconds: Option<i32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub analyses: Vec<ExperimentAnalysis>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

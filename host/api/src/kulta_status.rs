@@ -45,7 +45,7 @@ pub struct KultaStatus {
     /// Plugin name → digest of the component that decides for this revision.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub plugins: BTreeMap<String, String>,
-    /// The strategy's own memory, base64.
+    /// The strategy's own memory, as hex.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub memory: String,
     /// Answers in a row that the strategy plugin failed to give.

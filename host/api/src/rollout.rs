@@ -17,6 +17,7 @@ pub const DEFAULT_REVISION_HISTORY_LIMIT: i32 = 10;
 /// `replicas` when absent.
 pub const DEFAULT_REPLICAS: i32 = 1;
 
+#[allow(clippy::duplicated_attributes, reason = "the columns of `kubectl get` are described alike")]
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "argoproj.io",
@@ -56,7 +57,7 @@ pub const DEFAULT_REPLICAS: i32 = 1;
         name = "Available",
         type_ = "integer",
         json_path = ".status.availableReplicas",
-        description = "Total number of available pods targeted by this rollout"
+        description = "Total number of available pods (ready for at least minReadySeconds) targeted by this rollout"
     ),
     printcolumn(
         name = "Age",

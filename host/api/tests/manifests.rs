@@ -1,5 +1,7 @@
 //! Manifests as users have them: those that must be served, and those that must be refused by the paths that they name.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 
 use kulta_api::{decode, unknown_fields, validation};
