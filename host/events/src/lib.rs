@@ -1,1 +1,16 @@
+//! The story of a rollout as CDEvents 0.5.1. A pure builder: the same transition gives the same bytes, today or after a restart,
+//! so a redelivery is the same event. No clock, no network, no cluster.
 
+mod artifact;
+mod encode;
+mod event;
+mod ids;
+mod kinds;
+mod subject;
+
+pub use artifact::{digest_from_image_id, purl};
+pub use event::{CdEvent, EventError};
+pub use subject::{
+    ARTIFACT_ID, CHAIN_ID, Environment, GIT_COMMIT, GIT_REPOSITORY, GitKeys, Origin, OriginError, PARENT_ID, Revision,
+    RolloutId, Subject,
+};

@@ -1,0 +1,66 @@
+//! Which transition becomes which event: the one table of types and contents.
+
+use kulta_api::TransitionKind;
+
+/// An event's type and what its `subject.content` holds.
+pub(crate) struct EventType {
+    pub(crate) name: &'static str,
+    pub(crate) content: Content,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Content {
+    /// The specification's own `service.*`: an environment, and the artifact of the side that serves now.
+    Service(Side),
+    /// Ours: rollout, namespace, revision, environment and artifact, and these fields where the entry knows them.
+    Rollout(&'static [Field]),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Revision,
+    Stable,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    Strategy,
+    PreviousArtifact,
+    StepIndex,
+    Steps,
+    Weight,
+    PreviousWeight,
+    Outcome,
+    FailureType,
+    Reason,
+}
+
+/// A deleted Rollout has no transition, so its event stands beside the table.
+pub(crate) const SERVICE_REMOVED: &str = "dev.cdevents.service.removed.0.3.0";
+
+const POSITION: &[Field] = &[Field::StepIndex, Field::Steps, Field::Weight, Field::Reason];
+
+pub(crate) const fn event_type(kind: TransitionKind) -> EventType {
+    let (name, content) = match kind {
+        TransitionKind::Started => (
+            "dev.cdeventsx.kulta-rollout.started.0.1.0",
+            Content::Rollout(&[Field::Strategy, Field::PreviousArtifact, Field::Steps]),
+        ),
+        TransitionKind::Progressed => (
+            "dev.cdeventsx.kulta-rollout.progressed.0.1.0",
+            Content::Rollout(&[Field::StepIndex, Field::Steps, Field::Weight, Field::PreviousWeight]),
+        ),
+        TransitionKind::Paused => ("dev.cdeventsx.kulta-rollout.paused.0.1.0", Content::Rollout(POSITION)),
+        TransitionKind::Resumed => ("dev.cdeventsx.kulta-rollout.resumed.0.1.0", Content::Rollout(POSITION)),
+        TransitionKind::Promoted => ("dev.cdeventsx.kulta-rollout.promoted.0.1.0", Content::Rollout(POSITION)),
+        TransitionKind::Finished => (
+            "dev.cdeventsx.kulta-rollout.finished.0.1.0",
+            Content::Rollout(&[Field::Outcome, Field::FailureType, Field::Reason]),
+        ),
+        TransitionKind::ServiceDeployed => ("dev.cdevents.service.deployed.0.3.0", Content::Service(Side::Revision)),
+        TransitionKind::ServiceUpgraded => ("dev.cdevents.service.upgraded.0.3.0", Content::Service(Side::Revision)),
+        // The restored artifact serves now, so the event is about it.
+        TransitionKind::ServiceRolledBack => ("dev.cdevents.service.rolledback.0.3.0", Content::Service(Side::Stable)),
+    };
+    EventType { name, content }
+}

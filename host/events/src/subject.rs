@@ -1,0 +1,149 @@
+//! What the caller knows beyond an outbox entry.
+
+use std::collections::BTreeMap;
+
+use cdevents_sdk::UriReference;
+use serde_json::{Map, Value, json};
+
+use crate::artifact::purl;
+
+/// Annotation that names the artifact in place of the computed purl, byte for byte.
+pub const ARTIFACT_ID: &str = "kulta.io/artifact-id";
+/// Annotation with the chain (a UUID) that GitOps or CI began and that this rollout goes on with.
+pub const CHAIN_ID: &str = "kulta.io/cdevents-chain-id";
+/// Annotation with the id of the event that triggered this rollout.
+pub const PARENT_ID: &str = "kulta.io/cdevents-parent-id";
+/// Annotation with the git commit, by default.
+pub const GIT_COMMIT: &str = "kulta.io/git-commit";
+/// Annotation with the git repository's URL, by default.
+pub const GIT_REPOSITORY: &str = "kulta.io/git-repository";
+/// The same two as image builders write them.
+const OCI_REVISION: &str = "org.opencontainers.image.revision";
+const OCI_SOURCE: &str = "org.opencontainers.image.source";
+
+/// Where rollouts happen; the same in all events, because dashboards filter on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    pub id: String,
+    /// A URI reference.
+    pub source: Option<String>,
+}
+
+/// Annotation keys under which a revision tells its git commit and repository; the first that has a value wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitKeys {
+    pub commit: Vec<String>,
+    pub repository: Vec<String>,
+}
+
+impl Default for GitKeys {
+    fn default() -> Self {
+        let keys = |keys: [&str; 2]| keys.map(str::to_owned).to_vec();
+        Self { commit: keys([GIT_COMMIT, OCI_REVISION]), repository: keys([GIT_REPOSITORY, OCI_SOURCE]) }
+    }
+}
+
+/// Who tells the story: settings of the controller, checked once.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub(crate) source: UriReference,
+    pub(crate) environment: Environment,
+    pub(crate) git: GitKeys,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OriginError {
+    #[error("event source {source_text:?} is not a URI reference such as \"/clusters/eu-1/kulta\"")]
+    Source { source_text: String },
+    #[error("the environment id is empty")]
+    Environment,
+    #[error("environment source {source_text:?} is not a URI reference such as \"/clusters/eu-1\"")]
+    EnvironmentSource { source_text: String },
+}
+
+impl Origin {
+    /// # Errors
+    /// When an event would fail its schema: `source` or the environment's source is no URI reference, or an id is empty.
+    pub fn new(source: &str, environment: Environment, git: GitKeys) -> Result<Self, OriginError> {
+        let source = uri_reference(source).ok_or_else(|| OriginError::Source { source_text: source.to_owned() })?;
+        if environment.id.is_empty() {
+            return Err(OriginError::Environment);
+        }
+        if let Some(text) = environment.source.as_deref().filter(|text| uri_reference(text).is_none()) {
+            return Err(OriginError::EnvironmentSource { source_text: text.to_owned() });
+        }
+        Ok(Self { source, environment, git })
+    }
+
+    pub(crate) fn environment_json(&self) -> Value {
+        match &self.environment.source {
+            Some(source) => json!({ "id": self.environment.id, "source": source }),
+            None => json!({ "id": self.environment.id }),
+        }
+    }
+}
+
+/// The schemas ask for one character at least, which the grammar does not.
+fn uri_reference(text: &str) -> Option<UriReference> {
+    Some(text).filter(|text| !text.is_empty()).and_then(|text| UriReference::try_from(text).ok())
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolloutId {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+}
+
+/// The rollout and the two revisions that an entry names by their hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    pub rollout: RolloutId,
+    /// The strategy's name, such as `canary`.
+    pub strategy: String,
+    /// The revision of `OutboxEntry::hash`.
+    pub revision: Revision,
+    /// The revision of `OutboxEntry::stable`.
+    pub stable: Option<Revision>,
+}
+
+/// What is known of a revision; all of it may be missing when its ReplicaSet is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    pub number: Option<u64>,
+    /// The image of the container that the artifact is about, as written in the pod template.
+    pub image: Option<String>,
+    /// The image's digest, `sha256:…`, when it was found elsewhere, such as in a pod's status.
+    pub digest: Option<String>,
+    /// The Rollout's annotations as its ReplicaSet keeps a copy of them, so that each revision tells its own.
+    pub annotations: BTreeMap<String, String>,
+    pub template_annotations: BTreeMap<String, String>,
+}
+
+impl Revision {
+    /// The annotation's value or the image's purl.
+    pub(crate) fn artifact_id(&self) -> Option<String> {
+        let named = self.first_of(&[ARTIFACT_ID]).map(str::to_owned);
+        named.or_else(|| purl(self.image.as_deref()?, self.digest.as_deref()))
+    }
+
+    /// A value that the Rollout's own annotations alone may set.
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn git(&self, keys: &GitKeys) -> Map<String, Value> {
+        [("commit", self.first_of(&keys.commit)), ("repository", self.first_of(&keys.repository))]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))))
+            .collect()
+    }
+
+    fn first_of(&self, keys: &[impl AsRef<str>]) -> Option<&str> {
+        [&self.annotations, &self.template_annotations]
+            .into_iter()
+            .flat_map(|annotations| keys.iter().filter_map(|key| annotations.get(key.as_ref())))
+            .map(String::as_str)
+            .find(|value| !value.is_empty())
+    }
+}

@@ -1,0 +1,161 @@
+//! The specification's own samples, and properties over any transition.
+
+use std::sync::LazyLock;
+
+use cdevents_sdk::CDEvent;
+use kulta_api::{FailureKind, OutboxEntry, Outcome, Time, TransitionKind};
+use kulta_events::{Revision, RolloutId, Subject};
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::support::{KINDS, Schemas, UID, files, json, origin, specification};
+
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(Schemas::load);
+
+fn parse(event: &Value) -> CDEvent {
+    serde_json::from_value(event.clone()).unwrap()
+}
+
+#[test]
+fn the_conformance_samples_satisfy_their_schemas() {
+    for path in files(&specification().join("conformance")) {
+        assert_eq!(SCHEMAS.errors(&json(&path)), [""; 0], "{}", path.display());
+    }
+    assert_eq!(SCHEMAS.errors(&json(&specification().join("custom/conformance.json"))), [""; 0]);
+}
+
+#[test]
+fn the_conformance_samples_of_services_and_of_custom_events_survive_the_reader_that_consumers_use() {
+    let folder = specification();
+    let names = ["service_deployed", "service_upgraded", "service_rolledback", "service_removed"];
+    let mut paths = names.map(|name| folder.join(format!("conformance/{name}.json"))).to_vec();
+    paths.push(folder.join("custom/conformance.json"));
+
+    for path in paths {
+        let sample = json(&path);
+
+        assert_eq!(serde_json::to_value(parse(&sample)).unwrap(), sample, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_schemas_do_refuse_an_event_without_its_artifact() {
+    let mut sample = json(&specification().join("conformance/service_upgraded.json"));
+    sample["subject"]["content"].as_object_mut().unwrap().remove("artifactId");
+
+    assert_ne!(SCHEMAS.errors(&sample), [""; 0]);
+}
+
+prop_compose! {
+    fn any_entry()(
+        kind in prop::sample::select(KINDS.to_vec()),
+        (first, after) in (1_u64..1_000_000, 0_u64..500),
+        millis in 0_i64..4_000_000_000_000,
+        hash in "[a-z0-9]{1,10}",
+        (step, steps, weight, from) in
+            (option::of(0_u32..40), option::of(0_u32..40), option::of(0_u32..1001), option::of(0_u32..1001)),
+        outcome in option::of(prop::sample::select(vec![
+            Outcome::Success, Outcome::Failure, Outcome::Cancel, Outcome::Error,
+        ])),
+        failure in option::of(prop::sample::select(vec![
+            FailureKind::Analysis, FailureKind::Gate, FailureKind::Deployment, FailureKind::Evaluation,
+        ])),
+        why in option::of(any::<String>()),
+    ) -> OutboxEntry {
+        OutboxEntry {
+            seq: if kind == TransitionKind::Started { first } else { first + after },
+            kind,
+            at: Time(jiff::Timestamp::from_millisecond(millis).unwrap()),
+            hash,
+            stable: Some("66d5c4b7f9".into()),
+            step, steps, weight, from, outcome, failure, why, first,
+        }
+    }
+}
+
+prop_compose! {
+    fn any_revision()(
+        number in option::of(any::<u64>()),
+        name in "[a-z0-9]{1,8}",
+        tag in "[A-Za-z0-9_.-]{1,12}",
+        digest in option::of(any::<String>()),
+        keys in prop::collection::btree_map(
+            prop::sample::select(vec![
+                "kulta.io/git-commit", "kulta.io/artifact-id", "kulta.io/cdevents-chain-id", "kulta.io/cdevents-parent-id",
+            ]).prop_map(str::to_owned),
+            any::<String>(),
+            0..4,
+        ),
+    ) -> Revision {
+        Revision {
+            number,
+            image: Some(format!("registry.example:5000/{name}:{tag}")),
+            digest,
+            annotations: keys.clone(),
+            template_annotations: keys,
+        }
+    }
+}
+
+prop_compose! {
+    fn any_subject()(
+        name in any::<String>(),
+        uid in prop_oneof![Just(UID.to_owned()), any::<String>()],
+        revision in any_revision(),
+        stable in any_revision(),
+    ) -> Subject {
+        Subject {
+            rollout: RolloutId { namespace: "shop".into(), name, uid },
+            strategy: "canary".into(),
+            revision,
+            stable: Some(stable),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_same_entry_always_gives_the_same_bytes(entry in any_entry(), subject in any_subject()) {
+        let (first, second) = (origin().event(&entry, &subject).unwrap(), origin().event(&entry, &subject).unwrap());
+
+        prop_assert_eq!(first.bytes(), second.bytes());
+        prop_assert_eq!(first.headers(), second.headers());
+    }
+
+    #[test]
+    fn an_entry_that_went_through_the_status_gives_the_same_bytes(entry in any_entry(), subject in any_subject()) {
+        let stored: OutboxEntry = serde_json::from_slice(&serde_json::to_vec(&entry).unwrap()).unwrap();
+
+        let (before, after) = (origin().event(&entry, &subject).unwrap(), origin().event(&stored, &subject).unwrap());
+
+        prop_assert_eq!(before.bytes(), after.bytes());
+    }
+
+    #[test]
+    fn whatever_the_transition_its_event_is_valid_and_readable(entry in any_entry(), subject in any_subject()) {
+        let event = origin().event(&entry, &subject).unwrap();
+
+        prop_assert_eq!(SCHEMAS.errors(&event.body), Vec::<String>::new());
+        prop_assert_eq!(serde_json::to_value(parse(&event.body)).unwrap(), event.body);
+    }
+
+    #[test]
+    fn whatever_the_transition_its_headers_are_printable_ascii(entry in any_entry(), subject in any_subject()) {
+        for (name, value) in origin().event(&entry, &subject).unwrap().headers() {
+            prop_assert!(value.bytes().all(|byte| (0x21..=0x7e).contains(&byte)), "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_sequences_of_a_rollout_share_an_id(entry in any_entry(), subject in any_subject(), other in 0_u64..1_000_000) {
+        prop_assume!(other != entry.seq);
+
+        let (one, two) = (
+            origin().event(&entry, &subject).unwrap(),
+            origin().event(&OutboxEntry { seq: other, ..entry }, &subject).unwrap(),
+        );
+
+        prop_assert_ne!(one.id, two.id);
+    }
+}
