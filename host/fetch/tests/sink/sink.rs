@@ -1,0 +1,257 @@
+use std::time::{Duration, Instant};
+
+use kulta_fetch::{CdEventHttp, Delivery, LONGEST_RETRY_AFTER, Sink, SinkConfig, SinkError};
+use tokio::net::TcpListener;
+
+use crate::server::{Server, wire};
+
+const BODY: &str = r#"{"context":{}}"#;
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+fn sink(url: &str) -> Sink {
+    // A second test in the same process finds it installed, which is what it wants.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    Sink::new(SinkConfig { url: url.to_owned(), timeout: TIMEOUT }).unwrap()
+}
+
+fn event() -> CdEventHttp {
+    CdEventHttp {
+        headers: vec![
+            ("content-type".into(), "application/json".into()),
+            ("ce-id".into(), "271069a8-fc18-44f1-b38f-9d70a1695819".into()),
+            ("ce-subject".into(), "shop/a%20b".into()),
+        ],
+        body: BODY.into(),
+    }
+}
+
+async fn answer(status: u16, headers: &'static [(&'static str, &'static str)]) -> Delivery {
+    let server = Server::answering(status, headers, "what the sink says").await;
+    sink(&server.url).deliver(&event()).await
+}
+
+#[tokio::test]
+async fn the_event_is_on_the_wire_exactly_as_it_was_given() {
+    let (url, received) = wire("HTTP/1.1 204 No Content\r\n\r\n", BODY.len()).await;
+    let sink = sink(&url);
+
+    sink.deliver(&event()).await;
+
+    let request = received.await.unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let mut lines: Vec<_> = head.split("\r\n").filter(|line| !line.starts_with("host: ")).collect();
+    lines[1..].sort_unstable();
+    assert_eq!(
+        (lines.as_slice(), body),
+        (
+            [
+                "POST /webhook/kulta?kind=rollout HTTP/1.1",
+                "accept: */*",
+                "ce-id: 271069a8-fc18-44f1-b38f-9d70a1695819",
+                "ce-subject: shop/a%20b",
+                "content-length: 14",
+                "content-type: application/json",
+                concat!("user-agent: kulta/", env!("CARGO_PKG_VERSION")),
+            ]
+            .as_slice(),
+            BODY
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_sink_that_takes_the_event_has_accepted_it() {
+    for status in [200, 201, 202, 204] {
+        assert_eq!(answer(status, &[]).await, Delivery::Accepted, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_is_gone_wants_no_more_events() {
+    assert_eq!(answer(410, &[]).await, Delivery::Gone);
+}
+
+#[tokio::test]
+async fn an_event_that_the_sink_will_never_take_is_refused_with_what_it_said() {
+    for status in [400, 401, 403, 404, 413, 415, 422] {
+        assert_eq!(
+            answer(status, &[]).await,
+            Delivery::Refused { why: format!("HTTP {status}: what the sink says") },
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sink_in_trouble_is_tried_again() {
+    for status in [408, 429, 500, 502, 503, 504] {
+        let why = format!("HTTP {status}: what the sink says");
+        assert_eq!(answer(status, &[]).await, Delivery::Retry { after: None, why }, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_says_when_to_come_back_is_heard() {
+    for status in [429, 503] {
+        let delivery = answer(status, &[("retry-after", "7")]).await;
+
+        assert!(
+            matches!(delivery, Delivery::Retry { after: Some(after), .. } if after == Duration::from_secs(7)),
+            "{status}: {delivery:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_date_to_come_back_at_counts_from_the_sinks_own_clock() {
+    let delivery =
+        answer(503, &[("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")])
+            .await;
+
+    assert!(
+        matches!(delivery, Delivery::Retry { after: Some(after), .. } if after == Duration::from_secs(30)),
+        "{delivery:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_sink_cannot_silence_the_events_for_a_day() {
+    let delivery = answer(503, &[("retry-after", "86400")]).await;
+
+    assert!(
+        matches!(delivery, Delivery::Retry { after: Some(after), .. } if after == LONGEST_RETRY_AFTER),
+        "{delivery:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_time_to_come_back_that_is_none_is_ignored() {
+    for value in ["soon", "-1", "", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+        let (url, _received) = wire(
+            Box::leak(
+                format!("HTTP/1.1 503 Busy\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n").into_boxed_str(),
+            ),
+            BODY.len(),
+        )
+        .await;
+
+        let delivery = sink(&url).deliver(&event()).await;
+
+        assert!(matches!(delivery, Delivery::Retry { after: None, .. }), "{value:?}: {delivery:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_sink_is_tried_again_once_its_time_is_over() {
+    let server = Server::slow(200, &[], "", Duration::from_secs(30)).await;
+    let started = Instant::now();
+
+    let delivery = sink(&server.url).deliver(&event()).await;
+
+    assert!(matches!(&delivery, Delivery::Retry { after: None, why } if why.contains("timed out")), "{delivery:?}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_sink_that_cannot_be_reached_is_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+
+    let delivery = sink(&url).deliver(&event()).await;
+
+    assert!(matches!(&delivery, Delivery::Retry { after: None, why } if why.contains("refused")), "{delivery:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let target = Server::answering(200, &[], "").await;
+    let response = format!("HTTP/1.1 307 Elsewhere\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", target.url);
+    let (url, _received) = wire(Box::leak(response.into_boxed_str()), BODY.len()).await;
+
+    let delivery = sink(&url).deliver(&event()).await;
+
+    assert!(matches!(&delivery, Delivery::Retry { after: None, why } if why.contains("307")), "{delivery:?}");
+    assert_eq!(target.peers(), []);
+}
+
+#[tokio::test]
+async fn events_share_one_connection() {
+    let server = Server::answering(200, &[], "thanks").await;
+    let sink = sink(&server.url);
+
+    for _ in 0..3 {
+        sink.deliver(&event()).await;
+    }
+
+    let peers = server.peers();
+    assert_eq!((peers.len(), peers.iter().collect::<std::collections::BTreeSet<_>>().len()), (3, 1));
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_cut_and_its_status_counts() {
+    const ENDLESS: &str = "HTTP/1.1 400 Bad\r\ncontent-length: 1000000000\r\n\r\nno such field";
+    let (url, _received) = wire(ENDLESS, BODY.len()).await;
+
+    let delivery = sink(&url).deliver(&event()).await;
+
+    assert_eq!(delivery, Delivery::Refused { why: "HTTP 400: no such field".into() });
+}
+
+#[tokio::test]
+async fn of_a_long_answer_only_the_beginning_is_kept() {
+    let long: &'static str = Box::leak("x".repeat(1_000_000).into_boxed_str());
+    let server = Server::answering(400, &[], long).await;
+
+    let delivery = sink(&server.url).deliver(&event()).await;
+
+    let Delivery::Refused { why } = delivery else { panic!("{delivery:?}") };
+    assert!(why.len() < 400, "{} bytes", why.len());
+}
+
+#[tokio::test]
+async fn a_header_that_http_cannot_carry_refuses_the_event() {
+    let server = Server::answering(200, &[], "").await;
+    let event = CdEventHttp { headers: vec![("ce-subject".into(), "a\r\nb: c".into())], ..event() };
+
+    let delivery = sink(&server.url).deliver(&event).await;
+
+    assert!(matches!(&delivery, Delivery::Refused { why } if why.contains("ce-subject")), "{delivery:?}");
+    assert_eq!(server.peers(), []);
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_told_without_the_sinks_secrets() {
+    let delivery = sink("http://user:hunter2@127.0.0.1:1/?token=hunter3").deliver(&event()).await;
+
+    let Delivery::Retry { why, .. } = delivery else { panic!("{delivery:?}") };
+    assert!(!why.contains("hunter"), "{why}");
+}
+
+#[test]
+fn a_url_that_is_no_web_address_is_refused_and_says_so() {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let cases = [
+        ("", "is not a URL"),
+        ("events.example/webhook", "is not a URL"),
+        ("ftp://events.example/", "scheme \"ftp\""),
+        ("file:///etc/passwd", "scheme \"file\""),
+        ("http://", "is not a URL"),
+    ];
+
+    for (url, expected) in cases {
+        let error = Sink::new(SinkConfig { url: url.into(), timeout: TIMEOUT }).err().unwrap();
+
+        assert!(matches!(error, SinkError::Url { .. } | SinkError::Scheme { .. }), "{url}: {error:?}");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
+    }
+}
+
+#[test]
+fn a_timeout_of_nothing_is_refused() {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+
+    let error = Sink::new(SinkConfig { url: "http://events.example/".into(), timeout: Duration::ZERO }).err().unwrap();
+
+    assert!(matches!(error, SinkError::Timeout), "{error:?}");
+}
