@@ -80,7 +80,10 @@ fn take(pods: &mut HashMap<IpAddr, Serving>, pod: &Pod) {
     let known = pods.get(&address).is_some_and(|serving| serving.uid == uid);
     if serves(pod, known) {
         if !known {
-            pods.insert(address, Serving { uid, name: pod.name_any(), version: version(pod), life: watch::Sender::new(()) });
+            pods.insert(
+                address,
+                Serving { uid, name: pod.name_any(), version: version(pod), life: watch::Sender::new(()) },
+            );
         }
     } else if known {
         pods.remove(&address);
@@ -103,7 +106,8 @@ fn address(pod: &Pod) -> Option<IpAddr> {
 fn serves(pod: &Pod, served_before: bool) -> bool {
     let Some(status) = &pod.status else { return false };
     let running = status.phase.as_deref() == Some("Running");
-    let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready =
+        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     running && (ready || (served_before && pod.metadata.deletion_timestamp.is_some()))
 }
 
@@ -121,7 +125,10 @@ async fn serve(mut stream: TcpStream, pods: Pods) {
     let (answer, mut life) = {
         let pods = pods.read().await;
         let Some(pod) = pods.get(&local.ip()) else { return };
-        let answer = format!("HTTP/1.1 200 OK\r\nx-version: {}\r\nx-pod: {}\r\ncontent-length: 0\r\n\r\n", pod.version, pod.name);
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nx-version: {}\r\nx-pod: {}\r\ncontent-length: 0\r\n\r\n",
+            pod.version, pod.name
+        );
         (answer, pod.life.subscribe())
     };
     let mut buffer = Vec::new();

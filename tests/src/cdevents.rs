@@ -46,7 +46,8 @@ impl Schemas {
         let mut by_type = BTreeMap::new();
         for schema in &events {
             let kinds = schema.pointer("/properties/context/properties/type/enum").and_then(Value::as_array);
-            let kind = kinds.and_then(|all| all.first()).and_then(Value::as_str).context("an event schema names no type")?;
+            let kind =
+                kinds.and_then(|all| all.first()).and_then(Value::as_str).context("an event schema names no type")?;
             by_type.insert(kind.to_owned(), compile(schema)?);
         }
         ensure!(!by_type.is_empty(), "no schema in {}", folder.display());
@@ -74,7 +75,8 @@ pub fn folder() -> PathBuf {
 }
 
 fn read_all(folder: &Path) -> Result<Vec<Value>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("list {} (CDEVENTS_SCHEMAS names another folder)", folder.display()))?;
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("list {} (CDEVENTS_SCHEMAS names another folder)", folder.display()))?;
     let mut schemas = Vec::new();
     for entry in entries {
         let path = entry?.path();

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     api, certificates, kinds, kubeconfig,
-    namespace::{NODE_ADDRESS, POD_CIDR, SERVICE_ADDRESS, SERVICE_CIDR},
+    namespace::{NODE_ADDRESS, POD_CIDR_FOR_KWOK, SERVICE_ADDRESS, SERVICE_CIDR},
     process::Process,
     run_folder, wait,
 };
@@ -91,12 +91,14 @@ fn write_credentials(run: &Path) -> Result<()> {
     let (private, public) = certificates::token_keys()?;
     fs::write(run.join("service-accounts.key"), private).context("write the token key")?;
     fs::write(run.join("service-accounts.pub"), public).context("write the token key's public half")?;
-    let names = [NODE_ADDRESS.to_string(), "127.0.0.1".into(), SERVICE_ADDRESS.to_string(), "kubernetes.default.svc".into()];
+    let names =
+        [NODE_ADDRESS.to_string(), "127.0.0.1".into(), SERVICE_ADDRESS.to_string(), "kubernetes.default.svc".into()];
     authority.server("kube-apiserver", names.to_vec())?.write(run, "server")?;
     let server = format!("https://{NODE_ADDRESS}:6443");
     for user in ["admin"].iter().chain(&COMPONENTS) {
         authority.client(user, "system:masters")?.write(run, user)?;
-        let credentials = kubeconfig::certificate_user(&run.join(format!("{user}.crt")), &run.join(format!("{user}.key")));
+        let credentials =
+            kubeconfig::certificate_user(&run.join(format!("{user}.crt")), &run.join(format!("{user}.key")));
         kubeconfig::write(&run.join(format!("{user}.kubeconfig")), &server, &ca, credentials)?;
     }
     Ok(())
@@ -160,7 +162,8 @@ fn controller_manager(run: &Path) -> Result<Process> {
         format!("--service-account-private-key-file={}", file("service-accounts.key")),
         format!("--root-ca-file={}", file("ca.crt")),
         "--leader-elect=false".to_owned(),
-        "--controllers=*,-nodeipam,-nodelifecycle,-cloud-node-lifecycle,-service-lb-controller,-node-route-controller".to_owned(),
+        "--controllers=*,-nodeipam,-nodelifecycle,-cloud-node-lifecycle,-service-lb-controller,-node-route-controller"
+            .to_owned(),
         "--kube-api-qps=500".to_owned(),
         "--kube-api-burst=1000".to_owned(),
     ];
@@ -187,7 +190,7 @@ fn kwok(run: &Path) -> Result<Process> {
     let arguments = [
         format!("--kubeconfig={}", run.join("kwok.kubeconfig").display()),
         "--manage-all-nodes=true".to_owned(),
-        format!("--cidr={POD_CIDR}"),
+        format!("--cidr={POD_CIDR_FOR_KWOK}"),
         format!("--node-ip={NODE_ADDRESS}"),
         format!("--config={}", config.display()),
     ];

@@ -135,7 +135,8 @@ impl Controller {
 
     fn memory(&self, line: &str) -> Result<u64> {
         let status = self.proc_file("status")?;
-        let found = status.lines().find_map(|text| text.strip_prefix(line)).context("no such line in /proc/…/status")?;
+        let found =
+            status.lines().find_map(|text| text.strip_prefix(line)).context("no such line in /proc/…/status")?;
         let kilobytes: u64 = found.trim().trim_end_matches(" kB").parse().context("read a number of /proc/…/status")?;
         Ok(kilobytes * 1024)
     }
@@ -151,7 +152,8 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<http::Message> {
     let mut stream = TcpStream::connect(address).await.context("connect")?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.context("send")?;
-    let answer = tokio::time::timeout(http::PATIENCE, http::read(&mut stream, &mut Vec::new())).await.context("no answer")?;
+    let answer =
+        tokio::time::timeout(http::PATIENCE, http::read(&mut stream, &mut Vec::new())).await.context("no answer")?;
     answer.context("read the answer")?.context("no answer")
 }
 

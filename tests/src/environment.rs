@@ -54,6 +54,8 @@ impl Environment {
             ("KULTA_AUDIT_LOG", self.audit_log.clone()),
             ("KULTA_GATEWAY", self.gateway.to_string().into()),
             ("KULTA_KUBECTL", self.kubectl.clone()),
+            // A story's error says what was seen; forty lines of frames below it say nothing.
+            ("RUST_LIB_BACKTRACE", "0".into()),
             // There is no way out of the namespace: what cargo needs has to be built before.
             ("CARGO_NET_OFFLINE", "true".into()),
         ]

@@ -32,7 +32,8 @@ impl Gateway {
         apply_objects(cluster).await?;
         let mut contour = contour(run)?;
         let mut envoy = envoy(run).await?;
-        let gateways: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), GATEWAY_NAMESPACE, &kinds::gateway());
+        let gateways: Api<DynamicObject> =
+            Api::namespaced_with(cluster.client.clone(), GATEWAY_NAMESPACE, &kinds::gateway());
         let programmed = wait::until(&gateways, GATEWAY, "Contour to program it", Duration::from_secs(30), |gateway| {
             api::condition(gateway, "Programmed").is_some_and(|found| found.0 == "True")
         })
@@ -106,7 +107,11 @@ async fn envoy(run: &Path) -> Result<Process> {
         .output()
         .await
         .context("run contour bootstrap")?;
-    anyhow::ensure!(bootstrap.status.success(), "contour bootstrap: {}", String::from_utf8_lossy(&bootstrap.stderr).trim());
+    anyhow::ensure!(
+        bootstrap.status.success(),
+        "contour bootstrap: {}",
+        String::from_utf8_lossy(&bootstrap.stderr).trim()
+    );
     let arguments = [
         "-c".to_owned(),
         config.display().to_string(),

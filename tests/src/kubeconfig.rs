@@ -3,8 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::{authentication::v1::{TokenRequest, TokenRequestSpec}, core::v1::ServiceAccount};
-use kube::{Api, Client, Config, api::PostParams, config::{KubeConfigOptions, Kubeconfig}};
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::ServiceAccount,
+};
+use kube::{
+    Api, Client, Config,
+    api::PostParams,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use serde_json::{Value, json};
 
 /// A kubeconfig with one cluster, one user and the files' paths in it.
@@ -30,7 +37,8 @@ pub fn certificate_user(certificate: &Path, key: &Path) -> Value {
 pub async fn client(path: &Path) -> Result<Client> {
     crate::install_tls_provider();
     let file = Kubeconfig::read_from(path).with_context(|| format!("read {}", path.display()))?;
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.context("use the kubeconfig")?;
+    let config =
+        Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.context("use the kubeconfig")?;
     Client::try_from(config).context("make a client")
 }
 
@@ -49,7 +57,11 @@ pub async fn for_service_account(admin: &Path, namespace: &str, account: &str, f
         .with_context(|| format!("ask for a token of the service account {namespace}/{account}"))?;
     let token = answer.status.context("the TokenRequest came back without a status")?.token;
     let file = Kubeconfig::read_from(admin).context("read the admin's kubeconfig")?;
-    let cluster = file.clusters.first().and_then(|named| named.cluster.as_ref()).context("the admin's kubeconfig has no cluster")?;
+    let cluster = file
+        .clusters
+        .first()
+        .and_then(|named| named.cluster.as_ref())
+        .context("the admin's kubeconfig has no cluster")?;
     let server = cluster.server.as_deref().context("the admin's kubeconfig has no server")?;
     let authority = cluster.certificate_authority.as_deref().context("the admin's kubeconfig has no authority")?;
     let path = folder.join(format!("{namespace}-{account}.kubeconfig"));

@@ -14,7 +14,10 @@ use std::{
 use anyhow::{Result, ensure};
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::MissedTickBehavior};
 
-use crate::{gateway, http, namespace::NODE_ADDRESS};
+use crate::{
+    gateway, http,
+    namespace::{self, NODE_ADDRESS},
+};
 
 /// What to send. It ends by itself at `limit` or after `most` requests, whatever comes first.
 #[derive(Debug, Clone)]
@@ -107,7 +110,11 @@ pub struct Load {
 impl Load {
     /// Refuses targets outside the test namespace's own addresses.
     pub fn start(plan: Plan) -> Result<Self> {
-        ensure!(inside(plan.target.ip()), "load goes to addresses of the test namespace only, not to {}", plan.target);
+        ensure!(
+            namespace::has(plan.target.ip()),
+            "load goes to addresses of the test namespace only, not to {}",
+            plan.target
+        );
         ensure!(plan.workers > 0 && plan.per_second > 0, "a load needs workers and a rate");
         let shared = Arc::new(Shared::default());
         let mut workers = JoinSet::new();
@@ -177,13 +184,6 @@ pub async fn once(target: SocketAddr, host: &str) -> Result<Arc<str>, String> {
     request(&mut connection, target, &head(host, "/")).await
 }
 
-fn inside(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4 == NODE_ADDRESS || v4.octets().starts_with(&[10, 244]),
-        IpAddr::V6(v6) => v6.is_loopback(),
-    }
-}
-
 fn head(host: &str, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: kulta-load\r\n\r\n")
 }
@@ -229,7 +229,11 @@ async fn request(connection: &mut Option<Connection>, target: SocketAddr, head: 
     }
 }
 
-async fn exchange(connection: &mut Option<Connection>, target: SocketAddr, head: &str) -> std::io::Result<http::Message> {
+async fn exchange(
+    connection: &mut Option<Connection>,
+    target: SocketAddr,
+    head: &str,
+) -> std::io::Result<http::Message> {
     let open = match connection.take() {
         Some(open) => open,
         None => {

@@ -127,7 +127,10 @@ impl Canary {
     }
 
     pub fn services(&self) -> Vec<Value> {
-        [self.stable_service(), self.canary_service()].iter().map(|name| service(name, &json!({"app": self.name}))).collect()
+        [self.stable_service(), self.canary_service()]
+            .iter()
+            .map(|name| service(name, &json!({"app": self.name})))
+            .collect()
     }
 
     /// One rule: all weight on stable, none on canary.
@@ -173,7 +176,8 @@ pub fn service(name: &str, selector: &Value) -> Value {
 
 /// A route of the shared Gateway with one rule over Services and their weights.
 pub fn http_route(name: &str, host: &str, backends: &[(String, i32)]) -> Value {
-    let refs: Vec<Value> = backends.iter().map(|(service, weight)| json!({"name": service, "port": 80, "weight": weight})).collect();
+    let refs: Vec<Value> =
+        backends.iter().map(|(service, weight)| json!({"name": service, "port": 80, "weight": weight})).collect();
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": name},
         "spec": {

@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsString,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     process::{Command, Stdio},
 };
 
@@ -14,7 +14,10 @@ use crate::run_folder::alive;
 /// The node's address; the API server and Envoy listen on it.
 pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// Every address in it is local to the namespace, so that one listener on 0.0.0.0 answers for all pods.
-pub const POD_CIDR: &str = "10.244.0.0/16";
+pub const POD_CIDR: &str = "10.244.0.0/14";
+/// What kwok is told instead. It counts on past the end of a range but takes back only addresses inside it, so that with a range
+/// of one no address is given to a second pod: a late request to a pod that is gone must fail, and not be answered by another.
+pub const POD_CIDR_FOR_KWOK: &str = "10.244.0.0/32";
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 /// The address that the first Service of the cluster has.
 pub const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
@@ -54,6 +57,14 @@ impl Drop for Namespace {
     }
 }
 
+/// True for addresses that only the namespace has: loopback, the node's and the pods'.
+pub fn has(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4 == NODE_ADDRESS || matches!(v4.octets(), [10, 244..=247, ..]),
+        IpAddr::V6(v6) => v6.is_loopback(),
+    }
+}
+
 /// Gives the namespace that the process is in its addresses.
 pub fn configure() -> Result<()> {
     ip(&["link", "set", "lo", "up"])?;
@@ -79,11 +90,6 @@ fn ip(arguments: &[&str]) -> Result<()> {
         Ok(output) => output,
         Err(error) => bail!("run ip (Debian package iproute2): {error}"),
     };
-    ensure!(
-        output.status.success(),
-        "ip {}: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }

@@ -168,7 +168,12 @@ async fn serve(mut stream: TcpStream, mut modes: watch::Receiver<Mode>, records:
 fn record(records: &Records, message: &http::Message, accepted: bool) {
     let body = serde_json::from_slice(&message.body)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&message.body).into_owned()));
-    let received =
-        Received { at: Instant::now(), path: message.second().to_owned(), headers: message.headers.clone(), body, accepted };
+    let received = Received {
+        at: Instant::now(),
+        path: message.second().to_owned(),
+        headers: message.headers.clone(),
+        body,
+        accepted,
+    };
     records.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(received);
 }

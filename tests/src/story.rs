@@ -41,7 +41,8 @@ impl Story {
         };
         let client = environment.client().await?;
         let namespace = unique(name);
-        api::apply(&client, "", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
+        api::apply(&client, "", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}))
+            .await?;
         Ok(Some(Self { client, namespace, environment }))
     }
 
@@ -148,9 +149,19 @@ impl Story {
     /// The Kubernetes Events about an object: reason and message, in the order of their writing.
     pub async fn events_about(&self, kind: &str, name: &str) -> Result<Vec<(String, String)>> {
         let fields = format!("involvedObject.kind={kind},involvedObject.name={name}");
-        let mut events = self.api(&kinds::event()).list(&ListParams::default().fields(&fields)).await.context("list the events")?.items;
-        events.sort_by_key(|event| event.metadata.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok()));
-        Ok(events.iter().map(|event| (api::text(event, "/reason").to_owned(), api::text(event, "/message").to_owned())).collect())
+        let mut events = self
+            .api(&kinds::event())
+            .list(&ListParams::default().fields(&fields))
+            .await
+            .context("list the events")?
+            .items;
+        events.sort_by_key(|event| {
+            event.metadata.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok())
+        });
+        Ok(events
+            .iter()
+            .map(|event| (api::text(event, "/reason").to_owned(), api::text(event, "/message").to_owned()))
+            .collect())
     }
 
     /// Waits until requests for a host are answered through Envoy.
@@ -193,7 +204,8 @@ pub fn weights(route: &DynamicObject) -> Vec<(String, i64)> {
 /// True when every parent has accepted this generation of the route and resolved its backends.
 pub fn accepted(route: &DynamicObject) -> bool {
     let generation = route.metadata.generation.unwrap_or_default();
-    let parents: Vec<&Value> = route.data.pointer("/status/parents").and_then(Value::as_array).into_iter().flatten().collect();
+    let parents: Vec<&Value> =
+        route.data.pointer("/status/parents").and_then(Value::as_array).into_iter().flatten().collect();
     let holds = |parent: &Value, kind: &str| {
         parent.get("conditions").and_then(Value::as_array).into_iter().flatten().any(|condition| {
             let observed = condition.get("observedGeneration").and_then(Value::as_i64).unwrap_or_default();
@@ -208,6 +220,7 @@ fn unique(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_micros());
-    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(40).collect();
+    let clean: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(40).collect();
     format!("{}-{:x}-{:x}{count}", clean.trim_matches('-'), std::process::id(), moment)
 }

@@ -30,7 +30,11 @@ impl Verbs {
         if paused(&rollout) {
             self.patch_spec(json!({"spec": {"paused": false}})).await?;
         }
-        let waits = rollout.data.pointer("/status/pauseConditions").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        let waits = rollout
+            .data
+            .pointer("/status/pauseConditions")
+            .and_then(Value::as_array)
+            .is_some_and(|all| !all.is_empty());
         if waits {
             return self.patch_status(json!({"status": {"pauseConditions": null}})).await;
         }
@@ -74,12 +78,14 @@ impl Verbs {
 
     /// Goes back to the template of a ReplicaSet.
     pub async fn undo(&self, replica_set: &DynamicObject) -> Result<()> {
-        let mut template = replica_set.data.pointer("/spec/template").cloned().context("the ReplicaSet has no template")?;
+        let mut template =
+            replica_set.data.pointer("/spec/template").cloned().context("the ReplicaSet has no template")?;
         if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
             labels.remove(HASH_LABEL);
         }
         let patch: json_patch::Patch =
-            serde_json::from_value(json!([{"op": "replace", "path": "/spec/template", "value": template}])).context("make a patch")?;
+            serde_json::from_value(json!([{"op": "replace", "path": "/spec/template", "value": template}]))
+                .context("make a patch")?;
         let patched = self.rollouts.patch(&self.name, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
         patched.map(drop).with_context(|| format!("undo {}", self.name))
     }

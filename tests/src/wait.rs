@@ -74,7 +74,13 @@ where
     }
 }
 
-fn missed(name: &str, what: &str, limit: Duration, last: Option<&DynamicObject>, trouble: Option<String>) -> anyhow::Error {
+fn missed(
+    name: &str,
+    what: &str,
+    limit: Duration,
+    last: Option<&DynamicObject>,
+    trouble: Option<String>,
+) -> anyhow::Error {
     let state = match last {
         None => "the object does not exist".to_owned(),
         Some(object) => {

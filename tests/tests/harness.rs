@@ -42,17 +42,31 @@ async fn pods_of_a_plain_replica_set_become_ready_unless_a_label_says_otherwise(
     println!("3 pods ready after {took:.1?}");
 
     let mut bad = manifests::replica_set("bad", 1, "v1");
-    json_patch::merge(&mut bad, &json!({"spec": {"template": {"metadata": {"labels": {"kulta.test/ready": "never"}}}}}));
+    json_patch::merge(
+        &mut bad,
+        &json!({"spec": {"template": {"metadata": {"labels": {"kulta.test/ready": "never"}}}}}),
+    );
     let mut slow = manifests::replica_set("slow", 1, "v1");
-    json_patch::merge(&mut slow, &json!({"spec": {"template": {"metadata": {"labels": {"kulta.test/ready-after": "2s"}}}}}));
+    json_patch::merge(
+        &mut slow,
+        &json!({"spec": {"template": {"metadata": {"labels": {"kulta.test/ready-after": "2s"}}}}}),
+    );
     let mut crashing = manifests::replica_set("crashing", 1, "v1");
-    json_patch::merge(&mut crashing, &json!({"spec": {"template": {"metadata": {"labels": {"kulta.test/crash-after": "1s"}}}}}));
+    json_patch::merge(
+        &mut crashing,
+        &json!({"spec": {"template": {"metadata": {"labels": {"kulta.test/crash-after": "1s"}}}}}),
+    );
     let started = Instant::now();
     story.apply_all([bad, slow, crashing]).await?;
-    ensure!(ready_replicas(&story, "slow", 1).await? - started >= Duration::from_secs(2), "the slow pod was ready at once");
+    ensure!(
+        ready_replicas(&story, "slow", 1).await? - started >= Duration::from_secs(2),
+        "the slow pod was ready at once"
+    );
     let crashed = wait::poll("a crash loop", Duration::from_secs(10), || async {
         let pods = story.list(&kinds::pod(), "app=crashing").await?;
-        let reason = |pod: &kube::api::DynamicObject| api::text(pod, "/status/containerStatuses/0/state/waiting/reason").to_owned();
+        let reason = |pod: &kube::api::DynamicObject| {
+            api::text(pod, "/status/containerStatuses/0/state/waiting/reason").to_owned()
+        };
         Ok(pods.into_iter().find(|pod| reason(pod) == "CrashLoopBackOff"))
     })
     .await?;
@@ -60,7 +74,11 @@ async fn pods_of_a_plain_replica_set_become_ready_unless_a_label_says_otherwise(
 
     let pods = story.list(&kinds::pod(), "app=bad").await?;
     let pod = pods.first().context("no pod")?;
-    ensure!(!ready(pod) && api::text(pod, "/status/phase") == "Running", "the pod that must not be ready: {:?}", pod.data);
+    ensure!(
+        !ready(pod) && api::text(pod, "/status/phase") == "Running",
+        "the pod that must not be ready: {:?}",
+        pod.data
+    );
     let name = pod.metadata.name.clone().context("a pod without a name")?;
     story.patch(&kinds::pod(), &name, json!({"metadata": {"labels": {"kulta.test/ready": null}}})).await?;
     story.until(&kinds::pod(), &name, "readiness when the label goes", ready).await?;
@@ -110,6 +128,44 @@ async fn requests_are_split_by_the_weights_of_a_route() -> Result<()> {
 }
 
 #[tokio::test]
+async fn pods_that_leave_and_weights_that_move_in_order_lose_no_request() -> Result<()> {
+    let Some(story) = Story::begin("order").await? else { return Ok(()) };
+    let host = format!("order.{}.test", story.namespace);
+    let route =
+        |old: i32, new: i32| manifests::http_route("order", &host, &[("old".to_owned(), old), ("new".to_owned(), new)]);
+    story
+        .apply_all([
+            manifests::replica_set("old", 4, "v1"),
+            manifests::replica_set("new", 2, "v2"),
+            versioned_service("old", "v1"),
+            versioned_service("new", "v2"),
+            route(100, 0),
+        ])
+        .await?;
+    ready_replicas(&story, "old", 4).await?;
+    ready_replicas(&story, "new", 2).await?;
+    story.until_weights("order", &[("old", 100), ("new", 0)]).await?;
+    story.until_served(&host).await?;
+
+    let load = load::Load::start(load::Plan { per_second: 500, ..load::Plan::to(&host) })?;
+    load.next(200).await?;
+    story.patch(&kinds::replica_set(), "old", json!({"spec": {"replicas": 1}})).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    story.apply(route(0, 100)).await?;
+    story.until_weights("order", &[("old", 0), ("new", 100)]).await?;
+    let moved = Instant::now();
+    story.patch(&kinds::replica_set(), "old", json!({"spec": {"replicas": 0}})).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let after = load.between(moved + Duration::from_millis(500), Instant::now());
+    let all = load::total(&load.stop().await);
+
+    println!("in order: {all}; after the move: {after}");
+    ensure!(all.failed() == 0, "requests were lost: {all}");
+    ensure!(after.percent("v2") > 99.9, "the weights did not move: {after}");
+    story.end().await
+}
+
+#[tokio::test]
 async fn a_pod_answers_while_it_terminates_and_resets_when_it_is_gone() -> Result<()> {
     let Some(story) = Story::begin("gone").await? else { return Ok(()) };
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}});
@@ -118,10 +174,9 @@ async fn a_pod_answers_while_it_terminates_and_resets_when_it_is_gone() -> Resul
     let object = story.until(&kinds::pod(), "one", "readiness", ready).await?;
     let address: IpAddr = api::text(&object, "/status/podIP").parse().context("read the pod's address")?;
     let target = SocketAddr::new(address, backend::PORT);
-    let answer = wait::poll("the pod's answer", Duration::from_secs(5), || async {
-        Ok(load::once(target, "any").await.ok())
-    })
-    .await?;
+    let answer =
+        wait::poll("the pod's answer", Duration::from_secs(5), || async { Ok(load::once(target, "any").await.ok()) })
+            .await?;
     ensure!(&*answer == "v7", "the wrong version: {answer}");
 
     let plan = load::Plan { target, workers: 1, per_second: 100, ..load::Plan::to("any") };
@@ -165,7 +220,10 @@ async fn the_audit_log_counts_a_service_account_and_what_it_was_refused() -> Res
     let pods = kube::Api::<kube::api::DynamicObject>::namespaced_with(client.clone(), namespace, &kinds::pod());
     let services = kube::Api::<kube::api::DynamicObject>::namespaced_with(client, namespace, &kinds::service());
     // A new RoleBinding takes a moment to reach the authorizer.
-    wait::poll("the role to count", Duration::from_secs(10), || async { Ok(pods.list(&Default::default()).await.ok()) }).await?;
+    wait::poll("the role to count", Duration::from_secs(10), || async {
+        Ok(pods.list(&Default::default()).await.ok())
+    })
+    .await?;
 
     let mark = story.audit()?;
     pods.list(&Default::default()).await?;
@@ -175,8 +233,13 @@ async fn the_audit_log_counts_a_service_account_and_what_it_was_refused() -> Res
     println!("{tally}");
     ensure!(refused.is_err(), "services could be listed");
     ensure!(tally.reads().len() == 2 && tally.writes().is_empty(), "{tally}");
-    ensure!(tally.forbidden().by_kind().keys().eq([&("list".to_owned(), "services".to_owned())]), "{}", tally.forbidden());
-    let written = mark.requests()?.into_iter().filter(audit::Request::is_write).filter(|request| request.namespace == *namespace);
+    ensure!(
+        tally.forbidden().by_kind().keys().eq([&("list".to_owned(), "services".to_owned())]),
+        "{}",
+        tally.forbidden()
+    );
+    let written =
+        mark.requests()?.into_iter().filter(audit::Request::is_write).filter(|request| request.namespace == *namespace);
     ensure!(written.count() == 0, "nobody wrote");
     story.end().await
 }
@@ -200,7 +263,10 @@ async fn the_stock_rollout_crd_and_the_canary_manifests_fit_the_api_server() -> 
 async fn a_controller_process_is_started_looked_at_and_stopped() -> Result<()> {
     let Some(story) = Story::begin("process").await? else { return Ok(()) };
     let script = story.environment.run.join(format!("{}.sh", story.namespace));
-    std::fs::write(&script, "#!/bin/sh\necho \"$1 $2 $KUBECONFIG $EXTRA\"\ntrap 'exit 3' TERM\nwhile :; do sleep 0.1; done\n")?;
+    std::fs::write(
+        &script,
+        "#!/bin/sh\necho \"$1 $2 $KUBECONFIG $EXTRA\"\ntrap 'exit 3' TERM\nwhile :; do sleep 0.1; done\n",
+    )?;
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     let mut start = Start::new("fake", &story.environment.kubeconfig).argument("--flag").variable("EXTRA", "more");
     start.program = Some(script);

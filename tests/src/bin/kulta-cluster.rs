@@ -1,6 +1,11 @@
 //! Starts a control plane with a gateway in a namespace of its own, for a command or for a person.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::{Duration, Instant}};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
@@ -52,21 +57,28 @@ fn main() -> ExitCode {
 
 /// The outer process stays on its main thread: the kernel ties the inner one's life to the thread that started it.
 fn runtime(threads: bool) -> Result<tokio::runtime::Runtime> {
-    let mut builder =
-        if threads { tokio::runtime::Builder::new_multi_thread() } else { tokio::runtime::Builder::new_current_thread() };
+    let mut builder = if threads {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
     builder.enable_all().build().context("start the runtime")
 }
 
 /// Makes the namespace, runs this program again inside it, and cleans up whatever happens.
 async fn outside() -> Result<ExitCode> {
-    ensure!(run_folder::tools().join("kube-apiserver").exists(), "the programs are not built yet: run tests/tools/build.sh");
+    ensure!(
+        run_folder::tools().join("kube-apiserver").exists(),
+        "the programs are not built yet: run tests/tools/build.sh"
+    );
     let mut signals = Signals::listen()?;
     let run = RunFolder::create()?;
     let namespace = Namespace::create(run.id)?;
     let program = std::env::current_exe().context("find this program")?;
     let mut command = Command::from(namespace.command(program.into_os_string()));
     command.arg("--inside").arg(&run.path).args(std::env::args_os().skip(1)).env("KULTA_NETNS", &namespace.name);
-    let mut child = command.kill_on_drop(true).spawn().context("start the inner process (Debian packages util-linux, iproute2)")?;
+    let mut child =
+        command.kill_on_drop(true).spawn().context("start the inner process (Debian packages util-linux, iproute2)")?;
     let code = tokio::select! {
         code = wait(&mut child) => code?,
         stop = signals.next() => stopped(&mut child, stop, &mut signals).await?,
@@ -101,6 +113,8 @@ async fn wait(child: &mut Child) -> Result<u8> {
 
 async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
+    // For a person Ctrl-C is the good end; a command that was interrupted has not passed.
+    let wanted_end = matches!(action, Action::Up);
     let started = Instant::now();
     let life = async {
         namespace::configure()?;
@@ -130,7 +144,7 @@ async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
     };
     let code = tokio::select! {
         code = life => code?,
-        stop = signals.next() => stop.code(),
+        stop = signals.next() => if wanted_end { 0 } else { stop.code() },
     };
     Ok(ExitCode::from(code))
 }
@@ -140,7 +154,11 @@ async fn stay(environment: &Environment) -> Result<u8> {
     let namespace = std::env::var("KULTA_NETNS").unwrap_or_default();
     println!("kubeconfig: {}", environment.kubeconfig.display());
     println!("gateway:    http://{} (inside the namespace, with a Host header)", environment.gateway);
-    println!("use it:     ip netns exec {namespace} {} --kubeconfig {} get nodes", environment.kubectl.display(), environment.kubeconfig.display());
+    println!(
+        "use it:     ip netns exec {namespace} {} --kubeconfig {} get nodes",
+        environment.kubectl.display(),
+        environment.kubeconfig.display()
+    );
     println!("end it:     Ctrl-C");
     std::future::pending().await
 }

@@ -62,10 +62,20 @@ fn pod_stages() -> Vec<Value> {
     let all = |rules: &[&Value]| Value::Array(rules.iter().map(|rule| (*rule).clone()).collect());
     let template = |text: String| json!({ "statusTemplate": text });
     vec![
-        stage("pod-ready", all(&[&alive, &pending, &may]), Some((0, READY_AFTER)), template(status(State::Ready, true))),
+        stage(
+            "pod-ready",
+            all(&[&alive, &pending, &may]),
+            Some((0, READY_AFTER)),
+            template(status(State::Ready, true)),
+        ),
         stage("pod-never-ready", all(&[&alive, &pending, &never]), None, template(status(State::NotReady, true))),
         stage("pod-unready", all(&[&alive, &running, &ready, &never]), None, template(status(State::NotReady, false))),
-        stage("pod-ready-again", all(&[&alive, &running, &unready, &may, &steady]), None, template(status(State::Ready, false))),
+        stage(
+            "pod-ready-again",
+            all(&[&alive, &running, &unready, &may, &steady]),
+            None,
+            template(status(State::Ready, false)),
+        ),
         stage(
             "pod-crash",
             all(&[&alive, &running, &ready, &may, &crashes]),
@@ -87,7 +97,11 @@ fn pod_stages() -> Vec<Value> {
 }
 
 fn is(key: &str, operator: &str, values: &[&str]) -> Value {
-    if values.is_empty() { json!({"key": key, "operator": operator}) } else { json!({"key": key, "operator": operator, "values": values}) }
+    if values.is_empty() {
+        json!({"key": key, "operator": operator})
+    } else {
+        json!({"key": key, "operator": operator, "values": values})
+    }
 }
 
 /// `delay` is milliseconds, and the expression that may name another time.
@@ -129,7 +143,10 @@ fn status(state: State, first: bool) -> String {
     lines.push("containerStatuses:\n{{ range .spec.containers }}".to_owned());
     lines.push("- name: {{ .name | Quote }}\n  image: {{ .image | Quote }}".to_owned());
     // A digest that depends on the image as its real one would.
-    lines.push("  imageID: {{ printf \"%s@sha256:%s\" (splitList \":\" .image | first) (sha256sum .image) | Quote }}".to_owned());
+    lines.push(
+        "  imageID: {{ printf \"%s@sha256:%s\" (splitList \":\" .image | first) (sha256sum .image) | Quote }}"
+            .to_owned(),
+    );
     lines.push(format!("  ready: {}\n  started: true", state == State::Ready));
     lines.push(
         match state {
