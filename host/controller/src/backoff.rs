@@ -1,0 +1,54 @@
+//! How long to wait before trying again.
+
+use std::time::Duration;
+
+/// A number in 0..1, from outside so that tests decide it.
+pub type Random = fn() -> f64;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    pub first: Duration,
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// For a rollout's pass that failed: soon, because most failures are a conflict that the next look resolves.
+    pub const PASS: Self = Self { first: Duration::from_millis(50), longest: Duration::from_secs(30) };
+    /// For a watch: an API server that restarts must not be stormed by all its clients at once.
+    pub const WATCH: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
+    /// For the event sink: minutes of it being down are normal.
+    pub const SINK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
+
+    /// The delay after the `failures`-th failure in a row (from 1), doubling, half of it at random: many that failed together
+    /// come back apart.
+    #[must_use]
+    pub fn delay(self, failures: u32, random: Random) -> Duration {
+        let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
+        let full = self.first.saturating_mul(1 << doublings).min(self.longest);
+        full.mul_f64(0.5 + 0.5 * random().clamp(0.0, 1.0))
+    }
+}
+
+/// Keeps `1 << n` in range; the longest delay is reached long before.
+const MOST_DOUBLINGS: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_doubles_until_the_longest() {
+        let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
+
+        let delays: Vec<u128> = [1, 2, 3, 4, 5, 500].map(|n| backoff.delay(n, || 1.0).as_millis()).to_vec();
+
+        assert_eq!(delays, [100, 200, 400, 800, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn chance_shortens_the_delay_by_half_at_most() {
+        let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
+
+        assert_eq!(backoff.delay(1, || 0.0), Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,261 @@
+//! All that the controller has seen of the cluster, and who is touched when it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService};
+use crate::index::{Index, selects};
+use crate::key::Key;
+use crate::object::Object;
+use crate::store::{Scope, Store};
+
+/// The kinds that are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Watched {
+    Rollouts,
+    ReplicaSets,
+    Services,
+    Routes,
+}
+
+/// What is known of the routes of a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteWatch {
+    /// The first list is under way: nothing is known yet.
+    Filling,
+    Filled,
+    /// The cluster serves no HTTPRoute.
+    NotInstalled,
+    /// The API server's words.
+    Forbidden(String),
+}
+
+/// The rollouts to look at after a change.
+#[derive(Debug, Default, PartialEq)]
+pub struct Touched {
+    pub keys: BTreeSet<Key>,
+    /// A rollout is gone: its name and uid.
+    pub removed: Option<(Key, String)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Caches {
+    inner: RwLock<Contents>,
+}
+
+#[derive(Debug, Default)]
+pub struct Contents {
+    pub rollouts: Store<CachedRollout>,
+    pub replica_sets: Store<CachedReplicaSet>,
+    pub services: Store<CachedService>,
+    pub routes: Store<CachedRoute>,
+    pub route_watches: BTreeMap<Scope, RouteWatch>,
+    pub index: Index,
+}
+
+impl Caches {
+    /// A panic while the lock was held leaves at worst one object behind its time, until the watch tells of it again.
+    pub fn read(&self) -> RwLockReadGuard<'_, Contents> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Contents> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn apply(&self, kind: Watched, object: Object) -> Touched {
+        let key = object.key();
+        // Decoding is the costly part: outside the lock.
+        match kind {
+            Watched::Rollouts => {
+                let rollout = decode::rollout(object);
+                self.write().apply_rollout(key, rollout)
+            }
+            Watched::ReplicaSets => {
+                let replica_set = decode::replica_set(object);
+                self.write().apply_replica_set(key, replica_set)
+            }
+            Watched::Services => {
+                let service = decode::service(&object);
+                self.write().apply_service(key, service)
+            }
+            Watched::Routes => {
+                let route = decode::route(object);
+                self.write().apply_route(key, route)
+            }
+        }
+    }
+
+    pub fn delete(&self, kind: Watched, key: &Key) -> Touched {
+        self.write().delete(kind, key)
+    }
+
+    pub fn begin_list(&self, kind: Watched, scope: &Scope) {
+        let mut contents = self.write();
+        match kind {
+            Watched::Rollouts => contents.rollouts.begin_list(scope),
+            Watched::ReplicaSets => contents.replica_sets.begin_list(scope),
+            Watched::Services => contents.services.begin_list(scope),
+            Watched::Routes => contents.routes.begin_list(scope),
+        }
+    }
+
+    /// What the list did not tell is gone.
+    pub fn end_list(&self, kind: Watched, scope: &Scope) -> Vec<Touched> {
+        let mut contents = self.write();
+        let gone = match kind {
+            Watched::Rollouts => contents.rollouts.end_list(scope),
+            Watched::ReplicaSets => contents.replica_sets.end_list(scope),
+            Watched::Services => contents.services.end_list(scope),
+            Watched::Routes => contents.routes.end_list(scope),
+        };
+        gone.iter().map(|key| contents.delete(kind, key)).collect()
+    }
+
+    /// Notes how the routes of a scope can be seen; tells who is touched when that is news.
+    pub fn set_route_watch(&self, scope: &Scope, state: RouteWatch) -> BTreeSet<Key> {
+        let mut contents = self.write();
+        let before = contents.route_watches.insert(scope.clone(), state.clone());
+        if before.as_ref() == Some(&state) {
+            return BTreeSet::new();
+        }
+        contents.rollouts_with_routes_in(scope)
+    }
+
+    /// The routes of a scope are no longer watched.
+    pub fn forget_routes(&self, scope: &Scope) {
+        let mut contents = self.write();
+        contents.route_watches.remove(scope);
+        let keys: Vec<Key> = contents.routes.keys(scope).cloned().collect();
+        for key in keys {
+            contents.routes.remove(&key);
+        }
+    }
+
+    /// Namespaces in which some rollout looks for routes.
+    #[must_use]
+    pub fn route_namespaces(&self) -> BTreeSet<String> {
+        let contents = self.read();
+        contents
+            .rollouts
+            .iter()
+            .flat_map(|(_, rollout)| rollout.references.routes.namespaces())
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Contents {
+    fn apply_rollout(&mut self, key: Key, rollout: CachedRollout) -> Touched {
+        let mut touched = Touched { keys: BTreeSet::from([key.clone()]), removed: None };
+        let before = self.rollouts.set(key.clone(), rollout.clone());
+        let same = before
+            .as_ref()
+            .is_some_and(|before| before.uid == rollout.uid && before.references == rollout.references);
+        if same {
+            return touched;
+        }
+        if let Some(before) = before {
+            touched.keys.extend(self.rivals(&key, &before));
+            self.index.remove_rollout(&key, &before.uid, &before.references);
+            if before.uid != rollout.uid {
+                touched.removed = Some((key.clone(), before.uid));
+            }
+        }
+        self.index.add_rollout(&key, &rollout.uid, &rollout.references);
+        touched.keys.extend(self.rivals(&key, &rollout));
+        touched
+    }
+
+    fn apply_replica_set(&mut self, key: Key, replica_set: CachedReplicaSet) -> Touched {
+        let owner = replica_set.owner.clone();
+        let before = self.replica_sets.set(key.clone(), replica_set);
+        let mut touched = Touched::default();
+        let owner_before = before.and_then(|before| before.owner);
+        if owner_before != owner {
+            if let Some(owner) = &owner_before {
+                self.index.remove_replica_set(&key, owner);
+                touched.keys.extend(self.index.rollout(owner).cloned());
+            }
+            if let Some(owner) = &owner {
+                self.index.add_replica_set(&key, owner);
+            }
+        }
+        touched.keys.extend(owner.and_then(|owner| self.index.rollout(&owner).cloned()));
+        touched
+    }
+
+    fn apply_service(&mut self, key: Key, service: CachedService) -> Touched {
+        let same = self.services.get(&key).is_some_and(|before| before.version == service.version);
+        self.services.set(key.clone(), service);
+        let keys = if same { BTreeSet::new() } else { self.index.rollouts_of_service(&key).cloned().collect() };
+        Touched { keys, removed: None }
+    }
+
+    fn apply_route(&mut self, key: Key, route: CachedRoute) -> Touched {
+        let labels = route.route.labels.clone();
+        let before = self.routes.set(key.clone(), route);
+        let mut keys: BTreeSet<Key> = self.index.rollouts_of_route(&key, &labels).cloned().collect();
+        if let Some(before) = before {
+            keys.extend(self.index.rollouts_of_route(&key, &before.route.labels).cloned());
+        }
+        Touched { keys, removed: None }
+    }
+
+    fn delete(&mut self, kind: Watched, key: &Key) -> Touched {
+        let mut touched = Touched::default();
+        match kind {
+            Watched::Rollouts => {
+                if let Some(before) = self.rollouts.remove(key) {
+                    touched.keys.insert(key.clone());
+                    touched.keys.extend(self.rivals(key, &before));
+                    self.index.remove_rollout(key, &before.uid, &before.references);
+                    touched.removed = Some((key.clone(), before.uid));
+                }
+            }
+            Watched::ReplicaSets => {
+                if let Some(owner) = self.replica_sets.remove(key).and_then(|before| before.owner) {
+                    self.index.remove_replica_set(key, &owner);
+                    touched.keys.extend(self.index.rollout(&owner).cloned());
+                }
+            }
+            Watched::Services => {
+                self.services.remove(key);
+                touched.keys.extend(self.index.rollouts_of_service(key).cloned());
+            }
+            Watched::Routes => {
+                if let Some(before) = self.routes.remove(key) {
+                    touched.keys.extend(self.index.rollouts_of_route(key, &before.route.labels).cloned());
+                }
+            }
+        }
+        touched
+    }
+
+    /// Rollouts of the namespace that name one of the same Services, or whose selector reaches the other's pods, either way.
+    fn rivals(&self, key: &Key, rollout: &CachedRollout) -> BTreeSet<Key> {
+        let references = &rollout.references;
+        let by_service = references
+            .services
+            .iter()
+            .flat_map(|service| self.index.rollouts_of_service(&key.sibling(service)).cloned().collect::<Vec<_>>());
+        let by_selector = self
+            .rollouts
+            .in_namespace(&key.namespace)
+            .filter(|(_, other)| selects(&other.references, references) || selects(references, &other.references))
+            .map(|(other, _)| other.clone());
+        by_service.chain(by_selector).filter(|other| other != key).collect()
+    }
+
+    fn rollouts_with_routes_in(&self, scope: &Scope) -> BTreeSet<Key> {
+        self.rollouts
+            .iter()
+            .filter(|(_, rollout)| rollout.references.routes.namespaces().any(|namespace| scope.covers(namespace)))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "caches_tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn rollout(name: &str, label: &str, service: &str, route: &Value) -> Object {
+    Object::new(json!({
+        "metadata": { "name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": "1" },
+        "spec": {
+            "selector": { "matchLabels": { "app": label } },
+            "template": { "metadata": { "labels": { "app": label } } },
+            "strategy": { "canary": {
+                "stableService": service,
+                "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": route } },
+            } },
+        },
+    }))
+}
+
+fn named(kind: &str, name: &str, metadata: &Value) -> Object {
+    let mut json = json!({ "kind": kind, "metadata": { "name": name, "namespace": "ns", "resourceVersion": "2" } });
+    json_patch::merge(&mut json["metadata"], metadata);
+    Object::new(json)
+}
+
+fn two_rollouts() -> Caches {
+    let caches = Caches::default();
+    caches.apply(Watched::Rollouts, rollout("a", "a", "svc-a", &json!({ "httpRoute": "route-a" })));
+    caches.apply(
+        Watched::Rollouts,
+        rollout("b", "b", "svc-b", &json!({ "httpRouteSelector": { "matchLabels": { "team": "b" } } })),
+    );
+    caches
+}
+
+fn names(touched: &Touched) -> Vec<&str> {
+    touched.keys.iter().map(|key| key.name.as_str()).collect()
+}
+
+#[test]
+fn a_replica_set_touches_the_rollout_that_controls_it() {
+    let caches = two_rollouts();
+
+    let touched = caches.apply(
+        Watched::ReplicaSets,
+        named(
+            "ReplicaSet",
+            "a-1",
+            &json!({ "ownerReferences": [{ "kind": "Rollout", "apiVersion": "argoproj.io/v1alpha1", "uid": "uid-a", "controller": true }] }),
+        ),
+    );
+
+    assert_eq!(names(&touched), ["a"]);
+}
+
+#[test]
+fn a_service_touches_the_rollouts_that_name_it() {
+    let caches = two_rollouts();
+
+    let touched = caches.apply(Watched::Services, named("Service", "svc-b", &json!({})));
+
+    assert_eq!(names(&touched), ["b"]);
+}
+
+#[test]
+fn a_service_that_is_told_again_unchanged_touches_nobody() {
+    let caches = two_rollouts();
+    caches.apply(Watched::Services, named("Service", "svc-b", &json!({})));
+
+    let touched = caches.apply(Watched::Services, named("Service", "svc-b", &json!({})));
+
+    assert_eq!(touched, Touched::default());
+}
+
+#[test]
+fn a_route_touches_who_names_it_and_who_selects_it() {
+    let caches = two_rollouts();
+
+    let by_name = caches.apply(Watched::Routes, named("HTTPRoute", "route-a", &json!({})));
+    let by_label = caches.apply(Watched::Routes, named("HTTPRoute", "other", &json!({ "labels": { "team": "b" } })));
+
+    assert_eq!((names(&by_name), names(&by_label)), (vec!["a"], vec!["b"]));
+}
+
+#[test]
+fn a_route_that_loses_its_label_touches_who_selected_it() {
+    let caches = two_rollouts();
+    caches.apply(Watched::Routes, named("HTTPRoute", "other", &json!({ "labels": { "team": "b" } })));
+
+    let touched = caches.apply(Watched::Routes, named("HTTPRoute", "other", &json!({})));
+
+    assert_eq!(names(&touched), ["b"]);
+}
+
+#[test]
+fn a_rollout_on_anothers_service_touches_both_and_so_does_its_removal() {
+    let caches = two_rollouts();
+
+    let came = caches.apply(Watched::Rollouts, rollout("c", "c", "svc-a", &json!({})));
+    let left = caches.delete(Watched::Rollouts, &Key::new("ns", "c"));
+
+    assert_eq!((names(&came), names(&left)), (vec!["a", "c"], vec!["a", "c"]));
+    assert_eq!(left.removed, Some((Key::new("ns", "c"), "uid-c".into())));
+}
+
+#[test]
+fn a_rollout_whose_selector_reaches_anothers_pods_touches_both() {
+    let caches = two_rollouts();
+
+    let touched = caches.apply(Watched::Rollouts, rollout("c", "b", "svc-c", &json!({})));
+
+    assert_eq!(names(&touched), ["b", "c"]);
+}
+
+#[test]
+fn a_rollout_that_was_replaced_by_one_of_the_same_name_counts_as_removed() {
+    let caches = two_rollouts();
+    let mut fresh = rollout("a", "a", "svc-a", &json!({}));
+    fresh.json["metadata"]["uid"] = json!("uid-new");
+
+    let touched = caches.apply(Watched::Rollouts, fresh);
+
+    assert_eq!(touched.removed, Some((Key::new("ns", "a"), "uid-a".into())));
+}
+
+#[test]
+fn a_lost_watch_that_comes_back_without_an_object_touches_its_rollout() {
+    let caches = two_rollouts();
+    caches.apply(Watched::Services, named("Service", "svc-a", &json!({})));
+    let scope = Scope::Namespace("ns".into());
+
+    caches.begin_list(Watched::Services, &scope);
+    let touched = caches.end_list(Watched::Services, &scope);
+
+    assert_eq!(touched.iter().map(names).collect::<Vec<_>>(), [vec!["a"]]);
+}
+
+#[test]
+fn routes_are_looked_for_where_rollouts_name_them() {
+    let caches = two_rollouts();
+    caches.apply(Watched::Rollouts, rollout("c", "c", "svc-c", &json!({ "httpRoute": "x", "namespace": "edge" })));
+
+    assert_eq!(caches.route_namespaces(), ["edge".to_owned(), "ns".to_owned()].into());
+}
+
+#[test]
+fn who_looks_for_routes_in_a_scope_is_touched_when_it_can_no_longer_be_seen() {
+    let caches = two_rollouts();
+    caches.set_route_watch(&Scope::Cluster, RouteWatch::Filled);
+
+    let first = caches.set_route_watch(&Scope::Cluster, RouteWatch::Forbidden("no".into()));
+    let again = caches.set_route_watch(&Scope::Cluster, RouteWatch::Forbidden("no".into()));
+
+    assert_eq!((first.len(), again.len()), (2, 0));
+}

@@ -1,0 +1,30 @@
+//! From the API server's JSON to what the caches keep: once, at the door.
+
+mod replica_set;
+mod rollout;
+mod route;
+mod service;
+
+pub use replica_set::{CachedReplicaSet, replica_set};
+pub use rollout::{CachedRollout, Decoded, References, RouteReferences, rollout};
+pub use route::{CachedRoute, route};
+pub use service::{CachedService, service};
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The texts of a map such as `metadata.labels`.
+fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
+    json.pointer(pointer)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+/// A count; absent and negative are none.
+fn count(json: &Value, pointer: &str) -> u32 {
+    json.pointer(pointer).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+}

@@ -1,0 +1,70 @@
+//! The kinds that this controller watches or writes.
+
+use kube::core::{ApiResource, GroupVersionKind};
+
+/// How KULTA signs its writes: field manager, and the source of its Kubernetes events.
+pub const MANAGER: &str = "kulta";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Rollout,
+    ReplicaSet,
+    Service,
+    HttpRoute,
+    Pod,
+    EndpointSlice,
+    Event,
+    Lease,
+}
+
+impl Kind {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rollout => "Rollout",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::Service => "Service",
+            Self::HttpRoute => "HTTPRoute",
+            Self::Pod => "Pod",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Event => "Event",
+            Self::Lease => "Lease",
+        }
+    }
+
+    const fn group_version_plural(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Rollout => ("argoproj.io", "v1alpha1", "rollouts"),
+            Self::ReplicaSet => ("apps", "v1", "replicasets"),
+            Self::Service => ("", "v1", "services"),
+            Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
+            Self::Pod => ("", "v1", "pods"),
+            Self::EndpointSlice => ("discovery.k8s.io", "v1", "endpointslices"),
+            Self::Event => ("", "v1", "events"),
+            Self::Lease => ("coordination.k8s.io", "v1", "leases"),
+        }
+    }
+
+    #[must_use]
+    pub fn resource(self) -> ApiResource {
+        let (group, version, plural) = self.group_version_plural();
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.as_str()), plural)
+    }
+
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        self.group_version_plural().2
+    }
+
+    /// All kinds, for counting requests under bounded names.
+    pub const ALL: [Self; 8] = [
+        Self::Rollout,
+        Self::ReplicaSet,
+        Self::Service,
+        Self::HttpRoute,
+        Self::Pod,
+        Self::EndpointSlice,
+        Self::Event,
+        Self::Lease,
+    ];
+}

@@ -1,0 +1,147 @@
+//! An object of the API server as the JSON that it is, for any kind.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::ApiResource;
+use kube::core::DynamicResourceScope;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::key::Key;
+
+/// Undecoded, so that nothing is lost and no single object can break a whole list; `metadata` holds only what a watch needs.
+#[derive(Clone, Debug)]
+pub struct Object {
+    metadata: ObjectMeta,
+    pub json: Value,
+}
+
+impl Object {
+    #[must_use]
+    pub fn new(json: Value) -> Self {
+        let text = |field: &str| {
+            json.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str).map(str::to_owned)
+        };
+        let metadata = ObjectMeta {
+            name: text("name"),
+            namespace: text("namespace"),
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+            ..ObjectMeta::default()
+        };
+        Self { metadata, json }
+    }
+
+    #[must_use]
+    pub fn key(&self) -> Key {
+        Key::new(
+            self.metadata.namespace.clone().unwrap_or_default(),
+            self.metadata.name.clone().unwrap_or_default(),
+        )
+    }
+
+    /// Removes what is large and of no use in a cache, and hands back the managers of its fields other than the status, newest write last.
+    pub fn trim(&mut self) -> Vec<String> {
+        let Some(metadata) = self.json.get_mut("metadata").and_then(Value::as_object_mut) else { return Vec::new() };
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(kulta_api::annotations::LAST_APPLIED);
+        }
+        let mut entries = match metadata.remove("managedFields") {
+            Some(Value::Array(entries)) => entries,
+            _ => Vec::new(),
+        };
+        entries.sort_by(|one, other| text(one, "time").cmp(text(other, "time")));
+        entries
+            .iter()
+            .filter(|entry| text(entry, "subresource").is_empty())
+            .map(|entry| text(entry, "manager").to_owned())
+            .filter(|manager| !manager.is_empty())
+            .collect()
+    }
+}
+
+/// A text field; empty when absent.
+#[must_use]
+pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A resourceVersion as a number. Kubernetes promises since 1.35 that those of one resource compare so, and has kept to it since etcd 3;
+/// anything else counts as 0.
+#[must_use]
+pub fn version(resource_version: &str) -> u64 {
+    resource_version.parse().unwrap_or(0)
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl Resource for Object {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn api_version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.api_version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn trimming_drops_what_is_large_and_tells_the_managers_by_time() {
+        let mut object = Object::new(json!({ "metadata": {
+            "name": "a",
+            "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "x" },
+            "managedFields": [
+                { "manager": "late", "time": "2026-01-02T00:00:00Z", "fieldsV1": {} },
+                { "manager": "early", "time": "2026-01-01T00:00:00Z" },
+                { "manager": "gateway", "time": "2026-01-03T00:00:00Z", "subresource": "status" },
+            ],
+        } }));
+
+        let managers = object.trim();
+
+        assert_eq!(managers, ["early", "late"]);
+        assert_eq!(object.json, json!({ "metadata": { "name": "a", "annotations": { "team": "x" } } }));
+    }
+
+    #[test]
+    fn an_object_of_any_shape_is_accepted() {
+        let object: Object = serde_json::from_value(json!({ "metadata": { "name": 5 }, "spec": "text" })).unwrap();
+
+        assert_eq!(object.key(), Key::default());
+    }
+}
