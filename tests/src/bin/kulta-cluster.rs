@@ -1,5 +1,8 @@
 //! Starts a control plane with a gateway in a namespace of its own, for a command or for a person.
 
+// It talks to a person at a terminal.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::{
     ffi::OsString,
     path::PathBuf,
