@@ -11,6 +11,11 @@ use axum::http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+/// Stands in a response where the server takes a breath.
+pub const PART: char = '|';
+/// Long enough for the client to see two parts as two.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Answers each request with a fixed status and headers, and records where requests came from.
 pub struct Server {
     pub url: String,
@@ -54,17 +59,21 @@ impl Server {
     }
 }
 
-/// Takes one request, answers `response` as it is, and hands over what was on the wire up to the end of a body of `body_length`.
-pub async fn wire(response: &'static str, body_length: usize) -> (String, tokio::task::JoinHandle<String>) {
+/// Takes one request, answers `response` as it is, part by part, and hands over what was on the wire up to the end of a body of `body_length`.
+pub async fn wire(response: &str, body_length: usize) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/webhook/kulta?kind=rollout", listener.local_addr().unwrap());
+    let parts: Vec<_> = response.split(PART).map(str::to_owned).collect();
     let received = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
         loop {
             let text = String::from_utf8_lossy(&request).into_owned();
             if text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= body_length) {
-                stream.write_all(response.as_bytes()).await.unwrap();
+                for part in &parts {
+                    stream.write_all(part.as_bytes()).await.unwrap();
+                    tokio::time::sleep(PAUSE).await;
+                }
                 // Closing at once would be read as an answer that ends; some tests want one that does not.
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 return text;
