@@ -2,7 +2,10 @@
 //! the caller hands in what it sees and the time, asks the strategy when told to, and carries out the [`Plan`].
 
 mod affinity;
+mod arrange;
+mod course;
 pub mod decision;
+mod ending;
 #[cfg(test)]
 mod fixtures;
 pub mod hash;
@@ -10,10 +13,23 @@ pub mod identity;
 mod metadata;
 pub mod observed;
 pub mod pass;
+mod patch;
+pub mod phase;
 pub mod plan;
+mod progress;
+pub mod reference;
 pub mod replica_set;
 pub mod replicas;
+mod restart;
+mod scene;
+pub mod selector;
+mod services;
+mod status;
+mod steps;
+mod tell;
+pub mod time;
 pub mod traffic;
+mod workload;
 
 pub use observed::Observed;
 pub use pass::{Ask, Turn, begin, undecodable};

@@ -62,6 +62,8 @@ pub struct ReplicaSet {
     pub created_replicas: u32,
     pub ready_replicas: u32,
     pub available_replicas: u32,
+    /// It is being deleted.
+    pub deleting: bool,
     /// Message of a true ReplicaFailure condition.
     pub failure: Option<String>,
 }

@@ -1,11 +1,22 @@
 //! One look at a rollout, from what is seen to what is to be done.
 
 use jiff::Timestamp;
+use kulta_api::validation::{self, FieldError};
+use kulta_api::{KultaStatus, Rollout, RolloutStatus};
 use serde_json::Value;
 
-use crate::decision::{Decision, Situation, StrategyFailure};
+use crate::course::Course;
+use crate::decision::{Decision, Situation, StrategyFailure, Waiting};
+use crate::identity::{self, Identity};
 use crate::observed::Observed;
-use crate::plan::Plan;
+use crate::plan::{Action, KubeEvent, Need, Plan, Write};
+use crate::reference;
+use crate::replica_set::{self, Blueprint};
+use crate::scene::{Scene, StrategyChoice};
+use crate::status;
+use crate::traffic::Obstacle;
+use crate::workload::Notes;
+use crate::{hash, time};
 
 /// A pass either needs the strategy's answer or is done.
 #[derive(Debug)]
@@ -22,25 +33,152 @@ pub struct Ask {
     /// Its configuration as JSON.
     pub config: String,
     pub situation: Situation,
+    pub(crate) pass: Pass,
 }
 
 impl Ask {
     /// Goes on with the strategy's answer.
     #[must_use]
-    pub fn answer(self: Box<Self>, _answer: Result<Decision, StrategyFailure>) -> Turn {
-        Turn::Done(Box::default())
+    pub fn answer(self: Box<Self>, answer: Result<Decision, StrategyFailure>) -> Turn {
+        let Self { situation, pass, .. } = *self;
+        match answer {
+            Ok(decision) => pass.decided(situation, decision),
+            Err(failure) => pass.undecided(&failure),
+        }
     }
+}
+
+/// The state of a pass: what was seen, and what has come of it so far.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub scene: Scene,
+    /// The status as it was read.
+    pub before: RolloutStatus,
+    pub status: RolloutStatus,
+    pub kulta: KultaStatus,
+    pub events: Vec<KubeEvent>,
+    pub writes: Vec<Write>,
+    pub wake_up: Option<Timestamp>,
+    pub need: Option<Need>,
+    /// What the revision waits for, when it waits.
+    pub waiting: Option<Waiting>,
+    /// Steps that have passed in this very pass.
+    pub steps_passed: u32,
+    pub strategy_failure: Option<StrategyFailure>,
+    /// Somebody else writes our weights.
+    pub foreign: Option<Obstacle>,
+    /// Annotations to write with the next patch of a ReplicaSet.
+    pub notes: Notes,
+    pub reason: String,
 }
 
 /// Begins a pass. `now` is the wall clock.
 #[must_use]
-pub fn begin(_observed: Observed, _now: Timestamp) -> Turn {
-    Turn::Done(Box::default())
+pub fn begin(observed: Observed, now: Timestamp) -> Turn {
+    let rollout = &observed.rollout;
+    let mut errors = validation::validate(rollout).err().unwrap_or_default();
+    if errors.is_empty() {
+        errors = reference::check(&observed);
+    }
+    let chosen = rollout.spec.strategy.fields().cloned().zip(strategy_of(rollout));
+    let (fields, strategy) = match chosen {
+        Some(chosen) if errors.is_empty() => chosen,
+        _ => return Turn::Done(Box::new(status::invalid(&observed, &errors, now))),
+    };
+    if rollout.spec.replicas.is_none() {
+        return Turn::Done(Box::new(default_replicas()));
+    }
+    let new = match identity::identify(&observed) {
+        Identity::Known(replica_set) => (replica_set.hash().to_owned(), Some(replica_set)),
+        Identity::New(hash) => (hash, None),
+        Identity::Refused { hash, .. } => (hash, None),
+        Identity::Unclear => return Turn::Done(Box::new(need_defaults(rollout))),
+    };
+    let before = rollout.status.clone().unwrap_or_default();
+    let mut status = before.clone();
+    let kulta = status.kulta.take().unwrap_or_default();
+    let scene = Scene::set(observed, fields, strategy, new, &status, now);
+    let mut pass = Pass {
+        scene,
+        before,
+        status,
+        kulta,
+        events: Vec::new(),
+        writes: Vec::new(),
+        wake_up: None,
+        need: None,
+        waiting: None,
+        steps_passed: 0,
+        strategy_failure: None,
+        foreign: None,
+        notes: Notes::new(),
+        reason: String::new(),
+    };
+    pass.settle_revision();
+    pass.settle_verbs();
+    pass.go_on()
 }
 
 /// The plan for an object that could not be decoded: a condition that names the field, and nothing else is touched.
 /// `object` is the Rollout as JSON.
 #[must_use]
-pub fn undecodable(_object: &Value, _error: &kulta_api::validation::FieldError, _now: Timestamp) -> Plan {
-    Plan::default()
+pub fn undecodable(object: &Value, error: &FieldError, now: Timestamp) -> Plan {
+    status::undecodable(object, error, now)
+}
+
+fn strategy_of(rollout: &Rollout) -> Option<StrategyChoice> {
+    let strategy = &rollout.spec.strategy;
+    match (&strategy.canary, &strategy.plugin) {
+        (Some(canary), _) => Some(StrategyChoice::of_canary(canary)),
+        (None, Some(plugin)) => Some(StrategyChoice::of_plugin(plugin)),
+        (None, None) => None,
+    }
+}
+
+/// A HorizontalPodAutoscaler reads `spec.replicas`, so the default is written down (`reference/argo-rollouts.md` section 1.1).
+fn default_replicas() -> Plan {
+    let patch = serde_json::json!({ "spec": { "replicas": kulta_api::rollout::DEFAULT_REPLICAS } });
+    Plan {
+        writes: vec![Write { action: Action::PatchRollout { patch }, event: None }],
+        reason: "spec.replicas is absent: writing the default".to_owned(),
+        ..Plan::default()
+    }
+}
+
+/// Asks for the template as the API server would store it.
+fn need_defaults(rollout: &Rollout) -> Plan {
+    let hash = hash::revision_hash(&rollout.spec.template.0, 0);
+    let body = replica_set::body(&Blueprint { rollout, hash: &hash, revision: 0, replicas: 0, stable: None });
+    Plan {
+        need: Some(Need::DefaultedTemplate { body }),
+        reason: "comparing the template with ReplicaSets that another controller made".to_owned(),
+        ..Plan::default()
+    }
+}
+
+impl Pass {
+    /// Takes the course that the status calls for.
+    pub fn go_on(mut self) -> Turn {
+        match self.course() {
+            Course::First => self.first_deploy(),
+            Course::Steady => self.steady(),
+            Course::Held => self.hold(),
+            Course::Full => self.promote_fully(),
+            Course::Aborted if self.scene.traffic.as_ref().is_some_and(|traffic| traffic.shape.dynamic_stable) => {
+                return self.ask_to_restore();
+            }
+            Course::Aborted => self.restore(0),
+            Course::Forward => return self.ask(false),
+        }
+        self.done()
+    }
+
+    /// Everything is decided: the plan.
+    pub fn done(self) -> Turn {
+        Turn::Done(Box::new(status::conclude(self)))
+    }
+
+    pub fn wake(&mut self, at: Timestamp) {
+        self.wake_up = time::earlier(self.wake_up, Some(at));
+    }
 }

@@ -1,0 +1,319 @@
+//! From where a revision should be to what each side is given now: pods, Services, weights. Every figure here is safe on its own,
+//! whatever of it gets written.
+
+use crate::decision::{Scale, Waiting};
+use crate::pass::Pass;
+use crate::replicas::basic::{self, Side, Sides, Split};
+use crate::replicas::limits::needed_available;
+use crate::replicas::routed::Served;
+use crate::traffic::weight;
+use crate::workload::Pods;
+
+/// Where the canary should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// In parts of the maximum weight.
+    pub weight: u32,
+    pub canary: Scale,
+}
+
+impl Pass {
+    fn canary_side(&self) -> Side {
+        side(self.scene.new.as_deref())
+    }
+
+    fn stable_side(&self) -> Side {
+        side(self.scene.stable.as_deref())
+    }
+
+    fn older(&self) -> u32 {
+        self.scene.others.iter().map(|other| other.replicas).sum()
+    }
+
+    fn needed(&self, desired: u32) -> u32 {
+        needed_available(self.scene.fields.replica_progress_threshold.as_ref(), desired)
+    }
+
+    /// The cluster has what the target asks for.
+    pub fn in_place(&mut self, target: &Target) -> bool {
+        let canary = self.canary_side();
+        let stable = self.stable_side();
+        let weight = target.weight.min(self.scene.max_weight());
+        match &self.scene.traffic {
+            Some(traffic) => {
+                let wanted = traffic.shape.canary_wanted(target.canary, weight);
+                let pods = traffic.shape.canary_target(wanted, canary.replicas, traffic.served);
+                let stable_pods = traffic.shape.stable_target(traffic.shape.stable_wanted(weight), traffic.served);
+                let there = canary.replicas == pods
+                    && canary.available >= self.needed(pods)
+                    && stable.replicas == stable_pods
+                    && (traffic.shape.dynamic_stable || self.stable_created());
+                if !there {
+                    self.waiting = Some(Waiting::Pods);
+                    return false;
+                }
+                if traffic.confirmed != Some(weight) {
+                    self.waiting = Some(Waiting::Routes);
+                    return false;
+                }
+                true
+            }
+            None => {
+                let goal = self.basic_goal(weight);
+                let older = self.scene.others.iter().all(|other| other.available_replicas == 0);
+                let there = canary.replicas == goal.canary
+                    && canary.available >= self.needed(goal.canary)
+                    && stable.replicas == goal.stable
+                    && stable.available >= self.needed(goal.stable)
+                    && older;
+                if !there {
+                    self.waiting = Some(Waiting::Pods);
+                }
+                there
+            }
+        }
+    }
+
+    fn stable_created(&self) -> bool {
+        self.scene.stable.as_ref().is_some_and(|stable| stable.created_replicas >= stable.replicas)
+    }
+
+    fn basic_goal(&self, weight: u32) -> Split {
+        basic::nearest_split(self.scene.replicas, weight, self.scene.max_weight(), self.scene.limits.surge)
+    }
+
+    /// Moves both sides towards the target.
+    pub fn arrange(&mut self, target: &Target) {
+        let weight = target.weight.min(self.scene.max_weight());
+        let canary = self.canary_side();
+        match &self.scene.traffic {
+            Some(traffic) => {
+                let shape = traffic.shape;
+                let served = traffic.served;
+                let wanted = shape.canary_wanted(target.canary, weight);
+                let pods = Pods {
+                    new: shape.canary_target(wanted, canary.replicas, served),
+                    stable: shape.stable_target(shape.stable_wanted(weight), served),
+                };
+                let needed = self.needed(wanted);
+                let next = self.safe_weight(weight, canary.available, needed);
+                self.apply_sides(pods, Some(next));
+            }
+            None => {
+                let pods = self.basic_scale(self.basic_goal(weight));
+                self.apply_sides(pods, None);
+            }
+        }
+    }
+
+    fn basic_scale(&self, goal: Split) -> Pods {
+        let distinct = self.scene.stable.is_some() && !self.scene.is_stable(&self.status);
+        let sides =
+            Sides { canary: self.canary_side(), stable: distinct.then(|| self.stable_side()), older: self.older() };
+        let next = basic::next_scale(self.scene.replicas, goal, self.scene.limits, sides);
+        Pods { new: next.canary, stable: next.stable }
+    }
+
+    /// The weight that is safe to write now on the way to `wanted`.
+    fn safe_weight(&self, wanted: u32, canary_available: u32, canary_needed: u32) -> u32 {
+        let Some(traffic) = &self.scene.traffic else { return 0 };
+        let max = traffic.shape.max_weight;
+        let stable_hash = self.status.stable_rs.as_str();
+        let stable = if self.scene.is_stable(&self.status) { self.canary_side() } else { self.stable_side() };
+        let service =
+            |name: &String| self.scene.service(Some(name)).and_then(|service| service.hash()).map(str::to_owned);
+        let canary_selects = service(&traffic.canary_service);
+        let stable_selects = service(&traffic.stable_service);
+        let left = max.saturating_sub(wanted);
+        let stable_needed = self.needed(crate::replicas::share_of(traffic.shape.replicas, left, max));
+        let least =
+            if stable.available >= stable_needed { 0 } else { traffic.shape.least_canary_share(stable.available) };
+        // Steady: the canary Service may still carry traffic; what counts is whether the pods that it selects are there.
+        let (canary_service_ready, canary_available) = if self.scene.is_stable(&self.status) {
+            let backing = canary_selects.as_deref().and_then(|hash| {
+                self.scene.observed.replica_sets.iter().find(|replica_set| replica_set.hash() == hash)
+            });
+            (true, backing.map_or(0, |backing| backing.available_replicas))
+        } else {
+            (canary_selects.as_deref() == Some(self.scene.new_hash.as_str()), canary_available)
+        };
+        weight::next(&weight::Scene {
+            wanted,
+            current: traffic.served.most,
+            max_weight: max,
+            canary_service_ready,
+            canary_available,
+            canary_needed,
+            // An unmanaged stable Service still selects every pod of the rollout.
+            stable_service_ready: stable_selects.is_none_or(|selected| selected == stable_hash),
+            least,
+        })
+    }
+
+    /// No revision is stable yet: all pods at once, no steps.
+    pub fn first_deploy(&mut self) {
+        self.waiting = Some(Waiting::Pods);
+        "first revision: waiting for its pods to become available".clone_into(&mut self.reason);
+        let replicas = self.scene.replicas;
+        let new = self.canary_side();
+        if self.scene.new.is_some() && new.replicas == replicas && new.available >= replicas {
+            self.become_stable();
+        }
+        let pods = match &self.scene.traffic {
+            Some(_) => Pods { new: replicas, stable: 0 },
+            None => self.basic_scale(Split { canary: replicas, stable: 0 }),
+        };
+        let weight = self.scene.traffic.as_ref().map(|_| 0);
+        self.apply_sides(pods, weight);
+    }
+
+    /// The template is stable: all pods, all traffic on the stable Service, what is left of others goes.
+    pub fn steady(&mut self) {
+        let replicas = self.scene.replicas;
+        match &self.scene.traffic {
+            Some(_) => {
+                let next = self.safe_weight(0, 0, 0);
+                self.apply_sides(Pods { new: replicas, stable: replicas }, Some(next));
+            }
+            None => {
+                let pods = self.basic_scale(Split { canary: replicas, stable: 0 });
+                self.apply_sides(pods, None);
+            }
+        }
+        let new = self.canary_side();
+        let traffic_back = self.scene.traffic.as_ref().is_none_or(|traffic| traffic.confirmed == Some(0));
+        if new.available < replicas || new.replicas != replicas {
+            self.waiting = Some(Waiting::Pods);
+            "waiting for pods of the stable revision".clone_into(&mut self.reason);
+        } else if !traffic_back {
+            self.waiting = Some(Waiting::Routes);
+            "waiting for all traffic to be on the stable Service".clone_into(&mut self.reason);
+        }
+        let left = self.kulta.restoring.clone().unwrap_or_default();
+        let gone = self.scene.others.iter().all(|other| other.hash() != left || other.replicas == 0);
+        if traffic_back && gone {
+            self.restored();
+        }
+    }
+
+    /// Stopped: nothing moves but what keeps requests answered, and the scale when `spec.replicas` changes.
+    pub fn hold(&mut self) {
+        let Some(stable) = self.scene.stable.clone() else {
+            if let Some(new) = self.scene.new.clone() {
+                self.apply_sides(Pods { new: new.replicas, stable: 0 }, self.scene.traffic.as_ref().map(|_| 0));
+            }
+            return;
+        };
+        let replicas = self.scene.replicas;
+        let new = self.scene.new.clone();
+        let rescaled = |current: u32, desired: Option<u32>| match desired {
+            Some(desired) if desired != replicas && desired > 0 => {
+                crate::replicas::share_of(replicas, current, desired)
+            }
+            _ => current,
+        };
+        let canary = new.as_ref().map_or(0, |new| rescaled(new.replicas, new.desired_replicas()));
+        let pods = match &self.scene.traffic {
+            Some(traffic) => Pods {
+                new: canary,
+                stable: traffic.shape.stable_target(traffic.shape.stable_wanted(traffic.served.most), traffic.served),
+            },
+            None => Pods {
+                new: canary,
+                stable: if stable.desired_replicas().is_some_and(|desired| desired != replicas) {
+                    replicas.saturating_sub(canary)
+                } else {
+                    stable.replicas
+                },
+            },
+        };
+        let available = self.canary_side().available;
+        let weight = self.scene.traffic.as_ref().map(|traffic| self.safe_weight(traffic.served.most, available, 0));
+        self.apply_sides(pods, weight);
+    }
+
+    /// All of the canary's pods, then all of the traffic, then it is stable.
+    pub fn promote_fully(&mut self) {
+        self.clear_pause();
+        if !self.kulta.promoting {
+            self.kulta.promoting = true;
+            self.tell(kulta_api::TransitionKind::Promoted, |_| {});
+        }
+        let replicas = self.scene.replicas;
+        let max = self.scene.max_weight();
+        let canary = self.canary_side();
+        self.waiting = Some(Waiting::Pods);
+        "promoting: waiting for all pods of the new revision".clone_into(&mut self.reason);
+        let there = canary.replicas == replicas && canary.available >= replicas;
+        let Some(traffic) = &self.scene.traffic else {
+            if there {
+                self.become_stable();
+            }
+            let pods = self.basic_scale(Split { canary: replicas, stable: 0 });
+            self.apply_sides(pods, None);
+            return;
+        };
+        let shape = traffic.shape;
+        let served = traffic.served;
+        let confirmed = traffic.confirmed == Some(max) || (replicas == 0 && traffic.confirmed.is_some());
+        let weight = if there {
+            max
+        } else if shape.dynamic_stable && replicas > 0 {
+            served.most.max(canary.available * max / replicas).min(max)
+        } else {
+            served.most
+        };
+        if there && confirmed {
+            self.become_stable();
+        } else if there {
+            self.waiting = Some(Waiting::Routes);
+            "promoting: waiting for all traffic to reach the new revision".clone_into(&mut self.reason);
+        }
+        let pods = Pods { new: replicas, stable: shape.stable_target(shape.stable_wanted(weight), served) };
+        let next = self.safe_weight(weight, canary.available, 0);
+        self.apply_sides(pods, Some(next));
+    }
+
+    /// Aborted: `weight` at most for the canary, all pods for stable.
+    pub fn restore(&mut self, weight: u32) {
+        let canary = self.canary_side();
+        let stable = self.stable_side();
+        let replicas = self.scene.replicas;
+        self.waiting = None;
+        if self.reason.is_empty() {
+            "aborted: stable serves".clone_into(&mut self.reason);
+        }
+        let back = match &self.scene.traffic {
+            Some(traffic) => {
+                let shape = traffic.shape;
+                let Served { least, most } = traffic.served;
+                let mut served = Served { least, most };
+                let back = traffic.confirmed == Some(0);
+                if !shape.dynamic_stable {
+                    served.least = 0;
+                }
+                let kept = self.canary_kept_after_abort(stable.available >= replicas);
+                let pods = Pods {
+                    new: shape.canary_target(kept, canary.replicas, served),
+                    stable: shape.stable_target(shape.stable_wanted(0), served),
+                };
+                let next = self.safe_weight(weight.min(most), canary.available, u32::MAX);
+                self.apply_sides(pods, Some(next));
+                back
+            }
+            None => {
+                let pods = self.basic_scale(self.basic_goal(0));
+                self.apply_sides(pods, None);
+                canary.replicas == 0
+            }
+        };
+        if back {
+            self.restored();
+        }
+    }
+}
+
+fn side(replica_set: Option<&crate::observed::ReplicaSet>) -> Side {
+    replica_set
+        .map_or_else(Side::default, |found| Side { replicas: found.replicas, available: found.available_replicas })
+}

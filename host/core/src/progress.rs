@@ -1,0 +1,229 @@
+//! Conditions, and the progress deadline (`reference/argo-rollouts.md` sections 2 and 4, "Deadline").
+
+use kulta_api::conditions::{self, ConditionType};
+use kulta_api::{ConditionReason, ConditionStatus, FailureKind, RolloutStatus};
+
+use crate::decision::Waiting;
+use crate::pass::Pass;
+use crate::plan::{EventKind, EventReason};
+use crate::time;
+
+pub(crate) fn judge(pass: &mut Pass) {
+    conditions::remove(&mut pass.status.conditions, ConditionType::InvalidSpec);
+    availability(pass);
+    outside(pass);
+    paused(pass);
+    progressing(pass);
+    completion(pass);
+    failure(pass);
+}
+
+fn set(pass: &mut Pass, kind: ConditionType, status: ConditionStatus, reason: ConditionReason, message: &str) {
+    let now = time::floor(pass.scene.now);
+    conditions::set(&mut pass.status.conditions, kind, status, reason, message, &now);
+}
+
+fn availability(pass: &mut Pass) {
+    let enough = pass.scene.replicas.saturating_sub(pass.scene.limits.unavailable);
+    let available = u32::try_from(pass.status.available_replicas).is_ok_and(|available| available >= enough);
+    let message =
+        if available { "Rollout has minimum availability" } else { "Rollout does not have minimum availability" };
+    set(pass, ConditionType::Available, available.into(), ConditionReason::Available, message);
+}
+
+/// What stands in the way from outside: routes, other writers, the plugin, the CRD. Each condition is absent when all is well.
+fn outside(pass: &mut Pass) {
+    let traffic = pass.scene.traffic.as_ref();
+    let obstacle = traffic.and_then(|traffic| traffic.obstacle.clone()).or_else(|| pass.foreign.clone());
+    match (obstacle, traffic.and_then(|traffic| traffic.on_trust.clone())) {
+        (Some(obstacle), _) => {
+            let known = conditions::find(&pass.status.conditions, ConditionType::TrafficReady)
+                .is_some_and(|old| old.message == obstacle.message);
+            // A route that is only on its way to being taken is no event.
+            let passing =
+                obstacle.reason == ConditionReason::RouteNotAccepted && obstacle.message.contains("has not seen");
+            if passing {
+                conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady);
+            } else {
+                set(pass, ConditionType::TrafficReady, ConditionStatus::False, obstacle.reason, &obstacle.message);
+                if !known {
+                    let message = obstacle.message.clone();
+                    pass.event(EventKind::Warning, EventReason::TrafficRoutingError, message);
+                }
+            }
+        }
+        (None, Some(on_trust)) => {
+            set(
+                pass,
+                ConditionType::TrafficReady,
+                ConditionStatus::True,
+                ConditionReason::RouteStatusUnversioned,
+                &on_trust,
+            );
+        }
+        (None, None) => conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady),
+    }
+    match pass.strategy_failure.clone() {
+        Some(failed) => {
+            let message = format!(
+                "strategy {:?} gave no usable answer ({}): {}",
+                pass.scene.strategy.plugin, failed.class, failed.message
+            );
+            let known = conditions::find(&pass.status.conditions, ConditionType::StrategyReady).is_some();
+            set(pass, ConditionType::StrategyReady, ConditionStatus::False, ConditionReason::PluginFailed, &message);
+            if !known {
+                pass.event(EventKind::Warning, EventReason::StrategyError, message);
+            }
+        }
+        None if pass.waiting.is_some() || pass.scene.is_stable(&pass.status) => {
+            conditions::remove(&mut pass.status.conditions, ConditionType::StrategyReady);
+        }
+        None => {}
+    }
+    if pass.scene.observed.record_kept {
+        conditions::remove(&mut pass.status.conditions, ConditionType::RecordKept);
+    } else {
+        let message = "the Rollout CRD prunes status.kulta: events and the decision log do not outlive the controller; install KULTA's CRD";
+        set(pass, ConditionType::RecordKept, ConditionStatus::False, ConditionReason::Pruned, message);
+    }
+}
+
+fn is_paused(pass: &Pass) -> bool {
+    pass.scene.observed.rollout.spec.paused() || !pass.status.pause_conditions.is_empty()
+}
+
+fn paused(pass: &mut Pass) {
+    let paused = is_paused(pass);
+    let known = conditions::find(&pass.status.conditions, ConditionType::Paused).is_some();
+    if paused || known {
+        let message = if paused { "Rollout is paused" } else { "Rollout is resumed" };
+        let reason = if paused { ConditionReason::RolloutPaused } else { ConditionReason::RolloutResumed };
+        set(pass, ConditionType::Paused, paused.into(), reason, message);
+    }
+}
+
+fn progressing(pass: &mut Pass) {
+    let name = pass.scene.new.as_ref().map_or_else(
+        || {
+            format!(
+                "{}-{}",
+                pass.scene.observed.rollout.metadata.name.as_deref().unwrap_or_default(),
+                pass.scene.new_hash
+            )
+        },
+        |new| new.name.clone(),
+    );
+    let kind = ConditionType::Progressing;
+    if pass.status.abort {
+        let number = pass.scene.revision_number();
+        let existing = conditions::find(&pass.status.conditions, kind);
+        if existing.is_none_or(|old| old.reason != ConditionReason::RolloutAborted.as_str()) {
+            let why = if pass.kulta.failure.is_some() { format!(": {}", pass.reason) } else { String::new() };
+            let message = format!("Rollout aborted update to revision {number}{why}");
+            set(pass, kind, ConditionStatus::False, ConditionReason::RolloutAborted, &message);
+        }
+        return;
+    }
+    if is_paused(pass) {
+        set(pass, kind, ConditionStatus::Unknown, ConditionReason::RolloutPaused, "Rollout is paused");
+        return;
+    }
+    if pass.scene.is_stable(&pass.status) && pass.waiting.is_none() {
+        let message = format!("ReplicaSet {name:?} has successfully progressed.");
+        set(pass, kind, ConditionStatus::True, ConditionReason::NewReplicaSetAvailable, &message);
+        return;
+    }
+    if let Some(words) = pass.scene.observed.create_error.clone() {
+        let message = format!("Failed to create new replica set {name:?}: {words}");
+        set(pass, kind, ConditionStatus::False, ConditionReason::ReplicaSetCreateError, &message);
+        return;
+    }
+    let existing = conditions::find(&pass.status.conditions, kind).cloned();
+    let message = format!("ReplicaSet {name:?} is progressing.");
+    let moved = made_progress(&pass.before, &pass.status);
+    let overdue = existing.as_ref().is_some_and(|old| old.reason == ConditionReason::ProgressDeadlineExceeded.as_str());
+    if overdue && !moved {
+        return;
+    }
+    set(pass, kind, ConditionStatus::True, ConditionReason::ReplicaSetUpdated, &message);
+    if moved {
+        touch(pass);
+    }
+    deadline(pass, &name);
+}
+
+/// Restarts the deadline's clock: the condition's update time is when progress was last made.
+fn touch(pass: &mut Pass) {
+    let now = time::floor(pass.scene.now);
+    for condition in &mut pass.status.conditions {
+        if condition.kind == ConditionType::Progressing.as_str() {
+            condition.last_update_time = now.clone();
+        }
+    }
+}
+
+fn deadline(pass: &mut Pass, name: &str) {
+    if !matches!(pass.waiting, Some(Waiting::Pods | Waiting::Routes)) || pass.scene.is_stable(&pass.status) {
+        return;
+    }
+    let Some(since) = conditions::find(&pass.status.conditions, ConditionType::Progressing) else { return };
+    let seconds = pass.scene.observed.rollout.spec.progress_deadline_seconds();
+    let due = time::after(since.last_update_time.0, seconds);
+    if due > pass.scene.now {
+        pass.wake(due);
+        return;
+    }
+    let message = format!("ReplicaSet {name:?} has timed out progressing.");
+    set(pass, ConditionType::Progressing, ConditionStatus::False, ConditionReason::ProgressDeadlineExceeded, &message);
+    pass.event(EventKind::Warning, EventReason::ProgressDeadlineExceeded, message.clone());
+    let abort = pass.scene.observed.rollout.spec.progress_deadline_abort.unwrap_or(false);
+    if abort && !pass.status.stable_rs.is_empty() {
+        pass.kulta.failure = Some(FailureKind::Deployment);
+        pass.begin_abort(&message);
+        let number = pass.scene.revision_number();
+        let message = format!("Rollout aborted update to revision {number}: {message}");
+        set(pass, ConditionType::Progressing, ConditionStatus::False, ConditionReason::RolloutAborted, &message);
+        // The way back begins with the next look.
+        pass.wake(pass.scene.now);
+    }
+}
+
+/// As upstream's RolloutProgressing: more new pods, fewer old ones, more of them up, or a step further.
+fn made_progress(before: &RolloutStatus, after: &RolloutStatus) -> bool {
+    let old = |status: &RolloutStatus| status.replicas - status.updated_replicas;
+    after.updated_replicas != before.updated_replicas
+        || old(after) < old(before)
+        || after.ready_replicas > before.ready_replicas
+        || after.available_replicas > before.available_replicas
+        || after.stable_rs != before.stable_rs
+        || after.current_step_index != before.current_step_index
+        || after.current_step_hash != before.current_step_hash
+        || after.current_pod_hash != before.current_pod_hash
+        || before.abort && !after.abort
+}
+
+fn completion(pass: &mut Pass) {
+    let completed = pass.scene.is_stable(&pass.status);
+    set(pass, ConditionType::Completed, completed.into(), ConditionReason::RolloutCompleted, "RolloutCompleted");
+    let replicas = i32::try_from(pass.scene.replicas).unwrap_or(i32::MAX);
+    let status = &pass.status;
+    let whole =
+        status.updated_replicas == replicas && status.available_replicas == replicas && status.replicas == replicas;
+    let healthy = completed && whole;
+    let message = if healthy { "Rollout is healthy" } else { "Rollout is not healthy" };
+    set(pass, ConditionType::Healthy, healthy.into(), ConditionReason::RolloutHealthy, message);
+}
+
+fn failure(pass: &mut Pass) {
+    let words = pass.scene.observed.create_error.clone().or_else(|| {
+        pass.scene.observed.replica_sets.iter().find_map(|replica_set| {
+            (replica_set.replicas > replica_set.created_replicas).then(|| replica_set.failure.clone())?
+        })
+    });
+    match words {
+        Some(words) => {
+            set(pass, ConditionType::ReplicaFailure, ConditionStatus::True, ConditionReason::FailedCreate, &words);
+        }
+        None => conditions::remove(&mut pass.status.conditions, ConditionType::ReplicaFailure),
+    }
+}

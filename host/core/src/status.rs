@@ -1,0 +1,195 @@
+//! The status that a pass leaves behind, and the patch that stores it.
+
+use kulta_api::conditions::{self, ConditionType};
+use kulta_api::status::{TrafficWeights, WeightDestination};
+use kulta_api::validation::FieldError;
+use kulta_api::{ConditionReason, ConditionStatus, KultaPhase, RolloutPhase, RolloutStatus};
+use serde_json::{Value, json};
+
+use crate::observed::{Observed, ReplicaSet};
+use crate::pass::Pass;
+use crate::patch;
+use crate::phase;
+use crate::plan::{EventKind, EventReason, KubeEvent, Plan, StatusPatch};
+use crate::progress;
+use crate::selector;
+use crate::time;
+
+/// Seconds until references that could not be resolved are looked at again, should no watch tell of them.
+const INVALID_RETRY_SECONDS: u32 = 20;
+/// Status members that only count pods, and what is derived from them.
+const COUNTS: [&str; 8] = [
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "HPAReplicas",
+    "conditions",
+    "message",
+    "phase",
+];
+
+/// Brings a pass to its plan.
+pub(crate) fn conclude(mut pass: Pass) -> Plan {
+    count(&mut pass);
+    weigh(&mut pass);
+    progress::judge(&mut pass);
+    let spec = &pass.scene.observed.rollout.spec;
+    let generation = pass.scene.observed.rollout.metadata.generation.unwrap_or(0);
+    pass.status.observed_generation = generation.to_string();
+    let (phase, message) = phase::of(spec, &pass.status);
+    pass.status.phase = Some(phase);
+    pass.status.message = message;
+    pass.kulta.phase = Some(kulta_phase(&pass));
+    let delivered = pass.scene.observed.delivered;
+    let before = pass.before.kulta.clone().unwrap_or_default();
+    // Delivered entries leave with a patch that is written anyway, or with one of their own once none is left to deliver.
+    let stores = pass.kulta.sequence > before.sequence;
+    let other_change = {
+        let mut unchanged = pass.status.clone();
+        unchanged.kulta = Some(pass.kulta.clone());
+        unchanged != pass.before
+    };
+    if other_change || pass.kulta.outbox.iter().all(|entry| entry.seq <= delivered) {
+        pass.kulta.outbox.retain(|entry| entry.seq > delivered);
+    }
+    pass.status.kulta = Some(pass.kulta);
+    let wake_up = pass.wake_up;
+    Plan {
+        status: status_patch(&pass.before, &pass.status, stores),
+        writes: pass.writes,
+        events: pass.events,
+        wake_up,
+        need: pass.need,
+        reason: pass.reason,
+    }
+}
+
+fn status_patch(before: &RolloutStatus, after: &RolloutStatus, stores_transitions: bool) -> Option<StatusPatch> {
+    let value = |status: &RolloutStatus| serde_json::to_value(status).unwrap_or_default();
+    let patch = patch::diff(&value(before), &value(after))?;
+    let only_counts = patch.as_object().is_some_and(|members| members.keys().all(|key| COUNTS.contains(&key.as_str())));
+    let settled = |status: &RolloutStatus| status.phase != Some(RolloutPhase::Progressing);
+    let gather = only_counts && !(before.phase != after.phase && settled(after));
+    Some(StatusPatch { patch, gather, stores_transitions })
+}
+
+fn count(pass: &mut Pass) {
+    let all = &pass.scene.observed.replica_sets;
+    let sum = |of: fn(&ReplicaSet) -> u32| {
+        i32::try_from(all.iter().map(|replica_set| of(replica_set)).sum::<u32>()).unwrap_or(i32::MAX)
+    };
+    let status = &mut pass.status;
+    status.replicas = sum(|replica_set| replica_set.created_replicas);
+    status.hpa_replicas = status.replicas;
+    status.ready_replicas = sum(|replica_set| replica_set.ready_replicas);
+    status.available_replicas = sum(|replica_set| replica_set.available_replicas);
+    let updated = pass.scene.new.as_ref().map_or(0, |new| new.created_replicas);
+    status.updated_replicas = i32::try_from(updated).unwrap_or(i32::MAX);
+    status.selector = pass.scene.observed.rollout.spec.selector.as_ref().map(selector::format).unwrap_or_default();
+}
+
+/// Records the weights that the data plane has confirmed; while it has not, the last confirmed ones stay, marked as unverified.
+fn weigh(pass: &mut Pass) {
+    let Some(traffic) = &pass.scene.traffic else {
+        pass.status.canary.weights = None;
+        return;
+    };
+    if let Some(at) = traffic.wake_up {
+        pass.wake_up = time::earlier(pass.wake_up, Some(at));
+    }
+    let Some(confirmed) = traffic.confirmed else {
+        if let Some(weights) = &mut pass.status.canary.weights {
+            weights.verified = Some(false);
+        }
+        return;
+    };
+    let part = |weight: u32, service: &str, hash: &str| WeightDestination {
+        weight: i32::try_from(weight).unwrap_or(i32::MAX),
+        service_name: service.to_owned(),
+        pod_template_hash: hash.to_owned(),
+    };
+    let selected = |name: &String| {
+        pass.scene.service(Some(name)).and_then(|service| service.hash()).unwrap_or_default().to_owned()
+    };
+    pass.status.canary.weights = Some(TrafficWeights {
+        canary: part(confirmed, &traffic.canary_service, &selected(&traffic.canary_service)),
+        stable: part(
+            traffic.shape.max_weight.saturating_sub(confirmed),
+            &traffic.stable_service,
+            &selected(&traffic.stable_service),
+        ),
+        additional: Vec::new(),
+        verified: Some(true),
+    });
+}
+
+fn kulta_phase(pass: &Pass) -> KultaPhase {
+    if pass.status.stable_rs.is_empty() {
+        return KultaPhase::Initializing;
+    }
+    if pass.status.abort && pass.kulta.restoring.is_none() {
+        return KultaPhase::Failed;
+    }
+    match pass.status.phase {
+        Some(RolloutPhase::Paused) => KultaPhase::Paused,
+        _ if pass.scene.is_stable(&pass.status) && pass.kulta.restoring.is_none() => KultaPhase::Completed,
+        _ => KultaPhase::Progressing,
+    }
+}
+
+/// The plan for a spec that breaks rules: the condition lists every error, and nothing that runs is touched.
+pub(crate) fn invalid(observed: &Observed, errors: &[FieldError], now: jiff::Timestamp) -> Plan {
+    let before = observed.rollout.status.clone().unwrap_or_default();
+    let message = format!(
+        "The Rollout {:?} is invalid: {}",
+        observed.rollout.metadata.name.as_deref().unwrap_or_default(),
+        kulta_api::validation::joined(errors)
+    );
+    let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
+    let uid = observed.rollout.metadata.uid.as_deref().unwrap_or_default();
+    let mut plan = refused(before, message, &generation, uid, now);
+    plan.wake_up = Some(time::after(now, INVALID_RETRY_SECONDS));
+    plan
+}
+
+/// The plan for an object that cannot be decoded.
+pub(crate) fn undecodable(object: &Value, error: &FieldError, now: jiff::Timestamp) -> Plan {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let before = object
+        .get("status")
+        .and_then(|status| serde_json::from_value::<RolloutStatus>(status.clone()).ok())
+        .unwrap_or_default();
+    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0).to_string();
+    let message = format!("The Rollout {:?} is invalid: {error}", text("/metadata/name"));
+    refused(before, message, &generation, text("/metadata/uid"), now)
+}
+
+fn refused(before: RolloutStatus, message: String, generation: &str, uid: &str, now: jiff::Timestamp) -> Plan {
+    let mut after = before.clone();
+    let new = conditions::find(&before.conditions, ConditionType::InvalidSpec).is_none_or(|old| old.message != message);
+    conditions::set(
+        &mut after.conditions,
+        ConditionType::InvalidSpec,
+        ConditionStatus::True,
+        ConditionReason::InvalidSpec,
+        &message,
+        &time::floor(now),
+    );
+    generation.clone_into(&mut after.observed_generation);
+    after.phase = Some(RolloutPhase::Degraded);
+    after.message = format!("InvalidSpec: {message}");
+    let short_uid: String = uid.chars().take(8).collect();
+    let event = KubeEvent {
+        name: format!("{short_uid}.invalidspec.{}", crate::hash::steps_hash(&json!([generation, message]))),
+        kind: EventKind::Warning,
+        reason: EventReason::InvalidSpec,
+        message: message.clone(),
+    };
+    Plan {
+        status: status_patch(&before, &after, false),
+        events: if new { vec![event] } else { Vec::new() },
+        reason: message,
+        ..Plan::default()
+    }
+}

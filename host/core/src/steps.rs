@@ -1,0 +1,254 @@
+//! Asking the strategy, and following its answer (design section 1, "Who decides what").
+
+use jiff::Timestamp;
+use kulta_api::{DecisionEntry, PauseCondition, PauseReason, TransitionKind};
+
+use crate::arrange::Target;
+use crate::decision::{Decision, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
+use crate::pass::{Ask, Pass, Turn};
+use crate::plan::{EventKind, EventReason};
+use crate::scene;
+use crate::time;
+
+/// Steps that may pass in one look: more than any sensible list has, and an end for a strategy that never settles.
+const STEPS_AT_ONCE: u32 = 32;
+/// Failures in a row after which the rollout is paused for a person to look at.
+const FAILURES_UNTIL_PAUSE: u64 = 5;
+/// Seconds until a strategy that failed is asked again, times the failures so far.
+const RETRY_SECONDS: u32 = 2;
+/// Characters of a reason that the decision log keeps.
+const REASON_CHARS: usize = 160;
+
+impl Pass {
+    /// Asks where to go from the current step.
+    pub fn ask(self, reached: bool) -> Turn {
+        let situation = self.situation(Goal::Forward, reached);
+        self.put(situation)
+    }
+
+    /// Asks for the way back to stable by falling weights.
+    pub fn ask_to_restore(self) -> Turn {
+        let situation = self.situation(Goal::Restore, false);
+        self.put(situation)
+    }
+
+    fn put(self, situation: Situation) -> Turn {
+        Turn::Ask(Box::new(Ask {
+            plugin: self.scene.strategy.plugin.clone(),
+            config: self.scene.strategy.config.to_string(),
+            situation,
+            pass: self,
+        }))
+    }
+
+    fn situation(&self, goal: Goal, reached: bool) -> Situation {
+        let scene = &self.scene;
+        let metadata = &scene.observed.rollout.metadata;
+        let mut canary = scene.new.as_ref().map(|new| scene::revision(new)).unwrap_or_default();
+        canary.hash.clone_from(&scene.new_hash);
+        canary.number = scene.revision_number();
+        let paused = self.status.pause(PauseReason::CanaryPauseStep);
+        let step_started = self.kulta.step_started_at.as_ref().map_or(scene.now, |time| time.0);
+        Situation {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            replicas: scene.replicas,
+            max_weight: scene.max_weight(),
+            stable: scene.stable.as_ref().map(|stable| scene::revision(stable)),
+            canary,
+            others: scene
+                .others
+                .iter()
+                .filter(|other| other.created_replicas > 0)
+                .map(|other| scene::revision(other))
+                .collect(),
+            now: scene.now,
+            goal,
+            step: self.step(),
+            step_started_at: step_started,
+            memory: memory::decode(&self.kulta.memory),
+            weight: scene.weight_in_force(),
+            reached,
+            paused: paused.map(|pause| (PauseCause::Step, pause.start_time.0)),
+            promoted: self.status.pause_lifted(),
+        }
+    }
+
+    /// The strategy has answered.
+    pub fn decided(mut self, situation: Situation, decision: Decision) -> Turn {
+        if situation.goal == Goal::Restore {
+            let in_force = self.scene.traffic.as_ref().map_or(0, |traffic| traffic.served.most);
+            self.restore(decision.weight.min(in_force));
+            return self.done();
+        }
+        self.kulta.plugin_failures = 0;
+        self.kulta.memory = memory::encode(&decision.memory);
+        if decision.step != situation.step {
+            if self.steps_passed >= STEPS_AT_ONCE {
+                return self.undecided(&StrategyFailure {
+                    class: "steps".to_owned(),
+                    message: format!("passed {STEPS_AT_ONCE} steps at once without settling"),
+                    permanent: false,
+                });
+            }
+            self.pass_step(&situation, &decision);
+            return self.go_on();
+        }
+        let target = Target { weight: decision.weight, canary: decision.canary };
+        if !situation.reached && self.in_place(&target) {
+            self.log_decision(&decision);
+            return self.ask(true);
+        }
+        self.log_decision(&decision);
+        self.follow(&decision);
+        if self.status.abort || self.status.promote_full || self.steps_done() {
+            // The answer ended the way forward: the host takes over.
+            return self.go_on();
+        }
+        self.arrange(&target);
+        self.done()
+    }
+
+    /// What the decision says beside weight and scale.
+    fn follow(&mut self, decision: &Decision) {
+        self.reason.clone_from(&decision.reason);
+        match &decision.next {
+            Next::Hold(waiting) => self.waiting = Some(*waiting),
+            Next::Until(at) => {
+                self.waiting = Some(Waiting::Other);
+                self.wake(*at);
+            }
+            Next::Pause { until, .. } => self.pause(*until),
+            Next::Promote => match self.scene.strategy.steps {
+                Some(steps) => self.set_step(steps),
+                None => self.status.promote_full = true,
+            },
+            Next::Abort { kind, reason } => {
+                self.kulta.failure = Some(*kind);
+                self.begin_abort(reason);
+            }
+        }
+    }
+
+    fn pause(&mut self, until: Option<Timestamp>) {
+        self.waiting = Some(Waiting::Other);
+        if self.status.pause(PauseReason::CanaryPauseStep).is_none() {
+            let start_time = time::ceil(self.scene.now);
+            self.status.pause_conditions.push(PauseCondition { reason: PauseReason::CanaryPauseStep, start_time });
+            self.status.controller_pause = true;
+            let (step, weight) = (self.step(), self.scene.weight_in_force());
+            self.tell(TransitionKind::Paused, |entry| {
+                entry.step = Some(step);
+                entry.weight = Some(weight);
+            });
+            let number = step + 1;
+            let of = self.scene.strategy.steps.map_or_else(String::new, |steps| format!("/{steps}"));
+            self.event(
+                EventKind::Normal,
+                EventReason::RolloutPaused,
+                format!("Rollout is paused (CanaryPauseStep, step {number}{of})"),
+            );
+        }
+        if let Some(until) = until {
+            // The pause was counted from the pass that began it; its start is written down in whole seconds.
+            self.wake(time::ceil(until).0);
+        }
+    }
+
+    /// A step is done: the next one begins in the same patch.
+    fn pass_step(&mut self, situation: &Situation, decision: &Decision) {
+        let was_paused = self.status.controller_pause;
+        self.clear_pause();
+        if was_paused {
+            self.tell(TransitionKind::Resumed, |entry| entry.step = Some(situation.step));
+            self.event(EventKind::Normal, EventReason::RolloutResumed, "Rollout is resumed".to_owned());
+        }
+        self.steps_passed += 1;
+        self.set_step(decision.step);
+        self.kulta.step_started_at = Some(time::floor(self.scene.now));
+        let (from, steps) = (situation.weight, decision.steps);
+        self.tell(TransitionKind::Progressed, |entry| {
+            entry.step = Some(situation.step);
+            entry.steps = (steps > 0).then_some(steps);
+            entry.weight = Some(decision.weight);
+            entry.from = Some(from);
+        });
+        let what = self.step_name(situation.step);
+        let of = if steps > 0 { format!("/{steps}") } else { String::new() };
+        self.event(
+            EventKind::Normal,
+            EventReason::RolloutStepCompleted,
+            format!("Rollout step {}{of} completed ({what})", situation.step + 1),
+        );
+    }
+
+    /// As Argo words it in its events (upstream `utils/replicaset/canary.go`, step descriptions).
+    fn step_name(&self, index: u32) -> String {
+        let steps = self.scene.observed.rollout.spec.strategy.canary.as_ref().map(|canary| canary.steps.as_slice());
+        let Some(step) = steps.and_then(|steps| steps.get(usize::try_from(index).ok()?)) else {
+            return self.scene.strategy.plugin.clone();
+        };
+        if let Some(weight) = step.set_weight {
+            return format!("setWeight: {weight}");
+        }
+        if let Some(pause) = &step.pause {
+            return match &pause.duration {
+                Some(kulta_api::IntOrString::Int(seconds)) => format!("pause: {seconds}s"),
+                Some(kulta_api::IntOrString::String(text)) => format!("pause: {text}"),
+                None => "pause".to_owned(),
+            };
+        }
+        "setCanaryScale".to_owned()
+    }
+
+    fn log_decision(&mut self, decision: &Decision) {
+        self.kulta.record_decision(DecisionEntry {
+            time: time::floor(self.scene.now),
+            step: decision.step,
+            weight: decision.weight,
+            reason: decision.reason.chars().take(REASON_CHARS).collect(),
+        });
+    }
+
+    /// The strategy gave no usable answer: hold, and after some failures in a row pause for a person.
+    pub fn undecided(mut self, failure: &StrategyFailure) -> Turn {
+        self.reason =
+            format!("strategy {:?} failed ({}): {}", self.scene.strategy.plugin, failure.class, failure.message);
+        self.strategy_failure = Some(failure.clone());
+        if self.status.abort {
+            // The way back never depends on a plugin.
+            self.restore(0);
+            return self.done();
+        }
+        let failures = self.kulta.plugin_failures.saturating_add(1).min(FAILURES_UNTIL_PAUSE);
+        self.kulta.plugin_failures = failures;
+        if failures == FAILURES_UNTIL_PAUSE || failure.permanent {
+            self.pause(None);
+        }
+        if !failure.permanent {
+            self.wake(time::after(self.scene.now, RETRY_SECONDS * u32::try_from(failures).unwrap_or(1)));
+        }
+        self.hold();
+        self.done()
+    }
+}
+
+/// A strategy's memory in the status: hex, because the status is JSON.
+mod memory {
+    use std::fmt::Write as _;
+
+    pub fn encode(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// What somebody else put there counts as no memory.
+    pub fn decode(text: &str) -> Vec<u8> {
+        let digits: Vec<char> = text.chars().collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok();
+        digits.chunks(2).map(byte).collect::<Option<Vec<u8>>>().unwrap_or_default()
+    }
+}

@@ -1,0 +1,61 @@
+//! Telling: transitions into the outbox, Kubernetes events into the plan.
+
+use kulta_api::{OutboxEntry, TransitionKind};
+
+use crate::pass::Pass;
+use crate::plan::{EventKind, EventReason, KubeEvent};
+use crate::time;
+
+/// Characters of the rollout's uid in event names: a rollout made anew under the same name must not find its events told.
+const UID_CHARS: usize = 8;
+
+impl Pass {
+    /// Stores a transition; `detail` fills in what its kind carries.
+    pub fn tell(&mut self, kind: TransitionKind, detail: impl FnOnce(&mut OutboxEntry)) {
+        let stable = &self.status.stable_rs;
+        let mut entry = OutboxEntry {
+            seq: 0,
+            kind,
+            at: time::floor(self.scene.now),
+            hash: self.scene.new_hash.clone(),
+            stable: (!stable.is_empty()).then(|| stable.clone()),
+            step: None,
+            steps: self.scene.strategy.steps,
+            weight: None,
+            from: None,
+            outcome: None,
+            failure: None,
+            why: None,
+            first: 0,
+        };
+        detail(&mut entry);
+        self.kulta.store(|seq, first| OutboxEntry { seq, first, ..entry });
+    }
+
+    /// An event about a stored transition, named by the sequence: telling it again is refused as a duplicate.
+    pub fn event(&mut self, kind: EventKind, reason: EventReason, message: String) {
+        let mark = if self.scene.observed.record_kept {
+            format!("{}.{}", self.kulta.sequence, self.events.len())
+        } else {
+            // Without a kept sequence, the version that the status patch replaces is as unique.
+            format!("rv{}.{}", self.resource_version(), self.events.len())
+        };
+        let name = self.event_name(&mark, reason);
+        self.events.push(KubeEvent { name, kind, reason, message });
+    }
+
+    /// An event about a write, named by what it changes.
+    pub fn write_event(&self, mark: &str, reason: EventReason, message: String) -> KubeEvent {
+        KubeEvent { name: self.event_name(mark, reason), kind: EventKind::Normal, reason, message }
+    }
+
+    fn event_name(&self, mark: &str, reason: EventReason) -> String {
+        let uid: String =
+            self.scene.observed.rollout.metadata.uid.iter().flat_map(|uid| uid.chars()).take(UID_CHARS).collect();
+        format!("{uid}.{mark}.{}", reason.as_str().to_lowercase())
+    }
+
+    pub fn resource_version(&self) -> &str {
+        self.scene.observed.rollout.metadata.resource_version.as_deref().unwrap_or_default()
+    }
+}

@@ -1,0 +1,48 @@
+//! Times as the API keeps them: whole seconds.
+
+use jiff::{SignedDuration, Timestamp};
+use kulta_api::Time;
+
+/// The second that has begun.
+#[must_use]
+pub fn floor(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
+/// The next whole second, or this one: a pause that starts here never ends early.
+#[must_use]
+pub fn ceil(time: Timestamp) -> Time {
+    if time.subsec_nanosecond() == 0 { floor(time) } else { floor(after(time, 1)) }
+}
+
+/// `seconds` later; the same time should it lie beyond what can be told.
+#[must_use]
+pub fn after(time: Timestamp, seconds: u32) -> Timestamp {
+    time.checked_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(time)
+}
+
+/// The earlier of two wake-ups.
+#[must_use]
+pub fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_of_a_second_is_rounded_up() {
+        let time = Timestamp::from_millisecond(5_001).unwrap();
+
+        assert_eq!((floor(time).0.as_second(), ceil(time).0.as_second()), (5, 6));
+    }
+
+    #[test]
+    fn a_whole_second_stays_what_it_is() {
+        assert_eq!(ceil(Timestamp::from_second(5).unwrap()).0.as_second(), 5);
+    }
+}

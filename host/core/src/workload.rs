@@ -1,0 +1,370 @@
+//! The writes that bring pods, Services and routes to what was decided. A write that changes nothing is not planned.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use kulta_api::{ConditionReason, annotations};
+use serde_json::{Map, Value, json};
+
+use crate::observed::ReplicaSet;
+use crate::pass::Pass;
+use crate::patch;
+use crate::plan::{Action, EventReason, Need, Write};
+use crate::replica_set::{self, Blueprint};
+use crate::traffic::Obstacle;
+use crate::traffic::route;
+use crate::{affinity, hash, time};
+
+/// How soon to look again whether EndpointSlices still list pods that are to go.
+const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
+/// A foreign weight is put right at once, and then no more often than this: two writers must not chase each other.
+const FOREIGN_PAUSE_SECONDS: u32 = 10;
+/// How long the condition about a foreign writer stays, so that a person can see it.
+const FOREIGN_SHOWN_SECONDS: u32 = 60;
+
+/// `spec.replicas` of both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pods {
+    pub new: u32,
+    /// Without meaning while the new revision is the stable one.
+    pub stable: u32,
+}
+
+/// Annotations to set, or to take off, by the ReplicaSet's hash.
+pub(crate) type Notes = BTreeMap<String, BTreeMap<&'static str, Option<String>>>;
+
+impl Pass {
+    /// Plans all writes. `weight` is what routes should say, with traffic routing.
+    pub fn apply_sides(&mut self, pods: Pods, weight: Option<u32>) {
+        if self.scene.canary_exposed() && !self.scene.is_stable(&self.status) {
+            self.kulta.exposed = true;
+        }
+        self.switch_services();
+        if let Some(weight) = weight {
+            self.write_routes(weight);
+        }
+        self.new_replica_set(pods.new);
+        if let Some(stable) = self.scene.stable.clone()
+            && Some(&stable.name) != self.scene.new.as_ref().map(|new| &new.name)
+        {
+            self.note_in_use(&stable);
+            self.scale(&stable, pods.stable, Map::new(), None);
+        }
+        self.other_replica_sets();
+        self.sync_metadata();
+        self.restart();
+        self.collect_history();
+        self.number_rollout();
+    }
+
+    pub fn annotate(&mut self, hash: &str, key: &'static str, value: Option<String>) {
+        self.notes.entry(hash.to_owned()).or_default().insert(key, value);
+    }
+
+    /// A revision that is wanted has no deadline.
+    fn note_in_use(&mut self, replica_set: &ReplicaSet) {
+        if replica_set.annotations.contains_key(annotations::SCALE_DOWN_DEADLINE) {
+            let hash = replica_set.hash().to_owned();
+            self.annotate(&hash, annotations::SCALE_DOWN_DEADLINE, None);
+        }
+    }
+
+    fn new_replica_set(&mut self, replicas: u32) {
+        let number = self.scene.revision_number();
+        let Some(new) = self.scene.new.clone() else {
+            // Stopped by the spec: a revision that has no pods yet gets none.
+            if !self.scene.observed.rollout.spec.paused() {
+                self.create(replicas, number);
+            }
+            return;
+        };
+        let canonical = hash::template_hash(&self.scene.observed.rollout.spec.template.0);
+        let mut wanted = replica_set::copied_annotations(&self.scene.observed.rollout);
+        wanted.insert(annotations::TEMPLATE_HASH.to_owned(), canonical);
+        if new.revision() != number {
+            wanted.insert(annotations::REVISION.to_owned(), number.to_string());
+            if new.revision() > 0 {
+                let before = new.annotations.get(annotations::REVISION_HISTORY);
+                let history = before.map_or_else(String::new, |history| format!("{history},"));
+                wanted.insert(annotations::REVISION_HISTORY.to_owned(), format!("{history}{}", new.revision()));
+            }
+        }
+        wanted.retain(|key, value| new.annotations.get(key) != Some(value));
+        let notes = wanted.into_iter().map(|(key, value)| (key, json!(value))).collect();
+        if !self.status.abort {
+            self.note_in_use(&new);
+        }
+        let mut spec = Map::new();
+        let ready_seconds = self.scene.observed.rollout.spec.min_ready_seconds();
+        if new.min_ready_seconds != ready_seconds {
+            spec.insert("minReadySeconds".to_owned(), json!(ready_seconds));
+        }
+        if let Some(change) = self.affinity_change(&new, number) {
+            spec.insert("template".to_owned(), json!({ "spec": { "affinity": change } }));
+        }
+        self.scale(&new, replicas, notes, Some(spec));
+    }
+
+    /// The injected rule keeps away from the stable revision, and is gone once this is it.
+    fn affinity_change(&self, new: &ReplicaSet, number: u64) -> Option<Value> {
+        let stable = self.other_stable();
+        let wanted = self.scene.fields.anti_affinity.as_ref().and(stable.clone());
+        let present = affinity::injected(&new.template.0);
+        if present == wanted.into_iter().collect::<Vec<_>>() {
+            return None;
+        }
+        let body = replica_set::body(&Blueprint {
+            rollout: &self.scene.observed.rollout,
+            hash: &self.scene.new_hash,
+            revision: number,
+            replicas: 0,
+            stable: stable.as_deref(),
+        });
+        let at = |template: &Value| template.pointer("/spec/affinity").cloned().unwrap_or(Value::Null);
+        let after = body.pointer("/spec/template").map_or(Value::Null, at);
+        patch::diff(&at(&new.template.0), &after)
+    }
+
+    /// Hash of the stable revision, when the new one is not it.
+    fn other_stable(&self) -> Option<String> {
+        (!self.status.stable_rs.is_empty() && !self.scene.is_stable(&self.status))
+            .then(|| self.status.stable_rs.clone())
+    }
+
+    fn create(&mut self, replicas: u32, number: u64) {
+        let stable = self.other_stable();
+        let body = replica_set::body(&Blueprint {
+            rollout: &self.scene.observed.rollout,
+            hash: &self.scene.new_hash,
+            revision: number,
+            replicas,
+            stable: stable.as_deref(),
+        });
+        let rollout = self.scene.observed.rollout.metadata.name.clone().unwrap_or_default();
+        let name = replica_set::name(&rollout, &self.scene.new_hash);
+        let event = self.write_event(
+            &self.scene.new_hash.clone(),
+            EventReason::NewReplicaSetCreated,
+            format!("Created ReplicaSet {name} (revision {number}) with {replicas} replicas"),
+        );
+        self.writes.push(Write { action: Action::CreateReplicaSet { name, body }, event: Some(event) });
+    }
+
+    /// Scales a ReplicaSet and writes what was noted for it, in one patch.
+    fn scale(
+        &mut self,
+        replica_set: &Arc<ReplicaSet>,
+        target: u32,
+        notes: Map<String, Value>,
+        spec: Option<Map<String, Value>>,
+    ) {
+        let mut notes = notes;
+        let mut spec = spec.unwrap_or_default();
+        for (key, value) in self.notes.remove(replica_set.hash()).unwrap_or_default() {
+            notes.insert(key.to_owned(), json!(value));
+        }
+        let current = replica_set.replicas;
+        let mut event = None;
+        if current != target && self.may_scale(replica_set, target) {
+            let direction = if target > current { "up" } else { "down" };
+            spec.insert("replicas".to_owned(), json!(target));
+            let desired = self.scene.replicas;
+            if replica_set.desired_replicas() != Some(desired) {
+                notes.insert(annotations::DESIRED_REPLICAS.to_owned(), json!(desired.to_string()));
+            }
+            if target == 0 && replica_set.annotations.contains_key(annotations::SCALE_DOWN_DEADLINE) {
+                notes.insert(annotations::SCALE_DOWN_DEADLINE.to_owned(), Value::Null);
+            }
+            event = Some(self.write_event(
+                &format!("{}.g{}", replica_set.hash(), replica_set.generation),
+                EventReason::ScalingReplicaSet,
+                format!(
+                    "Scaled {direction} ReplicaSet {} (revision {}) from {current} to {target}",
+                    replica_set.name,
+                    replica_set.revision()
+                ),
+            ));
+        }
+        let mut patch = Map::new();
+        if !notes.is_empty() {
+            patch.insert("metadata".to_owned(), json!({ "annotations": notes }));
+        }
+        if !spec.is_empty() {
+            patch.insert("spec".to_owned(), Value::Object(spec));
+        }
+        if !patch.is_empty() {
+            let action = Action::PatchReplicaSet { name: replica_set.name.clone(), patch: Value::Object(patch) };
+            self.writes.push(Write { action, event });
+        }
+    }
+
+    /// A revision is not scaled to zero while a Service that has weight lists its pods.
+    fn may_scale(&mut self, replica_set: &ReplicaSet, target: u32) -> bool {
+        let Some(traffic) = &self.scene.traffic else { return true };
+        if target > 0 || replica_set.created_replicas == 0 {
+            return true;
+        }
+        let mut services = Vec::new();
+        if traffic.served.least < traffic.shape.max_weight {
+            services.push(traffic.stable_service.clone());
+        }
+        if traffic.served.most > 0 {
+            services.push(traffic.canary_service.clone());
+        }
+        let Some(listed) = &self.scene.observed.looked_up.endpoints else {
+            self.need = Some(Need::Endpoints { services });
+            return false;
+        };
+        let prefix = format!("{}-", replica_set.name);
+        let still_listed = services
+            .iter()
+            .filter_map(|service| listed.get(service))
+            .any(|pods| pods.iter().any(|pod| pod.starts_with(&prefix)));
+        if still_listed {
+            self.wake(self.scene.now.checked_add(ENDPOINTS_RETRY).unwrap_or(self.scene.now));
+        }
+        !still_listed
+    }
+
+    fn other_replica_sets(&mut self) {
+        let others = self.scene.others.clone();
+        let targets: Vec<u32> = if self.scene.traffic.is_some() {
+            let mut lingering = 0;
+            others
+                .iter()
+                .map(|other| {
+                    let kept = self.kept_of_other(other, lingering);
+                    lingering += usize::from(kept > 0);
+                    kept
+                })
+                .collect()
+        } else {
+            self.drained()
+        };
+        for (other, target) in others.iter().zip(targets) {
+            self.scale(other, target, Map::new(), None);
+        }
+    }
+
+    /// Without routes older revisions go as fast as availability allows, oldest first.
+    fn drained(&self) -> Vec<u32> {
+        use crate::replicas::basic::{self, Side};
+        let paused = self.scene.observed.rollout.spec.paused() && !self.scene.is_stable(&self.status);
+        let others = &self.scene.others;
+        if paused {
+            return others.iter().map(|other| other.replicas).collect();
+        }
+        let oldest_first: Vec<Side> = others
+            .iter()
+            .rev()
+            .map(|other| Side { replicas: other.replicas, available: other.available_replicas })
+            .collect();
+        let available = self
+            .scene
+            .observed
+            .replica_sets
+            .iter()
+            .map(|replica_set| replica_set.available_replicas.min(replica_set.replicas))
+            .sum();
+        let mut targets = basic::drain(&oldest_first, available, self.scene.replicas, self.scene.limits);
+        targets.reverse();
+        targets
+    }
+
+    fn write_routes(&mut self, weight: u32) {
+        let Some(traffic) = &self.scene.traffic else { return };
+        let blocked =
+            traffic.obstacle.as_ref().is_some_and(|obstacle| obstacle.reason != ConditionReason::RouteNotAccepted);
+        // With a route missing or out of reach, the others get no more than they have.
+        let weight = if blocked { weight.min(traffic.served.most) } else { weight };
+        let now = self.scene.now;
+        let mut writes = Vec::new();
+        let mut wake_up = None;
+        let mut obstacle = None;
+        for view in &traffic.routes {
+            let mut operations = view.rules.patch(weight, traffic.backends());
+            let moves = !operations.is_empty();
+            operations.extend(route::label_patch(&view.route, traffic.gateway.in_progress_label(), weight > 0));
+            let foreign = view
+                .route
+                .last_write
+                .filter(|last| moves && last.weight == weight && view.route.generation > last.generation);
+            let corrected = view.route.last_write.and_then(|last| last.corrected_at);
+            if foreign.is_some() || corrected.is_some_and(|at| time::after(at, FOREIGN_SHOWN_SECONDS) > now) {
+                let manager = view.route.foreign_managers.last().map_or("unknown", String::as_str);
+                obstacle = Some(Obstacle {
+                    reason: ConditionReason::ForeignWeight,
+                    message: format!(
+                        "HTTPRoute {:?}: field manager {manager:?} writes weights that this rollout owns",
+                        view.name
+                    ),
+                });
+                wake_up = time::earlier(
+                    wake_up,
+                    corrected.map(|at| time::after(at, FOREIGN_SHOWN_SECONDS)).filter(|at| *at > now),
+                );
+            }
+            if foreign.is_some()
+                && let Some(next) =
+                    corrected.map(|at| time::after(at, FOREIGN_PAUSE_SECONDS)).filter(|next| *next > now)
+            {
+                wake_up = time::earlier(wake_up, Some(next));
+                continue;
+            }
+            if operations.is_empty() {
+                continue;
+            }
+            let before = view.rules.canary_share(traffic.shape.max_weight).1;
+            let event = moves.then(|| {
+                self.write_event(
+                    &format!("{}.g{}", view.name, view.route.generation),
+                    EventReason::TrafficWeightUpdated,
+                    format!("Traffic weight updated from {before} to {weight} (HTTPRoute {:?})", view.name),
+                )
+            });
+            let action = Action::PatchRoute {
+                namespace: view.namespace.clone(),
+                name: view.name.clone(),
+                patch: Value::Array(operations),
+                weight,
+                corrects_foreign: foreign.is_some(),
+            };
+            writes.push(Write { action, event });
+        }
+        self.writes.extend(writes);
+        self.foreign = obstacle;
+        if let Some(at) = wake_up {
+            self.wake(at);
+        }
+    }
+
+    /// Old ReplicaSets without pods beyond the history limit, oldest first.
+    fn collect_history(&mut self) {
+        let limit = self.scene.observed.rollout.spec.revision_history_limit();
+        let mut empty: Vec<_> = self
+            .scene
+            .others
+            .iter()
+            .filter(|other| other.replicas == 0 && other.created_replicas == 0 && !other.deleting)
+            .cloned()
+            .collect();
+        empty.sort_by_key(|other| (other.revision(), other.created));
+        let excess = self.scene.others.len().saturating_sub(limit);
+        for old in empty.into_iter().take(excess) {
+            let action = Action::DeleteReplicaSet { name: old.name.clone(), uid: old.uid.clone() };
+            self.writes.push(Write { action, event: None });
+        }
+    }
+
+    /// The Rollout carries its revision's number, as kubectl plugins read it.
+    fn number_rollout(&mut self) {
+        let number = self.scene.revision_number().to_string();
+        let present =
+            self.scene.observed.rollout.metadata.annotations.as_ref().and_then(|all| all.get(annotations::REVISION));
+        if self.scene.new.is_some() && present != Some(&number) {
+            let patch = json!({ "metadata": { "annotations": { annotations::REVISION: number } } });
+            self.writes.push(Write { action: Action::PatchRollout { patch }, event: None });
+        }
+    }
+}
