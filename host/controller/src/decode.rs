@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// The texts of a map such as `metadata.labels`.
-fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
+pub(crate) fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
     json.pointer(pointer)
         .and_then(Value::as_object)
         .into_iter()

@@ -58,7 +58,6 @@ pub struct Decision {
     pub memory: Vec<u8>,
     pub weight: u32,
     pub canary: Scale,
-    pub stable: Scale,
     pub next: Next,
     pub reason: String,
 }

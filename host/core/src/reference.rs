@@ -17,6 +17,7 @@ fn strategy_path(observed: &Observed) -> &'static str {
 #[must_use]
 pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
+    errors.extend(observed.unknown_fields.iter().cloned());
     let path = strategy_path(observed);
     if let Some(fields) = observed.rollout.spec.strategy.fields() {
         let labels = observed.rollout.spec.template.labels();

@@ -1,0 +1,119 @@
+//! Flags, each with its environment twin.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Progressive delivery for Kubernetes: serves Argo Rollouts' objects, moves traffic by Gateway API weights, and lets sandboxed
+/// Wasm plugins decide.
+#[derive(Parser)]
+#[command(name = "kulta", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the controller against the cluster that KUBECONFIG or the pod's service account names
+    Controller(Box<ControllerArguments>),
+    /// Print the CustomResourceDefinitions as YAML
+    Crds,
+}
+
+#[derive(Args)]
+pub struct ControllerArguments {
+    /// Serve only these namespaces, comma separated; all when absent
+    #[arg(long, env = "KULTA_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// Serve only Rollouts labelled argo-rollouts.argoproj.io/controller-instance-id=ID; without it, only those that lack the label
+    #[arg(long, env = "KULTA_INSTANCE_ID", value_name = "ID")]
+    pub instance_id: Option<String>,
+    /// Send each transition as a CDEvent to this URL (HTTP POST, CloudEvents binary mode); none are sent when absent
+    #[arg(long, env = "KULTA_CDEVENTS_SINK", value_name = "URL")]
+    pub cdevents_sink: Option<String>,
+    /// Environment that events name, such as production
+    #[arg(long, env = "KULTA_ENVIRONMENT", default_value = "default", value_name = "NAME")]
+    pub environment: String,
+    /// Source that events name: a URI or a path
+    #[arg(long, env = "KULTA_EVENT_SOURCE", default_value = "/kulta", value_name = "URI")]
+    pub event_source: String,
+    /// Annotations that hold the git commit, comma separated; the first that is there counts
+    #[arg(
+        long,
+        env = "KULTA_GIT_COMMIT_ANNOTATIONS",
+        value_delimiter = ',',
+        default_value = "kulta.io/git-commit,org.opencontainers.image.revision",
+        value_name = "KEYS"
+    )]
+    pub git_commit_annotations: Vec<String>,
+    /// Rollouts looked at side by side
+    #[arg(long, env = "KULTA_WORKERS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+    /// Address for /healthz, /readyz and /metrics
+    #[arg(long, env = "KULTA_LISTEN", default_value = "0.0.0.0:8090", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// How log lines are written
+    #[arg(long, env = "KULTA_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Least level that is logged, such as info or debug, or a filter such as kulta_controller=debug
+    #[arg(long, env = "KULTA_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    pub log_level: String,
+    /// Let only one controller work at a time, by a Lease; auto: in a pod, not outside one
+    #[arg(long, env = "KULTA_LEADER_ELECT", default_value = "auto")]
+    pub leader_elect: LeaderElect,
+    /// Namespace of the Lease; the pod's own when absent
+    #[arg(long, env = "KULTA_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LeaderElect {
+    Auto,
+    True,
+    False,
+}
+
+impl LeaderElect {
+    /// A pod has a service account mounted.
+    pub fn wanted(self, in_pod: bool) -> bool {
+        match self {
+            Self::Auto => in_pod,
+            Self::True => true,
+            Self::False => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_controller_outside_a_pod_elects_nobody_unless_told() {
+        assert_eq!(
+            [LeaderElect::Auto, LeaderElect::True, LeaderElect::False].map(|elect| elect.wanted(false)),
+            [false, true, false]
+        );
+    }
+
+    #[test]
+    fn zero_workers_are_refused() {
+        let parsed = Arguments::try_parse_from(["kulta", "controller", "--workers", "0"]);
+
+        assert!(parsed.is_err_and(|error| error.to_string().contains("--workers")));
+    }
+}

@@ -1,0 +1,129 @@
+//! `kulta controller`: wiring.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kulta_controller::controller::{Controller, Settings};
+use kulta_controller::lease::Elector;
+use kulta_controller::metrics::Metrics;
+use kulta_controller::outbox::Teller;
+use kulta_controller::server;
+use kulta_events::{Environment, GitKeys, Origin};
+use kulta_fetch::{Sink, SinkConfig};
+use kulta_wasm::{Limits, Plugins};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::{ControllerArguments, LogFormat};
+
+/// For one event: a sink that takes longer is as good as away.
+const SINK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where a pod finds the namespace that it runs in.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// Two cores' worth: decisions are short, and memory grows with each thread's arenas.
+const THREADS: usize = 2;
+
+pub fn run(arguments: ControllerArguments) -> Result<()> {
+    log(&arguments)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .context("start the runtime")?
+        .block_on(serve(arguments))
+}
+
+fn log(arguments: &ControllerArguments) -> Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log_level)
+        .with_context(|| format!("--log-level {:?} is no level or filter", arguments.log_level))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
+    match arguments.log_format {
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+async fn serve(arguments: ControllerArguments) -> Result<()> {
+    let teller = teller(&arguments)?;
+    let config = kube::Config::infer().await.context("find a cluster: set KUBECONFIG, or run in a pod")?;
+    let client = kube::Client::try_from(config).context("make a client for the cluster")?;
+    let metrics = Arc::new(Metrics::default());
+    let plugins = Arc::new(Plugins::new(Limits::default()).context("start the plugin runtime")?);
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone())?);
+
+    let settings = Settings {
+        namespaces: arguments.namespaces.clone(),
+        instance_id: arguments.instance_id.clone(),
+        workers: usize::from(arguments.workers),
+    };
+    let controller = Controller::new(client.clone(), settings, plugins, Arc::clone(&metrics), teller).await;
+    let mut server = tokio::spawn(server::serve(Arc::clone(&controller), arguments.listen, stop.clone()));
+
+    let pod_namespace = std::fs::read_to_string(POD_NAMESPACE).ok();
+    let mut elector = if arguments.leader_elect.wanted(pod_namespace.is_some()) {
+        let namespace = arguments.lease_namespace.or(pod_namespace).unwrap_or_else(|| "default".to_owned());
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kulta".to_owned());
+        Some(Elector::new(client, namespace.trim(), format!("{host}_{}", uuid::Uuid::new_v4())))
+    } else {
+        None
+    };
+    if let Some(elector) = &mut elector {
+        tokio::select! {
+            () = elector.acquire() => {}
+            () = stop.cancelled() => return Ok(()),
+            ended = &mut server => return ended.context("the server for probes")?.map_err(Into::into),
+        }
+    }
+    metrics.lead(true);
+    let mut work = tokio::spawn(controller.run(stop.clone()));
+    let kept = async {
+        match &mut elector {
+            Some(elector) => elector.keep().await,
+            None => std::future::pending().await,
+        }
+    };
+    let lost = tokio::select! {
+        lost = kept => Some(anyhow::Error::from(lost)),
+        ended = &mut server => match ended.context("the server for probes")? {
+            Ok(()) => None,
+            Err(error) => Some(error.into()),
+        },
+        () = stop.cancelled() => None,
+    };
+    if let Some(lost) = lost {
+        // Another may lead already: nothing more may be written, not even what is in hand.
+        return Err(lost);
+    }
+    (&mut work).await.context("stop the workers")?;
+    if let Some(elector) = &elector {
+        elector.release().await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn teller(arguments: &ControllerArguments) -> Result<Option<Teller>> {
+    let Some(url) = &arguments.cdevents_sink else { return Ok(None) };
+    let sink = Sink::new(SinkConfig { url: url.clone(), timeout: SINK_TIMEOUT }).context("--cdevents-sink")?;
+    let environment = Environment { id: arguments.environment.clone(), source: None };
+    let git = GitKeys { commit: arguments.git_commit_annotations.clone(), ..GitKeys::default() };
+    let origin = Origin::new(&arguments.event_source, environment, git).context("--event-source or --environment")?;
+    Ok(Some(Teller { sink, origin }))
+}
+
+fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    })
+}

@@ -1,0 +1,226 @@
+//! Carries out a plan: the status first, then the writes in order, each followed by its event. The first refusal ends it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::Error;
+use kulta_core::observed::RouteWrite;
+use kulta_core::plan::{Action, KubeEvent, Plan, StatusPatch, Write};
+use serde_json::{Value, json};
+
+use crate::caches::Watched;
+use crate::clock::Clock;
+use crate::cluster::{self, Cluster, Refusal, refusal, words};
+use crate::key::Key;
+use crate::kinds::Kind;
+use crate::kube_events;
+use crate::memory::Memory;
+use crate::object::Object;
+
+/// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
+const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// Guarded patches refused in a row, each against what the cache told, until a condition says so.
+const REFUSALS_UNTIL_TOLD: u32 = 3;
+
+/// The Rollout that a plan is for.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub key: Key,
+    pub uid: String,
+    pub generation: i64,
+    pub resource_version: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("patch the status of Rollout {key}: {}", words(source))]
+    PatchStatus { key: Key, source: Error },
+    #[error("{what}: {}", words(source))]
+    Write { what: String, source: Error },
+}
+
+impl ApplyError {
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::PatchStatus { source, .. } | Self::Write { source, .. } => refusal(source),
+        }
+    }
+}
+
+pub struct Applier {
+    pub cluster: Cluster,
+    pub memory: Arc<Memory>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Applier {
+    /// # Errors
+    /// The first write that was refused; what came before it is done.
+    pub async fn apply(&self, target: &Target, plan: Plan, record_kept: bool) -> Result<(), ApplyError> {
+        if let Some(status) = &plan.status {
+            self.patch_status(target, status, record_kept).await?;
+        }
+        for event in &plan.events {
+            self.tell(target, event).await;
+        }
+        for write in plan.writes {
+            self.write(target, &write).await?;
+            if let Some(event) = &write.event {
+                self.tell(target, event).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn patch_status(&self, target: &Target, status: &StatusPatch, record_kept: bool) -> Result<(), ApplyError> {
+        let patch = cluster::guarded_status(&target.resource_version, &status.patch);
+        let key = &target.key;
+        let stored = self
+            .cluster
+            .patch_status(key, &patch)
+            .await
+            .map_err(|source| ApplyError::PatchStatus { key: key.clone(), source })?;
+        self.wrote(target, Watched::Rollouts, key.clone(), &stored);
+        if !record_kept && let Some(change) = status.patch.get("kulta") {
+            self.memory.note(key, |notes| {
+                let mut record = json!(notes.record.clone().unwrap_or_default());
+                json_patch::merge(&mut record, change);
+                notes.record = serde_json::from_value(record).ok();
+            });
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, target: &Target, event: &KubeEvent) {
+        let body = kube_events::body(target, event, self.clock.now());
+        if let Err(error) = self.cluster.create(Kind::Event, &target.key.namespace, &body, false).await
+            && refusal(&error) != Refusal::Conflict
+        {
+            tracing::warn!(rollout = %target.key, reason = event.reason.as_str(), "tell a Kubernetes event: {}", words(&error));
+        }
+    }
+
+    async fn write(&self, target: &Target, write: &Write) -> Result<(), ApplyError> {
+        let key = &target.key;
+        let failed = |what: String| move |source| ApplyError::Write { what, source };
+        match &write.action {
+            Action::PatchRollout { patch } => {
+                let stored = self.cluster.merge(Kind::Rollout, key, patch).await;
+                self.wrote(target, Watched::Rollouts, key.clone(), &stored.map_err(failed(format!("patch Rollout {key}")))?);
+            }
+            Action::CreateReplicaSet { name, body } => self.create_replica_set(target, name, body).await?,
+            Action::PatchReplicaSet { name, patch } => {
+                let object = key.sibling(name);
+                let stored = self.cluster.merge(Kind::ReplicaSet, &object, patch).await;
+                let stored = stored.map_err(failed(format!("patch ReplicaSet {object}")))?;
+                self.wrote(target, Watched::ReplicaSets, object, &stored);
+            }
+            Action::DeleteReplicaSet { name, uid } => {
+                let object = key.sibling(name);
+                match self.cluster.delete(Kind::ReplicaSet, &object, uid).await {
+                    Err(error) if refusal(&error) != Refusal::Gone => {
+                        return Err(failed(format!("delete ReplicaSet {object}"))(error));
+                    }
+                    _ => {}
+                }
+            }
+            Action::PatchService { name, patch } => {
+                let object = key.sibling(name);
+                let stored = self.cluster.merge(Kind::Service, &object, patch).await;
+                let stored = stored.map_err(failed(format!("patch Service {object}")))?;
+                self.wrote(target, Watched::Services, object, &stored);
+            }
+            Action::PatchRoute { namespace, name, patch, weight, corrects_foreign } => {
+                let route = Key::new(namespace.clone(), name.clone());
+                self.patch_route(target, &route, patch, *weight, *corrects_foreign).await?;
+            }
+            Action::EvictPod { name } => {
+                let pod = key.sibling(name);
+                match self.cluster.evict(&pod).await {
+                    // A disruption budget: the next look tries again.
+                    Err(error) if refusal(&error) == Refusal::TooMany => {
+                        tracing::info!(rollout = %key, pod = name, "eviction held up: {}", words(&error));
+                    }
+                    Err(error) if refusal(&error) != Refusal::Gone => {
+                        return Err(failed(format!("evict Pod {pod}"))(error));
+                    }
+                    _ => {}
+                }
+            }
+            Action::PatchPod { name, patch } => {
+                let pod = key.sibling(name);
+                match self.cluster.merge(Kind::Pod, &pod, patch).await {
+                    Err(error) if refusal(&error) != Refusal::Gone => {
+                        return Err(failed(format!("patch Pod {pod}"))(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn create_replica_set(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
+        let object = target.key.sibling(name);
+        match self.cluster.create(Kind::ReplicaSet, &target.key.namespace, body, false).await {
+            Ok(stored) => {
+                self.memory.note(&target.key, |notes| notes.create_error = None);
+                self.wrote(target, Watched::ReplicaSets, object, &stored);
+                Ok(())
+            }
+            Err(error) => {
+                let why = match refusal(&error) {
+                    Refusal::Conflict => format!("{}: the name is taken", words(&error)),
+                    _ => words(&error),
+                };
+                if refusal(&error) != Refusal::Trouble {
+                    self.memory.note(&target.key, |notes| notes.create_error = Some((target.generation, why)));
+                }
+                Err(ApplyError::Write { what: format!("create ReplicaSet {object}"), source: error })
+            }
+        }
+    }
+
+    async fn patch_route(&self, target: &Target, route: &Key, patch: &Value, weight: u32, corrects: bool) -> Result<(), ApplyError> {
+        let now = self.clock.now();
+        match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {
+            Ok(stored) => {
+                let generation = stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+                self.memory.note_route(route, |notes| {
+                    let before = notes.last_write.and_then(|last| last.corrected_at);
+                    let corrected_at = if corrects { Some(now) } else { before };
+                    notes.last_write = Some(RouteWrite { weight, at: now, generation, corrected_at });
+                    notes.refusals = 0;
+                    notes.refused = None;
+                    notes.forbidden = None;
+                });
+                self.wrote(target, Watched::Routes, route.clone(), &stored);
+                Ok(())
+            }
+            Err(error) => {
+                self.memory.note_route(route, |notes| match refusal(&error) {
+                    Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
+                    Refusal::Invalid => {
+                        notes.refusals = notes.refusals.saturating_add(1);
+                        if notes.refusals >= REFUSALS_UNTIL_TOLD {
+                            notes.refused = Some(words(&error));
+                        }
+                    }
+                    _ => {}
+                });
+                Err(ApplyError::Write { what: format!("patch HTTPRoute {route}"), source: error })
+            }
+        }
+    }
+
+    /// The key is not decided again until the cache tells of this write.
+    fn wrote(&self, target: &Target, kind: Watched, object: Key, stored: &Object) {
+        let version = cluster::version_of(stored);
+        self.memory.note(&target.key, |notes| notes.wrote(kind, object, version, self.clock.now()));
+    }
+}
+
+fn until(now: Timestamp) -> Timestamp {
+    now.checked_add(FORBIDDEN_FOR).unwrap_or(now)
+}

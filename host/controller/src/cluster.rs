@@ -1,0 +1,225 @@
+//! Requests to the API server. One place, so that each is signed, counted and never hidden behind a read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Client, Error};
+use serde_json::{Value, json};
+
+use crate::key::Key;
+use crate::kinds::{Kind, MANAGER};
+use crate::metrics::Metrics;
+use crate::object::{Object, text, version};
+
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    metrics: Arc<Metrics>,
+}
+
+/// How a write was refused, as far as it matters for what happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 409: somebody was faster, or the name is taken.
+    Conflict,
+    /// 422: the object is not what was seen, or the change is invalid.
+    Invalid,
+    /// 404: it is gone.
+    Gone,
+    /// 403.
+    Forbidden,
+    /// 429: an eviction that a disruption budget holds up, or a busy server.
+    TooMany,
+    /// Anything else: the server or the way to it is in trouble.
+    Trouble,
+}
+
+#[must_use]
+pub fn refusal(error: &Error) -> Refusal {
+    let Error::Api(status) = error else { return Refusal::Trouble };
+    match status.code {
+        409 => Refusal::Conflict,
+        422 | 400 => Refusal::Invalid,
+        404 => Refusal::Gone,
+        403 => Refusal::Forbidden,
+        429 => Refusal::TooMany,
+        _ => Refusal::Trouble,
+    }
+}
+
+/// The API server's own words.
+#[must_use]
+pub fn words(error: &Error) -> String {
+    match error {
+        Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Cluster {
+    #[must_use]
+    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Self { client, metrics }
+    }
+
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    fn api(&self, kind: Kind, namespace: &str) -> Api<Object> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+
+    fn signed() -> PatchParams {
+        PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+    }
+
+    fn counted<T>(&self, kind: Kind, verb: &'static str, result: Result<T, Error>) -> Result<T, Error> {
+        self.metrics.request(kind, verb, result.is_ok());
+        result
+    }
+
+    /// # Errors
+    /// As the API server answers.
+    pub async fn patch_status(&self, key: &Key, patch: &Value) -> Result<Object, Error> {
+        let api = self.api(Kind::Rollout, &key.namespace);
+        let result = api.patch_status(&key.name, &Self::signed(), &Patch::Merge(patch)).await;
+        self.counted(Kind::Rollout, "patch", result)
+    }
+
+    /// A merge patch.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn merge(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Object, Error> {
+        let result = self.api(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::Merge(patch)).await;
+        self.counted(kind, "patch", result)
+    }
+
+    /// A JSON Patch.
+    ///
+    /// # Errors
+    /// As the API server answers; an operation that cannot be read is refused before it is sent.
+    pub async fn json_patch(&self, kind: Kind, key: &Key, operations: &Value) -> Result<Object, Error> {
+        let patch = serde_json::from_value(operations.clone()).map_err(Error::SerdeError)?;
+        let result = self
+            .api(kind, &key.namespace)
+            .patch(&key.name, &Self::signed(), &Patch::<()>::Json(patch))
+            .await;
+        self.counted(kind, "patch", result)
+    }
+
+    /// # Errors
+    /// As the API server answers.
+    pub async fn create(&self, kind: Kind, namespace: &str, body: &Value, dry_run: bool) -> Result<Object, Error> {
+        let parameters = PostParams { dry_run, field_manager: Some(MANAGER.to_owned()) };
+        let result = self.api(kind, namespace).create(&parameters, &Object::new(body.clone())).await;
+        self.counted(kind, "create", result)
+    }
+
+    /// # Errors
+    /// As the API server answers.
+    pub async fn delete(&self, kind: Kind, key: &Key, uid: &str) -> Result<(), Error> {
+        let parameters = DeleteParams::background()
+            .preconditions(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let result = self.api(kind, &key.namespace).delete(&key.name, &parameters).await.map(|_| ());
+        self.counted(kind, "delete", result)
+    }
+
+    /// # Errors
+    /// As the API server answers; 429 when a disruption budget holds it up.
+    pub async fn evict(&self, pod: &Key) -> Result<(), Error> {
+        let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let result = api.evict(&pod.name, &EvictParams::default()).await.map(|_| ());
+        self.counted(Kind::Pod, "create", result)
+    }
+
+    /// # Errors
+    /// As the API server answers.
+    pub async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>, limit: Option<u32>) -> Result<Vec<Object>, Error> {
+        let selector = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+        let mut parameters = ListParams::default().labels(&selector);
+        parameters.limit = limit;
+        let result = self.api(Kind::Pod, namespace).list(&parameters).await.map(|list| list.items);
+        self.counted(Kind::Pod, "list", result)
+    }
+
+    /// Names of the pods that the EndpointSlices of a Service list.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn endpoints(&self, namespace: &str, service: &str) -> Result<BTreeSet<String>, Error> {
+        let parameters = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let result = self.api(Kind::EndpointSlice, namespace).list(&parameters).await;
+        let slices = self.counted(Kind::EndpointSlice, "list", result)?;
+        let listed = slices.items.iter().flat_map(|slice| {
+            let endpoints = slice.json.get("endpoints").and_then(Value::as_array);
+            endpoints.into_iter().flatten().filter_map(|endpoint| {
+                let target = endpoint.get("targetRef")?;
+                Some(text(target, "name").to_owned())
+            })
+        });
+        Ok(listed.collect())
+    }
+
+    /// Whether the Rollout CRD keeps `status.kulta`: a status is sent as a dry run would change nothing, so the CRD itself is asked.
+    /// Without the right to read it the answer is yes, and a status that comes back without the record corrects it.
+    pub async fn record_kept(&self) -> bool {
+        let resource = kube::core::ApiResource::erase::<
+            k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+        >(&());
+        let api: Api<Object> = Api::all_with(self.client.clone(), &resource);
+        match api.get("rollouts.argoproj.io").await {
+            Ok(crd) => keeps_record(&crd.json),
+            Err(error) => {
+                tracing::info!("cannot read the Rollout CRD ({}): taking it to keep status.kulta", words(&error));
+                true
+            }
+        }
+    }
+}
+
+fn keeps_record(crd: &Value) -> bool {
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
+    versions.into_iter().flatten().filter(|version| text(version, "name") == "v1alpha1").any(|version| {
+        let schema = version.pointer("/schema/openAPIV3Schema");
+        let status = schema.and_then(|schema| schema.pointer("/properties/status"));
+        let open = |schema: &Value| {
+            schema.get("x-kubernetes-preserve-unknown-fields").and_then(Value::as_bool).unwrap_or(false)
+        };
+        status.is_some_and(|status| open(status) || status.pointer("/properties/kulta").is_some())
+    })
+}
+
+/// The version that a write produced.
+#[must_use]
+pub fn version_of(object: &Object) -> u64 {
+    version(object.json.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())
+}
+
+/// A merge patch of a status that must replace exactly this version.
+#[must_use]
+pub fn guarded_status(resource_version: &str, patch: &Value) -> Value {
+    json!({ "metadata": { "resourceVersion": resource_version }, "status": patch })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crd(status: Value) -> Value {
+        json!({ "spec": { "versions": [{ "name": "v1alpha1", "schema": { "openAPIV3Schema": { "properties": { "status": status } } } }] } })
+    }
+
+    #[test]
+    fn a_crd_with_the_record_in_its_schema_keeps_it() {
+        assert!(keeps_record(&crd(json!({ "properties": { "kulta": { "type": "object" } } }))));
+    }
+
+    #[test]
+    fn a_crd_without_it_prunes_it() {
+        assert!(!keeps_record(&crd(json!({ "properties": { "phase": {} } }))));
+    }
+}

@@ -1,0 +1,234 @@
+//! The controller: its parts, and how it is started and stopped.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+use kube::Client;
+use kulta_api::annotations::INSTANCE_ID;
+use kulta_wasm::Plugins;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::Applier;
+use crate::backoff::Backoff;
+use crate::caches::{Caches, RouteWatch, Touched, Watched};
+use crate::clock::{Clock, SystemClock};
+use crate::cluster::Cluster;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::queue::Queue;
+use crate::reconcile;
+use crate::store::Scope;
+use crate::strategies::Strategies;
+use crate::watch;
+
+/// What a user may set.
+pub struct Settings {
+    /// Empty: all namespaces.
+    pub namespaces: Vec<String>,
+    /// Serve only Rollouts with this instance id; `None`: only those without any.
+    pub instance_id: Option<String>,
+    /// Rollouts that are looked at side by side.
+    pub workers: usize,
+}
+
+pub struct Controller {
+    pub settings: Settings,
+    pub cluster: Cluster,
+    pub caches: Caches,
+    pub memory: Arc<Memory>,
+    pub metrics: Arc<Metrics>,
+    pub queue: Queue,
+    pub clock: Arc<dyn Clock>,
+    pub strategies: Strategies,
+    pub applier: Applier,
+    pub outbox: Outbox,
+    pub record_kept: bool,
+    plugins: Arc<Plugins>,
+    /// First lists that are still under way.
+    filling: Mutex<BTreeSet<(Watched, Scope)>>,
+    /// Namespaces (or the cluster) whose routes are watched.
+    route_scopes: Mutex<BTreeSet<Scope>>,
+    route_wanted: tokio::sync::Notify,
+}
+
+impl Controller {
+    /// Asks the cluster one thing: whether its Rollout CRD keeps KULTA's record.
+    pub async fn new(
+        client: Client,
+        settings: Settings,
+        plugins: Arc<Plugins>,
+        metrics: Arc<Metrics>,
+        teller: Option<crate::outbox::Teller>,
+    ) -> Arc<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let cluster = Cluster::new(client, Arc::clone(&metrics));
+        let memory = Arc::new(Memory::default());
+        let record_kept = cluster.record_kept().await;
+        if !record_kept {
+            tracing::warn!("the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD");
+        }
+        let controller = Self {
+            filling: Mutex::default(),
+            route_scopes: Mutex::default(),
+            route_wanted: tokio::sync::Notify::new(),
+            caches: Caches::default(),
+            queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
+            strategies: Strategies::new(Arc::clone(&plugins), Arc::clone(&metrics)),
+            applier: Applier { cluster: cluster.clone(), memory: Arc::clone(&memory), clock: Arc::clone(&clock) },
+            outbox: Outbox::new(teller, Arc::clone(&metrics)),
+            settings,
+            cluster,
+            memory,
+            metrics,
+            clock,
+            record_kept,
+            plugins,
+        };
+        let scopes = controller.scopes();
+        {
+            let mut filling = controller.filling.lock().unwrap_or_else(PoisonError::into_inner);
+            for kind in [Watched::Rollouts, Watched::ReplicaSets, Watched::Services] {
+                filling.extend(scopes.iter().map(|scope| (kind, scope.clone())));
+            }
+        }
+        Arc::new(controller)
+    }
+
+    fn scopes(&self) -> Vec<Scope> {
+        if self.settings.namespaces.is_empty() {
+            return vec![Scope::Cluster];
+        }
+        self.settings.namespaces.iter().cloned().map(Scope::Namespace).collect()
+    }
+
+    /// The label selector of the Rollouts that this instance serves.
+    #[must_use]
+    pub fn instance_selector(&self) -> String {
+        match &self.settings.instance_id {
+            Some(id) => format!("{INSTANCE_ID}={id}"),
+            None => format!("!{INSTANCE_ID}"),
+        }
+    }
+
+    /// Queues who is touched, once all caches are filled: decisions on half of the truth would be wrong.
+    pub fn touched(&self, touched: Touched) {
+        if let Some((key, uid)) = touched.removed {
+            self.memory.forget(&key);
+            if self.ready() {
+                self.outbox.removed(&key, &uid, self.clock.now());
+            }
+        }
+        if self.ready() {
+            for key in touched.keys {
+                self.queue.add(key);
+            }
+        }
+        self.route_wanted.notify_one();
+    }
+
+    /// A first list is complete.
+    pub fn filled(&self, kind: Watched, scope: &Scope) {
+        let was_ready = self.ready();
+        self.filling.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, scope.clone()));
+        if !was_ready && self.ready() {
+            let keys: Vec<_> = self.caches.read().rollouts.iter().map(|(key, _)| key.clone()).collect();
+            tracing::info!(rollouts = keys.len(), "all caches are filled");
+            for key in keys {
+                self.queue.add(key);
+            }
+        }
+    }
+
+    /// All caches hold what the cluster has.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.filling.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// How many rollouts are in each phase.
+    #[must_use]
+    pub fn phases(&self) -> Vec<(&'static str, usize)> {
+        use kulta_api::RolloutPhase;
+        let caches = self.caches.read();
+        let phases: Vec<_> = caches
+            .rollouts
+            .iter()
+            .filter_map(|(_, rollout)| match &rollout.decoded {
+                crate::decode::Decoded::Rollout { rollout, .. } => rollout.status.as_ref()?.phase,
+                crate::decode::Decoded::Undecodable { .. } => Some(RolloutPhase::Degraded),
+            })
+            .collect();
+        [RolloutPhase::Healthy, RolloutPhase::Degraded, RolloutPhase::Progressing, RolloutPhase::Paused]
+            .into_iter()
+            .map(|phase| (phase.as_str(), phases.iter().filter(|seen| **seen == phase).count()))
+            .collect()
+    }
+
+    /// Works until `stop`; then what is in hand is finished.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let plugins = Arc::clone(&self.plugins);
+        let mut watches = JoinSet::new();
+        watches.spawn(async move { plugins.warm().await });
+        for kind in [Watched::Rollouts, Watched::ReplicaSets, Watched::Services] {
+            for scope in self.scopes() {
+                watches.spawn(watch::run(Arc::clone(&self), kind, scope));
+            }
+        }
+        watches.spawn(watch_routes(Arc::clone(&self)));
+        watches.spawn(deliver(Arc::clone(&self)));
+        let mut workers = JoinSet::new();
+        for _ in 0..self.settings.workers {
+            workers.spawn(work(Arc::clone(&self)));
+        }
+        stop.cancelled().await;
+        self.queue.close();
+        while workers.join_next().await.is_some() {}
+        watches.abort_all();
+    }
+}
+
+/// Begins to watch routes once some rollout names one.
+async fn watch_routes(controller: Arc<Controller>) {
+    let mut watches = JoinSet::new();
+    loop {
+        let namespaces = controller.caches.route_namespaces();
+        let wanted: BTreeSet<Scope> = match (namespaces.is_empty(), controller.settings.namespaces.is_empty()) {
+            (true, _) => BTreeSet::new(),
+            (false, true) => BTreeSet::from([Scope::Cluster]),
+            (false, false) => namespaces.into_iter().map(Scope::Namespace).collect(),
+        };
+        for scope in wanted {
+            let new = controller.route_scopes.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone());
+            if new {
+                controller.caches.set_route_watch(&scope, RouteWatch::Filling);
+                watches.spawn(watch::run(Arc::clone(&controller), Watched::Routes, scope));
+            }
+        }
+        controller.route_wanted.notified().await;
+    }
+}
+
+async fn deliver(controller: Arc<Controller>) {
+    while let Some((key, sequence)) = controller.outbox.delivered().await {
+        controller.memory.note(&key, |notes| notes.delivered = notes.delivered.max(sequence));
+        controller.queue.add(key);
+    }
+}
+
+/// One worker. A panic while looking at one rollout is counted, and ends neither the worker nor the others.
+async fn work(controller: Arc<Controller>) {
+    while let Some(key) = controller.queue.next().await {
+        let began = controller.clock.monotonic();
+        let look = std::panic::AssertUnwindSafe(reconcile::look(&controller, &key)).catch_unwind().await;
+        let outcome = look.unwrap_or_else(|_| {
+            tracing::error!(rollout = %key, "a look panicked");
+            crate::queue::Outcome::Failed { not_before: None }
+        });
+        let failed = matches!(outcome, crate::queue::Outcome::Failed { .. });
+        controller.metrics.pass(began.elapsed().as_secs_f64(), failed);
+        controller.queue.finish(&key, outcome);
+    }
+}

@@ -1,0 +1,77 @@
+//! Kubernetes events on Rollouts, named by what they tell: a second telling is refused by the API server.
+
+use jiff::Timestamp;
+use kulta_core::plan::{EventKind, KubeEvent};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::apply::Target;
+use crate::kinds::MANAGER;
+
+/// Longest name of an object.
+const NAME_LENGTH: usize = 253;
+/// Longest message that the API server takes.
+const MESSAGE_CHARS: usize = 1_000;
+/// Hex characters that stand for what a name had to lose.
+const HASH_LENGTH: usize = 16;
+
+#[must_use]
+pub fn body(target: &Target, event: &KubeEvent, now: Timestamp) -> Value {
+    let time = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
+    let kind = match event.kind {
+        EventKind::Normal => "Normal",
+        EventKind::Warning => "Warning",
+    };
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": { "name": name(&target.key.name, &event.name), "namespace": target.key.namespace },
+        "involvedObject": {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Rollout",
+            "namespace": target.key.namespace,
+            "name": target.key.name,
+            "uid": target.uid
+        },
+        "type": kind,
+        "reason": event.reason.as_str(),
+        "message": event.message.chars().take(MESSAGE_CHARS).collect::<String>(),
+        "source": { "component": MANAGER },
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1
+    })
+}
+
+/// `<rollout>.<what>` as a DNS subdomain; one that is too long ends in a hash of itself.
+fn name(rollout: &str, what: &str) -> String {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-');
+    let full: String = format!("{rollout}.{what}")
+        .to_lowercase()
+        .chars()
+        .map(|character| if allowed(character) { character } else { '-' })
+        .collect();
+    if full.len() <= NAME_LENGTH {
+        return full;
+    }
+    let digest: String = Sha256::digest(full.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let kept: String = full.chars().take(NAME_LENGTH - HASH_LENGTH - 1).collect();
+    format!("{kept}-{}", digest.chars().take(HASH_LENGTH).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_dns_subdomain() {
+        assert_eq!(name("web", "6f1f3c1e.4.rolloutPaused_x"), "web.6f1f3c1e.4.rolloutpaused-x");
+    }
+
+    #[test]
+    fn long_names_stay_apart() {
+        let (one, other) = (name(&"a".repeat(250), "one"), name(&"a".repeat(250), "other"));
+
+        assert!(one != other && one.len() <= NAME_LENGTH);
+    }
+}

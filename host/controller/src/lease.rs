@@ -1,0 +1,157 @@
+//! One controller at a time, by a Lease under Argo Rollouts' own name: a forgotten Argo and KULTA exclude each other.
+//! Whether a holder is gone is judged by when this process last saw its renewal change, never by comparing clocks of two machines.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{Api, PostParams};
+use kube::{Client, Error};
+use tokio::time::Instant;
+
+use crate::cluster::{Refusal, refusal, words};
+
+/// Argo Rollouts' name for it.
+pub const NAME: &str = "argo-rollouts-controller-lock";
+/// As Argo's: a holder that has not renewed for this long is gone.
+const DURATION: Duration = Duration::from_secs(15);
+/// A holder that could not renew for this long stops, well before others take over.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    #[error("the lease {NAME:?} could not be renewed for {RENEW_DEADLINE:?}: {0}")]
+    Lost(String),
+    #[error("the lease {NAME:?} is held by {0:?} now")]
+    Taken(String),
+}
+
+pub struct Elector {
+    api: Api<Lease>,
+    identity: String,
+    /// Another's renewal as last seen, and when it was seen to change.
+    seen: Option<(String, Option<MicroTime>, Instant)>,
+}
+
+impl Elector {
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, identity: String) -> Self {
+        Self { api: Api::namespaced(client, namespace), identity, seen: None }
+    }
+
+    /// Waits until this process holds the lease.
+    pub async fn acquire(&mut self) {
+        loop {
+            match self.attempt().await {
+                Ok(true) => {
+                    tracing::info!(identity = self.identity, "holding the lease {NAME}");
+                    return;
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!("acquire the lease {NAME}: {}", words(&error)),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Renews until it cannot any more.
+    ///
+    /// # Errors
+    /// Always, when it returns: why the lease is lost. The process must end then.
+    pub async fn keep(&mut self) -> LeaseError {
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(RETRY).await;
+            let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
+            let why = match tokio::time::timeout(left, self.attempt()).await {
+                Ok(Ok(true)) => {
+                    renewed = Instant::now();
+                    continue;
+                }
+                Ok(Ok(false)) => {
+                    let holder = self.seen.as_ref().map(|(holder, ..)| holder.clone()).unwrap_or_default();
+                    return LeaseError::Taken(holder);
+                }
+                Ok(Err(error)) => words(&error),
+                Err(_) => "no answer from the API server".to_owned(),
+            };
+            tracing::warn!("renew the lease {NAME}: {why}");
+            if renewed.elapsed() >= RENEW_DEADLINE {
+                return LeaseError::Lost(why);
+            }
+        }
+    }
+
+    /// Gives the lease up, so that the next one need not wait for it to run out.
+    pub async fn release(&self) {
+        let released = async {
+            let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
+            let ours = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(&self.identity);
+            if ours {
+                if let Some(spec) = &mut lease.spec {
+                    spec.holder_identity = None;
+                    spec.lease_duration_seconds = Some(1);
+                }
+                self.api.replace(NAME, &PostParams::default(), &lease).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = released.await {
+            tracing::warn!("release the lease {NAME}: {}", words(&error));
+        }
+    }
+
+    /// Takes or renews the lease if it may be had. A lost race is no error: somebody else has it.
+    async fn attempt(&mut self) -> Result<bool, Error> {
+        let now = MicroTime(Timestamp::now());
+        let Some(lease) = self.api.get_opt(NAME).await? else {
+            let spec = LeaseSpec { acquire_time: Some(now.clone()), lease_transitions: Some(0), ..self.held(now) };
+            let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(spec) };
+            return won(self.api.create(&PostParams::default(), &lease).await);
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        let holder = spec.holder_identity.clone().unwrap_or_default();
+        let ours = holder == self.identity;
+        if !ours && !holder.is_empty() && !self.run_out(&holder, spec.renew_time.clone()) {
+            return Ok(false);
+        }
+        let mut next = LeaseSpec { acquire_time: spec.acquire_time, lease_transitions: spec.lease_transitions, ..self.held(now.clone()) };
+        if !ours {
+            next.acquire_time = Some(now);
+            next.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+        }
+        let lease = Lease { spec: Some(next), ..lease };
+        won(self.api.replace(NAME, &PostParams::default(), &lease).await)
+    }
+
+    fn held(&self, now: MicroTime) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            renew_time: Some(now),
+            ..LeaseSpec::default()
+        }
+    }
+
+    /// The holder's renewal has not changed for the lease's duration, as this process's own clock counts.
+    fn run_out(&mut self, holder: &str, renewed: Option<MicroTime>) -> bool {
+        match &self.seen {
+            Some((seen, at, since)) if seen == holder && *at == renewed => since.elapsed() >= DURATION,
+            _ => {
+                self.seen = Some((holder.to_owned(), renewed, Instant::now()));
+                false
+            }
+        }
+    }
+}
+
+fn won(result: Result<Lease, Error>) -> Result<bool, Error> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) if refusal(&error) == Refusal::Conflict => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,124 @@
+//! What the controller tells of itself, as Prometheus text. Labels come from closed sets, or are bounded by what the admin deploys.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::kinds::Kind;
+
+/// Seconds: a pass takes milliseconds; the upper ones show an API server in trouble.
+const PASS_BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    kind: &'static str,
+    verb: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PluginLabels {
+    plugin: String,
+    class: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    phase: &'static str,
+}
+
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    plugin_calls: Family<PluginLabels, Counter>,
+    deliveries: Family<DeliveryLabels, Counter>,
+    phases: Family<PhaseLabels, Gauge>,
+    passes: Histogram,
+    errors: Counter,
+    depth: Gauge,
+    leader: Gauge<i64, std::sync::atomic::AtomicI64>,
+    watch_errors: Counter<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let metrics = Self {
+            requests: Family::default(),
+            plugin_calls: Family::default(),
+            deliveries: Family::default(),
+            phases: Family::default(),
+            passes: Histogram::new(PASS_BUCKETS),
+            errors: Counter::default(),
+            depth: Gauge::default(),
+            leader: Gauge::default(),
+            watch_errors: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("controller_clientset_k8s_request", "Requests to the API server", metrics.requests.clone());
+        registry.register("kulta_plugin_calls", "Calls of plugins by outcome", metrics.plugin_calls.clone());
+        registry.register("kulta_events", "CDEvents by what became of them", metrics.deliveries.clone());
+        registry.register("rollout_info_phases", "Rollouts by phase", metrics.phases.clone());
+        registry.register("rollout_reconcile_seconds", "Time of one look at a rollout", metrics.passes.clone());
+        registry.register("rollout_reconcile_error", "Looks that failed", metrics.errors.clone());
+        registry.register("workqueue_depth", "Rollouts that wait for a worker", metrics.depth.clone());
+        registry.register("kulta_leader", "1 while this process leads", metrics.leader.clone());
+        registry.register("kulta_watch_errors", "Watches that broke", metrics.watch_errors.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    pub fn request(&self, kind: Kind, verb: &'static str, done: bool) {
+        let result = if done { "done" } else { "refused" };
+        self.requests.get_or_create(&RequestLabels { kind: kind.as_str(), verb, result }).inc();
+    }
+
+    pub fn plugin_call(&self, plugin: &str, class: &str) {
+        self.plugin_calls.get_or_create(&PluginLabels { plugin: plugin.to_owned(), class: class.to_owned() }).inc();
+    }
+
+    pub fn delivery(&self, result: &'static str) {
+        self.deliveries.get_or_create(&DeliveryLabels { result }).inc();
+    }
+
+    pub fn pass(&self, seconds: f64, failed: bool) {
+        self.passes.observe(seconds);
+        if failed {
+            self.errors.inc();
+        }
+    }
+
+    pub fn watch_error(&self) {
+        self.watch_errors.inc();
+    }
+
+    pub fn lead(&self, leading: bool) {
+        self.leader.set(i64::from(leading));
+    }
+
+    /// The text, with what is counted only when asked for.
+    #[must_use]
+    pub fn text(&self, depth: usize, phases: &[(&'static str, usize)]) -> String {
+        self.depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+        for (phase, count) in phases {
+            self.phases.get_or_create(&PhaseLabels { phase }).set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("writing metrics: the encoder refused");
+        }
+        text
+    }
+}

@@ -1,0 +1,155 @@
+//! From the caches to what core looks at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::core::SelectorExt;
+use kulta_api::{FieldError, Rollout};
+use kulta_core::observed::{LookedUp, Observed, ObservedRoute, Route, RouteState};
+use serde_json::Value;
+
+use crate::caches::{Contents, RouteWatch};
+use crate::clock::Clock;
+use crate::decode::{CachedRollout, Decoded};
+use crate::index::selects;
+use crate::key::Key;
+use crate::memory::{Memory, Notes};
+
+/// What a look at the caches finds.
+#[derive(Debug)]
+pub enum Seen {
+    Gone,
+    /// Routes are not known yet: wait for their first list.
+    Filling,
+    Undecodable { object: Arc<Value>, error: FieldError },
+    Rollout(Box<Observed>),
+}
+
+pub struct View<'a> {
+    pub caches: &'a Contents,
+    pub memory: &'a Memory,
+    pub notes: &'a Notes,
+    pub clock: &'a dyn Clock,
+    pub record_kept: bool,
+}
+
+impl View<'_> {
+    pub fn see(&self, key: &Key) -> Seen {
+        let Some(cached) = self.caches.rollouts.get(key) else { return Seen::Gone };
+        let (rollout, unknown_fields) = match &cached.decoded {
+            Decoded::Rollout { rollout, unknown_fields } => (rollout, unknown_fields),
+            Decoded::Undecodable { object, error } => {
+                return Seen::Undecodable { object: Arc::clone(object), error: error.clone() };
+            }
+        };
+        if self.filling(cached) {
+            return Seen::Filling;
+        }
+        let mut rollout = Rollout::clone(rollout);
+        if !self.record_kept
+            && let Some(record) = &self.notes.record
+        {
+            rollout.status.get_or_insert_default().kulta = Some(record.clone());
+        }
+        let generation = rollout.metadata.generation.unwrap_or(0);
+        let create_error =
+            self.notes.create_error.as_ref().filter(|(seen, _)| *seen == generation).map(|(_, words)| words.clone());
+        Seen::Rollout(Box::new(Observed {
+            replica_sets: self
+                .caches
+                .index
+                .replica_sets(&cached.uid)
+                .filter_map(|name| self.caches.replica_sets.get(name))
+                .map(|cached| Arc::clone(&cached.replica_set))
+                .collect(),
+            services: cached
+                .references
+                .services
+                .iter()
+                .map(|name| {
+                    let service = self.caches.services.get(&key.sibling(name));
+                    (name.clone(), service.map(|cached| Arc::clone(&cached.service)))
+                })
+                .collect(),
+            routes: self.routes(cached),
+            rival_services: self.rival_services(key, cached),
+            rival_selector: self.rival_selector(key, cached),
+            strategy_errors: Vec::new(),
+            unknown_fields: unknown_fields.as_ref().clone(),
+            record_kept: self.record_kept,
+            create_error,
+            delivered: self.notes.delivered,
+            looked_up: LookedUp::default(),
+            rollout,
+        }))
+    }
+
+    fn watch_of(&self, namespace: &str) -> Option<&RouteWatch> {
+        self.caches.route_watches.iter().find(|(scope, _)| scope.covers(namespace)).map(|(_, watch)| watch)
+    }
+
+    fn filling(&self, rollout: &CachedRollout) -> bool {
+        rollout
+            .references
+            .routes
+            .namespaces()
+            .any(|namespace| matches!(self.watch_of(namespace), None | Some(RouteWatch::Filling)))
+    }
+
+    fn routes(&self, rollout: &CachedRollout) -> Vec<ObservedRoute> {
+        let references = &rollout.references.routes;
+        let mut keys: Vec<Key> = references.named.clone();
+        if let Some((namespace, selector)) = &references.selected {
+            for (key, route) in self.caches.routes.in_namespace(namespace) {
+                if selector.matches(&route.route.labels) && !keys.contains(key) {
+                    keys.push(key.clone());
+                }
+            }
+        }
+        keys.into_iter()
+            .map(|key| ObservedRoute { state: self.route(&key), namespace: key.namespace, name: key.name })
+            .collect()
+    }
+
+    fn route(&self, key: &Key) -> RouteState {
+        match self.watch_of(&key.namespace) {
+            Some(RouteWatch::NotInstalled) => return RouteState::NotInstalled,
+            Some(RouteWatch::Forbidden(words)) => return RouteState::Forbidden(words.clone()),
+            _ => {}
+        }
+        let Some(cached) = self.caches.routes.get(key) else { return RouteState::Missing };
+        let notes = self.memory.of_route(key);
+        if let Some((words, until)) = &notes.forbidden
+            && *until > self.clock.now()
+        {
+            return RouteState::Forbidden(words.clone());
+        }
+        RouteState::Found(Arc::new(Route {
+            last_write: notes.last_write,
+            refused: notes.refused,
+            ..Route::clone(&cached.route)
+        }))
+    }
+
+    fn rival_services(&self, key: &Key, rollout: &CachedRollout) -> BTreeMap<String, String> {
+        rollout
+            .references
+            .services
+            .iter()
+            .filter_map(|service| {
+                let service_key = key.sibling(service);
+                let rival = self.caches.index.rollouts_of_service(&service_key).filter(|other| *other != key).min()?;
+                Some((service.clone(), rival.name.clone()))
+            })
+            .collect()
+    }
+
+    fn rival_selector(&self, key: &Key, rollout: &CachedRollout) -> Option<String> {
+        self.caches
+            .rollouts
+            .in_namespace(&key.namespace)
+            .filter(|(other, _)| *other != key)
+            .find(|(_, other)| selects(&other.references, &rollout.references) || selects(&rollout.references, &other.references))
+            .map(|(other, _)| other.name.clone())
+    }
+}

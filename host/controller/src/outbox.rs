@@ -1,0 +1,242 @@
+//! Delivers the CDEvents that wait in the rollouts' outboxes: in order for each rollout, again until the sink takes them,
+//! and never in the way of a rollout.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kulta_api::{OutboxEntry, Time, annotations};
+use kulta_core::observed::{Observed, ReplicaSet};
+use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject, digest_from_image_id};
+use kulta_fetch::{CdEventHttp, Delivery, Sink};
+use serde_json::Value;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+use crate::backoff::Backoff;
+use crate::cluster::{Cluster, words};
+use crate::key::Key;
+use crate::metrics::Metrics;
+
+/// Who tells, and to whom.
+pub struct Teller {
+    pub sink: Sink,
+    pub origin: Origin,
+}
+
+pub struct Outbox {
+    inner: Arc<Inner>,
+    done: AsyncMutex<mpsc::UnboundedReceiver<(Key, u64)>>,
+}
+
+struct Inner {
+    teller: Option<Teller>,
+    metrics: Arc<Metrics>,
+    /// The last sequence that a delivery under way will reach, by rollout.
+    under_way: Mutex<HashMap<Key, u64>>,
+    /// Digests found in pods, by image of a revision; bounded by what was asked for.
+    digests: Mutex<HashMap<(Key, String), Option<String>>>,
+    report: mpsc::UnboundedSender<(Key, u64)>,
+}
+
+impl Outbox {
+    #[must_use]
+    pub fn new(teller: Option<Teller>, metrics: Arc<Metrics>) -> Self {
+        let (report, done) = mpsc::unbounded_channel();
+        let inner = Inner { teller, metrics, under_way: Mutex::default(), digests: Mutex::default(), report };
+        Self { inner: Arc::new(inner), done: AsyncMutex::new(done) }
+    }
+
+    /// The next rollout whose events are delivered, with the sequence reached.
+    pub async fn delivered(&self) -> Option<(Key, u64)> {
+        self.done.lock().await.recv().await
+    }
+
+    /// Takes up what waits in a rollout's outbox, if nobody is at it.
+    pub fn offer(&self, key: &Key, observed: &Observed, cluster: &Cluster) {
+        let Some(record) = observed.rollout.status.as_ref().and_then(|status| status.kulta.as_ref()) else { return };
+        let waiting: Vec<OutboxEntry> =
+            record.outbox.iter().filter(|entry| entry.seq > observed.delivered).cloned().collect();
+        let Some(last) = waiting.last().map(|entry| entry.seq) else { return };
+        if self.inner.teller.is_none() {
+            // Nobody listens: all of it counts as told. The channel lives as long as this.
+            let _ = self.inner.report.send((key.clone(), last));
+            return;
+        }
+        {
+            let mut under_way = self.inner.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            if under_way.contains_key(key) {
+                return;
+            }
+            under_way.insert(key.clone(), last);
+        }
+        let batch = Batch {
+            inner: Arc::clone(&self.inner),
+            key: key.clone(),
+            rollout: RolloutId {
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                uid: observed.rollout.metadata.uid.clone().unwrap_or_default(),
+            },
+            strategy: observed.rollout.spec.strategy.plugin.as_ref().map_or("canary".to_owned(), |plugin| plugin.name.clone()),
+            own_annotations: observed.rollout.metadata.annotations.clone().unwrap_or_default(),
+            template: observed.rollout.spec.template.clone(),
+            current: observed.rollout.status.as_ref().map(|status| status.current_pod_hash.clone()).unwrap_or_default(),
+            replica_sets: observed.replica_sets.clone(),
+            cluster: cluster.clone(),
+        };
+        tokio::spawn(batch.deliver(waiting));
+    }
+
+    /// Tells, as well as it goes, that a rollout is gone: nothing is left to remember it by.
+    pub fn removed(&self, key: &Key, uid: &str, now: Timestamp) {
+        if self.inner.teller.is_none() {
+            return;
+        }
+        let inner = Arc::clone(&self.inner);
+        let rollout = RolloutId { namespace: key.namespace.clone(), name: key.name.clone(), uid: uid.to_owned() };
+        let at = kulta_core::time::floor(now);
+        tokio::spawn(async move { inner.tell_removed(&rollout, &at).await });
+    }
+}
+
+impl Inner {
+    async fn tell_removed(&self, rollout: &RolloutId, at: &Time) {
+        let Some(teller) = &self.teller else { return };
+        match teller.origin.service_removed(rollout, at) {
+            Ok(event) => self.send(teller, &event).await,
+            Err(error) => tracing::error!(rollout = rollout.name, "build the removal's event: {error}"),
+        }
+    }
+
+    /// Sends one event until the sink has taken or refused it.
+    async fn send(&self, teller: &Teller, event: &CdEvent) {
+        let http = CdEventHttp {
+            headers: event.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body: event.bytes().into(),
+        };
+        let mut failures = 0;
+        loop {
+            match teller.sink.deliver(&http).await {
+                Delivery::Accepted => return self.metrics.delivery("delivered"),
+                Delivery::Refused { why } => {
+                    tracing::error!(event = event.id, kind = event.event_type, "the event sink refused an event for good: {why}");
+                    return self.metrics.delivery("refused");
+                }
+                Delivery::Gone => {
+                    tracing::error!(event = event.id, "the event sink wants no more events (410)");
+                    return self.metrics.delivery("gone");
+                }
+                Delivery::Retry { after, why } => {
+                    failures += 1;
+                    self.metrics.delivery("retried");
+                    tracing::debug!(event = event.id, "the event sink is not there: {why}");
+                    let delay = after.unwrap_or_else(|| Backoff::SINK.delay(failures, fastrand::f64));
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+}
+
+/// The entries of one rollout that are being delivered.
+struct Batch {
+    inner: Arc<Inner>,
+    key: Key,
+    rollout: RolloutId,
+    strategy: String,
+    own_annotations: BTreeMap<String, String>,
+    template: kulta_api::PodTemplate,
+    current: String,
+    replica_sets: Vec<Arc<ReplicaSet>>,
+    cluster: Cluster,
+}
+
+impl Batch {
+    async fn deliver(self, entries: Vec<OutboxEntry>) {
+        let mut reached = 0;
+        for entry in &entries {
+            if let Some(teller) = &self.inner.teller {
+                let subject = self.subject(entry).await;
+                match teller.origin.event(entry, &subject) {
+                    Ok(event) => self.inner.send(teller, &event).await,
+                    Err(error) => {
+                        self.inner.metrics.delivery("unbuilt");
+                        tracing::error!(rollout = %self.key, sequence = entry.seq, "build an event: {error}");
+                    }
+                }
+            }
+            reached = entry.seq;
+        }
+        self.inner.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        // The receiver lives as long as the controller.
+        let _ = self.inner.report.send((self.key, reached));
+    }
+
+    async fn subject(&self, entry: &OutboxEntry) -> Subject {
+        let stable = match &entry.stable {
+            Some(hash) => Some(self.revision(hash).await),
+            None => None,
+        };
+        Subject {
+            rollout: self.rollout.clone(),
+            strategy: self.strategy.clone(),
+            revision: self.revision(&entry.hash).await,
+            stable,
+        }
+    }
+
+    /// What is known of a revision: its ReplicaSet's copy of the annotations, or the Rollout's own while it has none yet.
+    async fn revision(&self, hash: &str) -> Revision {
+        let found = self.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
+        let mut revision = match found {
+            Some(replica_set) => Revision {
+                number: Some(replica_set.revision()).filter(|number| *number > 0),
+                image: replica_set.template.images().first().map(|image| (*image).to_owned()),
+                digest: None,
+                annotations: replica_set.annotations.clone(),
+                template_annotations: replica_set.template.annotations(),
+            },
+            None if hash == self.current => Revision {
+                number: None,
+                image: self.template.images().first().map(|image| (*image).to_owned()),
+                digest: None,
+                annotations: self.own_annotations.clone(),
+                template_annotations: self.template.annotations(),
+            },
+            None => Revision::default(),
+        };
+        let pinned = revision.image.as_ref().is_some_and(|image| image.contains("@sha256:"));
+        let named = revision.annotations.contains_key(kulta_events::ARTIFACT_ID)
+            || revision.template_annotations.contains_key(kulta_events::ARTIFACT_ID);
+        if let (false, false, Some(_), Some(image)) = (pinned, named, found, revision.image.clone()) {
+            revision.digest = self.digest(hash, &image).await;
+        }
+        revision
+    }
+
+    /// The digest of a revision's image, from one of its pods; asked for once.
+    async fn digest(&self, hash: &str, image: &str) -> Option<String> {
+        let question = (self.key.clone(), format!("{hash} {image}"));
+        let known = self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let labels = BTreeMap::from([(annotations::POD_TEMPLATE_HASH.to_owned(), hash.to_owned())]);
+        let pods = match self.cluster.pods(&self.key.namespace, &labels, Some(1)).await {
+            Ok(pods) => pods,
+            Err(error) => {
+                tracing::debug!(rollout = %self.key, "look up an image's digest: {}", words(&error));
+                return None;
+            }
+        };
+        let digest = pods.first().and_then(|pod| {
+            let id = pod.json.pointer("/status/containerStatuses/0/imageID").and_then(Value::as_str)?;
+            digest_from_image_id(id)
+        });
+        // A pod that does not run yet will tell later.
+        if digest.is_some() {
+            self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(question, digest.clone());
+        }
+        digest
+    }
+}

@@ -1,0 +1,189 @@
+//! One look at one rollout: caches → core → strategy → core → cluster.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kulta_core::observed::{Observed, Pod};
+use kulta_core::plan::{GATHER_MILLIS, Need, Plan};
+use kulta_core::{Turn, begin, undecodable};
+use serde_json::Value;
+
+use crate::apply::Target;
+use crate::cluster::{Refusal, refusal, words};
+use crate::controller::Controller;
+use crate::decode::texts;
+use crate::key::Key;
+use crate::kinds::Kind;
+use crate::object::{Object, text};
+use crate::observe::{Seen, View};
+use crate::queue::Outcome;
+
+/// Look-ups in one look: a template, endpoints and pods each once, with one to spare.
+const LOOK_UPS: usize = 4;
+/// How soon to look again when the cache has not caught up with what the API server knows.
+const STALE_MILLIS: i64 = 100;
+
+pub async fn look(controller: &Controller, key: &Key) -> Outcome {
+    let now = controller.clock.now();
+    let seen = {
+        let caches = controller.caches.read();
+        let lagging = controller.memory.note(key, |notes| notes.lagging(&caches, now));
+        if lagging.is_some() {
+            return Outcome::Done { wake_up: lagging };
+        }
+        let notes = controller.memory.of(key);
+        View {
+            caches: &caches,
+            memory: &controller.memory,
+            notes: &notes,
+            clock: controller.clock.as_ref(),
+            record_kept: controller.record_kept,
+        }
+        .see(key)
+    };
+    let (target, plan) = match seen {
+        Seen::Gone => {
+            controller.memory.forget(key);
+            return Outcome::Done { wake_up: None };
+        }
+        Seen::Filling => return Outcome::Done { wake_up: None },
+        Seen::Undecodable { object, error } => (target_of(key, &object), undecodable(&object, &error, now)),
+        Seen::Rollout(observed) => {
+            controller.outbox.offer(key, &observed, &controller.cluster);
+            let metadata = &observed.rollout.metadata;
+            let target = Target {
+                key: key.clone(),
+                uid: metadata.uid.clone().unwrap_or_default(),
+                generation: metadata.generation.unwrap_or(0),
+                resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            };
+            match decide(controller, key, *observed).await {
+                Ok(plan) => (target, plan),
+                Err(outcome) => return outcome,
+            }
+        }
+    };
+    carry_out(controller, &target, plan).await
+}
+
+fn target_of(key: &Key, object: &Value) -> Target {
+    let metadata = object.get("metadata").unwrap_or(&Value::Null);
+    Target {
+        key: key.clone(),
+        uid: text(metadata, "uid").to_owned(),
+        generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
+        resource_version: text(metadata, "resourceVersion").to_owned(),
+    }
+}
+
+async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> Result<Plan, Outcome> {
+    if let Some(plugin) = &observed.rollout.spec.strategy.plugin
+        && !plugin.name.is_empty()
+    {
+        let config = plugin.config.as_ref().map_or_else(|| serde_json::json!({}), |config| config.0.clone());
+        observed.strategy_errors = controller.strategies.check(&plugin.name, &config, "spec.strategy.plugin").await;
+    }
+    for _ in 0..LOOK_UPS {
+        let mut turn = begin(observed.clone(), controller.clock.now());
+        let plan = loop {
+            match turn {
+                Turn::Ask(ask) => {
+                    let answer = controller.strategies.decide(&ask).await;
+                    turn = ask.answer(answer);
+                }
+                Turn::Done(plan) => break *plan,
+            }
+        };
+        let Some(need) = &plan.need else { return Ok(plan) };
+        if let Err(error) = look_up(controller, key, need, &mut observed).await {
+            tracing::warn!(rollout = %key, "look up {need:?}: {}", words(&error));
+            return Err(Outcome::Failed { not_before: None });
+        }
+    }
+    tracing::error!(rollout = %key, "more look-ups than a look has reason for");
+    Err(Outcome::Failed { not_before: None })
+}
+
+async fn look_up(controller: &Controller, key: &Key, need: &Need, observed: &mut Observed) -> Result<(), kube::Error> {
+    let cluster = &controller.cluster;
+    match need {
+        Need::DefaultedTemplate { body } => {
+            let answer = cluster.create(Kind::ReplicaSet, &key.namespace, body, true).await;
+            observed.looked_up.defaulted_template = Some(match answer {
+                Ok(stored) => Ok(kulta_api::PodTemplate(stored.json.pointer("/spec/template").cloned().unwrap_or_default())),
+                Err(error) if refusal(&error) == Refusal::Trouble => return Err(error),
+                Err(error) => Err(words(&error)),
+            });
+        }
+        Need::Endpoints { services } => {
+            let mut listed = BTreeMap::new();
+            for service in services {
+                listed.insert(service.clone(), cluster.endpoints(&key.namespace, service).await?);
+            }
+            observed.looked_up.endpoints = Some(listed);
+        }
+        Need::Pods { labels } => {
+            let pods = cluster.pods(&key.namespace, labels, None).await?;
+            observed.looked_up.pods = Some(pods.iter().map(pod).collect());
+        }
+    }
+    Ok(())
+}
+
+fn pod(object: &Object) -> Pod {
+    let json = &object.json;
+    let metadata = json.get("metadata").unwrap_or(&Value::Null);
+    let labels = texts(json, "/metadata/labels");
+    let conditions = json.pointer("/status/conditions").and_then(Value::as_array);
+    Pod {
+        name: text(metadata, "name").to_owned(),
+        hash: labels.get(kulta_api::annotations::POD_TEMPLATE_HASH).cloned().unwrap_or_default(),
+        created: text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH),
+        ready: conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| text(condition, "type") == "Ready" && text(condition, "status") == "True"),
+        terminating: metadata.get("deletionTimestamp").is_some(),
+        annotations: texts(json, "/metadata/annotations"),
+        labels,
+    }
+}
+
+async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan) -> Outcome {
+    let key = &target.key;
+    let now = controller.clock.now();
+    let mut wake_up = plan.wake_up;
+    // Counts alone wait for more of the same, unless something else is written anyway.
+    let gather = plan.status.as_ref().is_some_and(|status| status.gather) && plan.writes.is_empty() && plan.events.is_empty();
+    if gather {
+        let since = controller.memory.note(key, |notes| *notes.gathering.get_or_insert(now));
+        let due = since.checked_add(SignedDuration::from_millis(GATHER_MILLIS)).unwrap_or(since);
+        if due > now {
+            plan.status = None;
+            wake_up = kulta_core::time::earlier(wake_up, Some(due));
+        }
+    }
+    if plan.status.is_some() {
+        controller.memory.note(key, |notes| notes.gathering = None);
+    }
+    if plan.status.is_some() || !plan.writes.is_empty() {
+        tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
+    }
+    match controller.applier.apply(target, plan, controller.record_kept).await {
+        Ok(()) => Outcome::Done { wake_up },
+        Err(error) => {
+            let stale = now.checked_add(SignedDuration::from_millis(STALE_MILLIS)).unwrap_or(now);
+            match error.refusal() {
+                // The cache is behind: a newer object will wake the key; should none come, look again soon.
+                Refusal::Conflict | Refusal::Gone | Refusal::Invalid => {
+                    tracing::debug!(rollout = %key, "{error}");
+                    Outcome::Failed { not_before: Some(stale) }
+                }
+                Refusal::Forbidden | Refusal::TooMany | Refusal::Trouble => {
+                    tracing::warn!(rollout = %key, "{error}");
+                    Outcome::Failed { not_before: None }
+                }
+            }
+        }
+    }
+}

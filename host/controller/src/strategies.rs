@@ -1,0 +1,229 @@
+//! Between core's words and the plugins': asks the component that a rollout names.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kulta_api::{FailureKind, FieldError};
+use kulta_core::decision::{Decision, Goal, Next, PauseCause, Revision, Scale, Situation, StrategyFailure, Waiting};
+use kulta_core::pass::Ask;
+use kulta_wasm::strategy as wit;
+use kulta_wasm::{CallError, CheckError, Plugins, Report};
+use serde_json::Value;
+
+use crate::metrics::Metrics;
+
+/// Checked configurations that are remembered; beyond that the memory starts anew.
+const CHECKED_AT_MOST: usize = 10_000;
+
+/// What is wrong, by the path below the strategy.
+type Complaints = Vec<(String, String)>;
+
+pub struct Strategies {
+    plugins: Arc<Plugins>,
+    metrics: Arc<Metrics>,
+    /// What `check-config` said, by plugin and configuration: it is a pure function.
+    checked: Mutex<HashMap<(String, String), Complaints>>,
+}
+
+impl Strategies {
+    #[must_use]
+    pub fn new(plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Self {
+        Self { plugins, metrics, checked: Mutex::default() }
+    }
+
+    /// What is wrong with a plugin's configuration, below `path`; empty when nothing is.
+    pub async fn check(&self, name: &str, config: &Value, path: &str) -> Vec<FieldError> {
+        let question = (name.to_owned(), config.to_string());
+        let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
+        let complaints = match known {
+            Some(complaints) => complaints,
+            None => {
+                let (complaints, lasting) = self.ask_check(name, config).await;
+                if lasting {
+                    let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+                    if checked.len() >= CHECKED_AT_MOST {
+                        checked.clear();
+                    }
+                    checked.insert(question, complaints.clone());
+                }
+                complaints
+            }
+        };
+        complaints
+            .into_iter()
+            .map(|(below, message)| FieldError { path: format!("{path}{below}"), message })
+            .collect()
+    }
+
+    async fn ask_check(&self, name: &str, config: &Value) -> (Complaints, bool) {
+        let plugin = match self.plugins.strategy(name).await {
+            Ok(plugin) => plugin,
+            Err(error) => return (vec![(".name".to_owned(), error.to_string())], false),
+        };
+        match plugin.check_config(config).await {
+            Ok(()) => (Vec::new(), true),
+            Err(CheckError::Invalid(errors)) => {
+                let complaints =
+                    errors.into_iter().map(|error| (format!(".config{}", dotted(&error.path)), error.message));
+                (complaints.collect(), true)
+            }
+            Err(error) => (vec![(".config".to_owned(), error.to_string())], false),
+        }
+    }
+
+    /// # Errors
+    /// When there is no such strategy, or it gave no usable answer.
+    pub async fn decide(&self, ask: &Ask) -> Result<Decision, StrategyFailure> {
+        let failed = |class: &str, message: String, permanent| {
+            self.metrics.plugin_call(&ask.plugin, class);
+            StrategyFailure { class: class.to_owned(), message, permanent }
+        };
+        let plugin = match self.plugins.strategy(&ask.plugin).await {
+            Ok(plugin) => plugin,
+            Err(error) => return Err(failed(error.class().as_str(), error.to_string(), false)),
+        };
+        match plugin.decide(&ask.config, &to_wit(&ask.situation)).await {
+            Ok(answer) => {
+                let decision = from_wit(answer).map_err(|message| failed("not-served", message, true))?;
+                self.metrics.plugin_call(&ask.plugin, "ok");
+                Ok(decision)
+            }
+            Err(error) => {
+                let permanent = matches!(error, CallError::Reported(Report::InvalidConfig(_)));
+                Err(failed(error.class().as_str(), error.to_string(), permanent))
+            }
+        }
+    }
+}
+
+/// A JSON pointer as the path that users read: `/steps/0/x` becomes `.steps[0].x`.
+fn dotted(pointer: &str) -> String {
+    if pointer.is_empty() {
+        return String::new();
+    }
+    if !pointer.starts_with('/') {
+        return format!(".{pointer}");
+    }
+    pointer.split('/').skip(1).fold(String::new(), |path, part| match part.parse::<usize>() {
+        Ok(index) => format!("{path}[{index}]"),
+        Err(_) => format!("{path}.{part}"),
+    })
+}
+
+fn millis(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or(0)
+}
+
+fn time(millis: u64) -> Result<Timestamp, String> {
+    i64::try_from(millis)
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .ok_or_else(|| format!("{millis} ms is no instant"))
+}
+
+fn to_wit(situation: &Situation) -> wit::Situation {
+    let revision = |revision: &Revision| wit::Revision {
+        hash: revision.hash.clone(),
+        number: revision.number,
+        desired: revision.desired,
+        created: revision.created,
+        ready: revision.ready,
+        available: revision.available,
+    };
+    let cause = |cause| match cause {
+        PauseCause::Step => wit::PauseCause::Step,
+        PauseCause::Analysis => wit::PauseCause::Analysis,
+        PauseCause::Experiment => wit::PauseCause::Experiment,
+    };
+    wit::Situation {
+        rollout: wit::Rollout {
+            namespace: situation.namespace.clone(),
+            name: situation.name.clone(),
+            replicas: situation.replicas,
+            max_weight: situation.max_weight,
+            stable: situation.stable.as_ref().map(revision),
+            canary: revision(&situation.canary),
+            others: situation.others.iter().map(revision).collect(),
+            facts: Vec::new(),
+        },
+        now: millis(situation.now),
+        goal: match situation.goal {
+            Goal::Forward => wit::Goal::Forward,
+            Goal::Restore => wit::Goal::Restore,
+        },
+        step: situation.step,
+        step_started_at: millis(situation.step_started_at),
+        memory: situation.memory.clone(),
+        weight: situation.weight,
+        reached: situation.reached,
+        paused: situation.paused.map(|(by, since)| (cause(by), millis(since))),
+        promoted: situation.promoted,
+        runs: Vec::new(),
+        facts: Vec::new(),
+    }
+}
+
+/// # Errors
+/// When the decision asks for something that this build does not serve: names it.
+fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
+    for (asked, what) in [
+        (!decision.runs.is_empty(), "analysis, experiment or step plugin runs"),
+        (!decision.routes.is_empty(), "managed routes"),
+        (!decision.additional.is_empty(), "shares for side revisions"),
+    ] {
+        if asked {
+            return Err(format!("the decision asks for {what}, which this version does not serve"));
+        }
+    }
+    let next = match decision.next {
+        wit::Next::Hold(waiting) => Next::Hold(match waiting {
+            wit::Waiting::Pods => Waiting::Pods,
+            wit::Waiting::Routes => Waiting::Routes,
+            wit::Waiting::Runs => Waiting::Runs,
+            wit::Waiting::Other => Waiting::Other,
+        }),
+        wit::Next::Until(at) => Next::Until(time(at)?),
+        wit::Next::Pause(pause) => Next::Pause {
+            cause: match pause.cause {
+                wit::PauseCause::Step => PauseCause::Step,
+                wit::PauseCause::Analysis => PauseCause::Analysis,
+                wit::PauseCause::Experiment => PauseCause::Experiment,
+            },
+            until: pause.until.map(time).transpose()?,
+        },
+        wit::Next::Promote => Next::Promote,
+        wit::Next::Abort(failure) => Next::Abort {
+            kind: match failure.kind {
+                wit::FailureKind::Analysis => FailureKind::Analysis,
+                wit::FailureKind::Gate => FailureKind::Gate,
+                wit::FailureKind::Deployment => FailureKind::Deployment,
+                wit::FailureKind::Evaluation => FailureKind::Evaluation,
+            },
+            reason: failure.reason,
+        },
+    };
+    Ok(Decision {
+        step: decision.step,
+        steps: decision.steps,
+        memory: decision.memory,
+        weight: decision.weight,
+        canary: match decision.canary {
+            wit::Scale::FollowWeight => Scale::FollowWeight,
+            wit::Scale::Weight(weight) => Scale::Weight(weight),
+            wit::Scale::Replicas(replicas) => Scale::Replicas(replicas),
+        },
+        next,
+        reason: decision.reason,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_becomes_the_path_that_users_read() {
+        assert_eq!(dotted("/steps/0/setWeight"), ".steps[0].setWeight");
+    }
+}
