@@ -22,6 +22,8 @@ use crate::arguments::{ControllerArguments, LogFormat};
 const SINK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where a pod finds the namespace that it runs in.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// Audit logs and the API server's fairness tell clients apart by it.
+const USER_AGENT: &str = concat!("kulta/", env!("CARGO_PKG_VERSION"));
 /// Two cores' worth: decisions are short, and memory grows with each thread's arenas.
 const THREADS: usize = 2;
 
@@ -48,7 +50,8 @@ fn log(arguments: &ControllerArguments) -> Result<()> {
 
 async fn serve(arguments: ControllerArguments) -> Result<()> {
     let teller = teller(&arguments)?;
-    let config = kube::Config::infer().await.context("find a cluster: set KUBECONFIG, or run in a pod")?;
+    let mut config = kube::Config::infer().await.context("find a cluster: set KUBECONFIG, or run in a pod")?;
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
     let client = kube::Client::try_from(config).context("make a client for the cluster")?;
     let metrics = Arc::new(Metrics::default());
     let plugins = Arc::new(Plugins::new(Limits::default()).context("start the plugin runtime")?);

@@ -107,7 +107,12 @@ impl Applier {
         match &write.action {
             Action::PatchRollout { patch } => {
                 let stored = self.cluster.merge(Kind::Rollout, key, patch).await;
-                self.wrote(target, Watched::Rollouts, key.clone(), &stored.map_err(failed(format!("patch Rollout {key}")))?);
+                self.wrote(
+                    target,
+                    Watched::Rollouts,
+                    key.clone(),
+                    &stored.map_err(failed(format!("patch Rollout {key}")))?,
+                );
             }
             Action::CreateReplicaSet { name, body } => self.create_replica_set(target, name, body).await?,
             Action::PatchReplicaSet { name, patch } => {
@@ -182,7 +187,14 @@ impl Applier {
         }
     }
 
-    async fn patch_route(&self, target: &Target, route: &Key, patch: &Value, weight: u32, corrects: bool) -> Result<(), ApplyError> {
+    async fn patch_route(
+        &self,
+        target: &Target,
+        route: &Key,
+        patch: &Value,
+        weight: u32,
+        corrects: bool,
+    ) -> Result<(), ApplyError> {
         let now = self.clock.now();
         match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {
             Ok(stored) => {

@@ -149,9 +149,8 @@ impl Contents {
     fn apply_rollout(&mut self, key: Key, rollout: CachedRollout) -> Touched {
         let mut touched = Touched { keys: BTreeSet::from([key.clone()]), removed: None };
         let before = self.rollouts.set(key.clone(), rollout.clone());
-        let same = before
-            .as_ref()
-            .is_some_and(|before| before.uid == rollout.uid && before.references == rollout.references);
+        let same =
+            before.as_ref().is_some_and(|before| before.uid == rollout.uid && before.references == rollout.references);
         if same {
             return touched;
         }

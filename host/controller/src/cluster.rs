@@ -104,10 +104,7 @@ impl Cluster {
     /// As the API server answers; an operation that cannot be read is refused before it is sent.
     pub async fn json_patch(&self, kind: Kind, key: &Key, operations: &Value) -> Result<Object, Error> {
         let patch = serde_json::from_value(operations.clone()).map_err(Error::SerdeError)?;
-        let result = self
-            .api(kind, &key.namespace)
-            .patch(&key.name, &Self::signed(), &Patch::<()>::Json(patch))
-            .await;
+        let result = self.api(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::<()>::Json(patch)).await;
         self.counted(kind, "patch", result)
     }
 
@@ -138,7 +135,12 @@ impl Cluster {
 
     /// # Errors
     /// As the API server answers.
-    pub async fn pods(&self, namespace: &str, labels: &BTreeMap<String, String>, limit: Option<u32>) -> Result<Vec<Object>, Error> {
+    pub async fn pods(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+        limit: Option<u32>,
+    ) -> Result<Vec<Object>, Error> {
         let selector = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
         let mut parameters = ListParams::default().labels(&selector);
         parameters.limit = limit;

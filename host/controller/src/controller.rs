@@ -68,7 +68,9 @@ impl Controller {
         let memory = Arc::new(Memory::default());
         let record_kept = cluster.record_kept().await;
         if !record_kept {
-            tracing::warn!("the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD");
+            tracing::warn!(
+                "the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD"
+            );
         }
         let controller = Self {
             filling: Mutex::default(),

@@ -118,7 +118,11 @@ impl Elector {
         if !ours && !holder.is_empty() && !self.run_out(&holder, spec.renew_time.clone()) {
             return Ok(false);
         }
-        let mut next = LeaseSpec { acquire_time: spec.acquire_time, lease_transitions: spec.lease_transitions, ..self.held(now.clone()) };
+        let mut next = LeaseSpec {
+            acquire_time: spec.acquire_time,
+            lease_transitions: spec.lease_transitions,
+            ..self.held(now.clone())
+        };
         if !ours {
             next.acquire_time = Some(now);
             next.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));

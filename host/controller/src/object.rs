@@ -36,10 +36,7 @@ impl Object {
 
     #[must_use]
     pub fn key(&self) -> Key {
-        Key::new(
-            self.metadata.namespace.clone().unwrap_or_default(),
-            self.metadata.name.clone().unwrap_or_default(),
-        )
+        Key::new(self.metadata.namespace.clone().unwrap_or_default(), self.metadata.name.clone().unwrap_or_default())
     }
 
     /// Removes what is large and of no use in a cache, and hands back the managers of its fields other than the status, newest write last.

@@ -21,7 +21,10 @@ pub enum Seen {
     Gone,
     /// Routes are not known yet: wait for their first list.
     Filling,
-    Undecodable { object: Arc<Value>, error: FieldError },
+    Undecodable {
+        object: Arc<Value>,
+        error: FieldError,
+    },
     Rollout(Box<Observed>),
 }
 
@@ -149,7 +152,9 @@ impl View<'_> {
             .rollouts
             .in_namespace(&key.namespace)
             .filter(|(other, _)| *other != key)
-            .find(|(_, other)| selects(&other.references, &rollout.references) || selects(&rollout.references, &other.references))
+            .find(|(_, other)| {
+                selects(&other.references, &rollout.references) || selects(&rollout.references, &other.references)
+            })
             .map(|(other, _)| other.name.clone())
     }
 }

@@ -31,8 +31,8 @@ pub struct Outbox {
 struct Inner {
     teller: Option<Teller>,
     metrics: Arc<Metrics>,
-    /// The last sequence that a delivery under way will reach, by rollout.
-    under_way: Mutex<HashMap<Key, u64>>,
+    /// How far each rollout's story is told, by uid: the caches may still show what has been delivered.
+    told: Mutex<HashMap<String, Told>>,
     /// Digests found in pods, by image of a revision; bounded by what was asked for.
     digests: Mutex<HashMap<(Key, String), Option<String>>>,
     report: mpsc::UnboundedSender<(Key, u64)>,
@@ -42,7 +42,7 @@ impl Outbox {
     #[must_use]
     pub fn new(teller: Option<Teller>, metrics: Arc<Metrics>) -> Self {
         let (report, done) = mpsc::unbounded_channel();
-        let inner = Inner { teller, metrics, under_way: Mutex::default(), digests: Mutex::default(), report };
+        let inner = Inner { teller, metrics, told: Mutex::default(), digests: Mutex::default(), report };
         Self { inner: Arc::new(inner), done: AsyncMutex::new(done) }
     }
 
@@ -54,30 +54,33 @@ impl Outbox {
     /// Takes up what waits in a rollout's outbox, if nobody is at it.
     pub fn offer(&self, key: &Key, observed: &Observed, cluster: &Cluster) {
         let Some(record) = observed.rollout.status.as_ref().and_then(|status| status.kulta.as_ref()) else { return };
-        let waiting: Vec<OutboxEntry> =
-            record.outbox.iter().filter(|entry| entry.seq > observed.delivered).cloned().collect();
+        let uid = observed.rollout.metadata.uid.clone().unwrap_or_default();
+        let mut all = self.inner.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = all.entry(uid.clone()).or_default();
+        let after = told.reached.max(observed.delivered);
+        let waiting: Vec<OutboxEntry> = record.outbox.iter().filter(|entry| entry.seq > after).cloned().collect();
         let Some(last) = waiting.last().map(|entry| entry.seq) else { return };
         if self.inner.teller.is_none() {
             // Nobody listens: all of it counts as told. The channel lives as long as this.
+            told.reached = last;
             let _ = self.inner.report.send((key.clone(), last));
             return;
         }
-        {
-            let mut under_way = self.inner.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-            if under_way.contains_key(key) {
-                return;
-            }
-            under_way.insert(key.clone(), last);
+        if std::mem::replace(&mut told.busy, true) {
+            return;
         }
+        drop(all);
         let batch = Batch {
             inner: Arc::clone(&self.inner),
             key: key.clone(),
-            rollout: RolloutId {
-                namespace: key.namespace.clone(),
-                name: key.name.clone(),
-                uid: observed.rollout.metadata.uid.clone().unwrap_or_default(),
-            },
-            strategy: observed.rollout.spec.strategy.plugin.as_ref().map_or("canary".to_owned(), |plugin| plugin.name.clone()),
+            rollout: RolloutId { namespace: key.namespace.clone(), name: key.name.clone(), uid },
+            strategy: observed
+                .rollout
+                .spec
+                .strategy
+                .plugin
+                .as_ref()
+                .map_or("canary".to_owned(), |plugin| plugin.name.clone()),
             own_annotations: observed.rollout.metadata.annotations.clone().unwrap_or_default(),
             template: observed.rollout.spec.template.clone(),
             current: observed.rollout.status.as_ref().map(|status| status.current_pod_hash.clone()).unwrap_or_default(),
@@ -89,6 +92,7 @@ impl Outbox {
 
     /// Tells, as well as it goes, that a rollout is gone: nothing is left to remember it by.
     pub fn removed(&self, key: &Key, uid: &str, now: Timestamp) {
+        self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         if self.inner.teller.is_none() {
             return;
         }
@@ -119,7 +123,11 @@ impl Inner {
             match teller.sink.deliver(&http).await {
                 Delivery::Accepted => return self.metrics.delivery("delivered"),
                 Delivery::Refused { why } => {
-                    tracing::error!(event = event.id, kind = event.event_type, "the event sink refused an event for good: {why}");
+                    tracing::error!(
+                        event = event.id,
+                        kind = event.event_type,
+                        "the event sink refused an event for good: {why}"
+                    );
                     return self.metrics.delivery("refused");
                 }
                 Delivery::Gone => {
@@ -136,6 +144,14 @@ impl Inner {
             }
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// Sequence of the last event that was delivered.
+    reached: u64,
+    /// A delivery is under way.
+    busy: bool,
 }
 
 /// The entries of one rollout that are being delivered.
@@ -167,7 +183,8 @@ impl Batch {
             }
             reached = entry.seq;
         }
-        self.inner.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let told = Told { reached, busy: false };
+        self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).insert(self.rollout.uid.clone(), told);
         // The receiver lives as long as the controller.
         let _ = self.inner.report.send((self.key, reached));
     }

@@ -110,7 +110,9 @@ async fn look_up(controller: &Controller, key: &Key, need: &Need, observed: &mut
         Need::DefaultedTemplate { body } => {
             let answer = cluster.create(Kind::ReplicaSet, &key.namespace, body, true).await;
             observed.looked_up.defaulted_template = Some(match answer {
-                Ok(stored) => Ok(kulta_api::PodTemplate(stored.json.pointer("/spec/template").cloned().unwrap_or_default())),
+                Ok(stored) => {
+                    Ok(kulta_api::PodTemplate(stored.json.pointer("/spec/template").cloned().unwrap_or_default()))
+                }
                 Err(error) if refusal(&error) == Refusal::Trouble => return Err(error),
                 Err(error) => Err(words(&error)),
             });
@@ -154,7 +156,8 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan) -> 
     let now = controller.clock.now();
     let mut wake_up = plan.wake_up;
     // Counts alone wait for more of the same, unless something else is written anyway.
-    let gather = plan.status.as_ref().is_some_and(|status| status.gather) && plan.writes.is_empty() && plan.events.is_empty();
+    let gather =
+        plan.status.as_ref().is_some_and(|status| status.gather) && plan.writes.is_empty() && plan.events.is_empty();
     if gather {
         let since = controller.memory.note(key, |notes| *notes.gathering.get_or_insert(now));
         let due = since.checked_add(SignedDuration::from_millis(GATHER_MILLIS)).unwrap_or(since);

@@ -28,7 +28,11 @@ pub enum ServeError {
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub async fn serve(controller: Arc<Controller>, address: SocketAddr, stop: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(
+    controller: Arc<Controller>,
+    address: SocketAddr,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))

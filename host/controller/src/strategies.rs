@@ -50,10 +50,7 @@ impl Strategies {
                 complaints
             }
         };
-        complaints
-            .into_iter()
-            .map(|(below, message)| FieldError { path: format!("{path}{below}"), message })
-            .collect()
+        complaints.into_iter().map(|(below, message)| FieldError { path: format!("{path}{below}"), message }).collect()
     }
 
     async fn ask_check(&self, name: &str, config: &Value) -> (Complaints, bool) {

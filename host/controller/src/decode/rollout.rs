@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_gateway_configuration_that_cannot_be_read_refers_to_nothing() {
-        let cached = cached(&json!({ "canary": { "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": 5 } } } }));
+        let cached =
+            cached(&json!({ "canary": { "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": 5 } } } }));
 
         assert_eq!(cached.references.routes, RouteReferences::default());
     }

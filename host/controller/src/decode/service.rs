@@ -25,7 +25,10 @@ pub fn service(object: &Object) -> CachedService {
             name: text(metadata, "name").to_owned(),
             resource_version,
             selector: texts(&object.json, "/spec/selector"),
-            managed_by: metadata.get("annotations").map(|all| text(all, MANAGED_BY).to_owned()).filter(|by| !by.is_empty()),
+            managed_by: metadata
+                .get("annotations")
+                .map(|all| text(all, MANAGED_BY).to_owned())
+                .filter(|by| !by.is_empty()),
         }),
     }
 }

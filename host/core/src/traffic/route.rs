@@ -79,7 +79,9 @@ impl SharedRules {
             let canary = rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
             let total = canary + rule.stable.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
             let parts = canary * u64::from(max_weight);
-            let (floor, ceil) = if total == 0 { (0, 0) } else { (parts / total, parts.div_ceil(total)) };
+            let floor = parts.checked_div(total).unwrap_or(0);
+            // Rounded up, unless nothing is shared at all.
+            let ceil = floor + u64::from(floor * total < parts);
             least = least.min(u32::try_from(floor).unwrap_or(max_weight));
             most = most.max(u32::try_from(ceil).unwrap_or(max_weight));
         }

@@ -1,0 +1,34 @@
+# Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
+.PHONY: help setup build test lint cluster cluster-test clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+setup: ## Install the Rust target for plugins
+	plugins/setup.sh
+
+build: setup ## Build the release binary, plugins included
+	cargo build --release --locked -p kulta
+
+test: setup ## Run every test that needs no cluster
+	cargo test --locked --workspace
+	cd plugins && cargo test --locked --workspace
+
+lint: setup ## Check format and lints
+	cargo fmt --all --check
+	cd plugins && cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+cluster: build ## Start a real control plane with a gateway and leave it running (needs root)
+	tests/tools/build.sh
+	cargo run --locked -p kulta-tests -- up
+
+cluster-test: build ## Run the stories on a real control plane (needs root)
+	tests/tools/build.sh
+	cargo test --locked -p kulta-tests --no-run
+	cargo run --locked -p kulta-tests -- run -- cargo test --locked -p kulta-tests -- --nocapture --test-threads 3
+
+clean: ## Remove what was built
+	cargo clean
+	cd plugins && cargo clean
+	rm -rf tests/tools/bin tests/.run

@@ -1,0 +1,237 @@
+//! Stories of rollouts on a real control plane, with the real binary.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kulta_tests::{
+    api, cdevents,
+    controller::{Controller, Start, free_address},
+    kinds, load,
+    manifests::Canary,
+    run_folder,
+    sink::Sink,
+    story::Story,
+};
+use serde_json::{Value, json};
+
+/// A controller for this story's namespace alone, so that stories do not disturb each other.
+async fn start(story: &Story, sink: Option<&Sink>) -> Result<Controller> {
+    api::apply_crds(&story.client, &run_folder::repository().join("crds")).await?;
+    let address = free_address()?;
+    let mut settings = Start::new(&story.namespace, &story.environment.kubeconfig)
+        .variable("KULTA_NAMESPACES", &story.namespace)
+        .variable("KULTA_LISTEN", address.to_string())
+        .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");
+    if let Some(sink) = sink {
+        settings = settings.variable("KULTA_CDEVENTS_SINK", sink.url());
+    }
+    let mut controller = Controller::start(&settings, &story.environment.run)?;
+    controller.wait_http(address, "/readyz", Duration::from_secs(10)).await?;
+    Ok(controller)
+}
+
+/// Deploys version v1 and waits until it is healthy.
+async fn deployed(story: &Story, canary: &Canary) -> Result<()> {
+    story.apply_canary(canary).await?;
+    story.until_phase("web", "Healthy").await?;
+    Ok(())
+}
+
+/// Writes version v2 into the template.
+async fn updated(story: &Story, canary: &Canary) -> Result<()> {
+    let rollout = canary.clone().version("v2").rollout();
+    story.apply(rollout).await?;
+    Ok(())
+}
+
+fn text(object: &kube::api::DynamicObject, pointer: &str) -> String {
+    api::text(object, pointer).to_owned()
+}
+
+#[tokio::test]
+async fn a_canary_goes_through_its_weights_to_the_end() -> Result<()> {
+    let Some(story) = Story::begin("weights").await? else { return Ok(()) };
+    let sink = Sink::start().await?;
+    let controller = start(&story, Some(&sink)).await?;
+    let canary = Canary::new("web").replicas(2).version("v1").steps(json!([
+        { "setWeight": 10 }, { "pause": { "duration": "2s" } }, { "setWeight": 50 }, { "pause": { "duration": "2s" } }
+    ]));
+    let canary = canary.canary(json!({ "scaleDownDelaySeconds": 2 }));
+    deployed(&story, &canary).await?;
+    story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let audit = story.audit()?;
+
+    updated(&story, &canary).await?;
+    story.until_weights("web", &[("web-stable", 90), ("web-canary", 10)]).await?;
+    story.until_weights("web", &[("web-stable", 50), ("web-canary", 50)]).await?;
+    story.until_phase("web", "Healthy").await?;
+    story
+        .until(&kinds::rollout(), "web", "revision 2 is stable and alone", |rollout| {
+            text(rollout, "/status/stableRS") == text(rollout, "/status/currentPodHash")
+                && api::number(rollout, "/status/replicas") == 2
+                && api::number(rollout, "/status/currentStepIndex") == 4
+        })
+        .await?;
+    story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+
+    let ours = audit.of_agent("kulta")?.in_namespace(&story.namespace);
+    println!(
+        "requests of a 4-step canary of 2 pods: {} writes, {} events, {} reads\n{ours}",
+        ours.writes().len(),
+        ours.events().len(),
+        ours.reads().len()
+    );
+    ensure!(ours.writes().len() <= 20, "{} writes", ours.writes().len());
+    let events = sink.received();
+    let schemas = cdevents::Schemas::load()?;
+    for event in &events {
+        schemas.check(&event.body).with_context(|| event.kind().to_owned())?;
+    }
+    let kinds: Vec<_> = events.iter().map(|event| event.kind().to_owned()).collect();
+    println!("events: {kinds:?}");
+    ensure!(kinds.iter().filter(|kind| kind.as_str() == "service.upgraded").count() == 1, "{kinds:?}");
+    let mut ids: Vec<_> = events.iter().map(|event| event.id().to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    ensure!(ids.len() == events.len(), "an event was told twice");
+    println!("resident: {} KiB", controller.resident()? / 1024);
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn no_request_fails_while_weights_move_and_while_an_update_is_aborted() -> Result<()> {
+    let Some(story) = Story::begin("traffic").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new("web").replicas(4).version("v1").steps(json!([
+        { "setWeight": 25 }, { "pause": {} }, { "setWeight": 75 }, { "pause": {} }
+    ]));
+    let canary = canary.canary(json!({ "scaleDownDelaySeconds": 2, "abortScaleDownDelaySeconds": 2 }));
+    deployed(&story, &canary).await?;
+    let host = canary.host(&story.namespace);
+    story.until_served(&host).await?;
+    let running = load::Load::start(load::Plan::to(&host))?;
+
+    updated(&story, &canary).await?;
+    story.until_weights("web", &[("web-stable", 75), ("web-canary", 25)]).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let quarter = running.next(4_000).await?;
+    story.verbs("web").promote().await?;
+    story.until_weights("web", &[("web-stable", 25), ("web-canary", 75)]).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let three_quarters = running.next(4_000).await?;
+    story.verbs("web").abort().await?;
+    story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    story.until_phase("web", "Degraded").await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    story.verbs("web").retry().await?;
+    story.until_weights("web", &[("web-stable", 75), ("web-canary", 25)]).await?;
+    story.verbs("web").promote_full().await?;
+    story.until_phase("web", "Healthy").await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let all = load::total(&running.stop().await);
+
+    println!("at 25 %: {quarter}\nat 75 %: {three_quarters}\nin all: {all}");
+    for (split, expected) in [(quarter, 25.0), (three_quarters, 75.0)] {
+        let share: f64 = 100.0 - split.percent("v1");
+        ensure!((share - expected).abs() <= 3.0, "{share} % instead of {expected} %");
+    }
+    ensure!(all.failed() == 0, "{} requests failed", all.failed());
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_canary_without_routes_moves_by_pods_and_comes_back_when_aborted() -> Result<()> {
+    let Some(story) = Story::begin("basic").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new("web").replicas(4).version("v1").without_routing().steps(json!([
+        { "setWeight": 25 }, { "pause": {} }
+    ]));
+    deployed(&story, &canary).await?;
+
+    updated(&story, &canary).await?;
+    story.until_phase("web", "Paused").await?;
+    let halfway = pods(&story).await?;
+    story.verbs("web").abort().await?;
+    story.until_phase("web", "Degraded").await?;
+    story
+        .until(&kinds::rollout(), "web", "only stable pods", |rollout| {
+            api::number(rollout, "/status/replicas") == 4 && api::number(rollout, "/status/updatedReplicas") == 0
+        })
+        .await?;
+    let aborted = pods(&story).await?;
+
+    ensure!((halfway, aborted) == (vec![3, 1], vec![4, 0]), "pods of each revision");
+    controller.stop().await?;
+    story.end().await
+}
+
+/// Wanted pods of each revision, oldest first.
+async fn pods(story: &Story) -> Result<Vec<i64>> {
+    Ok(story.replica_sets("web").await?.iter().map(|set| api::number(set, "/spec/replicas")).collect())
+}
+
+#[tokio::test]
+async fn a_killed_controller_goes_on_where_it_was() -> Result<()> {
+    let Some(story) = Story::begin("killed").await? else { return Ok(()) };
+    let sink = Sink::start().await?;
+    let mut running = start(&story, Some(&sink)).await?;
+    let canary = Canary::new("web").replicas(2).version("v1").steps(json!([
+        { "setWeight": 20 }, { "pause": { "duration": "1s" } }, { "setWeight": 60 }, { "pause": { "duration": "1s" } }
+    ]));
+    deployed(&story, &canary).await?;
+    updated(&story, &canary).await?;
+    for delay in [150, 700, 1_300, 400] {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        running.kill().await?;
+        running = start(&story, Some(&sink)).await?;
+    }
+
+    story
+        .until(&kinds::rollout(), "web", "the end", |rollout| {
+            text(rollout, "/status/observedGeneration") == rollout.metadata.generation.unwrap_or(0).to_string()
+                && text(rollout, "/status/phase") == "Healthy"
+                && api::number(rollout, "/status/currentStepIndex") == 4
+                && text(rollout, "/status/stableRS") == text(rollout, "/status/currentPodHash")
+        })
+        .await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+
+    let sets = story.replica_sets("web").await?;
+    let named: Vec<_> =
+        sets.iter().map(|set| format!("{:?} {:?}", set.metadata.name, set.metadata.annotations)).collect();
+    ensure!(sets.len() == 2, "a ReplicaSet was made twice: {named:#?}");
+    let mut by_id: std::collections::BTreeMap<String, Value> = Default::default();
+    for event in sink.received() {
+        let before = by_id.insert(event.id().to_owned(), event.body.clone());
+        ensure!(before.is_none_or(|before| before == event.body), "one id, two stories");
+    }
+    let upgraded = by_id
+        .values()
+        .filter(|body| body["context"]["type"].as_str().is_some_and(|kind| kind.contains("service.upgraded")));
+    ensure!(upgraded.count() == 1, "one upgrade, told once");
+    running.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn an_invalid_rollout_is_told_what_is_wrong_and_harms_no_other() -> Result<()> {
+    let Some(story) = Story::begin("invalid").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let bad = Canary::new("bad").without_routing().steps(json!([{ "setWeight": 250 }])).rollout();
+    story.apply(bad).await?;
+    let good = Canary::new("web").without_routing().version("v1").steps(json!([]));
+
+    deployed(&story, &good).await?;
+
+    let seen = story
+        .until(&kinds::rollout(), "bad", "InvalidSpec", |rollout| api::condition(rollout, "InvalidSpec").is_some())
+        .await?;
+    let message = text(&seen, "/status/message");
+    ensure!(message.contains("spec.strategy.canary.steps[0].setWeight"), "{message}");
+    controller.stop().await?;
+    story.end().await
+}
