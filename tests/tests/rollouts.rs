@@ -16,9 +16,16 @@ use serde_json::{Value, json};
 
 /// A controller for this story's namespace alone, so that stories do not disturb each other.
 async fn start(story: &Story, sink: Option<&Sink>) -> Result<Controller> {
-    api::apply_crds(&story.client, &run_folder::repository().join("crds")).await?;
+    let repository = run_folder::repository();
+    api::apply_crds(&story.client, &repository.join("crds")).await?;
+    for file in ["namespace.yaml", "rbac.yaml"] {
+        let yaml = std::fs::read_to_string(repository.join("deploy").join(file))?;
+        api::apply_yaml(&story.client, &story.namespace, &yaml).await?;
+    }
+    // Under the shipped rights, so that these are what is tested.
+    let kubeconfig = story.kubeconfig_of("kulta-system", "kulta").await?;
     let address = free_address()?;
-    let mut settings = Start::new(&story.namespace, &story.environment.kubeconfig)
+    let mut settings = Start::new(&story.namespace, &kubeconfig)
         .variable("KULTA_NAMESPACES", &story.namespace)
         .variable("KULTA_LISTEN", address.to_string())
         .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");
@@ -233,5 +240,19 @@ async fn an_invalid_rollout_is_told_what_is_wrong_and_harms_no_other() -> Result
     let message = text(&seen, "/status/message");
     ensure!(message.contains("spec.strategy.canary.steps[0].setWeight"), "{message}");
     controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn the_shipped_manifests_are_accepted() -> Result<()> {
+    let Some(story) = Story::begin("deploy").await? else { return Ok(()) };
+    let folder = run_folder::repository().join("deploy");
+    api::apply_yaml(&story.client, &story.namespace, &std::fs::read_to_string(folder.join("namespace.yaml"))?).await?;
+
+    for file in ["rbac.yaml", "controller.yaml"] {
+        for document in api::documents(&std::fs::read_to_string(folder.join(file))?)? {
+            api::dry_run(&story.client, &story.namespace, document).await.with_context(|| file.to_owned())?;
+        }
+    }
     story.end().await
 }

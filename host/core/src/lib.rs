@@ -13,6 +13,8 @@ pub mod identity;
 mod metadata;
 pub mod observed;
 pub mod pass;
+#[cfg(test)]
+mod pass_tests;
 mod patch;
 pub mod phase;
 pub mod plan;

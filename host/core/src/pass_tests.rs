@@ -1,0 +1,298 @@
+//! Whole passes: what is seen in, the plan out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kulta_api::{PauseCondition, PauseReason, RolloutStatus, TransitionKind};
+use serde_json::{Value, json};
+
+use crate::decision::{Decision, Next, Scale, Waiting};
+use crate::fixtures;
+use crate::observed::{Observed, ObservedRoute, ReplicaSet, Route, RouteState, Service};
+use crate::pass::{Ask, Turn, begin};
+use crate::plan::{Action, Plan};
+
+const NOW: i64 = 1_800_000_000;
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn routed(steps: Value) -> Value {
+    json!({ "canary": {
+        "canaryService": "canary", "stableService": "stable", "steps": steps,
+        "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": "web" } } }
+    } })
+}
+
+fn service(name: &str, hash: &str) -> (String, Option<Arc<Service>>) {
+    let selector = BTreeMap::from([("app".into(), "web".into()), ("rollouts-pod-template-hash".into(), hash.into())]);
+    let service = Service { name: name.into(), selector, managed_by: Some("web".into()), ..Service::default() };
+    (name.into(), Some(Arc::new(service)))
+}
+
+fn route(canary: u32) -> ObservedRoute {
+    let condition = |kind: &str| json!({ "type": kind, "status": "True", "observedGeneration": 1 });
+    let label = ("rollouts.argoproj.io/gatewayapi-canary".to_owned(), "in-progress".to_owned());
+    let route = Route {
+        generation: 1,
+        labels: (canary > 0).then_some(label).into_iter().collect(),
+        spec: json!({
+            "parentRefs": [{ "name": "gw" }],
+            "rules": [{ "backendRefs": [{ "name": "stable", "weight": 100 - canary }, { "name": "canary", "weight": canary }] }]
+        }),
+        status: json!({ "parents": [{ "parentRef": { "name": "gw" }, "conditions": [condition("Accepted"), condition("ResolvedRefs")] }] }),
+        ..Route::default()
+    };
+    ObservedRoute { namespace: "shop".into(), name: "web".into(), state: RouteState::Found(Arc::new(route)) }
+}
+
+/// Revision 2 of a routed canary under way: `old` is stable, the new one has `canary` pods and `weight` % of the traffic.
+fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
+    let mut rollout = fixtures::rollout(routed(steps));
+    let hash = crate::hash::revision_hash(&rollout.spec.template.0, 0);
+    let mut new = fixtures::replica_set(&hash, 2, canary, canary);
+    new.annotations.insert("kulta.io/template-hash".into(), crate::hash::template_hash(&rollout.spec.template.0));
+    let selected = if canary > 0 { hash.as_str() } else { "old" };
+    rollout.status = Some(RolloutStatus {
+        current_pod_hash: hash.clone(),
+        stable_rs: "old".into(),
+        current_step_index: Some(index),
+        observed_generation: "1".into(),
+        ..RolloutStatus::default()
+    });
+    Observed {
+        services: BTreeMap::from([service("canary", selected), service("stable", "old")]),
+        replica_sets: vec![Arc::new(new), Arc::new(fixtures::replica_set("old", 1, 2, 2))],
+        routes: vec![route(weight)],
+        record_kept: true,
+        rollout,
+        ..Observed::default()
+    }
+}
+
+fn status(observed: &mut Observed) -> &mut RolloutStatus {
+    observed.rollout.status.as_mut().unwrap()
+}
+
+fn asked(turn: Turn) -> Box<Ask> {
+    match turn {
+        Turn::Ask(ask) => ask,
+        Turn::Done(plan) => panic!("done: {plan:?}"),
+    }
+}
+
+fn done(turn: Turn) -> Plan {
+    match turn {
+        Turn::Done(plan) => *plan,
+        Turn::Ask(ask) => panic!("asked: {ask:?}"),
+    }
+}
+
+fn hold(step: u32, weight: u32) -> Decision {
+    Decision {
+        step,
+        steps: 4,
+        memory: Vec::new(),
+        weight,
+        canary: Scale::FollowWeight,
+        next: Next::Hold(Waiting::Pods),
+        reason: "because".into(),
+    }
+}
+
+fn steps() -> Value {
+    json!([{ "setWeight": 50 }, { "pause": {} }, { "setWeight": 80 }, { "pause": {} }])
+}
+
+fn route_writes(plan: &Plan) -> Vec<u32> {
+    plan.writes
+        .iter()
+        .filter_map(|write| match &write.action {
+            Action::PatchRoute { weight, .. } => Some(*weight),
+            _ => None,
+        })
+        .collect()
+}
+
+fn scales(plan: &Plan) -> Vec<(String, u64)> {
+    plan.writes
+        .iter()
+        .filter_map(|write| match &write.action {
+            Action::PatchReplicaSet { name, patch } => Some((name.clone(), patch.pointer("/spec/replicas")?.as_u64()?)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_first_revision_is_created_whole_without_asking_anybody() {
+    let mut observed = under_way(steps(), 0, 0, 0);
+    observed.rollout.status = None;
+    observed.replica_sets.clear();
+
+    let plan = done(begin(observed, now()));
+
+    let Some(Action::CreateReplicaSet { body, .. }) = plan.writes.iter().map(|write| &write.action).next() else {
+        panic!("{:?}", plan.writes)
+    };
+    assert_eq!(body["spec"]["replicas"], 2);
+}
+
+#[test]
+fn the_weight_is_not_raised_before_the_canary_has_its_pods() {
+    let mut observed = under_way(steps(), 2, 1, 50);
+    let short = ReplicaSet { available_replicas: 1, replicas: 2, ..ReplicaSet::clone(&observed.replica_sets[0]) };
+    observed.replica_sets[0] = Arc::new(short);
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(2, 80))));
+
+    assert_eq!(route_writes(&plan), Vec::<u32>::new());
+}
+
+#[test]
+fn the_weight_is_raised_once_the_canary_has_its_pods() {
+    let plan = done(asked(begin(under_way(steps(), 0, 1, 0), now())).answer(Ok(hold(0, 50))));
+
+    assert_eq!(route_writes(&plan), [50]);
+}
+
+#[test]
+fn a_canary_that_lost_all_its_pods_loses_its_traffic() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.replica_sets[0] =
+        Arc::new(ReplicaSet { available_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) });
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(1, 50))));
+
+    assert_eq!(route_writes(&plan), [0]);
+}
+
+#[test]
+fn a_target_that_is_in_place_is_asked_about_again_as_reached() {
+    let ask = asked(begin(under_way(steps(), 0, 1, 50), now()));
+
+    let again = asked(ask.answer(Ok(hold(0, 50))));
+
+    assert!(again.situation.reached);
+}
+
+#[test]
+fn a_step_that_is_done_is_stored_and_told_in_one_patch() {
+    let again = asked(asked(begin(under_way(steps(), 0, 1, 50), now())).answer(Ok(hold(0, 50))));
+    let next = asked(again.answer(Ok(hold(1, 50))));
+    let pause = Decision { next: Next::Pause { cause: crate::decision::PauseCause::Step, until: None }, ..hold(1, 50) };
+
+    let plan = done(asked(next.answer(Ok(pause.clone()))).answer(Ok(pause)));
+
+    let patch = plan.status.unwrap().patch;
+    assert_eq!(
+        (&patch["currentStepIndex"], &patch["pauseConditions"][0]["reason"]),
+        (&json!(1), &json!("CanaryPauseStep"))
+    );
+}
+
+#[test]
+fn a_lifted_pause_is_told_to_the_strategy() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).controller_pause = true;
+
+    assert!(asked(begin(observed, now())).situation.promoted);
+}
+
+#[test]
+fn an_abort_takes_the_traffic_away_without_asking() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).abort = true;
+    status(&mut observed).pause_conditions =
+        vec![PauseCondition { reason: PauseReason::CanaryPauseStep, start_time: kulta_api::Time(now()) }];
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(route_writes(&plan), [0]);
+}
+
+#[test]
+fn the_canary_keeps_its_pods_while_it_may_serve() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).abort = true;
+
+    assert!(scales(&done(begin(observed, now()))).is_empty());
+}
+
+#[test]
+fn stable_is_never_scaled_down_by_a_held_rollout() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.spec.paused = Some(true);
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!((scales(&plan), route_writes(&plan)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_strategy_that_fails_holds_everything() {
+    let failure =
+        crate::decision::StrategyFailure { class: "trapped".into(), message: "boom".into(), permanent: false };
+
+    let plan = done(asked(begin(under_way(steps(), 1, 1, 50), now())).answer(Err(failure)));
+
+    assert_eq!((scales(&plan), route_writes(&plan)), (Vec::new(), Vec::new()));
+    assert!(plan.wake_up.is_some());
+}
+
+#[test]
+fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
+    let mut observed = under_way(steps(), 4, 2, 100);
+    status(&mut observed).kulta = Some(kulta_api::KultaStatus { promoting: true, ..Default::default() });
+
+    let plan = done(begin(observed, now()));
+
+    let patch = plan.status.unwrap().patch;
+    let told: Vec<TransitionKind> =
+        serde_json::from_value::<Vec<kulta_api::OutboxEntry>>(patch["kulta"]["outbox"].clone())
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.kind)
+            .filter(|kind| *kind == TransitionKind::ServiceUpgraded)
+            .collect();
+    assert_eq!((told.len(), patch["stableRS"].is_string()), (1, true));
+}
+
+#[test]
+fn at_rest_nothing_is_written() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    observed.replica_sets.truncate(1);
+    status(&mut observed).stable_rs = hash;
+    observed.rollout.metadata.annotations =
+        Some(BTreeMap::from([("rollout.argoproj.io/revision".to_owned(), "2".to_owned())]));
+    let first = done(begin(observed.clone(), now()));
+    let mut stored = serde_json::to_value(observed.rollout.status.clone()).unwrap();
+    merge(&mut stored, &first.status.unwrap().patch);
+    observed.rollout.status = serde_json::from_value(stored).unwrap();
+    observed.delivered = u64::MAX;
+
+    let second = done(begin(observed, now()));
+
+    assert_eq!((second.status.map(|status| status.patch), second.writes), (None, Vec::new()));
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, change) in changes {
+        if change.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(target.as_object_mut().unwrap().entry(key.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
