@@ -16,6 +16,8 @@ impl Backoff {
     pub const PASS: Self = Self { first: Duration::from_millis(50), longest: Duration::from_secs(30) };
     /// For a watch: an API server that restarts must not be stormed by all its clients at once.
     pub const WATCH: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
+    /// For a ReplicaSet that the API server refuses: a person has to repair the template, or a quota.
+    pub const CREATE: Self = Self { first: Duration::from_secs(2), longest: Duration::from_secs(120) };
     /// For the event sink: minutes of it being down are normal.
     pub const SINK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 

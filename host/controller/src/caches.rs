@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService};
+use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService, RouteReferences};
 use crate::index::{Index, selects};
 use crate::key::Key;
+use crate::kinds::Kind;
 use crate::object::Object;
 use crate::store::{Scope, Store};
 
@@ -16,6 +17,23 @@ pub enum Watched {
     ReplicaSets,
     Services,
     Routes,
+}
+
+impl Watched {
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Rollouts => Kind::Rollout,
+            Self::ReplicaSets => Kind::ReplicaSet,
+            Self::Services => Kind::Service,
+            Self::Routes => Kind::HttpRoute,
+        }
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.kind().as_str()
+    }
 }
 
 /// What is known of the routes of a scope.
@@ -36,6 +54,8 @@ pub struct Touched {
     pub keys: BTreeSet<Key>,
     /// A rollout is gone: its name and uid.
     pub removed: Option<(Key, String)>,
+    /// A rollout looks for other routes than before.
+    pub routes_sought: bool,
 }
 
 #[derive(Debug, Default)]
@@ -147,7 +167,7 @@ impl Caches {
 
 impl Contents {
     fn apply_rollout(&mut self, key: Key, rollout: CachedRollout) -> Touched {
-        let mut touched = Touched { keys: BTreeSet::from([key.clone()]), removed: None };
+        let mut touched = Touched { keys: BTreeSet::from([key.clone()]), ..Touched::default() };
         let before = self.rollouts.set(key.clone(), rollout.clone());
         let same = before
             .as_ref()
@@ -155,6 +175,8 @@ impl Contents {
         if same {
             return touched;
         }
+        let routes_before = before.as_ref().map(|before| &before.references.routes);
+        touched.routes_sought = routes_before != Some(&rollout.references.routes);
         if let Some(before) = before {
             touched.keys.extend(self.rivals(&key, &before));
             self.index.remove_rollout(&key, &before.uid, &before.references);
@@ -189,7 +211,7 @@ impl Contents {
         let same = self.services.get(&key).is_some_and(|before| before.version == service.version);
         self.services.set(key.clone(), service);
         let keys = if same { BTreeSet::new() } else { self.index.rollouts_of_service(&key).cloned().collect() };
-        Touched { keys, removed: None }
+        Touched { keys, ..Touched::default() }
     }
 
     fn apply_route(&mut self, key: Key, route: CachedRoute) -> Touched {
@@ -199,7 +221,7 @@ impl Contents {
         if let Some(before) = before {
             keys.extend(self.index.rollouts_of_route(&key, &before.route.labels).cloned());
         }
-        Touched { keys, removed: None }
+        Touched { keys, ..Touched::default() }
     }
 
     fn delete(&mut self, kind: Watched, key: &Key) -> Touched {
@@ -210,6 +232,7 @@ impl Contents {
                     touched.keys.insert(key.clone());
                     touched.keys.extend(self.rivals(key, &before));
                     self.index.remove_rollout(key, &before.uid, &before.references);
+                    touched.routes_sought = before.references.routes != RouteReferences::default();
                     touched.removed = Some((key.clone(), before.uid));
                 }
             }

@@ -5,7 +5,7 @@ mod rollout;
 mod route;
 mod service;
 
-pub use replica_set::{CachedReplicaSet, replica_set};
+pub use replica_set::{CachedReplicaSet, controlling_rollout, replica_set};
 pub use rollout::{CachedRollout, Decoded, References, RouteReferences, rollout};
 pub use route::{CachedRoute, route};
 pub use service::{CachedService, service};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// The texts of a map such as `metadata.labels`.
-fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
+pub fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
     json.pointer(pointer)
         .and_then(Value::as_object)
         .into_iter()

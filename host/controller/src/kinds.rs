@@ -1,6 +1,9 @@
 //! The kinds that this controller watches or writes.
 
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::Resource;
+use kube::core::{ApiResource, GroupVersionKind, Request};
+
+use crate::object::Object;
 
 /// How KULTA signs its writes: field manager, and the source of its Kubernetes events.
 pub const MANAGER: &str = "kulta";
@@ -49,6 +52,12 @@ impl Kind {
     pub fn resource(self) -> ApiResource {
         let (group, version, plural) = self.group_version_plural();
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.as_str()), plural)
+    }
+
+    /// Requests for objects of this kind in a namespace.
+    #[must_use]
+    pub fn request(self, namespace: &str) -> Request {
+        Request::new(Object::url_path(&self.resource(), Some(namespace)))
     }
 
     #[must_use]

@@ -37,6 +37,7 @@ pub fn replica_set(mut object: Object) -> CachedReplicaSet {
         created_replicas: count(&json, "/status/replicas"),
         ready_replicas: count(&json, "/status/readyReplicas"),
         available_replicas: count(&json, "/status/availableReplicas"),
+        deleting: metadata.get("deletionTimestamp").is_some(),
         failure: failure(&json),
     };
     CachedReplicaSet {
