@@ -117,22 +117,18 @@ impl Applier {
             Err(source) => return Err(ApplyError::Status { rollout: about.key.clone(), source }),
         };
         memory.gathering_since = None;
-        self.note_record(&about.key, &status.patch, &stored, memory);
+        self.note_record(&status.patch, &stored, memory);
         memory.await_write(Watched::Rollouts, about.key.clone(), Until::Version(stored.version()), self.clock.now());
         stored.resource_version().clone_into(&mut about.resource_version);
         Ok(Applied::Done)
     }
 
     /// Where the CRD drops the record, this process keeps it.
-    fn note_record(&self, key: &Key, patch: &Value, stored: &Stored, memory: &mut Memory) {
+    fn note_record(&self, patch: &Value, stored: &Stored, memory: &mut Memory) {
         let Some(record) = patch.get("kulta").filter(|record| !record.is_null()) else { return };
         let kept = stored.keeps_record();
         if self.record_kept.swap(kept, Ordering::Relaxed) && !kept {
-            tracing::warn!(
-                rollout = %key,
-                "the Rollout CRD does not keep status.kulta: CDEvents are sent at best effort and do not survive a restart; \
-                 install KULTA's CRD (kulta crds) to change that"
-            );
+            tell_pruned();
         }
         if kept {
             memory.record = None;
@@ -289,6 +285,14 @@ impl Applier {
             Some(Decoded::Undecodable { .. }) | None => 0,
         }
     }
+}
+
+/// Once, when it is found out.
+pub fn tell_pruned() {
+    tracing::warn!(
+        "the Rollout CRD does not keep status.kulta: CDEvents are sent at best effort and do not survive a restart; \
+         install KULTA's CRD (kulta crds) to change that"
+    );
 }
 
 const TOO_MANY_REQUESTS: u16 = 429;

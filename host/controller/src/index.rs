@@ -61,11 +61,11 @@ impl Index {
         self.rollout_by_uid.get(uid)
     }
 
-    pub fn replica_sets(&self, owner: &str) -> impl Iterator<Item = &Key> {
+    pub fn replica_sets(&self, owner: &str) -> impl Iterator<Item = &Key> + use<'_> {
         self.replica_sets_by_owner.get(owner).into_iter().flatten()
     }
 
-    pub fn rollouts_of_service(&self, service: &Key) -> impl Iterator<Item = &Key> {
+    pub fn rollouts_of_service(&self, service: &Key) -> impl Iterator<Item = &Key> + use<'_> {
         self.rollouts_by_service.get(service).into_iter().flatten()
     }
 

@@ -49,6 +49,14 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
+    /// Whether the CRD keeps `status.kulta`, as far as is known before the first status patch.
+    pub fn learn_record_kept(&self, kept: bool) {
+        self.record_kept.store(kept, Ordering::Relaxed);
+        if !kept {
+            crate::apply::tell_pruned();
+        }
+    }
+
     /// # Errors
     /// When something could not be asked or written; the rollout is to be looked at again after a while.
     pub async fn reconcile(&self, key: &Key) -> Result<Outcome, ReconcileError> {

@@ -182,7 +182,6 @@ fn understood(decision: wasm::Decision) -> Result<core::Decision, &'static str> 
         memory: decision.memory,
         weight: decision.weight,
         canary: scale(decision.canary),
-        stable: scale(decision.stable),
         next: next(decision.next),
         reason: decision.reason,
     })
