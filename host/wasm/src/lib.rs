@@ -1,1 +1,41 @@
+//! Loads, checks, limits and calls the components that make KULTA's decisions. The only crate that knows wasmtime.
+//!
+//! A plugin can do nothing but answer and log. Each call gets a fresh instance with a memory limit, a deadline and a bound on what the
+//! answer may carry; each answer is checked before it is handed out; each failure has a type ([`CallError`]) and a class for metrics
+//! ([`FailureClass`]).
+//!
+//! ```no_run
+//! # async fn example(situation: kulta_wasm::strategy::Situation) -> Result<(), Box<dyn std::error::Error>> {
+//! let plugins = kulta_wasm::Plugins::new(kulta_wasm::Limits::default())?;
+//! let canary = plugins.strategy("canary").await?;
+//! let config = serde_json::json!({"steps": [{"setWeight": 10}]});
+//! canary.check_config(&config).await?;
+//! let decision = canary.decide(&config.to_string(), &situation).await?;
+//! # Ok(())
+//! # }
+//! ```
 
+mod answer;
+mod bindings;
+mod component;
+mod error;
+mod limits;
+mod log;
+mod plugins;
+mod runtime;
+mod schema;
+pub mod strategy;
+mod ticker;
+
+pub use error::{CallError, CheckError, ConfigError, FailureClass, LoadError, LookupError, Report};
+pub use limits::Limits;
+pub use plugins::Plugins;
+pub use runtime::StartError;
+pub use strategy::{Info, StrategyPlugin};
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod plugins_tests;
+#[cfg(test)]
+mod testing;

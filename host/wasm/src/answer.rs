@@ -1,0 +1,128 @@
+//! What the host makes sure of in every decision before anyone looks at it. Sizes are those that the WIT names.
+
+use crate::error::CallError;
+use crate::strategy::{Decision, HeaderMatch, Next, RouteKind, RouteMatch, Scale, Situation, TextMatch};
+
+const MAX_MEMORY_BYTES: usize = 4 << 10;
+const MAX_REASON_BYTES: usize = 1 << 10;
+const MAX_RUNS: usize = 16;
+const MAX_ROUTES: usize = 16;
+/// A share belongs to a run.
+const MAX_SHARES: usize = MAX_RUNS;
+const MAX_FACTS: usize = 32;
+const MAX_FACT_BYTES: usize = 256;
+/// Kubernetes' limit for names, and ours for all that is one.
+const MAX_NAME_BYTES: usize = 253;
+/// Gateway API's limits for matches of a rule, headers of a match, and a value.
+const MAX_MATCHES: usize = 64;
+const MAX_HEADERS: usize = 16;
+const MAX_TEXT_BYTES: usize = 4 << 10;
+/// Kubernetes counts pods and steps in 32-bit signed integers.
+const MAX_COUNT: u32 = i32::MAX as u32;
+/// 9999-12-31T23:59:59Z in milliseconds: the last instant that the API can write down.
+const LAST_INSTANT: u64 = 253_402_300_799_000;
+const FULL_PERCENT: u32 = 100;
+
+type Checked = Result<(), CallError>;
+
+/// Refuses a decision that is too large or cannot be meant.
+pub(crate) fn check(decision: &Decision, situation: &Situation) -> Checked {
+    sizes(decision)?;
+    weights(decision, situation.rollout.max_weight)?;
+    scale("canary", &decision.canary)?;
+    scale("stable", &decision.stable)?;
+    sane(decision.steps <= MAX_COUNT, || format!("{} steps", decision.steps))?;
+    let within = decision.step <= MAX_COUNT && (decision.steps == 0 || decision.step <= decision.steps);
+    sane(within, || format!("step {} of {}", decision.step, decision.steps))?;
+    next(&decision.next)
+}
+
+fn sizes(decision: &Decision) -> Checked {
+    at_most("memory", decision.memory.len(), MAX_MEMORY_BYTES)?;
+    at_most("reason", decision.reason.len(), MAX_REASON_BYTES)?;
+    at_most("runs", decision.runs.len(), MAX_RUNS)?;
+    at_most("additional", decision.additional.len(), MAX_SHARES)?;
+    at_most("routes", decision.routes.len(), MAX_ROUTES)?;
+    at_most("facts", decision.facts.len(), MAX_FACTS)?;
+    for fact in &decision.facts {
+        at_most("a fact", fact.key.len().saturating_add(fact.value.len()), MAX_FACT_BYTES)?;
+    }
+    for run in &decision.runs {
+        at_most("a run's name", run.name.len(), MAX_NAME_BYTES)?;
+    }
+    for share in &decision.additional {
+        at_most("a share's run", share.run.len(), MAX_NAME_BYTES)?;
+        at_most("a share's template", share.template.len(), MAX_NAME_BYTES)?;
+    }
+    for route in &decision.routes {
+        at_most("a route's name", route.name.len(), MAX_NAME_BYTES)?;
+        match &route.kind {
+            RouteKind::Headers(matches) => headers(matches)?,
+            RouteKind::Mirror(mirror) => {
+                let percentage = mirror.percentage.unwrap_or(FULL_PERCENT);
+                sane(percentage <= FULL_PERCENT, || format!("mirrors {percentage} %"))?;
+                at_most("a mirror's matches", mirror.matches.len(), MAX_MATCHES)?;
+                mirror.matches.iter().try_for_each(route_match)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn route_match(wanted: &RouteMatch) -> Checked {
+    wanted.method.iter().chain(&wanted.path).try_for_each(text)?;
+    headers(&wanted.headers)
+}
+
+fn headers(matches: &[HeaderMatch]) -> Checked {
+    at_most("a route's headers", matches.len(), MAX_HEADERS)?;
+    for header in matches {
+        at_most("a header's name", header.name.len(), MAX_NAME_BYTES)?;
+        text(&header.value)?;
+    }
+    Ok(())
+}
+
+fn text(wanted: &TextMatch) -> Checked {
+    let (TextMatch::Exact(value) | TextMatch::Prefix(value) | TextMatch::Regex(value)) = wanted;
+    at_most("a match's text", value.len(), MAX_TEXT_BYTES)
+}
+
+fn weights(decision: &Decision, max: u32) -> Checked {
+    let additional = decision.additional.iter().map(|share| u64::from(share.weight)).sum::<u64>();
+    let total = u64::from(decision.weight) + additional;
+    sane(total <= u64::from(max), || format!("weight {total} is above the largest, {max}"))
+}
+
+fn scale(side: &str, scale: &Scale) -> Checked {
+    match scale {
+        Scale::FollowWeight => Ok(()),
+        Scale::Weight(count) | Scale::Replicas(count) => {
+            sane(*count <= MAX_COUNT, || format!("{side} scaled to {count}"))
+        }
+    }
+}
+
+fn next(next: &Next) -> Checked {
+    let until = match next {
+        Next::Until(until) => Some(*until),
+        Next::Pause(pause) => pause.until,
+        Next::Abort(failure) => {
+            return at_most("an abort's reason", failure.reason.len(), MAX_REASON_BYTES);
+        }
+        Next::Hold(_) | Next::Promote => None,
+    };
+    let until = until.unwrap_or(0);
+    sane(until <= LAST_INSTANT, || format!("waits until {until} ms"))
+}
+
+fn at_most(what: &str, size: usize, limit: usize) -> Checked {
+    if size > limit {
+        return Err(CallError::TooLarge(format!("{what}: {size}, at most {limit}")));
+    }
+    Ok(())
+}
+
+fn sane(holds: bool, otherwise: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(CallError::BadAnswer(otherwise())) }
+}

@@ -1,0 +1,81 @@
+//! The engine that all components share, and what a single call gets of it.
+
+use crate::bindings::StrategyPlugin;
+use crate::bindings::kulta::plugin::log::{Host as LogHost, Level};
+use crate::bindings::kulta::plugin::types::Host as TypesHost;
+use crate::limits::{DeadlineExceeded, Limits, MemoryGuard};
+use crate::log::CallLog;
+use crate::ticker::{Running, TICK, Ticker};
+use thiserror::Error;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Engine, Store, UpdateDeadline};
+
+/// Why there is no runtime at all.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("set up the WebAssembly engine: {0}")]
+    Engine(wasmtime::Error),
+    #[error("start the thread that keeps deadlines")]
+    Ticker(#[source] std::io::Error),
+}
+
+pub(crate) struct Runtime {
+    pub(crate) engine: Engine,
+    /// Holds the log and nothing else: what a component cannot link, it cannot do.
+    pub(crate) linker: Linker<CallState>,
+    pub(crate) limits: Limits,
+    ticker: Ticker,
+}
+
+/// What the host keeps for one call.
+pub(crate) struct CallState {
+    memory: MemoryGuard,
+    log: CallLog,
+}
+
+impl LogHost for CallState {
+    fn emit(&mut self, level: Level, message: String) {
+        self.log.emit(level, message);
+    }
+}
+
+/// Types only: nothing to do.
+impl TypesHost for CallState {}
+
+impl Runtime {
+    pub(crate) fn start(limits: Limits) -> Result<Self, StartError> {
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).map_err(StartError::Engine)?;
+        let mut linker = Linker::new(&engine);
+        StrategyPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut CallState| state)
+            .map_err(StartError::Engine)?;
+        let ticker = Ticker::start(&engine).map_err(StartError::Ticker)?;
+        Ok(Self { engine, linker, limits, ticker })
+    }
+
+    /// A fresh store with every limit set, and the clock that enforces the deadline; keep both for as long as the call lasts.
+    pub(crate) fn begin_call(&self, log: CallLog) -> (Store<CallState>, Running<'_>) {
+        let memory = MemoryGuard::new(self.limits.memory_bytes);
+        let mut store = Store::new(&self.engine, CallState { memory, log });
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(self.limits.answer_bytes);
+        let limit = self.limits.deadline;
+        let mut ticks = ticks(limit);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| {
+            ticks = ticks.saturating_sub(1);
+            match ticks {
+                0 => Err(wasmtime::Error::new(DeadlineExceeded { limit })),
+                // Other tasks of this thread get a turn; the time they take is not the plugin's.
+                _ => Ok(UpdateDeadline::Yield(1)),
+            }
+        });
+        (store, self.ticker.keep_running())
+    }
+}
+
+/// One more than fit into the time: the first tick may come at once.
+fn ticks(deadline: std::time::Duration) -> u128 {
+    deadline.as_millis().div_ceil(TICK.as_millis()) + 1
+}

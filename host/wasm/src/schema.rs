@@ -1,0 +1,165 @@
+//! Configurations against the JSON Schema that the plugin itself publishes.
+
+use crate::error::{ConfigError, LoadError, shortened};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::{Location, LocationSegment};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Schemas are written by hand or derived from a few types; more than this is a mistake or an attack.
+const MAX_SCHEMA_BYTES: usize = 64 << 10;
+/// A user repairs a few errors at a time; conditions have no room for more.
+const MAX_ERRORS: usize = 16;
+
+pub(crate) struct ConfigSchema {
+    text: String,
+    validator: Validator,
+}
+
+impl ConfigSchema {
+    pub(crate) fn parse(text: String) -> Result<Self, LoadError> {
+        if text.len() > MAX_SCHEMA_BYTES {
+            let bytes = text.len();
+            return Err(LoadError::Schema(format!("{bytes} bytes; at most {MAX_SCHEMA_BYTES}")));
+        }
+        let schema: Value = serde_json::from_str(&text).map_err(|error| LoadError::Schema(error.to_string()))?;
+        let validator = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            // Linear time, whatever pattern the plugin brings.
+            .with_pattern_options(PatternOptions::regex())
+            .build(&schema)
+            .map_err(|error| LoadError::Schema(shortened(error.to_string())))?;
+        Ok(Self { text, validator })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// All that is wrong, up to a limit; empty when the configuration fits.
+    pub(crate) fn errors(&self, config: &Value) -> Vec<ConfigError> {
+        self.validator.iter_errors(config).flat_map(|error| explain(&error)).take(MAX_ERRORS).collect()
+    }
+}
+
+/// An unknown or missing field is named by its own path, not its parent's; of alternatives the one that is meant speaks.
+fn explain(error: &ValidationError<'_>) -> Vec<ConfigError> {
+    let path = dotted(error.instance_path());
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+            .iter()
+            .map(|field| ConfigError { path: joined(&path, field), message: "unknown field".to_owned() })
+            .collect(),
+        ValidationErrorKind::Required { property: Value::String(field) } => {
+            vec![ConfigError { path: joined(&path, field), message: "required".to_owned() }]
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            match best_fit(error, context) {
+                Some(errors) => errors.iter().flat_map(explain).collect(),
+                None => vec![plain(path, error)],
+            }
+        }
+        _ => vec![plain(path, error)],
+    }
+}
+
+/// The one alternative that takes a value of this type (an optional field's other one is `null`); none if several do.
+fn best_fit<'a>(
+    whole: &ValidationError<'_>,
+    alternatives: &'a [Vec<ValidationError<'static>>],
+) -> Option<&'a [ValidationError<'static>]> {
+    let mut fitting = alternatives.iter().filter(|errors| {
+        !errors.iter().any(|error| {
+            matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path() == whole.instance_path()
+        })
+    });
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+fn plain(path: String, error: &ValidationError<'_>) -> ConfigError {
+    ConfigError { path, message: shortened(error.to_string()) }
+}
+
+fn dotted(location: &Location) -> String {
+    let mut path = String::new();
+    for segment in location {
+        match segment {
+            LocationSegment::Property(name) => path = joined(&path, &name),
+            LocationSegment::Index(index) => {
+                // Writing to a String cannot fail.
+                let _ = write!(path, "[{index}]");
+            }
+        }
+    }
+    path
+}
+
+fn joined(path: &str, field: &str) -> String {
+    match path {
+        "" => field.to_owned(),
+        path => format!("{path}.{field}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn schema(schema: Value) -> ConfigSchema {
+        ConfigSchema::parse(schema.to_string()).unwrap()
+    }
+
+    #[test]
+    fn errors_are_named_by_their_fields_path() {
+        let schema = schema(json!({
+            "type": "object",
+            "required": ["a"],
+            "additionalProperties": false,
+            "properties": {"a": {}, "list": {"items": {"properties": {"b": {"type": "integer"}}}}}
+        }));
+        let errors = schema.errors(&json!({"list": [{}, {"b": "x"}], "extra": 1}));
+        let mut shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        shown.sort();
+        assert_eq!(shown, ["a: required", "extra: unknown field", "list[1].b: \"x\" is not of type \"integer\""]);
+    }
+
+    #[test]
+    fn of_several_alternatives_the_one_of_the_values_type_speaks() {
+        let pause = json!({"type": "object", "additionalProperties": false, "properties": {"for": {"minimum": 0}}});
+        let schema = schema(json!({"properties": {"pause": {"anyOf": [pause, {"type": "null"}]}}}));
+        for (config, error) in [
+            (json!({"pause": {"for": -1}}), "pause.for: -1 is less than the minimum of 0"),
+            (json!({"pause": {"until": 1}}), "pause.until: unknown field"),
+        ] {
+            assert_eq!(schema.errors(&config)[0].to_string(), error);
+        }
+        let neither = schema.errors(&json!({"pause": 5}));
+        assert_eq!((neither.len(), neither[0].path.as_str()), (1, "pause"));
+        assert_eq!(schema.errors(&json!({"pause": null})), []);
+    }
+
+    #[test]
+    fn a_flood_of_errors_is_cut() {
+        let schema = schema(json!({"items": {"type": "string"}}));
+        let errors = schema.errors(&json!(vec![1; 1_000]));
+        assert_eq!(errors.len(), MAX_ERRORS);
+    }
+
+    #[test]
+    fn a_schema_that_is_none_or_points_elsewhere_is_refused() {
+        for text in [
+            "{".to_owned(),
+            r#"{"type":"nonsense"}"#.to_owned(),
+            r#"{"$ref":"https://example.invalid/schema.json"}"#.to_owned(),
+            format!(r#"{{"description":"{}"}}"#, "x".repeat(MAX_SCHEMA_BYTES)),
+        ] {
+            let refused = ConfigSchema::parse(text.clone()).map(|_| ());
+            assert!(matches!(refused, Err(LoadError::Schema(_))), "{text:.60}: {refused:?}");
+        }
+    }
+}
