@@ -15,6 +15,8 @@ const SPEC_VERSION: &str = "0.5.1";
 const CLOUDEVENTS_VERSION: &str = "1.0";
 /// RFC 3339 in whole seconds, as the status stores times: an entry is the same event before and after it was stored.
 const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
+/// What an outbox numbers its first transition.
+const FIRST_SEQUENCE: u64 = 1;
 /// How a link names the event that began this chain.
 const TRIGGER: &str = "TRIGGER";
 
@@ -253,7 +255,8 @@ impl Told<'_> {
 
 /// The first event of a revision points to what triggered it, each later one to the one before, and the last ends the chain.
 fn links(entry: &OutboxEntry, ids: &Ids, parent: Option<&str>) -> Vec<Value> {
-    let follows = entry.seq > entry.first;
+    // A rollout that was taken over midway may have no beginning.
+    let follows = entry.seq > entry.first.max(FIRST_SEQUENCE);
     let from = follows.then(|| json!({ "contextId": ids.event(entry.seq - 1) }));
     let mut links = Vec::new();
     match (&from, parent) {

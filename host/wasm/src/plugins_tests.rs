@@ -1,7 +1,7 @@
 //! Loading: what is served, what is refused, and that components answer as the native code does.
 
 use crate::strategy::{Decision, Next, Situation};
-use crate::testing::{plugins, situation};
+use crate::testing::{BUILT_IN, plugins, situation};
 use crate::{CallError, CheckError, FailureClass, LoadError, LookupError, Report};
 use serde::Deserialize;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn component(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn components_answer_as_the_native_policies_do() {
-    let plugins = plugins();
+    let plugins = &*BUILT_IN;
     for (name, recorded) in RECORDED {
         let plugin = plugins.strategy(name).await.unwrap();
         for line in recorded.lines() {
@@ -49,7 +49,7 @@ async fn components_answer_as_the_native_policies_do() {
 
 #[tokio::test]
 async fn the_built_in_plugins_describe_themselves() {
-    let plugins = plugins();
+    let plugins = &*BUILT_IN;
     plugins.warm().await;
     assert_eq!(plugins.names(), ["canary", "linear"]);
     for name in plugins.names() {
@@ -64,7 +64,7 @@ async fn the_built_in_plugins_describe_themselves() {
 
 #[tokio::test]
 async fn an_unknown_name_is_answered_with_the_names_there_are() {
-    let error = plugins().strategy("blue").await.unwrap_err();
+    let error = BUILT_IN.strategy("blue").await.unwrap_err();
     assert_eq!(error.to_string(), "there is no strategy plugin \"blue\"; there are: canary, linear");
     assert_eq!(error.class(), FailureClass::Unknown);
 }
@@ -92,7 +92,7 @@ async fn imports_beside_the_log_are_refused_by_name() {
         r#"(component
             (import "wasi:clocks/wall-clock@0.2.0" (instance (export "now" (func (result u64)))))
             (import "run" (func))
-            (import "kulta:plugin/types@0.1.0" (instance (export "n" (type (eq u32)))))
+            (import "kulta:plugin/types@0.1.0" (instance (type $n (record (field "n" u32))) (export "named" (type (eq $n)))))
         )"#,
     ));
     let error = error.await;
@@ -137,7 +137,7 @@ async fn a_component_over_the_size_limit_is_refused_unread() {
 
 #[tokio::test]
 async fn good_configurations_pass_both_checks() {
-    let plugins = plugins();
+    let plugins = &*BUILT_IN;
     for (name, config) in [
         ("canary", json!({"steps": []})),
         ("canary", json!({"steps": [{"setWeight": 10}, {"pause": {"duration": "1h30m"}}, {"pause": {}}]})),
@@ -152,7 +152,7 @@ async fn good_configurations_pass_both_checks() {
 
 #[tokio::test]
 async fn bad_configurations_are_named_by_their_paths() {
-    let plugins = plugins();
+    let plugins = &*BUILT_IN;
     for (name, config, expected) in [
         ("canary", json!({"steps": [{"setWeight": 1}, {"analysis": {}}]}), "steps[1].analysis: unknown field"),
         ("canary", json!({"steps": [{"setWeight": -1}]}), "steps[0].setWeight: -1 is less than the minimum of 0"),
@@ -184,7 +184,7 @@ async fn bad_configurations_are_named_by_their_paths() {
 
 #[tokio::test]
 async fn a_weight_above_this_rollouts_largest_is_the_configurations_fault() {
-    let plugin = plugins().strategy("canary").await.unwrap();
+    let plugin = BUILT_IN.strategy("canary").await.unwrap();
     let config = r#"{"steps":[{"setWeight":150}]}"#;
     let error = plugin.decide(config, &situation()).await.unwrap_err();
     let message = "steps[0].setWeight: 150 is above the largest weight 100".to_owned();
@@ -193,7 +193,7 @@ async fn a_weight_above_this_rollouts_largest_is_the_configurations_fault() {
 
 #[tokio::test]
 async fn calls_work_again_after_the_clock_has_slept() {
-    let plugin = plugins().strategy("canary").await.unwrap();
+    let plugin = BUILT_IN.strategy("canary").await.unwrap();
     // The clock goes to sleep after a second without calls.
     tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
     let decision = plugin.decide(r#"{"steps":[]}"#, &situation()).await.unwrap();

@@ -39,12 +39,12 @@ impl ConfigSchema {
 
     /// All that is wrong, up to a limit; empty when the configuration fits.
     pub(crate) fn errors(&self, config: &Value) -> Vec<ConfigError> {
-        self.validator.iter_errors(config).flat_map(explain).take(MAX_ERRORS).collect()
+        self.validator.iter_errors(config).flat_map(|error| explain(&error)).take(MAX_ERRORS).collect()
     }
 }
 
-/// An unknown or missing field is named by its own path, not its parent's.
-fn explain(error: ValidationError<'_>) -> Vec<ConfigError> {
+/// An unknown or missing field is named by its own path, not its parent's; of alternatives the one that is meant speaks.
+fn explain(error: &ValidationError<'_>) -> Vec<ConfigError> {
     let path = dotted(error.instance_path());
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
@@ -54,8 +54,34 @@ fn explain(error: ValidationError<'_>) -> Vec<ConfigError> {
         ValidationErrorKind::Required { property: Value::String(field) } => {
             vec![ConfigError { path: joined(&path, field), message: "required".to_owned() }]
         }
-        _ => vec![ConfigError { path, message: shortened(error.to_string()) }],
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            match best_fit(error, context) {
+                Some(errors) => errors.iter().flat_map(explain).collect(),
+                None => vec![plain(path, error)],
+            }
+        }
+        _ => vec![plain(path, error)],
     }
+}
+
+/// The one alternative that takes a value of this type (an optional field's other one is `null`); none if several do.
+fn best_fit<'a>(
+    whole: &ValidationError<'_>,
+    alternatives: &'a [Vec<ValidationError<'static>>],
+) -> Option<&'a [ValidationError<'static>]> {
+    let mut fitting = alternatives.iter().filter(|errors| {
+        !errors.iter().any(|error| {
+            matches!(error.kind(), ValidationErrorKind::Type { .. }) && error.instance_path() == whole.instance_path()
+        })
+    });
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+fn plain(path: String, error: &ValidationError<'_>) -> ConfigError {
+    ConfigError { path, message: shortened(error.to_string()) }
 }
 
 fn dotted(location: &Location) -> String {
@@ -100,6 +126,21 @@ mod tests {
         let mut shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
         shown.sort();
         assert_eq!(shown, ["a: required", "extra: unknown field", "list[1].b: \"x\" is not of type \"integer\""]);
+    }
+
+    #[test]
+    fn of_several_alternatives_the_one_of_the_values_type_speaks() {
+        let pause = json!({"type": "object", "additionalProperties": false, "properties": {"for": {"minimum": 0}}});
+        let schema = schema(json!({"properties": {"pause": {"anyOf": [pause, {"type": "null"}]}}}));
+        for (config, error) in [
+            (json!({"pause": {"for": -1}}), "pause.for: -1 is less than the minimum of 0"),
+            (json!({"pause": {"until": 1}}), "pause.until: unknown field"),
+        ] {
+            assert_eq!(schema.errors(&config)[0].to_string(), error);
+        }
+        let neither = schema.errors(&json!({"pause": 5}));
+        assert_eq!((neither.len(), neither[0].path.as_str()), (1, "pause"));
+        assert_eq!(schema.errors(&json!({"pause": null})), []);
     }
 
     #[test]

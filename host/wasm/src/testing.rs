@@ -2,7 +2,7 @@
 
 use crate::strategy::{Goal, Revision, Rollout, Situation};
 use crate::{Limits, Plugins, StrategyPlugin};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A strategy that misbehaves as its configuration says.
 pub(crate) const HOSTILE: &[u8] = include_bytes!(env!("KULTA_FIXTURE_HOSTILE"));
@@ -35,12 +35,19 @@ pub(crate) fn situation() -> Situation {
     }
 }
 
+/// The built-in plugins, compiled once for all tests: without optimisation, Cranelift takes seconds.
+pub(crate) static BUILT_IN: LazyLock<Plugins> = LazyLock::new(plugins);
+
+static WITH_HOSTILE: LazyLock<Plugins> = LazyLock::new(|| {
+    let plugins = plugins();
+    plugins.insert("hostile", HOSTILE.to_vec());
+    plugins
+});
+
 pub(crate) fn plugins() -> Plugins {
     Plugins::new(Limits::default()).unwrap()
 }
 
-pub(crate) async fn hostile(limits: Limits) -> Arc<StrategyPlugin> {
-    let plugins = Plugins::new(limits).unwrap();
-    plugins.insert("hostile", HOSTILE.to_vec());
-    plugins.strategy("hostile").await.unwrap()
+pub(crate) async fn hostile() -> Arc<StrategyPlugin> {
+    WITH_HOSTILE.strategy("hostile").await.unwrap()
 }

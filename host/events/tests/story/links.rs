@@ -75,6 +75,15 @@ fn a_later_event_follows_the_one_before_it() {
 }
 
 #[test]
+fn the_very_first_event_follows_none_even_if_the_beginning_was_never_told() {
+    let entry = OutboxEntry { seq: 1, first: 0, ..entry(TransitionKind::Progressed) };
+
+    let event = build(&entry, &subject());
+
+    assert_eq!(event.body["context"].get("links"), None);
+}
+
+#[test]
 fn the_finished_event_ends_the_chain() {
     let event = of(TransitionKind::Finished);
 
