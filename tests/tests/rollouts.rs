@@ -14,18 +14,25 @@ use kulta_tests::{
 };
 use serde_json::{Value, json};
 
-/// A controller for this story's namespace alone, so that stories do not disturb each other.
-async fn start(story: &Story, sink: Option<&Sink>) -> Result<Controller> {
+/// The kubeconfig of the shipped ServiceAccount; made once, because stories run side by side.
+static RIGHTS: tokio::sync::OnceCell<std::path::PathBuf> = tokio::sync::OnceCell::const_new();
+
+/// Applies what is shipped, so that the shipped rights are what is tested.
+async fn rights(story: &Story) -> Result<std::path::PathBuf> {
     let repository = run_folder::repository();
     api::apply_crds(&story.client, &repository.join("crds")).await?;
     for file in ["namespace.yaml", "rbac.yaml"] {
         let yaml = std::fs::read_to_string(repository.join("deploy").join(file))?;
         api::apply_yaml(&story.client, &story.namespace, &yaml).await?;
     }
-    // Under the shipped rights, so that these are what is tested.
-    let kubeconfig = story.kubeconfig_of("kulta-system", "kulta").await?;
+    story.kubeconfig_of("kulta-system", "kulta").await
+}
+
+/// A controller for this story's namespace alone, so that stories do not disturb each other.
+async fn start(story: &Story, sink: Option<&Sink>) -> Result<Controller> {
+    let kubeconfig = RIGHTS.get_or_try_init(|| rights(story)).await?;
     let address = free_address()?;
-    let mut settings = Start::new(&story.namespace, &kubeconfig)
+    let mut settings = Start::new(&story.namespace, kubeconfig)
         .variable("KULTA_NAMESPACES", &story.namespace)
         .variable("KULTA_LISTEN", address.to_string())
         .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");

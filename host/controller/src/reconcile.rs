@@ -155,9 +155,8 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan) -> 
     let key = &target.key;
     let now = controller.clock.now();
     let mut wake_up = plan.wake_up;
-    // Counts alone wait for more of the same, unless something else is written anyway.
-    let gather =
-        plan.status.as_ref().is_some_and(|status| status.gather) && plan.writes.is_empty() && plan.events.is_empty();
+    // Counts alone wait for more of the same, unless a transition is stored before.
+    let gather = plan.status.as_ref().is_some_and(|status| status.gather) && plan.events.is_empty();
     if gather {
         let since = controller.memory.note(key, |notes| *notes.gathering.get_or_insert(now));
         let due = since.checked_add(SignedDuration::from_millis(GATHER_MILLIS)).unwrap_or(since);

@@ -40,8 +40,8 @@ fn outside(pass: &mut Pass) {
             let known = conditions::find(&pass.status.conditions, ConditionType::TrafficReady)
                 .is_some_and(|old| old.message == obstacle.message);
             // A route that is only on its way to being taken is no event.
-            let passing =
-                obstacle.reason == ConditionReason::RouteNotAccepted && obstacle.message.contains("has not seen");
+            let passing = obstacle.reason == ConditionReason::RouteNotAccepted
+                && obstacle.message.contains(crate::traffic::acceptance::NOT_SEEN);
             if passing {
                 conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady);
             } else {

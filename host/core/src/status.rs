@@ -14,11 +14,12 @@ use crate::plan::{EventKind, EventReason, KubeEvent, Plan, StatusPatch};
 use crate::progress;
 use crate::selector;
 use crate::time;
+use crate::traffic::acceptance;
 
 /// Seconds until references that could not be resolved are looked at again, should no watch tell of them.
 const INVALID_RETRY_SECONDS: u32 = 20;
 /// Status members that only count pods, and what is derived from them.
-const COUNTS: [&str; 8] = [
+const COUNTS: [&str; 9] = [
     "replicas",
     "updatedReplicas",
     "readyReplicas",
@@ -27,6 +28,8 @@ const COUNTS: [&str; 8] = [
     "conditions",
     "message",
     "phase",
+    // Without a transition: the decision log and delivered entries.
+    "kulta",
 ];
 
 /// Brings a pass to its plan.
@@ -50,7 +53,8 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
         unchanged.kulta = Some(pass.kulta.clone());
         unchanged != pass.before
     };
-    if other_change || pass.kulta.outbox.iter().all(|entry| entry.seq <= delivered) {
+    let settled = matches!(pass.kulta.phase, Some(KultaPhase::Completed | KultaPhase::Failed));
+    if other_change || (settled && pass.kulta.outbox.iter().all(|entry| entry.seq <= delivered)) {
         pass.kulta.outbox.retain(|entry| entry.seq > delivered);
     }
     pass.status.kulta = Some(pass.kulta);
@@ -70,7 +74,7 @@ fn status_patch(before: &RolloutStatus, after: &RolloutStatus, stores_transition
     let patch = patch::diff(&value(before), &value(after))?;
     let only_counts = patch.as_object().is_some_and(|members| members.keys().all(|key| COUNTS.contains(&key.as_str())));
     let settled = |status: &RolloutStatus| status.phase != Some(RolloutPhase::Progressing);
-    let gather = only_counts && !(before.phase != after.phase && settled(after));
+    let gather = only_counts && !stores_transitions && !(before.phase != after.phase && settled(after));
     Some(StatusPatch { patch, gather, stores_transitions })
 }
 
@@ -99,7 +103,12 @@ fn weigh(pass: &mut Pass) {
         pass.wake_up = time::earlier(pass.wake_up, Some(at));
     }
     let Some(confirmed) = traffic.confirmed else {
-        if let Some(weights) = &mut pass.status.canary.weights {
+        // On its way is no news; refused is.
+        let refused =
+            traffic.obstacle.as_ref().is_some_and(|obstacle| !obstacle.message.contains(acceptance::NOT_SEEN));
+        if let Some(weights) = &mut pass.status.canary.weights
+            && refused
+        {
             weights.verified = Some(false);
         }
         return;

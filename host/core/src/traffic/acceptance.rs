@@ -8,6 +8,9 @@ use crate::observed::Route;
 /// How long after a write a parent that reports no generation is believed to have taken it (Linkerd reports none).
 const UNVERSIONED_WAIT: SignedDuration = SignedDuration::from_secs(5);
 
+/// Words of a parent that is only behind: no reason for a condition.
+pub(crate) const NOT_SEEN: &str = "has not seen";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
     Accepted,
@@ -42,7 +45,7 @@ pub fn of(route: &Route, namespace: &str, written_at: Option<Timestamp>, now: Ti
             Some(Report::Current) => {}
             Some(Report::Unversioned) => on_trust = Some(name),
             Some(Report::Stale) => {
-                return Acceptance::Waiting(format!("parent {name}: has not seen generation {}", route.generation));
+                return Acceptance::Waiting(format!("parent {name}: {NOT_SEEN} generation {}", route.generation));
             }
             Some(Report::Refused(reason)) => return Acceptance::Waiting(format!("parent {name}: {reason}")),
         }
