@@ -137,7 +137,11 @@ impl Inner {
                 Delivery::Retry { after, why } => {
                     failures += 1;
                     self.metrics.delivery("retried");
-                    tracing::debug!(event = event.id, "the event sink is not there: {why}");
+                    if failures == 1 {
+                        tracing::warn!(event = event.id, "the event sink takes no events, trying on: {why}");
+                    } else {
+                        tracing::debug!(event = event.id, failures, "the event sink takes no events: {why}");
+                    }
                     let delay = after.unwrap_or_else(|| Backoff::SINK.delay(failures, fastrand::f64));
                     tokio::time::sleep(delay).await;
                 }
