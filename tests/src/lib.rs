@@ -18,6 +18,7 @@ pub mod gateway;
 pub mod http;
 pub mod kinds;
 pub mod kubeconfig;
+pub mod kulta;
 pub mod load;
 pub mod manifests;
 pub mod namespace;
