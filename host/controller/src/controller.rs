@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Applier;
 use crate::backoff::Backoff;
 use crate::caches::{Caches, RouteWatch, Touched, Watched};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Teller};
 use crate::queue::Queue;
 use crate::reconcile;
 use crate::store::Scope;
@@ -32,6 +32,16 @@ pub struct Settings {
     pub instance_id: Option<String>,
     /// Rollouts that are looked at side by side.
     pub workers: usize,
+}
+
+/// What the controller is given from outside.
+pub struct Parts {
+    pub client: Client,
+    pub plugins: Arc<Plugins>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    /// Nobody is told CDEvents without it.
+    pub teller: Option<Teller>,
 }
 
 pub struct Controller {
@@ -56,14 +66,8 @@ pub struct Controller {
 
 impl Controller {
     /// Asks the cluster one thing: whether its Rollout CRD keeps KULTA's record.
-    pub async fn new(
-        client: Client,
-        settings: Settings,
-        plugins: Arc<Plugins>,
-        metrics: Arc<Metrics>,
-        teller: Option<crate::outbox::Teller>,
-    ) -> Arc<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    pub async fn new(parts: Parts, settings: Settings) -> Arc<Self> {
+        let Parts { client, plugins, metrics, clock, teller } = parts;
         let cluster = Cluster::new(client, Arc::clone(&metrics));
         let memory = Arc::new(Memory::default());
         let record_kept = cluster.record_kept().await;
@@ -223,7 +227,7 @@ async fn deliver(controller: Arc<Controller>) {
 /// One worker. A panic while looking at one rollout is counted, and ends neither the worker nor the others.
 async fn work(controller: Arc<Controller>) {
     while let Some(key) = controller.queue.next().await {
-        let began = controller.clock.monotonic();
+        let began = tokio::time::Instant::now();
         let look = std::panic::AssertUnwindSafe(reconcile::look(&controller, &key)).catch_unwind().await;
         let outcome = look.unwrap_or_else(|_| {
             tracing::error!(rollout = %key, "a look panicked");

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kulta_api::{OutboxEntry, Time, annotations};
 use kulta_core::observed::{Observed, ReplicaSet};
@@ -17,9 +18,21 @@ use crate::cluster::{Cluster, words};
 use crate::key::Key;
 use crate::metrics::Metrics;
 
+/// Where events go.
+pub trait EventSink: Send + Sync + 'static {
+    /// Sends one event once.
+    fn deliver<'a>(&'a self, event: &'a CdEventHttp) -> BoxFuture<'a, Delivery>;
+}
+
+impl EventSink for Sink {
+    fn deliver<'a>(&'a self, event: &'a CdEventHttp) -> BoxFuture<'a, Delivery> {
+        Box::pin(Self::deliver(self, event))
+    }
+}
+
 /// Who tells, and to whom.
 pub struct Teller {
-    pub sink: Sink,
+    pub sink: Box<dyn EventSink>,
     pub origin: Origin,
 }
 
