@@ -1,4 +1,4 @@
-//! Carries out a plan: the status first, then the writes in order, each followed by its event. The first refusal ends it.
+//! Carries out a plan: the status first, then the writes in order, each followed by its events. The first refusal ends it.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Applier {
         }
         for write in plan.writes {
             self.write(target, &write).await?;
-            if let Some(event) = &write.event {
+            for event in &write.events {
                 self.tell(target, event).await;
             }
         }
@@ -174,17 +174,31 @@ impl Applier {
                 self.wrote(target, Watched::ReplicaSets, object, &stored);
                 Ok(())
             }
+            Err(error) if refusal(&error) == Refusal::Conflict => self.name_is_held(target, object, error).await,
             Err(error) => {
-                let why = match refusal(&error) {
-                    Refusal::Conflict => format!("{}: the name is taken", words(&error)),
-                    _ => words(&error),
-                };
                 if refusal(&error) != Refusal::Trouble {
+                    let why = words(&error);
                     self.memory.note(&target.key, |notes| notes.create_error = Some((target.generation, why)));
                 }
                 Err(ApplyError::Write { what: format!("create ReplicaSet {object}"), source: error })
             }
         }
+    }
+
+    /// Somebody holds the name of the ReplicaSet that was to be created: this rollout, and the cache has yet to tell, or a stranger.
+    async fn name_is_held(&self, target: &Target, object: Key, error: Error) -> Result<(), ApplyError> {
+        let failed = |source| ApplyError::Write { what: format!("create ReplicaSet {object}"), source };
+        let Some(holder) = self.cluster.find(Kind::ReplicaSet, &object).await.map_err(failed)? else {
+            // Gone again: the next look creates it.
+            return Err(failed(error));
+        };
+        if holder.controlled_by(&target.uid) {
+            self.wrote(target, Watched::ReplicaSets, object, &holder);
+            return Ok(());
+        }
+        tracing::warn!(rollout = %target.key, "ReplicaSet {object} is not this rollout's: taking another hash");
+        self.memory.note(&target.key, |notes| notes.taken_names.insert(object.name.clone()));
+        Err(failed(error))
     }
 
     async fn patch_route(

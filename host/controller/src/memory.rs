@@ -1,6 +1,6 @@
 //! What the process remembers of a rollout beside the caches. All of it may be lost: a restart only looks once more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +28,8 @@ pub struct Notes {
     pub gathering: Option<Timestamp>,
     /// The API server's words about the ReplicaSet of this generation, with the generation.
     pub create_error: Option<(i64, String)>,
+    /// Names of ReplicaSets that this rollout would have taken and a stranger holds.
+    pub taken_names: BTreeSet<String>,
     /// Events up to this sequence are delivered.
     pub delivered: u64,
     /// The record that the CRD prunes.

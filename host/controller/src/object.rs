@@ -39,6 +39,16 @@ impl Object {
         Key::new(self.metadata.namespace.clone().unwrap_or_default(), self.metadata.name.clone().unwrap_or_default())
     }
 
+    /// Its controlling owner has this uid.
+    #[must_use]
+    pub fn controlled_by(&self, uid: &str) -> bool {
+        let owners = self.json.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        owners
+            .into_iter()
+            .flatten()
+            .any(|owner| text(owner, "uid") == uid && owner.get("controller").and_then(Value::as_bool).unwrap_or(false))
+    }
+
     /// Removes what is large and of no use in a cache, and hands back the managers of its fields other than the status, newest write last.
     pub fn trim(&mut self) -> Vec<String> {
         let Some(metadata) = self.json.get_mut("metadata").and_then(Value::as_object_mut) else { return Vec::new() };
@@ -139,6 +149,15 @@ mod tests {
 
         assert_eq!(managers, ["early", "late"]);
         assert_eq!(object.json, json!({ "metadata": { "name": "a", "annotations": { "team": "x" } } }));
+    }
+
+    #[test]
+    fn only_the_controlling_owner_counts() {
+        let owned = |controller: bool| {
+            Object::new(json!({ "metadata": { "ownerReferences": [{ "uid": "u", "controller": controller }] } }))
+        };
+
+        assert_eq!([owned(true), owned(false)].map(|object| object.controlled_by("u")), [true, false]);
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl View<'_> {
             unknown_fields: unknown_fields.as_ref().clone(),
             record_kept: self.record_kept,
             create_error,
+            taken_names: self.notes.taken_names.clone(),
             delivered: self.notes.delivered,
             looked_up: LookedUp::default(),
             rollout,

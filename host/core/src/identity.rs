@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use kulta_api::conditions::{self, ConditionType};
-use kulta_api::{PodTemplate, Rollout, annotations};
+use kulta_api::{KultaStatus, PodTemplate, Rollout, RolloutStatus, annotations};
 use serde_json::Value;
 
 use crate::observed::{Observed, ReplicaSet};
-use crate::{affinity, hash, metadata};
+use crate::{affinity, hash, metadata, replica_set};
 
 /// Which revision the template is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// This ReplicaSet has it.
     Known(Arc<ReplicaSet>),
-    /// None has; it is to be created under this hash.
-    New(String),
+    /// None has; it is to be created under this hash, which is the one for so many collisions.
+    New { hash: String, collisions: i32 },
     /// Some ReplicaSet may have it under another writer's hash: compare with the template as the API server would store it.
     Unclear,
     /// The API server refuses the template: its words.
@@ -41,14 +41,14 @@ pub fn identify(observed: &Observed) -> Identity {
     if let Some(ours) = ours {
         return Identity::Known(Arc::clone(ours));
     }
-    let new = hash::revision_hash(&template.0, collisions(rollout));
+    let (new, collisions) = free_hash(observed);
     let foreign: Vec<_> = observed
         .replica_sets
         .iter()
         .filter(|replica_set| !replica_set.annotations.contains_key(annotations::TEMPLATE_HASH))
         .collect();
     if foreign.is_empty() {
-        return Identity::New(new);
+        return Identity::New { hash: new, collisions };
     }
     match &observed.looked_up.defaulted_template {
         None => Identity::Unclear,
@@ -57,7 +57,7 @@ pub fn identify(observed: &Observed) -> Identity {
             .into_iter()
             .filter(|replica_set| same_template(replica_set, defaulted, template))
             .max_by_key(|replica_set| replica_set.revision())
-            .map_or(Identity::New(new), |found| Identity::Known(Arc::clone(found))),
+            .map_or(Identity::New { hash: new, collisions }, |found| Identity::Known(Arc::clone(found))),
     }
 }
 
@@ -74,6 +74,44 @@ fn current_hash(rollout: &Rollout) -> String {
 
 fn collisions(rollout: &Rollout) -> i32 {
     rollout.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0)
+}
+
+/// The hash of a new revision whose name nobody holds, and the collisions that were counted to find it.
+fn free_hash(observed: &Observed) -> (String, i32) {
+    let rollout = &observed.rollout;
+    let counted = collisions(rollout);
+    let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
+    let held = |hash: &str| {
+        let name = replica_set::name(rollout_name, hash);
+        observed.taken_names.contains(&name) || observed.replica_sets.iter().any(|own| own.name == name)
+    };
+    let hash = |collisions: i32| hash::revision_hash(&rollout.spec.template.0, collisions);
+    (counted..i32::MAX)
+        .map(|collisions| (hash(collisions), collisions))
+        .find(|(hash, _)| !held(hash))
+        .unwrap_or_else(|| (hash(counted), counted))
+}
+
+/// Counts the collisions. The revision that the status speaks of is the same under its other hash: nothing begins anew.
+pub(crate) fn count_collisions(
+    template: &PodTemplate,
+    hash: &str,
+    count: i32,
+    status: &mut RolloutStatus,
+    kulta: &mut KultaStatus,
+) {
+    let counted = status.collision_count.unwrap_or(0);
+    if count == counted {
+        return;
+    }
+    status.collision_count = Some(count);
+    let lost = hash::revision_hash(&template.0, counted);
+    if status.current_pod_hash == lost {
+        hash.clone_into(&mut status.current_pod_hash);
+        for entry in kulta.outbox.iter_mut().filter(|entry| entry.hash == lost) {
+            hash.clone_into(&mut entry.hash);
+        }
+    }
 }
 
 /// The ReplicaSet of a revision.
@@ -150,7 +188,7 @@ mod tests {
     fn a_template_without_any_replica_set_is_new() {
         let identity = identify(&observed(vec![]));
 
-        assert!(matches!(identity, Identity::New(_)), "{identity:?}");
+        assert!(matches!(identity, Identity::New { collisions: 0, .. }), "{identity:?}");
     }
 
     #[test]
@@ -215,7 +253,30 @@ mod tests {
         let mut observed = observed(vec![foreign("x", 1, with_hash(other, "x"))]);
         observed.looked_up.defaulted_template = Some(Ok(PodTemplate(defaulted())));
 
-        assert!(matches!(identify(&observed), Identity::New(_)));
+        assert!(matches!(identify(&observed), Identity::New { .. }));
+    }
+
+    #[test]
+    fn a_name_that_a_stranger_holds_gives_another_hash() {
+        let mut observed = observed(vec![]);
+        let first = hash::revision_hash(&observed.rollout.spec.template.0, 0);
+        observed.taken_names.insert(format!("web-{first}"));
+
+        let identity = identify(&observed);
+
+        let second = hash::revision_hash(&observed.rollout.spec.template.0, 1);
+        assert_eq!(identity, Identity::New { hash: second, collisions: 1 });
+    }
+
+    #[test]
+    fn a_revision_goes_on_under_its_other_hash() {
+        let template = PodTemplate(fixtures::template("web:1"));
+        let lost = hash::revision_hash(&template.0, 0);
+        let mut status = RolloutStatus { current_pod_hash: lost, ..RolloutStatus::default() };
+
+        count_collisions(&template, "other", 1, &mut status, &mut KultaStatus::default());
+
+        assert_eq!((status.collision_count, status.current_pod_hash.as_str()), (Some(1), "other"));
     }
 
     #[test]

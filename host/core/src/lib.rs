@@ -27,6 +27,8 @@ mod scene;
 pub mod selector;
 mod services;
 mod status;
+#[cfg(test)]
+mod status_tests;
 mod steps;
 mod tell;
 pub mod time;

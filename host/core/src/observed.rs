@@ -29,6 +29,8 @@ pub struct Observed {
     pub record_kept: bool,
     /// The API server's words when it last refused to create the new ReplicaSet of this generation; `None` once it was created.
     pub create_error: Option<String>,
+    /// Names of ReplicaSets that a stranger holds, found when one of them was to be created.
+    pub taken_names: BTreeSet<String>,
     /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
     pub delivered: u64,
     /// Answers to the [`crate::plan::Need`]s of the plan before.

@@ -94,6 +94,6 @@ impl Pass {
             )
         });
         let action = Action::PatchService { name: service.name.clone(), patch };
-        self.writes.push(Write { action, event });
+        self.writes.push(Write { action, events: event.into_iter().collect() });
     }
 }

@@ -143,12 +143,21 @@ impl Pass {
         });
         let rollout = self.scene.observed.rollout.metadata.name.clone().unwrap_or_default();
         let name = replica_set::name(&rollout, &self.scene.new_hash);
-        let event = self.write_event(
-            &self.scene.new_hash.clone(),
+        let mark = self.scene.new_hash.as_str();
+        let mut events = vec![self.write_event(
+            mark,
             EventReason::NewReplicaSetCreated,
-            format!("Created ReplicaSet {name} (revision {number}) with {replicas} replicas"),
-        );
-        self.writes.push(Write { action: Action::CreateReplicaSet { name, body }, event: Some(event) });
+            format!("Created ReplicaSet {name} (revision {number})"),
+        )];
+        // Argo creates with no pods and scales then: one write here, and both are told.
+        if replicas > 0 {
+            events.push(self.write_event(
+                mark,
+                EventReason::ScalingReplicaSet,
+                format!("Scaled up ReplicaSet {name} (revision {number}) from 0 to {replicas}"),
+            ));
+        }
+        self.writes.push(Write { action: Action::CreateReplicaSet { name, body }, events });
     }
 
     /// Scales a ReplicaSet and writes what was noted for it, in one patch.
@@ -195,7 +204,7 @@ impl Pass {
         }
         if !patch.is_empty() {
             let action = Action::PatchReplicaSet { name: replica_set.name.clone(), patch: Value::Object(patch) };
-            self.writes.push(Write { action, event });
+            self.writes.push(Write { action, events: event.into_iter().collect() });
         }
     }
 
@@ -330,7 +339,7 @@ impl Pass {
                 weight,
                 corrects_foreign: foreign.is_some(),
             };
-            writes.push(Write { action, event });
+            writes.push(Write { action, events: event.into_iter().collect() });
         }
         self.writes.extend(writes);
         self.foreign = obstacle;
@@ -353,7 +362,7 @@ impl Pass {
         let excess = self.scene.others.len().saturating_sub(limit);
         for old in empty.into_iter().take(excess) {
             let action = Action::DeleteReplicaSet { name: old.name.clone(), uid: old.uid.clone() };
-            self.writes.push(Write { action, event: None });
+            self.writes.push(Write { action, events: Vec::new() });
         }
     }
 
@@ -364,7 +373,7 @@ impl Pass {
             self.scene.observed.rollout.metadata.annotations.as_ref().and_then(|all| all.get(annotations::REVISION));
         if self.scene.new.is_some() && present != Some(&number) {
             let patch = json!({ "metadata": { "annotations": { annotations::REVISION: number } } });
-            self.writes.push(Write { action: Action::PatchRollout { patch }, event: None });
+            self.writes.push(Write { action: Action::PatchRollout { patch }, events: Vec::new() });
         }
     }
 }
