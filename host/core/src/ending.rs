@@ -131,8 +131,8 @@ impl Pass {
                 self.wake(deadline);
                 other.replicas
             }
-            // Just promoted over: it stays for a while, in case it is wanted back.
-            None if self.scene.is_stable(&self.status) => {
+            // Just promoted over: it stays for a while, in case it is wanted back; pods that are not available help nobody.
+            None if self.scene.is_stable(&self.status) && other.available_replicas > 0 => {
                 let delay = self.scene.fields.scale_down_delay_seconds();
                 self.set_deadline(other.hash(), time::after(self.scene.now, delay));
                 if delay == 0 { 0 } else { other.replicas }

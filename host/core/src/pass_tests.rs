@@ -261,6 +261,20 @@ fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
 }
 
 #[test]
+fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    observed.replica_sets[1] = Arc::new(fixtures::replica_set("bad", 1, 2, 0));
+    status(&mut observed).stable_rs = hash;
+    observed.looked_up.endpoints = Some(BTreeMap::new());
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(scales(&plan), [("web-bad".to_owned(), 0)]);
+}
+
+#[test]
 fn at_rest_nothing_is_written() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
