@@ -36,10 +36,19 @@ pub fn identify(observed: &Observed) -> Identity {
     let ours = observed
         .replica_sets
         .iter()
-        .filter(|replica_set| replica_set.annotations.get(annotations::TEMPLATE_HASH) == Some(&canonical))
+        .filter(|replica_set| carries(replica_set, &canonical))
         .max_by_key(|replica_set| replica_set.revision());
     if let Some(ours) = ours {
         return Identity::Known(Arc::clone(ours));
+    }
+    // `undo` writes a ReplicaSet's own template, defaults and all, into the spec.
+    let copied = observed
+        .replica_sets
+        .iter()
+        .filter(|replica_set| same_template(replica_set, template, template))
+        .max_by_key(|replica_set| replica_set.revision());
+    if let Some(copied) = copied {
+        return Identity::Known(Arc::clone(copied));
     }
     let (new, collisions) = free_hash(observed);
     let foreign: Vec<_> = observed
@@ -59,6 +68,27 @@ pub fn identify(observed: &Observed) -> Identity {
             .max_by_key(|replica_set| replica_set.revision())
             .map_or(Identity::New { hash: new, collisions }, |found| Identity::Known(Arc::clone(found))),
     }
+}
+
+/// Canonical hashes that a ReplicaSet's annotation keeps. One template can be written in some ways: by its author, by `undo`.
+const HASHES_KEPT: usize = 4;
+
+/// One of the templates that are known to mean this ReplicaSet has this canonical hash.
+fn carries(replica_set: &ReplicaSet, canonical: &str) -> bool {
+    let known = replica_set.annotations.get(annotations::TEMPLATE_HASH);
+    known.is_some_and(|known| known.split(',').any(|hash| hash == canonical))
+}
+
+/// The annotation of a ReplicaSet that a template with this canonical hash means: the hashes known before, newest last.
+pub(crate) fn with_hash(replica_set: &ReplicaSet, canonical: &str) -> String {
+    let known = replica_set.annotations.get(annotations::TEMPLATE_HASH).map_or("", String::as_str);
+    if carries(replica_set, canonical) {
+        return known.to_owned();
+    }
+    let mut hashes: Vec<&str> = known.split(',').filter(|hash| !hash.is_empty()).chain([canonical]).collect();
+    let excess = hashes.len().saturating_sub(HASHES_KEPT);
+    hashes.drain(..excess);
+    hashes.join(",")
 }
 
 /// The status speaks of this very generation, and the generation was understood.
@@ -175,7 +205,7 @@ mod tests {
         })
     }
 
-    fn with_hash(mut template: Value, hash: &str) -> Value {
+    fn with_hash_label(mut template: Value, hash: &str) -> Value {
         template["metadata"]["labels"][annotations::POD_TEMPLATE_HASH] = json!(hash);
         template
     }
@@ -218,14 +248,33 @@ mod tests {
     }
 
     #[test]
+    fn the_template_that_undo_copies_from_a_replica_set_means_it() {
+        let mut own = fixtures::replica_set("own", 1, 2, 2);
+        own.template = PodTemplate(with_hash_label(defaulted(), "own"));
+        let mut observed = observed(vec![Arc::new(own)]);
+        observed.rollout.spec.template = PodTemplate(defaulted());
+
+        assert!(matches!(identify(&observed), Identity::Known(found) if found.hash() == "own"));
+    }
+
+    #[test]
+    fn every_way_to_write_a_template_is_remembered() {
+        let mut own = fixtures::replica_set("own", 1, 2, 2);
+        let both = with_hash(&own, "another");
+        own.annotations.insert(annotations::TEMPLATE_HASH.into(), both);
+
+        assert_eq!(["canonical-own", "another", "third"].map(|hash| carries(&own, hash)), [true, true, false]);
+    }
+
+    #[test]
     fn a_foreign_replica_set_is_unclear_until_the_server_has_defaulted_the_template() {
         assert_eq!(identify(&observed(vec![foreign("x", 1, defaulted())])), Identity::Unclear);
     }
 
     #[test]
     fn a_foreign_replica_set_with_the_same_meaning_is_adopted() {
-        let mut observed = observed(vec![foreign("x", 1, with_hash(defaulted(), "x"))]);
-        observed.looked_up.defaulted_template = Some(Ok(PodTemplate(with_hash(defaulted(), "ours"))));
+        let mut observed = observed(vec![foreign("x", 1, with_hash_label(defaulted(), "x"))]);
+        observed.looked_up.defaulted_template = Some(Ok(PodTemplate(with_hash_label(defaulted(), "ours"))));
 
         assert!(matches!(identify(&observed), Identity::Known(found) if found.hash() == "x"));
     }
@@ -234,7 +283,7 @@ mod tests {
     fn injected_metadata_does_not_hide_the_meaning() {
         let role: kulta_api::strategy::PodMetadata =
             serde_json::from_value(json!({ "annotations": { "role": "stable" } })).unwrap();
-        let mut template = with_hash(defaulted(), "x");
+        let mut template = with_hash_label(defaulted(), "x");
         metadata::inject(&mut template, &role);
         let mut replica_set = fixtures::replica_set("x", 1, 2, 2);
         replica_set.annotations.remove(annotations::TEMPLATE_HASH);
@@ -250,7 +299,7 @@ mod tests {
     fn a_foreign_replica_set_with_another_meaning_is_not_adopted() {
         let mut other = defaulted();
         other["spec"]["containers"][0]["image"] = json!("web:2");
-        let mut observed = observed(vec![foreign("x", 1, with_hash(other, "x"))]);
+        let mut observed = observed(vec![foreign("x", 1, with_hash_label(other, "x"))]);
         observed.looked_up.defaulted_template = Some(Ok(PodTemplate(defaulted())));
 
         assert!(matches!(identify(&observed), Identity::New { .. }));

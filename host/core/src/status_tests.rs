@@ -176,7 +176,8 @@ fn a_taken_name_raises_the_collision_count_and_begins_nothing_anew() {
 fn a_replica_set_of_another_meaning_under_our_own_name_is_a_collision() {
     let mut observed = first();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
-    observed.replica_sets = vec![Arc::new(fixtures::replica_set(&hash, 1, 2, 2))];
+    let other = kulta_api::PodTemplate(fixtures::template("web:9"));
+    observed.replica_sets = vec![Arc::new(ReplicaSet { template: other, ..fixtures::replica_set(&hash, 1, 2, 2) })];
 
     let plan = done(begin(observed.clone(), now()));
 

@@ -14,7 +14,7 @@ use crate::plan::{Action, EventReason, Need, Write};
 use crate::replica_set::{self, Blueprint};
 use crate::traffic::Obstacle;
 use crate::traffic::route;
-use crate::{affinity, hash, time};
+use crate::{affinity, hash, identity, time};
 
 /// How soon to look again whether EndpointSlices still list pods that are to go.
 const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
@@ -81,7 +81,7 @@ impl Pass {
         };
         let canonical = hash::template_hash(&self.scene.observed.rollout.spec.template.0);
         let mut wanted = replica_set::copied_annotations(&self.scene.observed.rollout);
-        wanted.insert(annotations::TEMPLATE_HASH.to_owned(), canonical);
+        wanted.insert(annotations::TEMPLATE_HASH.to_owned(), identity::with_hash(&new, &canonical));
         if new.revision() != number {
             wanted.insert(annotations::REVISION.to_owned(), number.to_string());
             if new.revision() > 0 {

@@ -113,21 +113,24 @@ async fn argo_in_mid_update(story: &Story, canary: &Canary) -> Result<()> {
     let backends = [(canary.stable_service(), 50), (canary.canary_service(), 50)];
     story.apply(manifests::http_route(WEB, &canary.host(&story.namespace), &backends)).await?;
     let weight = |service: String, hash: &str| json!({"weight": 50, "serviceName": service, "podTemplateHash": hash});
-    store_status(story, json!({
-        "HPAReplicas": 3, "availableReplicas": 3, "readyReplicas": 3, "replicas": 3, "updatedReplicas": 1,
-        "currentPodHash": SECOND, "currentStepIndex": 1, "observedGeneration": "2", "controllerPause": true,
-        "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": "2026-01-01T00:00:00Z"}],
-        "phase": "Paused", "message": "CanaryPauseStep",
-        "canary": {"weights": {
-            "canary": weight(canary.canary_service(), SECOND), "stable": weight(canary.stable_service(), FIRST)}},
-        "conditions": [
-            condition("Available", "True", "AvailableReason", "Rollout has minimum availability"),
-            condition("Healthy", "False", "RolloutHealthy", "Rollout is not healthy"),
-            condition("Completed", "False", "RolloutCompleted", "RolloutCompleted"),
-            condition("Progressing", "Unknown", "RolloutPaused", "Rollout is paused"),
-            condition("Paused", "True", "RolloutPaused", "Rollout is paused"),
-        ],
-    }))
+    store_status(
+        story,
+        json!({
+            "HPAReplicas": 3, "availableReplicas": 3, "readyReplicas": 3, "replicas": 3, "updatedReplicas": 1,
+            "currentPodHash": SECOND, "currentStepIndex": 1, "observedGeneration": "2", "controllerPause": true,
+            "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": "2026-01-01T00:00:00Z"}],
+            "phase": "Paused", "message": "CanaryPauseStep",
+            "canary": {"weights": {
+                "canary": weight(canary.canary_service(), SECOND), "stable": weight(canary.stable_service(), FIRST)}},
+            "conditions": [
+                condition("Available", "True", "AvailableReason", "Rollout has minimum availability"),
+                condition("Healthy", "False", "RolloutHealthy", "Rollout is not healthy"),
+                condition("Completed", "False", "RolloutCompleted", "RolloutCompleted"),
+                condition("Progressing", "Unknown", "RolloutPaused", "Rollout is paused"),
+                condition("Paused", "True", "RolloutPaused", "Rollout is paused"),
+            ],
+        }),
+    )
     .await
 }
 
@@ -181,7 +184,11 @@ async fn a_rollout_in_mid_update_goes_on_where_it_was() -> Result<()> {
     let seen = until_taken_over(&story).await?;
     ensure!(text(&seen, "/status/pauseConditions/0/startTime") == "2026-01-01T00:00:00Z", "{:?}", seen.data);
     let seen = until_paused_at(&story, WEB, 1).await?;
-    ensure!(text(&seen, "/status/currentPodHash") == SECOND && text(&seen, "/status/stableRS") == FIRST, "{:?}", seen.data);
+    ensure!(
+        text(&seen, "/status/currentPodHash") == SECOND && text(&seen, "/status/stableRS") == FIRST,
+        "{:?}",
+        seen.data
+    );
     story.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
     story
         .until(&kinds::replica_set(), &format!("{WEB}-{SECOND}"), "its canonical hash", |set| {

@@ -71,7 +71,8 @@ async fn an_old_revision_that_is_wanted_again_loses_its_deadline_and_keeps_its_p
 
     let again = story
         .until(&kinds::replica_set(), &name(&old), "the third revision", |set| {
-            annotation(set, "rollout.argoproj.io/revision").as_deref() == Some("3") && annotation(set, DEADLINE).is_none()
+            annotation(set, "rollout.argoproj.io/revision").as_deref() == Some("3")
+                && annotation(set, DEADLINE).is_none()
         })
         .await?;
     ensure!(annotation(&again, "rollout.argoproj.io/revision-history").as_deref() == Some("1"), "{:?}", again.metadata);

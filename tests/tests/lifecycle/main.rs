@@ -95,10 +95,8 @@ async fn let_be_ready(story: &Story, rollout: &str, at_most: usize) -> Result<()
 /// Waits until a second has begun in which nothing that exists was created: the API keeps whole seconds.
 async fn until_a_new_second(newest: &DynamicObject) -> Result<()> {
     let created = newest.metadata.creation_timestamp.clone().context("no creation time")?.0.as_second();
-    wait::poll("the next second", SOON, || async {
-        Ok((jiff::Timestamp::now().as_second() > created).then_some(()))
-    })
-    .await
+    wait::poll("the next second", SOON, || async { Ok((jiff::Timestamp::now().as_second() > created).then_some(())) })
+        .await
 }
 
 /// Status, reason and message of a condition.

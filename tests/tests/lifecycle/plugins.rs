@@ -120,7 +120,11 @@ async fn a_plugin_that_is_not_there_or_refuses_its_configuration_is_named() -> R
         ("linear", json!({"stepWeight": "half", "interval": "1s"}), "spec.strategy.plugin.config.stepWeight"),
         ("linear", json!({"stepWeight": 50, "interval": "soon"}), "spec.strategy.plugin.config.interval"),
         ("linear", json!({"stepWeight": 50, "interval": "1s", "speed": 9}), "spec.strategy.plugin.config.speed"),
-        ("linear", json!({"stepWeight": 50, "interval": "1s", "maxWeight": 20}), "spec.strategy.plugin.config.stepWeight"),
+        (
+            "linear",
+            json!({"stepWeight": 50, "interval": "1s", "maxWeight": 20}),
+            "spec.strategy.plugin.config.stepWeight",
+        ),
     ] {
         story.apply(decided_by(&canary, plugin, config)?).await?;
         wait::poll(&format!("{field} to be named"), SOON, || async {

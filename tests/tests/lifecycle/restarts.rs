@@ -85,7 +85,9 @@ async fn a_restart_in_mid_update_begins_with_the_stable_pods() -> Result<()> {
     let evicted: Vec<_> = audit
         .requests()?
         .into_iter()
-        .filter(|request| request.namespace == story.namespace && request.subresource == "eviction" && request.code < 300)
+        .filter(|request| {
+            request.namespace == story.namespace && request.subresource == "eviction" && request.code < 300
+        })
         .map(|request| request.name)
         .collect();
     let sides: Vec<_> = evicted.iter().map(|pod| pod.starts_with(&stable)).collect();

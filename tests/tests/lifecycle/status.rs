@@ -92,9 +92,7 @@ async fn a_paused_update_and_an_aborted_one_say_so() -> Result<()> {
     ensure!(says(&seen, "Completed") == said("False", "RolloutCompleted", "RolloutCompleted"), "{:?}", seen.data);
     ensure!(says(&seen, "Healthy") == said("False", "RolloutHealthy", "Rollout is not healthy"), "{:?}", seen.data);
     ensure!(says(&seen, "Available") == said("True", "AvailableReason", AVAILABLE), "{:?}", seen.data);
-    let part = |weight: i32, service: &str, hash: &str| {
-        json!({"weight": weight, "serviceName": service, "podTemplateHash": hash})
-    };
+    let part = |weight: i32, service: &str, hash: &str| json!({"weight": weight, "serviceName": service, "podTemplateHash": hash});
     let wanted = json!({
         "phase": "Paused", "message": "CanaryPauseStep", "observedGeneration": "2", "controllerPause": true,
         "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": text(&seen, "/status/pauseConditions/0/startTime")}],
@@ -153,7 +151,8 @@ async fn a_completed_rollout_that_loses_a_pod_is_not_healthy_until_it_is_back() 
     let controller = start(&story, None).await?;
     let canary = Canary::new(WEB).without_routing();
     deployed(&story, &canary).await?;
-    let pod = crate::living(&story, WEB, "v1").await?.into_iter().next().map(|pod| crate::name(&pod)).unwrap_or_default();
+    let pod =
+        crate::living(&story, WEB, "v1").await?.into_iter().next().map(|pod| crate::name(&pod)).unwrap_or_default();
 
     story.patch(&kinds::pod(), &pod, json!({"metadata": {"labels": {"kulta.test/ready": "never"}}})).await?;
 
@@ -209,7 +208,10 @@ async fn events_tell_a_canary_without_routes_in_argos_order_each_once() -> Resul
         ("RolloutPaused", "Rollout is paused (CanaryPauseStep)".to_owned()),
         ("RolloutStepCompleted", "Rollout step 2/2 completed (pause: 3s)".to_owned()),
         ("RolloutResumed", "Rollout is resumed".to_owned()),
-        ("RolloutCompleted", format!("Rollout completed update to revision 2 ({second}): Completed all 2 canary steps")),
+        (
+            "RolloutCompleted",
+            format!("Rollout completed update to revision 2 ({second}): Completed all 2 canary steps"),
+        ),
         ("ScalingReplicaSet", format!("Scaled down ReplicaSet web-{first} (revision 1) from 1 to 0")),
     ]
     .map(|(reason, message)| (reason.to_owned(), message))

@@ -132,7 +132,11 @@ async fn abort_goes_back_to_stable_and_retry_begins_at_the_first_step() -> Resul
         story.verbs(name).abort().await?;
 
         let seen = story.until_phase(name, "Degraded").await?;
-        ensure!(text(&seen, "/status/message") == "RolloutAborted: Rollout aborted update to revision 2", "{:?}", seen.data);
+        ensure!(
+            text(&seen, "/status/message") == "RolloutAborted: Rollout aborted update to revision 2",
+            "{:?}",
+            seen.data
+        );
         ensure!(api::number(&seen, "/status/currentStepIndex") == 0, "{:?}", seen.data);
         until_pods(&story, name, &[2, 0]).await?;
         if name == "routed" {
@@ -209,7 +213,10 @@ async fn a_timed_pause_waits_while_the_spec_stops_the_rollout() -> Result<()> {
     .await?;
     let still = story.get(&kinds::rollout(), WEB).await?;
     ensure!(api::number(&still, "/status/currentStepIndex") == 1, "{:?}", still.data);
-    ensure!(api::number(&story.get(&kinds::replica_set(), &set).await?, "/spec/replicas") == 1, "its pods did not move");
+    ensure!(
+        api::number(&story.get(&kinds::replica_set(), &set).await?, "/spec/replicas") == 1,
+        "its pods did not move"
+    );
     story.verbs(WEB).patch_spec(json!({"spec": {"paused": false}})).await?;
 
     story.until_phase(WEB, "Healthy").await?;
