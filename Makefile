@@ -27,6 +27,7 @@ cluster-test: build ## Run the stories on a real control plane (needs root)
 	tests/tools/build.sh
 	cargo test --locked -p kulta-tests --no-run
 	cargo run --locked -p kulta-tests -- run -- cargo test --locked -p kulta-tests -- --nocapture --test-threads 3
+	cargo run --locked -p kulta-tests -- run -- cargo test --locked -p kulta-tests --test stock_crd -- --nocapture --ignored
 
 clean: ## Remove what was built
 	cargo clean

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use crate::{
     api,
     controller::{Controller, Start, free_address},
+    crds,
     manifests::Canary,
     run_folder,
     sink::Sink,
@@ -26,9 +27,22 @@ pub async fn rights(story: &Story) -> Result<PathBuf> {
     RIGHTS.get_or_try_init(|| shipped_rights(story)).await.cloned()
 }
 
+/// As [`rights`], on a Rollout CRD without KULTA's additions: for a cluster of its own, before anything else is done there.
+pub async fn rights_on_stock_crd(story: &Story) -> Result<PathBuf> {
+    let made = RIGHTS.get_or_try_init(|| async {
+        api::apply_crd(&story.client, crds::stock_rollout()?).await?;
+        shipped_account(story).await
+    });
+    made.await.cloned()
+}
+
 async fn shipped_rights(story: &Story) -> Result<PathBuf> {
+    api::apply_crds(&story.client, &run_folder::repository().join("crds")).await?;
+    shipped_account(story).await
+}
+
+async fn shipped_account(story: &Story) -> Result<PathBuf> {
     let repository = run_folder::repository();
-    api::apply_crds(&story.client, &repository.join("crds")).await?;
     for file in ["namespace.yaml", "rbac.yaml"] {
         let yaml = std::fs::read_to_string(repository.join("deploy").join(file))?;
         api::apply_yaml(&story.client, &story.namespace, &yaml).await?;

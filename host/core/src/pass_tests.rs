@@ -243,6 +243,26 @@ fn a_strategy_that_fails_holds_everything() {
 }
 
 #[test]
+fn a_strategy_that_aborts_takes_the_traffic_back_and_its_reason_is_told() {
+    let next = Next::Abort { kind: kulta_api::FailureKind::Analysis, reason: "9 % of requests fail".into() };
+    let abort = Decision { next, ..hold(1, 50) };
+    let again = asked(asked(begin(under_way(steps(), 1, 1, 50), now())).answer(Ok(abort.clone())));
+
+    let plan = done(again.answer(Ok(abort)));
+
+    assert_eq!(route_writes(&plan), [0]);
+    let status = plan.status.unwrap().patch;
+    assert_eq!(
+        (&status["abort"], &status["kulta"]["failure"], &status["message"]),
+        (
+            &json!(true),
+            &json!("analysis"),
+            &json!("RolloutAborted: Rollout aborted update to revision 2: 9 % of requests fail")
+        )
+    );
+}
+
+#[test]
 fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
     let mut observed = under_way(steps(), 4, 2, 100);
     status(&mut observed).kulta = Some(kulta_api::KultaStatus { promoting: true, ..Default::default() });

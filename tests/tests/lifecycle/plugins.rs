@@ -1,16 +1,21 @@
 //! `spec.strategy.plugin`: the strategy that is made by a plugin, with every field of the canary but its steps.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use kulta_tests::{
     api, kinds,
     kulta::{deployed, start},
     manifests::Canary,
-    story::{SOON, Story},
+    story::Story,
     wait,
 };
 use serde_json::{Value, json};
 
 use crate::{WEB, living_uids, says, text, until_pods};
+
+/// A debug build of the controller compiles a plugin slowly when it is first asked for.
+const FIRST_LOOK: Duration = Duration::from_secs(120);
 
 /// The canary with a plugin in the place of its steps.
 fn decided_by(canary: &Canary, plugin: &str, config: Value) -> Result<Value> {
@@ -28,7 +33,10 @@ fn decided_by(canary: &Canary, plugin: &str, config: Value) -> Result<Value> {
 async fn deployed_with(story: &Story, canary: &Canary, config: Value) -> Result<()> {
     story.apply_all(canary.services().into_iter().chain([canary.route(&story.namespace)])).await?;
     story.apply(decided_by(canary, "linear", config)?).await?;
-    story.until_phase(WEB, "Healthy").await?;
+    wait::until(&story.api(&kinds::rollout()), WEB, "the first deploy", FIRST_LOOK, |rollout| {
+        text(rollout, "/status/phase") == "Healthy"
+    })
+    .await?;
     Ok(())
 }
 
@@ -127,11 +135,9 @@ async fn a_plugin_that_is_not_there_or_refuses_its_configuration_is_named() -> R
         ),
     ] {
         story.apply(decided_by(&canary, plugin, config)?).await?;
-        wait::poll(&format!("{field} to be named"), SOON, || async {
-            let seen = story.until_phase(WEB, "Degraded").await?;
-            let (_, _, message) = says(&seen, "InvalidSpec").unwrap_or_default();
-            ensure!(message.contains(field), "{message}");
-            Ok(Some(()))
+        wait::until(&story.api(&kinds::rollout()), WEB, &format!("{field} to be named"), FIRST_LOOK, |rollout| {
+            says(rollout, "InvalidSpec").is_some_and(|(_, _, message)| message.contains(field))
+                && text(rollout, "/status/phase") == "Degraded"
         })
         .await?;
     }
