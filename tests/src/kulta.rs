@@ -1,7 +1,10 @@
 //! The controller as stories run it: under the rights that are shipped, for the story's own namespace, so that stories do not
 //! disturb each other; and the first two moves of nearly every story.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use tokio::sync::OnceCell;
@@ -58,8 +61,18 @@ pub async fn start(story: &Story, sink: Option<&Sink>) -> Result<Controller> {
 /// As [`start`], with more environment variables; a later one of the same name wins.
 pub async fn start_with(story: &Story, sink: Option<&Sink>, variables: &[(&str, &str)]) -> Result<Controller> {
     let kubeconfig = rights(story).await?;
+    start_as(story, &kubeconfig, sink, variables).await
+}
+
+/// As [`start_with`], under the rights that a kubeconfig has.
+pub async fn start_as(
+    story: &Story,
+    kubeconfig: &Path,
+    sink: Option<&Sink>,
+    variables: &[(&str, &str)],
+) -> Result<Controller> {
     let address = free_address()?;
-    let mut settings = Start::new(&story.namespace, &kubeconfig)
+    let mut settings = Start::new(&story.namespace, kubeconfig)
         .variable("KULTA_NAMESPACES", &story.namespace)
         .variable("KULTA_LISTEN", address.to_string())
         .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");

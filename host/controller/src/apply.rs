@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Error;
-use kulta_core::observed::RouteWrite;
 use kulta_core::plan::{Action, KubeEvent, Plan, StatusPatch, Write};
 use serde_json::{Value, json};
 
@@ -14,13 +13,11 @@ use crate::cluster::{self, Cluster, Refusal, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events;
-use crate::memory::Memory;
+use crate::memory::{Memory, Notes};
 use crate::object::Object;
 
 /// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
-const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// Guarded patches refused in a row, each against what the cache told, until a condition says so.
-const REFUSALS_UNTIL_TOLD: u32 = 3;
+const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(15);
 
 /// The Rollout that a plan is for.
 #[derive(Clone, Debug)]
@@ -70,6 +67,7 @@ impl Applier {
                 self.tell(target, event).await;
             }
         }
+        self.memory.note(&target.key, Notes::all_taken);
         Ok(())
     }
 
@@ -213,27 +211,20 @@ impl Applier {
         match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {
             Ok(stored) => {
                 let generation = stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
-                self.memory.note_route(route, |notes| {
-                    let before = notes.last_write.and_then(|last| last.corrected_at);
-                    let corrected_at = if corrects { Some(now) } else { before };
-                    notes.last_write = Some(RouteWrite { weight, at: now, generation, corrected_at });
-                    notes.refusals = 0;
-                    notes.refused = None;
-                    notes.forbidden = None;
+                self.memory.note(&target.key, |notes| {
+                    notes.routes.entry(route.clone()).or_default().wrote(weight, generation, corrects, now);
                 });
                 self.wrote(target, Watched::Routes, route.clone(), &stored);
                 Ok(())
             }
             Err(error) => {
-                self.memory.note_route(route, |notes| match refusal(&error) {
-                    Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
-                    Refusal::Invalid => {
-                        notes.refusals = notes.refusals.saturating_add(1);
-                        if notes.refusals >= REFUSALS_UNTIL_TOLD {
-                            notes.refused = Some(words(&error));
-                        }
+                self.memory.note(&target.key, |notes| {
+                    let notes = notes.routes.entry(route.clone()).or_default();
+                    match refusal(&error) {
+                        Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
+                        Refusal::Invalid => notes.was_refused(words(&error)),
+                        _ => {}
                     }
-                    _ => {}
                 });
                 Err(ApplyError::Write { what: format!("patch HTTPRoute {route}"), source: error })
             }

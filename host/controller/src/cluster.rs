@@ -158,6 +158,17 @@ impl Cluster {
         self.counted(Kind::Pod, "list", result)
     }
 
+    /// Whether there is an object of that name, whatever its labels.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn exists(&self, kind: Kind, key: &Key) -> Result<bool, Error> {
+        let mut parameters = ListParams::default().fields(&format!("metadata.name={}", key.name));
+        parameters.limit = Some(1);
+        let result = self.api(kind, &key.namespace).list(&parameters).await.map(|list| !list.items.is_empty());
+        self.counted(kind, "list", result)
+    }
+
     /// Names of the pods that the EndpointSlices of a Service list.
     ///
     /// # Errors

@@ -170,6 +170,10 @@ impl Pass {
             self.set_last_step();
             return;
         }
+        if self.status.promote_full && self.status.aborted_at.is_some() {
+            // Asked for after the abort: it is taken back.
+            self.status.abort = false;
+        }
         if self.status.abort && self.status.aborted_at.is_none() {
             self.begin_abort(None);
         } else if !self.status.abort && self.status.aborted_at.take().is_some() {

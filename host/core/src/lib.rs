@@ -33,6 +33,8 @@ mod steps;
 mod tell;
 pub mod time;
 pub mod traffic;
+#[cfg(test)]
+mod traffic_tests;
 mod workload;
 
 pub use observed::Observed;

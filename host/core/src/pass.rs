@@ -65,8 +65,8 @@ pub(crate) struct Pass {
     /// Steps that have passed in this very pass.
     pub steps_passed: u32,
     pub strategy_failure: Option<StrategyFailure>,
-    /// Somebody else writes our weights.
-    pub foreign: Option<Obstacle>,
+    /// Somebody else writes our weights, or the API server refuses them.
+    pub contested: Option<Obstacle>,
     /// Annotations to write with the next patch of a ReplicaSet.
     pub notes: Notes,
     pub reason: String,
@@ -113,7 +113,7 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         waiting: None,
         steps_passed: 0,
         strategy_failure: None,
-        foreign: None,
+        contested: None,
         notes: Notes::new(),
         reason: String::new(),
     };

@@ -39,22 +39,15 @@ fn availability(pass: &mut Pass) {
 /// What stands in the way from outside: routes, other writers, the plugin, the CRD. Each condition is absent when all is well.
 fn outside(pass: &mut Pass) {
     let traffic = pass.scene.traffic.as_ref();
-    let obstacle = traffic.and_then(|traffic| traffic.obstacle.clone()).or_else(|| pass.foreign.clone());
+    let obstacle = traffic.and_then(|traffic| traffic.obstacle.clone()).or_else(|| pass.contested.clone());
+    let unproven = traffic.is_some_and(|traffic| traffic.confirmed.is_none());
     match (obstacle, traffic.and_then(|traffic| traffic.on_trust.clone())) {
         (Some(obstacle), _) => {
             let known = conditions::find(&pass.status.conditions, ConditionType::TrafficReady)
                 .is_some_and(|old| old.message == obstacle.message);
-            // A route that is only on its way to being taken is no event.
-            let passing = obstacle.reason == ConditionReason::RouteNotAccepted
-                && obstacle.message.contains(crate::traffic::acceptance::NOT_SEEN);
-            if passing {
-                conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady);
-            } else {
-                set(pass, ConditionType::TrafficReady, ConditionStatus::False, obstacle.reason, &obstacle.message);
-                if !known {
-                    let message = obstacle.message.clone();
-                    pass.event(EventKind::Warning, EventReason::TrafficRoutingError, message);
-                }
+            set(pass, ConditionType::TrafficReady, ConditionStatus::False, obstacle.reason, &obstacle.message);
+            if !known {
+                pass.event(EventKind::Warning, EventReason::TrafficRoutingError, obstacle.message);
             }
         }
         (None, Some(on_trust)) => {
@@ -66,6 +59,8 @@ fn outside(pass: &mut Pass) {
                 &on_trust,
             );
         }
+        // What was told goes when the routes are seen to work, not while the data plane has yet to say so.
+        (None, None) if unproven => {}
         (None, None) => conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady),
     }
     match pass.strategy_failure.clone() {
