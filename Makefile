@@ -30,6 +30,7 @@ cluster-test: build ## Run the stories on a real control plane (needs root)
 	tests/tools/build.sh
 	cargo test --locked --workspace --no-run
 	$(TARGET)/debug/kulta-cluster run -- tests/stories.sh
+	$(TARGET)/debug/kulta-cluster run -- tests/stories.sh stock-crd
 
 bench: build ## Measure what a decision costs
 	cargo run --release --locked -p kulta-wasm --example call_cost

@@ -1,7 +1,10 @@
 //! The controller as stories run it: under the rights that are shipped, for the story's own namespace, so that stories do not
 //! disturb each other; and the first two moves of nearly every story.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use tokio::sync::OnceCell;
@@ -9,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::{
     api,
     controller::{Controller, Start, free_address},
+    crds,
     manifests::Canary,
     run_folder,
     sink::Sink,
@@ -26,9 +30,22 @@ pub async fn rights(story: &Story) -> Result<PathBuf> {
     RIGHTS.get_or_try_init(|| shipped_rights(story)).await.cloned()
 }
 
+/// As [`rights`], on a Rollout CRD without KULTA's additions: for a cluster of its own, before anything else is done there.
+pub async fn rights_on_stock_crd(story: &Story) -> Result<PathBuf> {
+    let made = RIGHTS.get_or_try_init(|| async {
+        api::apply_crd(&story.client, crds::stock_rollout()?).await?;
+        shipped_account(story).await
+    });
+    made.await.cloned()
+}
+
 async fn shipped_rights(story: &Story) -> Result<PathBuf> {
+    api::apply_crds(&story.client, &run_folder::repository().join("crds")).await?;
+    shipped_account(story).await
+}
+
+async fn shipped_account(story: &Story) -> Result<PathBuf> {
     let repository = run_folder::repository();
-    api::apply_crds(&story.client, &repository.join("crds")).await?;
     for file in ["namespace.yaml", "rbac.yaml"] {
         let yaml = std::fs::read_to_string(repository.join("deploy").join(file))?;
         api::apply_yaml(&story.client, &story.namespace, &yaml).await?;
@@ -44,8 +61,18 @@ pub async fn start(story: &Story, sink: Option<&Sink>) -> Result<Controller> {
 /// As [`start`], with more environment variables; a later one of the same name wins.
 pub async fn start_with(story: &Story, sink: Option<&Sink>, variables: &[(&str, &str)]) -> Result<Controller> {
     let kubeconfig = rights(story).await?;
+    start_as(story, &kubeconfig, sink, variables).await
+}
+
+/// As [`start_with`], under the rights that a kubeconfig has.
+pub async fn start_as(
+    story: &Story,
+    kubeconfig: &Path,
+    sink: Option<&Sink>,
+    variables: &[(&str, &str)],
+) -> Result<Controller> {
     let address = free_address()?;
-    let mut settings = Start::new(&story.namespace, &kubeconfig)
+    let mut settings = Start::new(&story.namespace, kubeconfig)
         .variable("KULTA_NAMESPACES", &story.namespace)
         .variable("KULTA_LISTEN", address.to_string())
         .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");

@@ -13,6 +13,7 @@ pub mod cdevents;
 pub mod certificates;
 pub mod cluster;
 pub mod controller;
+pub mod crds;
 pub mod environment;
 pub mod gateway;
 pub mod http;

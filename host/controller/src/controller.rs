@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Teller};
 use crate::queue::Queue;
 use crate::reconcile;
+use crate::release;
 use crate::store::Scope;
 use crate::strategies::Strategies;
 use crate::watch;
@@ -51,6 +52,8 @@ pub struct Controller {
     pub memory: Arc<Memory>,
     pub metrics: Arc<Metrics>,
     pub queue: Queue,
+    /// Services that a rollout may have left behind.
+    pub orphans: Queue,
     pub clock: Arc<dyn Clock>,
     pub strategies: Strategies,
     pub applier: Applier,
@@ -82,6 +85,7 @@ impl Controller {
             route_wanted: tokio::sync::Notify::new(),
             caches: Caches::default(),
             queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
+            orphans: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             strategies: Strategies::new(Arc::clone(&plugins), Arc::clone(&metrics)),
             applier: Applier { cluster: cluster.clone(), memory: Arc::clone(&memory), clock: Arc::clone(&clock) },
             outbox: Outbox::new(teller, Arc::clone(&metrics)),
@@ -131,6 +135,9 @@ impl Controller {
             for key in touched.keys {
                 self.queue.add(key);
             }
+            for service in touched.orphans {
+                self.orphans.add(service);
+            }
         }
         self.route_wanted.notify_one();
     }
@@ -140,8 +147,15 @@ impl Controller {
         let was_ready = self.ready();
         self.filling.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, scope.clone()));
         if !was_ready && self.ready() {
-            let keys: Vec<_> = self.caches.read().rollouts.iter().map(|(key, _)| key.clone()).collect();
+            let (keys, orphans) = {
+                let caches = self.caches.read();
+                let keys: Vec<_> = caches.rollouts.iter().map(|(key, _)| key.clone()).collect();
+                (keys, caches.orphans())
+            };
             tracing::info!(rollouts = keys.len(), "all caches are filled");
+            for service in orphans {
+                self.orphans.add(service);
+            }
             for key in keys {
                 self.queue.add(key);
             }
@@ -189,8 +203,10 @@ impl Controller {
         for _ in 0..self.settings.workers {
             workers.spawn(work(Arc::clone(&self)));
         }
+        workers.spawn(let_go(Arc::clone(&self)));
         stop.cancelled().await;
         self.queue.close();
+        self.orphans.close();
         while workers.join_next().await.is_some() {}
         watches.abort_all();
     }
@@ -214,6 +230,14 @@ async fn watch_routes(controller: Arc<Controller>) {
             }
         }
         controller.route_wanted.notified().await;
+    }
+}
+
+/// Takes the marks of rollouts off Services that they left behind.
+async fn let_go(controller: Arc<Controller>) {
+    while let Some(service) = controller.orphans.next().await {
+        let outcome = release::look(&controller, &service).await;
+        controller.orphans.finish(&service, outcome);
     }
 }
 
