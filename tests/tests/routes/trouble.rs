@@ -130,7 +130,8 @@ async fn a_route_that_no_gateway_takes_holds_the_update_and_names_the_parent() -
 
     let message = until_obstacle(&story, "RouteNotAccepted").await?;
     let waiting = story.get(&kinds::rollout(), "web").await?;
-    story.apply(canary.route(&story.namespace)).await?;
+    let found = canary.route(&story.namespace)["spec"]["parentRefs"].clone();
+    story.patch(&kinds::http_route(), "web", json!({ "spec": { "parentRefs": found } })).await?;
     until_paused_at(&story, 1).await?;
     until_no_obstacle(&story).await?;
 
