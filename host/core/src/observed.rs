@@ -152,15 +152,23 @@ pub struct Route {
     pub refused: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteWrite {
     /// The canary's share.
     pub weight: u32,
     pub at: Timestamp,
     /// `metadata.generation` that the write produced.
     pub generation: i64,
-    /// When a foreign weight was last put right.
-    pub corrected_at: Option<Timestamp>,
+    /// The last time that a foreign weight was put right.
+    pub corrected: Option<Correction>,
+}
+
+/// A foreign weight was put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    pub at: Timestamp,
+    /// The field manager that had written it; putting it right takes it off the object.
+    pub manager: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

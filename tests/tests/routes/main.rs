@@ -1,5 +1,6 @@
 //! Stories about traffic on a real control plane: routes, Services and real requests.
 
+mod contested;
 mod services;
 mod traffic;
 mod trouble;
