@@ -88,6 +88,9 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
 }
 
 #[cfg(test)]
+mod recorded_tests;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

@@ -101,6 +101,9 @@ pub fn apply(
 }
 
 /// Records in `after` who owns what, after a write that is no apply. `before` is the stored object, nothing for a create.
+///
+/// The writer owns the defaults of what it creates, but not what the server gives out, such as a Service's `clusterIP`: so this comes after
+/// the defaults and before the rest.
 pub fn note_update(before: Option<&Value>, after: &mut Value, writer: &Writer<'_>, keys: &ListKeys) {
     let managers = managers_of_write(before, after, writer);
     let version = after.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();

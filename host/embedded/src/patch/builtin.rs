@@ -165,19 +165,61 @@ pub(super) fn kind(kind: &str) -> &'static [Entry] {
     }
 }
 
-/// The objects in a kind that are no pointers in the API server's own types, the longest path of each branch.
-pub(super) fn always(kind: &str) -> &'static [&'static [&'static str]] {
+/// A field that a built-in kind always has, and the value of an empty object there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Always {
+    pub path: &'static [&'static str],
+    pub value: Empty,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Empty {
+    Object,
+    Null,
+    Zero,
+}
+
+const fn always_object(path: &'static [&'static str]) -> Always {
+    Always { path, value: Empty::Object }
+}
+
+const SPEC: Always = always_object(&["spec"]);
+const STATUS: Always = always_object(&["status"]);
+const TEMPLATE_METADATA: Always = always_object(&["spec", "template", "metadata"]);
+const TEMPLATE_CONTAINERS: Always = Always { path: &["spec", "template", "spec", "containers"], value: Empty::Null };
+
+/// The fields of a kind that the API server's own types never leave out.
+pub(super) fn always(kind: &str) -> &'static [Always] {
     match kind {
-        "Pod" | "Namespace" => &[&["spec"], &["status"]],
-        "Service" => &[&["spec"], &["status", "loadBalancer"]],
-        "Event" => &[&["involvedObject"], &["source"]],
-        "Node" => &[&["spec"], &["status", "daemonEndpoints", "kubeletEndpoint"], &["status", "nodeInfo"]],
-        "ReplicaSet" => &[&["spec", "template", "metadata"], &["spec", "template", "spec"], &["status"]],
-        "Deployment" => {
-            &[&["spec", "strategy"], &["spec", "template", "metadata"], &["spec", "template", "spec"], &["status"]]
+        "Pod" => const { &[Always { path: &["spec", "containers"], value: Empty::Null }, STATUS] },
+        "Namespace" => const { &[SPEC, STATUS] },
+        "Service" => const { &[SPEC, always_object(&["status", "loadBalancer"])] },
+        "Event" => const { &[always_object(&["involvedObject"]), always_object(&["source"])] },
+        "Node" => {
+            const {
+                &[
+                    SPEC,
+                    always_object(&["status", "daemonEndpoints", "kubeletEndpoint"]),
+                    always_object(&["status", "nodeInfo"]),
+                ]
+            }
         }
-        "Lease" => &[&["spec"]],
-        "CustomResourceDefinition" => &[&["spec", "names"], &["status", "acceptedNames"]],
-        _ => &[],
+        "ReplicaSet" => {
+            &[TEMPLATE_METADATA, TEMPLATE_CONTAINERS, Always { path: &["status", "replicas"], value: Empty::Zero }]
+        }
+        "Deployment" => {
+            const { &[always_object(&["spec", "strategy"]), TEMPLATE_METADATA, TEMPLATE_CONTAINERS, STATUS] }
+        }
+        "Lease" => const { &[SPEC] },
+        "CustomResourceDefinition" => {
+            const {
+                &[
+                    always_object(&["spec", "names"]),
+                    always_object(&["status", "acceptedNames"]),
+                    Always { path: &["status", "conditions"], value: Empty::Null },
+                ]
+            }
+        }
+        _ => const { &[] },
     }
 }

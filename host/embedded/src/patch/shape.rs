@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::builtin::{self, Entry, Form};
+use super::builtin::{self, Always, Empty, Entry, Form};
 
 /// How the lists and maps of one kind are merged. Read once from a kind's schema, used for every patch of it.
 #[derive(Clone, Debug)]
 pub struct ListKeys {
     pub(super) root: Shape,
     pub(super) strategic: bool,
-    /// Objects that are there even when nothing is in them.
-    always: &'static [&'static [&'static str]],
+    always: &'static [Always],
 }
 
 impl ListKeys {
@@ -33,13 +32,19 @@ impl ListKeys {
         Self { root, strategic: false, always: &[] }
     }
 
-    /// Adds the objects that the kind always has. An API server stores them, so that nobody owns them for having written into them.
+    /// Adds the fields that the kind always has. An API server compares objects with them, so that nobody owns them for having filled
+    /// them first.
     pub(super) fn complete(&self, object: &mut Value) {
-        for path in self.always {
+        for always in self.always {
             let mut place = &mut *object;
-            for step in *path {
+            for (index, step) in always.path.iter().enumerate() {
                 let Some(fields) = place.as_object_mut() else { break };
-                place = fields.entry(*step).or_insert_with(|| Value::Object(serde_json::Map::new()));
+                let last = index + 1 == always.path.len();
+                place = fields.entry(*step).or_insert_with(|| match always.value {
+                    Empty::Null if last => Value::Null,
+                    Empty::Zero if last => Value::from(0),
+                    Empty::Object | Empty::Null | Empty::Zero => Value::Object(Map::new()),
+                });
             }
         }
     }

@@ -180,7 +180,7 @@ fn exactly_one_of_the_alternatives_must_fit() {
 
     assert_eq!(
         refused(&schema, json!({ "a": "", "b": "" })),
-        r#"spec: Invalid value: "": "spec" must validate one and only one schema (oneOf). Found 2 valid alternatives"#
+        r#"<nil>: Invalid value: "": "spec" must validate one and only one schema (oneOf). Found 2 valid alternatives"#
     );
 }
 

@@ -161,7 +161,8 @@ fn faults(node: &Node, value: &Value, field: &str) -> Vec<Cause> {
 
 /// `anyOf`, `oneOf`, `allOf` and `not`.
 fn alternatives(node: &Node, value: &Value, field: &str, causes: &mut Vec<Cause>) {
-    let refuse = |words: &str| Cause::invalid(field, &"".into(), &format!("{:?} {words}", name(field)));
+    // These faults carry no field of their own.
+    let refuse = |words: &str| Cause::invalid("<nil>", &"".into(), &format!("{:?} {words}", name(field)));
     let of = |nodes: &[Node]| nodes.iter().map(|node| faults(node, value, field)).collect::<Vec<_>>();
     let any = of(&node.any_of);
     if !any.is_empty() && any.iter().all(|faults| !faults.is_empty()) {
