@@ -104,23 +104,13 @@ impl Fields {
     /// A text that is no selector, or one that names a field that the kind does not offer.
     pub fn parse(text: &str, allowed: &FieldNames) -> Result<Self, SelectorError> {
         let mut terms = Vec::new();
-        for part in text.split(',').filter(|part| !part.is_empty()) {
-            let term = Self::term(part)
+        for part in parts(text).into_iter().filter(|part| !part.is_empty()) {
+            let (field, value, equal) = term(part)
                 .ok_or_else(|| SelectorError(format!("invalid selector: '{text}'; can't understand '{part}'")))?;
-            allowed.check(&term.field)?;
-            terms.push(term);
+            terms.push(Term { field: field.to_owned(), value: unescaped(value)?, equal });
         }
+        terms.iter().try_for_each(|term| allowed.check(&term.field))?;
         Ok(Self { terms })
-    }
-
-    fn term(part: &str) -> Option<Term> {
-        for (operator, equal) in [("!=", false), ("==", true), ("=", true)] {
-            let mut sides = part.split(operator);
-            if let (Some(field), Some(value), None) = (sides.next(), sides.next(), sides.next()) {
-                return Some(Term { field: field.to_owned(), value: value.to_owned(), equal });
-            }
-        }
-        None
     }
 
     #[must_use]
@@ -133,6 +123,49 @@ impl Fields {
     pub fn matches(&self, object: &Value) -> bool {
         self.terms.iter().all(|term| (read(object, &term.field) == term.value) == term.equal)
     }
+}
+
+/// Splits at commas, but for those behind a backslash.
+fn parts(text: &str) -> Vec<&str> {
+    let mut escaped = false;
+    let at_comma = |letter: char| {
+        let splits = letter == ',' && !escaped;
+        escaped = letter == '\\' && !escaped;
+        splits
+    };
+    text.split(at_comma).collect()
+}
+
+/// The field, the value as it is written, and whether they must be equal.
+fn term(part: &str) -> Option<(&str, &str, bool)> {
+    part.char_indices().find_map(|(at, _)| {
+        let (field, rest) = part.split_at_checked(at)?;
+        let operators = [("!=", false), ("==", true), ("=", true)];
+        operators.into_iter().find_map(|(operator, equal)| Some((field, rest.strip_prefix(operator)?, equal)))
+    })
+}
+
+fn unescaped(value: &str) -> Result<String, SelectorError> {
+    let refused = |words: String| Err(SelectorError(format!("invalid field selector: {words}")));
+    let mut text = String::new();
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => match letters.next() {
+                Some(letter @ ('\\' | ',' | '=')) => text.push(letter),
+                other => {
+                    return refused(format!(
+                        "invalid escape sequence: \\{}",
+                        other.map(String::from).unwrap_or_default()
+                    ));
+                }
+            },
+            // The API server tells the letter's number.
+            ',' | '=' => return refused(format!("unescaped character in value: {}", u32::from(letter))),
+            other => text.push(other),
+        }
+    }
+    Ok(text)
 }
 
 fn read(object: &Value, field: &str) -> String {
@@ -216,6 +249,13 @@ mod tests {
         let names = FieldNames::of_custom(false, &[]);
 
         assert_eq!(refused("metadata.namespace=a", &names), "field label not supported: metadata.namespace");
+    }
+
+    #[test]
+    fn a_comma_behind_a_backslash_belongs_to_the_value() {
+        let pod = json!({ "spec": { "nodeName": "a,b=" } });
+
+        assert!(pods(r"spec.nodeName=a\,b\=,metadata.name=").matches(&pod));
     }
 
     #[test]

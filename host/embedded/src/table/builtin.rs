@@ -165,7 +165,7 @@ impl Kind {
 
 fn entries(object: &Value, pointers: &[&str]) -> Value {
     let sizes = pointers.iter().filter_map(|pointer| object.pointer(pointer)?.as_object().map(Map::len));
-    sizes.sum::<usize>().to_string().into()
+    sizes.sum::<usize>().into()
 }
 
 /// Names and images of the template's containers, and the selector.
