@@ -6,6 +6,7 @@ mod lists;
 mod node;
 mod prune;
 mod rules;
+mod scale;
 mod validate;
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use serde_json::Value;
 pub use cause::{Cause, Reason};
 use node::Node;
 use rules::Rules;
+use scale::Scale;
 
 /// Why a CustomResourceDefinition cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +34,7 @@ pub enum SchemaError {
 pub struct Schema {
     root: Node,
     rules: Option<Rules>,
+    scale: Option<Scale>,
 }
 
 impl Schema {
@@ -39,13 +42,11 @@ impl Schema {
     /// A version without a schema, or a schema that cannot be read.
     pub fn of_crd(crd: &Value, version: &str) -> Result<Self, SchemaError> {
         let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
-        let schema = versions
-            .into_iter()
-            .flatten()
-            .find(|candidate| candidate.get("name").and_then(Value::as_str) == Some(version));
-        let schema = schema.and_then(|version| version.pointer("/schema/openAPIV3Schema"));
+        let mut versions = versions.into_iter().flatten();
+        let found = versions.find(|candidate| candidate.get("name").and_then(Value::as_str) == Some(version));
+        let schema = found.and_then(|version| version.pointer("/schema/openAPIV3Schema"));
         let schema = schema.ok_or_else(|| SchemaError::Missing(version.to_owned()))?;
-        Ok(Self { root: Node::of(schema, "")?, rules: Rules::of(schema)? })
+        Ok(Self { root: Node::of(schema, "")?, rules: Rules::of(schema)?, scale: found.and_then(Scale::of) })
     }
 
     /// Makes an object what is stored of it. `old` is the stored object that it replaces: a fault in what has not changed is let pass, as
@@ -58,6 +59,9 @@ impl Schema {
         self.root.fill(object);
         let mut causes = Vec::new();
         validate::validate(&self.root, object, old, "", &mut causes);
+        if let Some(scale) = &self.scale {
+            scale.validate(object, &mut causes);
+        }
         lists::validate(&self.root, object, "", &mut causes);
         if let Some(rules) = &self.rules {
             if causes.iter().any(|cause| cause.reason.blocks_rules()) {

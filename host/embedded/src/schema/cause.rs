@@ -63,6 +63,12 @@ impl Cause {
         Self::new(Reason::Invalid, field, with_detail(format!("Invalid value: {value}"), detail))
     }
 
+    /// A field that is named by its path, leading dot and all.
+    pub(super) fn at_path(path: &str, value: &Value, detail: &str) -> Self {
+        let message = with_detail(format!("Invalid value: {value}"), detail);
+        Self { reason: Reason::Invalid, message, field: path.to_owned() }
+    }
+
     pub(super) fn wrong_type(field: &str, value: &Value, wanted: &str, data: &str) -> Self {
         let name = field.trim_start_matches('.');
         let detail = format!("{name} in body must be of type {wanted}: {data:?}");
