@@ -19,7 +19,7 @@ pub struct Observed {
     pub routes: Vec<ObservedRoute>,
     /// Other rollouts in the namespace that name one of the same Services: service → rollout.
     pub rival_services: BTreeMap<String, String>,
-    /// Another rollout in the namespace whose selector matches this template's labels.
+    /// An older rollout in the namespace whose selector matches this template's labels, or whose pods this selector matches.
     pub rival_selector: Option<String>,
     /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
     pub strategy_errors: Vec<kulta_api::FieldError>,

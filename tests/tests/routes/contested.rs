@@ -199,7 +199,7 @@ async fn forbid_weights(story: &Story) -> Result<()> {
     wait::poll("the policy to count", SOON, || async {
         let mut trial = story.get(&kinds::http_route(), "web").await?;
         trial.metadata.managed_fields = None;
-        trial.data["spec"]["hostnames"] = json!(["trial.test"]);
+        json_patch::merge(&mut trial.data, &json!({ "spec": { "hostnames": ["trial.test"] } }));
         let refused = api::dry_run(&story.client, &story.namespace, serde_json::to_value(&trial)?).await.is_err();
         Ok(refused.then_some(()))
     })
