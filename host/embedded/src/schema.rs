@@ -73,6 +73,12 @@ impl Schema {
         if causes.is_empty() { Ok(()) } else { Err(causes) }
     }
 
+    /// Drops the fields that the schema does not know, and fills defaults in.
+    pub fn complete(&self, object: &mut Value) {
+        self.prune(object);
+        self.root.fill(object);
+    }
+
     /// Drops the fields that the schema does not know.
     pub fn prune(&self, object: &mut Value) {
         self.root.prune(object, true);
