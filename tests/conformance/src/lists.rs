@@ -106,7 +106,8 @@ pub async fn an_earlier_version_is_listed_exactly(place: &Place) -> Result<()> {
     let list = place.get(&exact).await?.is(200)?;
     expect(names(&list) == ["a"] && list["metadata"]["resourceVersion"] == version, "not exact", &list)?;
     let newer = place.gadgets(&format!("?resourceVersion={version}&resourceVersionMatch=NotOlderThan"));
-    let list = place.get(&newer).await?.is(200)?;
+    // How new it is depends on the real server's cache.
+    let list = place.quietly("GET", &newer, "application/json", String::new()).await?.is(200)?;
     expect(names(&list).contains(&"a"), "too old", &list)
 }
 
