@@ -2,7 +2,7 @@
 
 mod fields;
 mod labels;
-mod names;
+pub(crate) mod names;
 
 pub use fields::{FieldNames, Fields};
 pub use labels::Labels;

@@ -5,7 +5,7 @@ const SUBDOMAIN_MAX: usize = 253;
 
 const NAME_RULE: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character \
      (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
+pub(crate) const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
      and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
      '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
@@ -17,7 +17,7 @@ fn too_long(max: usize) -> String {
 }
 
 /// Faults of a label's key; none when it is good.
-pub(super) fn key_faults(key: &str) -> Vec<String> {
+pub(crate) fn key_faults(key: &str) -> Vec<String> {
     let parts: Vec<&str> = key.split('/').collect();
     let mut faults = Vec::new();
     let name = match parts.as_slice() {
@@ -53,7 +53,7 @@ pub(super) fn key_faults(key: &str) -> Vec<String> {
 }
 
 /// Faults of a label's value; none when it is good.
-pub(super) fn value_faults(value: &str) -> Vec<String> {
+pub(crate) fn value_faults(value: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if value.len() > NAME_MAX {
         faults.push(too_long(NAME_MAX));
@@ -71,7 +71,7 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.'))
 }
 
-fn is_subdomain(name: &str) -> bool {
+pub(crate) fn is_subdomain(name: &str) -> bool {
     let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
     name.split('.').all(|label| {
         label.starts_with(plain) && label.ends_with(plain) && label.chars().all(|letter| plain(letter) || letter == '-')
