@@ -15,7 +15,7 @@ use std::panic;
 
 use promql_parser::parser::{self, Expr, value::ValueType};
 
-pub use eval::Evaluator;
+pub use eval::{Evaluator, MAX_STEPS};
 pub use value::{Matrix, Point, Row, Run, Value};
 
 /// The longest query text in bytes: far above what a person writes, and small enough that no nesting can exhaust the stack.

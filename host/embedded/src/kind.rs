@@ -1,0 +1,177 @@
+//! What is known of a kind that is served.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::patch::ListKeys;
+use crate::selector::FieldNames;
+use crate::status::About;
+
+/// Where objects are kept: all versions of one resource share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Collection {
+    pub group: String,
+    pub plural: String,
+}
+
+/// Namespace and name in one, in the order in which lists come: `namespace/name`, or `name` alone for what has no namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        if namespace.is_empty() { Self(name.to_owned()) } else { Self(format!("{namespace}/{name}")) }
+    }
+
+    /// Empty for what has no namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
+    /// As it is, for continue tokens.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// A kind in one version.
+#[derive(Debug)]
+pub struct Kind {
+    pub collection: Arc<Collection>,
+    pub version: String,
+    pub kind: String,
+    pub list_kind: String,
+    pub singular: String,
+    pub short_names: Vec<String>,
+    pub categories: Vec<String>,
+    pub namespaced: bool,
+    /// Whether the status is written apart.
+    pub status: bool,
+    pub scale: Option<ScalePaths>,
+    pub rules: Rules,
+    pub keys: ListKeys,
+    pub fields: FieldNames,
+}
+
+/// Where a kind keeps what its scale subresource shows, as JSON paths such as `.spec.replicas`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalePaths {
+    pub replicas: String,
+    pub status_replicas: String,
+    pub selector: Option<String>,
+}
+
+/// Who knows how objects of the kind are defaulted and checked.
+#[derive(Debug)]
+pub enum Rules {
+    BuiltIn(BuiltIn),
+    Custom(Box<Custom>),
+}
+
+/// A version of a CustomResourceDefinition.
+#[derive(Debug)]
+pub struct Custom {
+    /// `openAPIV3Schema`.
+    pub schema: Value,
+    /// `additionalPrinterColumns`.
+    pub columns: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuiltIn {
+    Namespace,
+    Node,
+    Pod,
+    Service,
+    Event,
+    ConfigMap,
+    Secret,
+    ServiceAccount,
+    ReplicaSet,
+    EndpointSlice,
+    Lease,
+    CustomResourceDefinition,
+    Role,
+    RoleBinding,
+    ClusterRole,
+    ClusterRoleBinding,
+}
+
+impl Kind {
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.collection.group
+    }
+
+    #[must_use]
+    pub fn plural(&self) -> &str {
+        &self.collection.plural
+    }
+
+    /// As an object carries it.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group().is_empty() { self.version.clone() } else { format!("{}/{}", self.group(), self.version) }
+    }
+
+    /// For refusals that name the resource.
+    #[must_use]
+    pub fn resource(&self) -> About<'_> {
+        About { group: self.group(), what: self.plural() }
+    }
+
+    /// For refusals that name the kind.
+    #[must_use]
+    pub fn about(&self) -> About<'_> {
+        About { group: self.group(), what: &self.kind }
+    }
+
+    #[must_use]
+    pub fn built_in(&self) -> Option<BuiltIn> {
+        match &self.rules {
+            Rules::BuiltIn(built_in) => Some(*built_in),
+            Rules::Custom(_) => None,
+        }
+    }
+
+    #[must_use]
+    pub fn is(&self, built_in: BuiltIn) -> bool {
+        self.built_in() == Some(built_in)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_their_text() {
+        let mut keys = vec![Key::new("a", "x"), Key::new("a-b", "x"), Key::new("", "a")];
+
+        keys.sort();
+
+        assert_eq!(keys.iter().map(Key::as_str).collect::<Vec<_>>(), ["a", "a-b/x", "a/x"]);
+    }
+
+    #[test]
+    fn what_has_no_namespace_has_only_a_name() {
+        let key = Key::new("", "node-0");
+
+        assert_eq!((key.namespace(), key.name()), ("", "node-0"));
+    }
+}

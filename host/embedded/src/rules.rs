@@ -1,0 +1,197 @@
+//! What the API server does to objects of a kind before it stores them: defaults, what a writer may not set, and checks.
+
+mod crd;
+mod meta;
+mod pod;
+mod service;
+mod workload;
+
+use serde_json::{Value, json};
+
+pub use crd::{kinds_of as kinds_of_crd, storage_version};
+pub use meta::{check_create as check_metadata, check_update as check_metadata_update, tidy};
+
+use crate::json::{copy, default, drop_nulls, meta as object_meta, remove, set};
+use crate::kind::{BuiltIn, Kind, Rules};
+use crate::status::Cause;
+
+/// Which part of an object a write is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Object,
+    Status,
+}
+
+/// What the rules need from the server.
+pub struct Surroundings {
+    /// RFC 3339, in seconds.
+    pub now: String,
+    /// The address for a Service that asks for one.
+    pub free_address: String,
+}
+
+/// Brings a body into the form that the server reads it in: absent fields get their defaults.
+pub fn defaults(kind: &Kind, object: &mut Value) {
+    let Rules::BuiltIn(built_in) = &kind.rules else { return };
+    drop_nulls(object);
+    match built_in {
+        BuiltIn::Namespace => meta::default_namespace(object),
+        BuiltIn::Pod => pod::defaults(object),
+        BuiltIn::Service => service::defaults(object),
+        BuiltIn::ReplicaSet => workload::defaults(object),
+        BuiltIn::EndpointSlice => service::slice_defaults(object),
+        BuiltIn::Secret => {
+            service::fold_string_data(object);
+            default(object, &["type"], "Opaque");
+        }
+        BuiltIn::CustomResourceDefinition => crd::defaults(object),
+        BuiltIn::Event => {
+            for field in ["source", "involvedObject"] {
+                default(object, &[field], json!({}));
+            }
+        }
+        BuiltIn::Node
+        | BuiltIn::ConfigMap
+        | BuiltIn::ServiceAccount
+        | BuiltIn::Lease
+        | BuiltIn::Role
+        | BuiltIn::RoleBinding
+        | BuiltIn::ClusterRole
+        | BuiltIn::ClusterRoleBinding => {}
+    }
+}
+
+/// Whether objects of the kind count their changes.
+const fn counts(kind: &Kind) -> bool {
+    match &kind.rules {
+        Rules::Custom(_) => true,
+        Rules::BuiltIn(built_in) => matches!(
+            built_in,
+            BuiltIn::Pod | BuiltIn::ReplicaSet | BuiltIn::EndpointSlice | BuiltIn::CustomResourceDefinition
+        ),
+    }
+}
+
+/// What a new object starts with, whatever its writer says.
+pub fn prepare_create(kind: &Kind, object: &mut Value, surroundings: &Surroundings) {
+    if counts(kind) {
+        set(object, &["metadata", "generation"], 1);
+    } else {
+        remove(object, &["metadata", "generation"]);
+    }
+    match &kind.rules {
+        Rules::Custom(_) => {
+            if kind.status {
+                remove(object, &["status"]);
+            }
+        }
+        Rules::BuiltIn(BuiltIn::Namespace) => {
+            set(object, &["spec"], json!({ "finalizers": ["kubernetes"] }));
+            set(object, &["status"], json!({ "phase": "Active" }));
+        }
+        Rules::BuiltIn(BuiltIn::Pod) => pod::prepare_create(object),
+        Rules::BuiltIn(BuiltIn::Service) => service::prepare_create(object, surroundings),
+        Rules::BuiltIn(BuiltIn::ReplicaSet) => set(object, &["status"], json!({ "replicas": 0 })),
+        Rules::BuiltIn(BuiltIn::CustomResourceDefinition) => crd::establish(object, None, surroundings),
+        Rules::BuiltIn(_) => {}
+    }
+}
+
+/// Takes back what a write may not change, and counts the change.
+pub fn prepare_update(kind: &Kind, new: &mut Value, old: &Value, part: Part, surroundings: &Surroundings) {
+    copy(old, new, &["metadata", "generation"]);
+    match part {
+        Part::Status => prepare_status(kind, new, old),
+        Part::Object => {
+            if kind.status && !kind.is(BuiltIn::Node) {
+                copy(old, new, &["status"]);
+            }
+            match kind.built_in() {
+                Some(BuiltIn::Service) => service::prepare_update(new, old),
+                Some(BuiltIn::Namespace) => copy(old, new, &["spec", "finalizers"]),
+                Some(BuiltIn::CustomResourceDefinition) => crd::establish(new, Some(old), surroundings),
+                _ => {}
+            }
+            if counts(kind) && changed(kind, new, old) {
+                object_meta::raise_generation(new);
+            }
+        }
+    }
+}
+
+fn prepare_status(kind: &Kind, new: &mut Value, old: &Value) {
+    let status = new.get("status").cloned();
+    match &kind.rules {
+        Rules::Custom(_) => {
+            let managers = new.pointer("/metadata/managedFields").cloned();
+            *new = old.clone();
+            crate::json::put(new, &["metadata", "managedFields"], managers);
+        }
+        Rules::BuiltIn(built_in) => {
+            copy(old, new, &["spec"]);
+            if *built_in == BuiltIn::Pod {
+                copy(old, new, &["metadata", "ownerReferences"]);
+                if crate::json::text(new, "/status/qosClass").is_empty() {
+                    copy(old, new, &["status", "qosClass"]);
+                }
+                return;
+            }
+        }
+    }
+    crate::json::put(new, &["status"], status);
+}
+
+/// Whether a change counts: anything but metadata and the status that is written apart.
+fn changed(kind: &Kind, new: &Value, old: &Value) -> bool {
+    if kind.built_in().is_some_and(|built_in| built_in != BuiltIn::EndpointSlice) {
+        return new.get("spec") != old.get("spec");
+    }
+    let bare = |object: &Value| {
+        let mut object = object.clone();
+        remove(&mut object, &["metadata"]);
+        object
+    };
+    bare(new) != bare(old) || (kind.is(BuiltIn::EndpointSlice) && new.pointer("/metadata/labels") != old.pointer("/metadata/labels"))
+}
+
+/// The faults of an object that its kind knows; `old` is what an update replaces.
+#[must_use]
+pub fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    match kind.built_in() {
+        Some(BuiltIn::Pod) => pod::check(object, old),
+        Some(BuiltIn::ReplicaSet) => workload::check(object, old),
+        Some(BuiltIn::Service) => service::check(object, old),
+        Some(BuiltIn::CustomResourceDefinition) => crd::check(object, old),
+        Some(BuiltIn::Lease) => workload::check_lease(object),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a PUT creates what is not there.
+#[must_use]
+pub fn creates_on_update(kind: &Kind) -> bool {
+    matches!(
+        kind.built_in(),
+        Some(
+            BuiltIn::Lease
+                | BuiltIn::Event
+                | BuiltIn::Service
+                | BuiltIn::Role
+                | BuiltIn::RoleBinding
+                | BuiltIn::ClusterRole
+                | BuiltIn::ClusterRoleBinding
+        )
+    )
+}
+
+/// Whether a PUT may leave the version out.
+#[must_use]
+pub fn takes_unversioned_update(kind: &Kind) -> bool {
+    kind.built_in().is_some_and(|built_in| !matches!(built_in, BuiltIn::Lease | BuiltIn::CustomResourceDefinition))
+}
+
+/// How long, in seconds, an object stays after a request to delete it; nothing for kinds that go at once.
+#[must_use]
+pub fn grace_period(kind: &Kind, object: &Value, asked: Option<i64>) -> Option<i64> {
+    kind.is(BuiltIn::Pod).then(|| pod::grace_period(object, asked))
+}

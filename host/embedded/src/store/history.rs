@@ -1,0 +1,95 @@
+//! What has changed, as far back as the bound allows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::kind::{Collection, Key};
+
+/// One change of one object. Both sides are set, or one of them.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The version that the change made.
+    pub version: u64,
+    pub collection: Arc<Collection>,
+    pub key: Key,
+    pub before: Option<Arc<Value>>,
+    pub after: Option<Arc<Value>>,
+}
+
+#[derive(Debug)]
+pub struct History {
+    changes: VecDeque<Change>,
+    bound: usize,
+    /// The newest version whose change is forgotten, or that was there from the start.
+    compacted: u64,
+}
+
+impl History {
+    pub const fn new(bound: usize, start: u64) -> Self {
+        Self { changes: VecDeque::new(), bound, compacted: start }
+    }
+
+    pub fn push(&mut self, change: Change) {
+        self.changes.push_back(change);
+        while self.changes.len() > self.bound {
+            if let Some(gone) = self.changes.pop_front() {
+                self.compacted = gone.version;
+            }
+        }
+    }
+
+    /// Forgets changes up to a version.
+    pub fn compact(&mut self, version: u64) {
+        while self.changes.front().is_some_and(|change| change.version <= version) {
+            self.changes.pop_front();
+        }
+        self.compacted = self.compacted.max(version);
+    }
+
+    /// The oldest version that is known whole.
+    pub const fn oldest(&self) -> u64 {
+        self.compacted
+    }
+
+    /// The changes after a version, oldest first; nothing if some of them are forgotten.
+    pub fn after(&self, version: u64) -> Option<impl DoubleEndedIterator<Item = &Change>> {
+        if version < self.compacted {
+            return None;
+        }
+        let start = self.changes.partition_point(|change| change.version <= version);
+        Some(self.changes.range(start..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(version: u64) -> Change {
+        let collection = Arc::new(Collection { group: String::new(), plural: "pods".to_owned() });
+        Change { version, collection, key: Key::new("a", "b"), before: None, after: None }
+    }
+
+    fn versions(history: &History, after: u64) -> Option<Vec<u64>> {
+        history.after(after).map(|changes| changes.map(|change| change.version).collect())
+    }
+
+    #[test]
+    fn changes_come_in_order_from_the_version_asked_for() {
+        let mut history = History::new(10, 1);
+        (2..6).for_each(|version| history.push(change(version)));
+
+        assert_eq!(versions(&history, 3), Some(vec![4, 5]));
+    }
+
+    #[test]
+    fn what_the_bound_pushed_out_is_gone() {
+        let mut history = History::new(2, 1);
+        (2..6).for_each(|version| history.push(change(version)));
+
+        assert_eq!(versions(&history, 2), None);
+        assert_eq!(versions(&history, 3), Some(vec![4, 5]));
+    }
+}
