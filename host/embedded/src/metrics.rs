@@ -5,6 +5,7 @@ pub mod labels;
 pub mod promql;
 pub mod scrape;
 pub mod store;
+pub mod traffic;
 
 pub use labels::Labels;
 pub use store::Store;
