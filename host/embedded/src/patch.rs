@@ -1,8 +1,12 @@
 //! The four kinds of patch that an API server takes, and who owns which field after a write.
 
+pub mod apply;
 mod builtin;
+mod fields;
+mod managers;
 mod shape;
 mod strategic;
+mod typed;
 
 use serde_json::Value;
 

@@ -164,3 +164,20 @@ pub(super) fn kind(kind: &str) -> &'static [Entry] {
         _ => METADATA_ALONE,
     }
 }
+
+/// The objects in a kind that are no pointers in the API server's own types, the longest path of each branch.
+pub(super) fn always(kind: &str) -> &'static [&'static [&'static str]] {
+    match kind {
+        "Pod" | "Namespace" => &[&["spec"], &["status"]],
+        "Service" => &[&["spec"], &["status", "loadBalancer"]],
+        "Event" => &[&["involvedObject"], &["source"]],
+        "Node" => &[&["spec"], &["status", "daemonEndpoints", "kubeletEndpoint"], &["status", "nodeInfo"]],
+        "ReplicaSet" => &[&["spec", "template", "metadata"], &["spec", "template", "spec"], &["status"]],
+        "Deployment" => {
+            &[&["spec", "strategy"], &["spec", "template", "metadata"], &["spec", "template", "spec"], &["status"]]
+        }
+        "Lease" => &[&["spec"]],
+        "CustomResourceDefinition" => &[&["spec", "names"], &["status", "acceptedNames"]],
+        _ => &[],
+    }
+}

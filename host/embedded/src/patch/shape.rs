@@ -11,13 +11,15 @@ use super::builtin::{self, Entry, Form};
 pub struct ListKeys {
     pub(super) root: Shape,
     pub(super) strategic: bool,
+    /// Objects that are there even when nothing is in them.
+    always: &'static [&'static [&'static str]],
 }
 
 impl ListKeys {
     /// Those of a kind that every cluster has. An unknown kind has metadata and otherwise only lists that are replaced as a whole.
     #[must_use]
     pub fn of_builtin(kind: &str) -> Self {
-        Self { root: Shape::of_entries(builtin::kind(kind)), strategic: true }
+        Self { root: Shape::of_entries(builtin::kind(kind)), strategic: true, always: builtin::always(kind) }
     }
 
     /// Those of a custom resource, by the `openAPIV3Schema` of one version.
@@ -28,7 +30,18 @@ impl ListKeys {
         for name in ["apiVersion", "kind"] {
             root.fields.entry(name.to_owned()).or_default();
         }
-        Self { root, strategic: false }
+        Self { root, strategic: false, always: &[] }
+    }
+
+    /// Adds the objects that the kind always has. An API server stores them, so that nobody owns them for having written into them.
+    pub(super) fn complete(&self, object: &mut Value) {
+        for path in self.always {
+            let mut place = &mut *object;
+            for step in *path {
+                let Some(fields) = place.as_object_mut() else { break };
+                place = fields.entry(*step).or_insert_with(|| Value::Object(serde_json::Map::new()));
+            }
+        }
     }
 }
 

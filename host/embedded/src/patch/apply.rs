@@ -1,0 +1,263 @@
+//! Server-side apply, and the record of who owns what after any other write.
+
+use serde_json::{Map, Value};
+
+use super::fields::{FieldSet, Path, Step, shown};
+use super::managers::{Entry, Identity, Managers, Operation};
+use super::shape::ListKeys;
+use super::typed::{Comparison, check, merged};
+
+/// Owns what was there before anybody applied.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Who writes, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    /// The request's `fieldManager`, or what stands for it.
+    pub manager: &'a str,
+    /// `status`, `scale` or such; empty for the object itself.
+    pub subresource: &'a str,
+    /// RFC 3339, in seconds.
+    pub now: &'a str,
+}
+
+/// A field that another manager owns with another value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// `message` of the Status cause; its `reason` is [`Conflict::REASON`].
+    pub message: String,
+    /// Such as `.spec.replicas`.
+    pub field: String,
+}
+
+impl Conflict {
+    pub const REASON: &str = "FieldManagerConflict";
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// 400, reason `BadRequest`.
+    #[error("{0}")]
+    BadRequest(String),
+    /// 409, reason `Conflict`.
+    #[error("{message}")]
+    Conflict { message: String, conflicts: Vec<Conflict> },
+    /// 500, reason `InternalError`: a list item without its key, or two with one.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The live object with a configuration applied, `managedFields` included. Without a live object it is the object to create.
+///
+/// A kind with a status subresource takes no `status` from the object itself, and nothing else from `status`: the caller leaves that out
+/// of the configuration.
+///
+/// # Errors
+/// A configuration that is none, and, unless forced, fields that others own with other values.
+pub fn apply(
+    live: Option<&Value>,
+    config: &Value,
+    writer: &Writer<'_>,
+    force: bool,
+    keys: &ListKeys,
+) -> Result<Value, ApplyError> {
+    let shape = &keys.root;
+    let version = checked(config)?;
+    check(config, shape, "").map_err(|fault| {
+        ApplyError::Internal(format!("failed to create typed patch object ({}): {fault}", named(config)))
+    })?;
+    let mut managers = live
+        .map_or(Some(Managers::default()), Managers::of)
+        .ok_or_else(|| ApplyError::Internal("failed to decode managed fields".to_owned()))?;
+    let live = without_managers(live.unwrap_or(&Value::Null), config);
+    if managers.0.is_empty() {
+        let fields = stripped(&FieldSet::of_value(&live, shape));
+        let identity = Identity::new(BEFORE_FIRST_APPLY, Operation::Update, version, "");
+        let entry = Entry { api_version: version.to_owned(), time: writer.now.to_owned(), fields };
+        managers.0.insert(identity, entry);
+        managers.drop_empty();
+    }
+    let own = Identity::new(writer.manager, Operation::Apply, version, writer.subresource);
+    let (last, time) = managers.0.remove(&own).map(|entry| (entry.fields, entry.time)).unwrap_or_default();
+    let fields = FieldSet::of_value(config, shape);
+    let entry = Entry { api_version: version.to_owned(), time, fields };
+    managers.0.insert(own.clone(), entry);
+
+    let mut applied = merged(&live, config, shape);
+    if !last.is_empty() {
+        applied = pruned(&applied, &last, &managers.fields(), keys);
+    }
+    let comparison = Comparison::of(&live, &applied, shape);
+    take_over(&mut managers, &comparison, Some(&own), force)?;
+    if let Some(entry) = managers.0.get_mut(&own) {
+        entry.fields = stripped(&entry.fields);
+        if applied != live {
+            entry.time = writer.now.to_owned();
+        }
+    }
+    managers.drop_empty();
+    managers.store(&mut applied);
+    Ok(applied)
+}
+
+/// Records in `after` who owns what, after a write that is no apply. `before` is the stored object, nothing for a create.
+pub fn note_update(before: Option<&Value>, after: &mut Value, writer: &Writer<'_>, keys: &ListKeys) {
+    let managers = managers_of_write(before, after, writer);
+    let version = after.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut old = without_managers(before.unwrap_or(&Value::Null), after);
+    let new = without_managers(after, after);
+    let Some(mut managers) = managers else {
+        *after = new;
+        return;
+    };
+    let mut complete = new.clone();
+    keys.complete(&mut old);
+    keys.complete(&mut complete);
+    let comparison = Comparison::of(&old, &complete, &keys.root);
+    // Never a conflict: whoever writes without applying takes what it changes.
+    if take_over(&mut managers, &comparison, None, true).is_err() {
+        return;
+    }
+    let taken = stripped(&comparison.added.union(&comparison.modified));
+    if !taken.is_empty() {
+        let identity = Identity::new(writer.manager, Operation::Update, &version, writer.subresource);
+        let entry = managers.0.entry(identity).or_default();
+        entry.fields = entry.fields.union(&taken);
+        entry.api_version = version;
+        entry.time = writer.now.to_owned();
+    }
+    *after = new;
+    managers.store(after);
+}
+
+/// The managers to start from; nothing if they are not tracked.
+fn managers_of_write(before: Option<&Value>, after: &Value, writer: &Writer<'_>) -> Option<Managers> {
+    let stored = || before.and_then(Managers::of).unwrap_or_default();
+    let managers = if !writer.subresource.is_empty() {
+        stored()
+    } else if Managers::reset_by(after) {
+        Managers::default()
+    } else {
+        // Clients that do not know managers must not lose them.
+        Managers::of(after).filter(|managers| !managers.0.is_empty()).unwrap_or_else(stored)
+    };
+    (before.is_none() || !managers.0.is_empty()).then_some(managers)
+}
+
+/// An object in the words of the API server: namespace, name, type.
+fn named(object: &Value) -> String {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+    format!("{namespace}/{name}; {}, Kind={}", text("/apiVersion"), text("/kind"))
+}
+
+fn checked(config: &Value) -> Result<&str, ApplyError> {
+    let refused = |words: &str| Err(ApplyError::BadRequest(words.to_owned()));
+    if !config.is_object() {
+        return refused("error decoding YAML: the configuration is no object");
+    }
+    if config.pointer("/metadata/managedFields").is_some_and(|entries| !entries.is_null()) {
+        return refused("metadata.managedFields must be nil");
+    }
+    match config.get("apiVersion").and_then(Value::as_str) {
+        Some(version) if !version.is_empty() => Ok(version),
+        _ => refused("apiVersion must be set"),
+    }
+}
+
+/// An object as it is compared and merged; one that does not exist yet has at least a type and metadata.
+fn without_managers(object: &Value, like: &Value) -> Value {
+    let mut object = object.as_object().cloned().unwrap_or_default();
+    for field in ["apiVersion", "kind"] {
+        if let (false, Some(value)) = (object.contains_key(field), like.get(field)) {
+            object.insert(field.to_owned(), value.clone());
+        }
+    }
+    let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    Value::Object(object)
+}
+
+/// Without what this manager applied last time, does not apply now, and nobody else owns.
+fn pruned(applied: &Value, last: &FieldSet, managed: &FieldSet, keys: &ListKeys) -> Value {
+    let shape = &keys.root;
+    let all = FieldSet::of_value(applied, shape).with_parents(shape);
+    let last = last.with_parents(shape);
+    let fields = |value: &Value| FieldSet::of_value(value, shape).with_parents(shape);
+    let bare = last.removed_from(applied, shape);
+    let owned = fields(&bare).union(&managed.with_parents(shape));
+    let with_owned = all.minus(&owned).removed_from(applied, shape);
+    let gone = all.minus(&fields(&with_owned)).both(&last);
+    gone.removed_from(applied, shape)
+}
+
+/// Takes changed and removed fields from all managers but `own`.
+fn take_over(
+    managers: &mut Managers,
+    comparison: &Comparison,
+    own: Option<&Identity>,
+    force: bool,
+) -> Result<(), ApplyError> {
+    let changed = comparison.modified.union(&comparison.added);
+    let mut conflicts = Vec::new();
+    for (identity, entry) in managers.0.iter_mut().filter(|(identity, _)| Some(*identity) != own) {
+        let lost = entry.fields.both(&changed);
+        conflicts.extend(lost.0.iter().map(|path| (identity.shown(), shown(path))));
+        entry.fields = entry.fields.minus(&lost).minus(&comparison.removed);
+    }
+    if !force && !conflicts.is_empty() {
+        return Err(refused(&conflicts));
+    }
+    managers.drop_empty();
+    Ok(())
+}
+
+fn refused(conflicts: &[(String, String)]) -> ApplyError {
+    let message = match conflicts {
+        [(manager, path)] => format!("Apply failed with 1 conflict: conflict with {manager}: {path}"),
+        many => {
+            let mut lines = Vec::new();
+            let mut last = "";
+            for (manager, path) in many {
+                if manager != last {
+                    lines.push(format!("conflicts with {manager}:"));
+                }
+                last = manager;
+                lines.push(format!("- {path}"));
+            }
+            format!("Apply failed with {} conflicts: {}", many.len(), lines.join("\n"))
+        }
+    };
+    let conflicts = conflicts
+        .iter()
+        .map(|(manager, path)| Conflict { message: format!("conflict with {manager}"), field: path.clone() });
+    ApplyError::Conflict { message, conflicts: conflicts.collect() }
+}
+
+/// Fields that nobody owns.
+const UNOWNED: [&str; 3] = ["apiVersion", "kind", "metadata"];
+const UNOWNED_METADATA: [&str; 9] = [
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+];
+
+fn stripped(fields: &FieldSet) -> FieldSet {
+    let field = |name: &str| Step::Field(name.to_owned());
+    let top = UNOWNED.iter().map(|name| vec![field(name)]);
+    let metadata = UNOWNED_METADATA.iter().map(|name| vec![field("metadata"), field(name)]);
+    let root: [Path; 1] = [Path::new()];
+    fields.minus(&FieldSet(top.chain(metadata).chain(root).collect()))
+}
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;
