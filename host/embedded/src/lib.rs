@@ -2,4 +2,5 @@
 //! world behind it: pods that become ready, a gateway that honours weights, traffic and its metrics.
 
 pub mod patch;
+pub mod schema;
 pub mod selector;
