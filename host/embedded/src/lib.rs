@@ -5,3 +5,4 @@ pub mod discovery;
 pub mod patch;
 pub mod schema;
 pub mod selector;
+pub mod table;
