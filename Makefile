@@ -1,5 +1,7 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help setup build test lint cluster cluster-test clean
+.PHONY: help setup build test lint cluster cluster-test bench clean
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -21,12 +23,17 @@ lint: setup ## Check format and lints
 
 cluster: build ## Start a real control plane with a gateway and leave it running (needs root)
 	tests/tools/build.sh
-	cargo run --locked -p kulta-tests -- up
+	cargo test --locked --workspace --no-run
+	$(TARGET)/debug/kulta-cluster up
 
 cluster-test: build ## Run the stories on a real control plane (needs root)
 	tests/tools/build.sh
-	cargo test --locked -p kulta-tests --no-run
-	cargo run --locked -p kulta-tests -- run -- cargo test --locked -p kulta-tests -- --nocapture --test-threads 3
+	cargo test --locked --workspace --no-run
+	$(TARGET)/debug/kulta-cluster run -- tests/stories.sh
+	$(TARGET)/debug/kulta-cluster run -- tests/stories.sh stock-crd
+
+bench: build ## Measure what a decision costs
+	cargo run --release --locked -p kulta-wasm --example call_cost
 
 clean: ## Remove what was built
 	cargo clean

@@ -82,29 +82,49 @@ pub async fn apply_crds(client: &Client, path: &Path) -> Result<()> {
     } else {
         files.push(path.to_path_buf());
     }
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &kinds::crd());
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         for document in documents(&text)? {
             if document.get("kind").and_then(Value::as_str) != Some("CustomResourceDefinition") {
                 continue;
             }
-            let object: DynamicObject = serde_json::from_value(document).context("read a CRD")?;
-            let name = object.metadata.name.clone().context("a CRD without a name")?;
-            api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&object))
-                .await
-                .with_context(|| format!("apply the CRD {name}"))?;
-            names.push(name);
+            found.push(document);
         }
     }
+    let mut names = Vec::new();
+    for crd in found {
+        names.push(put_crd(client, crd).await?);
+    }
     for name in names {
-        wait::until(&api, &name, "the API server to serve it", Duration::from_secs(20), |crd| {
-            condition(crd, "Established").is_some_and(|found| found.0 == "True")
-        })
-        .await?;
+        until_served(client, &name).await?;
     }
     Ok(())
+}
+
+/// Applies a CRD and waits until the API server serves it.
+pub async fn apply_crd(client: &Client, crd: Value) -> Result<()> {
+    let name = put_crd(client, crd).await?;
+    until_served(client, &name).await
+}
+
+async fn put_crd(client: &Client, crd: Value) -> Result<String> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &kinds::crd());
+    let object: DynamicObject = serde_json::from_value(crd).context("read a CRD")?;
+    let name = object.metadata.name.clone().context("a CRD without a name")?;
+    api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&object))
+        .await
+        .with_context(|| format!("apply the CRD {name}"))?;
+    Ok(name)
+}
+
+async fn until_served(client: &Client, name: &str) -> Result<()> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &kinds::crd());
+    wait::until(&api, name, "the API server to serve it", Duration::from_secs(20), |crd| {
+        condition(crd, "Established").is_some_and(|found| found.0 == "True")
+    })
+    .await
+    .map(drop)
 }
 
 /// Status and reason of a condition in `status.conditions`.

@@ -74,6 +74,11 @@ impl Audit {
         Ok(Self { log: log.to_path_buf(), mark })
     }
 
+    /// Everything that was asked since the cluster began.
+    pub fn from_the_start(log: &Path) -> Self {
+        Self { log: log.to_path_buf(), mark: 0 }
+    }
+
     /// Every request since the mark. A request is in the log before its client has the answer.
     pub fn requests(&self) -> Result<Vec<Request>> {
         let mut file = File::open(&self.log).context("open the audit log")?;

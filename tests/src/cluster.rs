@@ -144,6 +144,8 @@ fn api_server(run: &Path, audit_log: &Path) -> Result<Process> {
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
         // No kubelet mounts tokens here, and no node-lifecycle controller would take the taint off again.
+        // Off by default, on in hardened clusters: naming an owner that blocks deletion takes a right.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
         "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
         format!("--audit-policy-file={}", policy_file.display()),

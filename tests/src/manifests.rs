@@ -13,7 +13,8 @@ pub struct Canary {
     steps: Value,
     routed: bool,
     pod_labels: Value,
-    strategy: Value,
+    /// Merge patches, in order: a null must still be there when they meet what they take away.
+    strategy: Vec<Value>,
     spec: Value,
     metadata: Value,
 }
@@ -28,7 +29,7 @@ impl Canary {
             steps: json!([{"setWeight": 50}, {"pause": {}}]),
             routed: true,
             pod_labels: json!({}),
-            strategy: json!({}),
+            strategy: Vec::new(),
             spec: json!({}),
             metadata: json!({}),
         }
@@ -69,7 +70,7 @@ impl Canary {
     /// Merged into `spec.strategy.canary`, as a JSON merge patch.
     #[must_use]
     pub fn canary(mut self, fields: Value) -> Self {
-        json_patch::merge(&mut self.strategy, &fields);
+        self.strategy.push(fields);
         self
     }
 
@@ -109,7 +110,9 @@ impl Canary {
             });
             json_patch::merge(&mut canary, &routing);
         }
-        json_patch::merge(&mut canary, &self.strategy);
+        for fields in &self.strategy {
+            json_patch::merge(&mut canary, fields);
+        }
         let mut labels = json!({"app": self.name, "version": self.version});
         json_patch::merge(&mut labels, &self.pod_labels);
         let mut rollout = json!({

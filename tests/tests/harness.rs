@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use kulta_tests::{
     api, audit, backend,
     controller::{Controller, Start},
-    kinds, load, manifests, run_folder,
+    crds, kinds, load, manifests,
     story::Story,
     wait,
 };
@@ -245,11 +245,10 @@ async fn the_audit_log_counts_a_service_account_and_what_it_was_refused() -> Res
 }
 
 #[tokio::test]
-async fn the_stock_rollout_crd_and_the_canary_manifests_fit_the_api_server() -> Result<()> {
+async fn the_rollout_crd_stock_or_not_and_the_canary_manifests_fit_the_api_server() -> Result<()> {
     let Some(story) = Story::begin("manifests").await? else { return Ok(()) };
-    let stock = std::fs::read_to_string(run_folder::tools().join("crds/argo-rollouts/rollout-crd.yaml"))?;
-    for document in api::documents(&stock)? {
-        api::dry_run(&story.client, &story.namespace, document).await?;
+    for crd in [crds::rollout()?, crds::stock_rollout()?] {
+        api::dry_run(&story.client, &story.namespace, crd).await?;
     }
     let canary = manifests::Canary::new("web").replicas(4).canary(json!({"maxSurge": 1}));
     for object in canary.services().into_iter().chain([canary.route(&story.namespace)]) {

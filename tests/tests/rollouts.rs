@@ -4,59 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kulta_tests::{
-    api, cdevents,
-    controller::{Controller, Start, free_address},
-    kinds, load,
+    api, cdevents, kinds,
+    kulta::{deployed, pods, start, updated},
+    load,
     manifests::Canary,
     run_folder,
     sink::Sink,
     story::Story,
 };
 use serde_json::{Value, json};
-
-/// The kubeconfig of the shipped ServiceAccount; made once, because stories run side by side.
-static RIGHTS: tokio::sync::OnceCell<std::path::PathBuf> = tokio::sync::OnceCell::const_new();
-
-/// Applies what is shipped, so that the shipped rights are what is tested.
-async fn rights(story: &Story) -> Result<std::path::PathBuf> {
-    let repository = run_folder::repository();
-    api::apply_crds(&story.client, &repository.join("crds")).await?;
-    for file in ["namespace.yaml", "rbac.yaml"] {
-        let yaml = std::fs::read_to_string(repository.join("deploy").join(file))?;
-        api::apply_yaml(&story.client, &story.namespace, &yaml).await?;
-    }
-    story.kubeconfig_of("kulta-system", "kulta").await
-}
-
-/// A controller for this story's namespace alone, so that stories do not disturb each other.
-async fn start(story: &Story, sink: Option<&Sink>) -> Result<Controller> {
-    let kubeconfig = RIGHTS.get_or_try_init(|| rights(story)).await?;
-    let address = free_address()?;
-    let mut settings = Start::new(&story.namespace, kubeconfig)
-        .variable("KULTA_NAMESPACES", &story.namespace)
-        .variable("KULTA_LISTEN", address.to_string())
-        .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");
-    if let Some(sink) = sink {
-        settings = settings.variable("KULTA_CDEVENTS_SINK", sink.url());
-    }
-    let mut controller = Controller::start(&settings, &story.environment.run)?;
-    controller.wait_http(address, "/readyz", Duration::from_secs(10)).await?;
-    Ok(controller)
-}
-
-/// Deploys version v1 and waits until it is healthy.
-async fn deployed(story: &Story, canary: &Canary) -> Result<()> {
-    story.apply_canary(canary).await?;
-    story.until_phase("web", "Healthy").await?;
-    Ok(())
-}
-
-/// Writes version v2 into the template.
-async fn updated(story: &Story, canary: &Canary) -> Result<()> {
-    let rollout = canary.clone().version("v2").rollout();
-    story.apply(rollout).await?;
-    Ok(())
-}
 
 fn text(object: &kube::api::DynamicObject, pointer: &str) -> String {
     api::text(object, pointer).to_owned()
@@ -169,7 +125,7 @@ async fn a_canary_without_routes_moves_by_pods_and_comes_back_when_aborted() -> 
 
     updated(&story, &canary).await?;
     story.until_phase("web", "Paused").await?;
-    let halfway = pods(&story).await?;
+    let halfway = pods(&story, "web").await?;
     story.verbs("web").abort().await?;
     story.until_phase("web", "Degraded").await?;
     story
@@ -177,16 +133,11 @@ async fn a_canary_without_routes_moves_by_pods_and_comes_back_when_aborted() -> 
             api::number(rollout, "/status/replicas") == 4 && api::number(rollout, "/status/updatedReplicas") == 0
         })
         .await?;
-    let aborted = pods(&story).await?;
+    let aborted = pods(&story, "web").await?;
 
     ensure!((halfway, aborted) == (vec![3, 1], vec![4, 0]), "pods of each revision");
     controller.stop().await?;
     story.end().await
-}
-
-/// Wanted pods of each revision, oldest first.
-async fn pods(story: &Story) -> Result<Vec<i64>> {
-    Ok(story.replica_sets("web").await?.iter().map(|set| api::number(set, "/spec/replicas")).collect())
 }
 
 #[tokio::test]

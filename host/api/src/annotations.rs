@@ -17,7 +17,8 @@ pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
 pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// On Rollouts: which controller instance serves it.
 pub const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
-/// On ReplicaSets: the canonical hash of the template that the user wrote, so that no later version computes another.
+/// On ReplicaSets: the canonical hash of the template that the user wrote, so that no later version computes another; several,
+/// comma separated, when the same template was written in several ways.
 pub const TEMPLATE_HASH: &str = "kulta.io/template-hash";
 /// On routes while a canary takes traffic, unless configured otherwise.
 pub const IN_PROGRESS_LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";

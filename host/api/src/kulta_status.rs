@@ -1,7 +1,5 @@
 //! `status.kulta`: what KULTA remembers of a rollout beside Argo's status. All of it is small and bounded.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,9 +40,6 @@ pub struct KultaStatus {
     /// Why the last decisions were taken, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<DecisionEntry>,
-    /// Plugin name → digest of the component that decides for this revision.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub plugins: BTreeMap<String, String>,
     /// The strategy's own memory, as hex.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub memory: String,

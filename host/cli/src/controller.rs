@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kulta_controller::controller::{Controller, Settings};
-use kulta_controller::lease::Elector;
+use kulta_controller::clock::{Clock, SystemClock};
+use kulta_controller::controller::{Controller, Parts, Settings};
+use kulta_controller::lease::{self, Elector};
 use kulta_controller::metrics::Metrics;
 use kulta_controller::outbox::Teller;
 use kulta_controller::server;
@@ -63,47 +64,20 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
         instance_id: arguments.instance_id.clone(),
         workers: usize::from(arguments.workers),
     };
-    let controller = Controller::new(client.clone(), settings, plugins, Arc::clone(&metrics), teller).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let parts = Parts { client: client.clone(), plugins, metrics, clock: Arc::clone(&clock), teller };
+    let controller = Controller::new(parts, settings).await;
     let mut server = tokio::spawn(server::serve(Arc::clone(&controller), arguments.listen, stop.clone()));
 
     let pod_namespace = std::fs::read_to_string(POD_NAMESPACE).ok();
-    let mut elector = if arguments.leader_elect.wanted(pod_namespace.is_some()) {
+    let elector = arguments.leader_elect.wanted(pod_namespace.is_some()).then(|| {
         let namespace = arguments.lease_namespace.or(pod_namespace).unwrap_or_else(|| "default".to_owned());
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kulta".to_owned());
-        Some(Elector::new(client, namespace.trim(), format!("{host}_{}", uuid::Uuid::new_v4())))
-    } else {
-        None
-    };
-    if let Some(elector) = &mut elector {
-        tokio::select! {
-            () = elector.acquire() => {}
-            () = stop.cancelled() => return Ok(()),
-            ended = &mut server => return ended.context("the server for probes")?.map_err(Into::into),
-        }
-    }
-    metrics.lead(true);
-    let mut work = tokio::spawn(controller.run(stop.clone()));
-    let kept = async {
-        match &mut elector {
-            Some(elector) => elector.keep().await,
-            None => std::future::pending().await,
-        }
-    };
-    let lost = tokio::select! {
-        lost = kept => Some(anyhow::Error::from(lost)),
-        ended = &mut server => match ended.context("the server for probes")? {
-            Ok(()) => None,
-            Err(error) => Some(error.into()),
-        },
-        () = stop.cancelled() => None,
-    };
-    if let Some(lost) = lost {
-        // Another may lead already: nothing more may be written, not even what is in hand.
-        return Err(lost);
-    }
-    (&mut work).await.context("stop the workers")?;
-    if let Some(elector) = &elector {
-        elector.release().await;
+        Elector::new(client, namespace.trim(), format!("{host}_{}", uuid::Uuid::new_v4()), clock)
+    });
+    tokio::select! {
+        ended = lease::lead(controller, elector, stop) => ended?,
+        ended = &mut server => ended.context("the server for probes")??,
     }
     tracing::info!("stopped");
     Ok(())
@@ -115,7 +89,7 @@ fn teller(arguments: &ControllerArguments) -> Result<Option<Teller>> {
     let environment = Environment { id: arguments.environment.clone(), source: None };
     let git = GitKeys { commit: arguments.git_commit_annotations.clone(), ..GitKeys::default() };
     let origin = Origin::new(&arguments.event_source, environment, git).context("--event-source or --environment")?;
-    Ok(Some(Teller { sink, origin }))
+    Ok(Some(Teller { sink: Box::new(sink), origin }))
 }
 
 fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>> {

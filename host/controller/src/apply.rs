@@ -1,10 +1,9 @@
-//! Carries out a plan: the status first, then the writes in order, each followed by its event. The first refusal ends it.
+//! Carries out a plan: the status first, then the writes in order, each followed by its events. The first refusal ends it.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Error;
-use kulta_core::observed::RouteWrite;
 use kulta_core::plan::{Action, KubeEvent, Plan, StatusPatch, Write};
 use serde_json::{Value, json};
 
@@ -14,13 +13,11 @@ use crate::cluster::{self, Cluster, Refusal, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events;
-use crate::memory::Memory;
+use crate::memory::{Memory, Notes};
 use crate::object::Object;
 
 /// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
-const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// Guarded patches refused in a row, each against what the cache told, until a condition says so.
-const REFUSALS_UNTIL_TOLD: u32 = 3;
+const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(15);
 
 /// The Rollout that a plan is for.
 #[derive(Clone, Debug)]
@@ -66,10 +63,11 @@ impl Applier {
         }
         for write in plan.writes {
             self.write(target, &write).await?;
-            if let Some(event) = &write.event {
+            for event in &write.events {
                 self.tell(target, event).await;
             }
         }
+        self.memory.note(&target.key, Notes::all_taken);
         Ok(())
     }
 
@@ -174,17 +172,31 @@ impl Applier {
                 self.wrote(target, Watched::ReplicaSets, object, &stored);
                 Ok(())
             }
+            Err(error) if refusal(&error) == Refusal::Conflict => self.name_is_held(target, object, error).await,
             Err(error) => {
-                let why = match refusal(&error) {
-                    Refusal::Conflict => format!("{}: the name is taken", words(&error)),
-                    _ => words(&error),
-                };
                 if refusal(&error) != Refusal::Trouble {
+                    let why = words(&error);
                     self.memory.note(&target.key, |notes| notes.create_error = Some((target.generation, why)));
                 }
                 Err(ApplyError::Write { what: format!("create ReplicaSet {object}"), source: error })
             }
         }
+    }
+
+    /// Somebody holds the name of the ReplicaSet that was to be created: this rollout, and the cache has yet to tell, or a stranger.
+    async fn name_is_held(&self, target: &Target, object: Key, error: Error) -> Result<(), ApplyError> {
+        let failed = |source| ApplyError::Write { what: format!("create ReplicaSet {object}"), source };
+        let Some(holder) = self.cluster.find(Kind::ReplicaSet, &object).await.map_err(failed)? else {
+            // Gone again: the next look creates it.
+            return Err(failed(error));
+        };
+        if holder.controlled_by(&target.uid) {
+            self.wrote(target, Watched::ReplicaSets, object, &holder);
+            return Ok(());
+        }
+        tracing::warn!(rollout = %target.key, "ReplicaSet {object} is not this rollout's: taking another hash");
+        self.memory.note(&target.key, |notes| notes.taken_names.insert(object.name.clone()));
+        Err(failed(error))
     }
 
     async fn patch_route(
@@ -199,27 +211,20 @@ impl Applier {
         match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {
             Ok(stored) => {
                 let generation = stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
-                self.memory.note_route(route, |notes| {
-                    let before = notes.last_write.and_then(|last| last.corrected_at);
-                    let corrected_at = if corrects { Some(now) } else { before };
-                    notes.last_write = Some(RouteWrite { weight, at: now, generation, corrected_at });
-                    notes.refusals = 0;
-                    notes.refused = None;
-                    notes.forbidden = None;
+                self.memory.note(&target.key, |notes| {
+                    notes.routes.entry(route.clone()).or_default().wrote(weight, generation, corrects, now);
                 });
                 self.wrote(target, Watched::Routes, route.clone(), &stored);
                 Ok(())
             }
             Err(error) => {
-                self.memory.note_route(route, |notes| match refusal(&error) {
-                    Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
-                    Refusal::Invalid => {
-                        notes.refusals = notes.refusals.saturating_add(1);
-                        if notes.refusals >= REFUSALS_UNTIL_TOLD {
-                            notes.refused = Some(words(&error));
-                        }
+                self.memory.note(&target.key, |notes| {
+                    let notes = notes.routes.entry(route.clone()).or_default();
+                    match refusal(&error) {
+                        Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
+                        Refusal::Invalid => notes.was_refused(words(&error)),
+                        _ => {}
                     }
-                    _ => {}
                 });
                 Err(ApplyError::Write { what: format!("patch HTTPRoute {route}"), source: error })
             }

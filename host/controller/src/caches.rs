@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService};
+use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService, Decoded};
 use crate::index::{Index, selects};
 use crate::key::Key;
 use crate::object::Object;
@@ -36,6 +36,18 @@ pub struct Touched {
     pub keys: BTreeSet<Key>,
     /// A rollout is gone: its name and uid.
     pub removed: Option<(Key, String)>,
+    /// Services that no rollout refers to any more though one is written on them: see [`Contents::orphan`].
+    pub orphans: BTreeSet<Key>,
+}
+
+/// A Service that carries the mark of a rollout which does not refer to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The rollout that the mark names.
+    pub manager: String,
+    /// That rollout is ours and is seen not to refer to the Service. Otherwise it is gone, or another instance's.
+    pub known: bool,
+    pub resource_version: String,
 }
 
 #[derive(Debug, Default)]
@@ -147,15 +159,17 @@ impl Caches {
 
 impl Contents {
     fn apply_rollout(&mut self, key: Key, rollout: CachedRollout) -> Touched {
-        let mut touched = Touched { keys: BTreeSet::from([key.clone()]), removed: None };
+        let mut touched = Touched { keys: BTreeSet::from([key.clone()]), ..Touched::default() };
         let before = self.rollouts.set(key.clone(), rollout.clone());
         let same =
             before.as_ref().is_some_and(|before| before.uid == rollout.uid && before.references == rollout.references);
         if same {
             return touched;
         }
+        let mut left = BTreeSet::new();
         if let Some(before) = before {
             touched.keys.extend(self.rivals(&key, &before));
+            left.clone_from(&before.references.services);
             self.index.remove_rollout(&key, &before.uid, &before.references);
             if before.uid != rollout.uid {
                 touched.removed = Some((key.clone(), before.uid));
@@ -163,6 +177,7 @@ impl Contents {
         }
         self.index.add_rollout(&key, &rollout.uid, &rollout.references);
         touched.keys.extend(self.rivals(&key, &rollout));
+        touched.orphans = self.orphans_among(&key, &left);
         touched
     }
 
@@ -187,8 +202,12 @@ impl Contents {
     fn apply_service(&mut self, key: Key, service: CachedService) -> Touched {
         let same = self.services.get(&key).is_some_and(|before| before.version == service.version);
         self.services.set(key.clone(), service);
-        let keys = if same { BTreeSet::new() } else { self.index.rollouts_of_service(&key).cloned().collect() };
-        Touched { keys, removed: None }
+        if same {
+            return Touched::default();
+        }
+        let keys = self.index.rollouts_of_service(&key).cloned().collect();
+        let orphans = self.orphan(&key).is_some().then_some(key).into_iter().collect();
+        Touched { keys, orphans, ..Touched::default() }
     }
 
     fn apply_route(&mut self, key: Key, route: CachedRoute) -> Touched {
@@ -198,7 +217,7 @@ impl Contents {
         if let Some(before) = before {
             keys.extend(self.index.rollouts_of_route(&key, &before.route.labels).cloned());
         }
-        Touched { keys, removed: None }
+        Touched { keys, ..Touched::default() }
     }
 
     fn delete(&mut self, kind: Watched, key: &Key) -> Touched {
@@ -209,6 +228,7 @@ impl Contents {
                     touched.keys.insert(key.clone());
                     touched.keys.extend(self.rivals(key, &before));
                     self.index.remove_rollout(key, &before.uid, &before.references);
+                    touched.orphans = self.orphans_among(key, &before.references.services);
                     touched.removed = Some((key.clone(), before.uid));
                 }
             }
@@ -229,6 +249,33 @@ impl Contents {
             }
         }
         touched
+    }
+
+    /// What is left on a Service by a rollout that does not refer to it, if anything is.
+    #[must_use]
+    pub fn orphan(&self, service: &Key) -> Option<Orphan> {
+        let cached = &self.services.get(service)?.service;
+        let manager = cached.managed_by.clone().filter(|manager| !manager.is_empty())?;
+        if self.index.rollouts_of_service(service).next().is_some() {
+            return None;
+        }
+        let known = match self.rollouts.get(&service.sibling(&manager)).map(|rollout| &rollout.decoded) {
+            // What it refers to cannot be told.
+            Some(Decoded::Undecodable { .. }) => return None,
+            Some(Decoded::Rollout { .. }) => true,
+            None => false,
+        };
+        Some(Orphan { manager, known, resource_version: cached.resource_version.clone() })
+    }
+
+    fn orphans_among(&self, rollout: &Key, services: &BTreeSet<String>) -> BTreeSet<Key> {
+        services.iter().map(|name| rollout.sibling(name)).filter(|service| self.orphan(service).is_some()).collect()
+    }
+
+    /// All orphans, for a start.
+    #[must_use]
+    pub fn orphans(&self) -> Vec<Key> {
+        self.services.iter().map(|(key, _)| key).filter(|key| self.orphan(key).is_some()).cloned().collect()
     }
 
     /// Rollouts of the namespace that name one of the same Services, or whose selector reaches the other's pods, either way.

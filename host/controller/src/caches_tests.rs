@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -151,4 +153,54 @@ fn who_looks_for_routes_in_a_scope_is_touched_when_it_can_no_longer_be_seen() {
     let again = caches.set_route_watch(&Scope::Cluster, RouteWatch::Forbidden("no".into()));
 
     assert_eq!((first.len(), again.len()), (2, 0));
+}
+
+fn marked(caches: &Caches, service: &str, manager: &str) -> Touched {
+    let annotations = json!({ "annotations": { "argo-rollouts.argoproj.io/managed-by-rollouts": manager } });
+    caches.apply(Watched::Services, named("Service", service, &annotations))
+}
+
+#[test]
+fn a_service_whose_rollout_is_gone_is_an_orphan() {
+    let caches = two_rollouts();
+    let before = marked(&caches, "svc-a", "a");
+
+    let touched = caches.delete(Watched::Rollouts, &Key::new("ns", "a"));
+
+    assert!(before.orphans.is_empty());
+    assert_eq!(touched.orphans, BTreeSet::from([Key::new("ns", "svc-a")]));
+    let orphan = caches.read().orphan(&Key::new("ns", "svc-a")).unwrap();
+    assert_eq!((orphan.manager.as_str(), orphan.known), ("a", false));
+}
+
+#[test]
+fn a_service_that_its_rollout_no_longer_names_is_an_orphan() {
+    let caches = two_rollouts();
+    marked(&caches, "svc-a", "a");
+
+    let touched = caches.apply(Watched::Rollouts, rollout("a", "a", "svc-new", &json!({ "httpRoute": "route-a" })));
+
+    assert_eq!(touched.orphans, BTreeSet::from([Key::new("ns", "svc-a")]));
+    assert!(caches.read().orphan(&Key::new("ns", "svc-a")).unwrap().known);
+}
+
+#[test]
+fn a_service_that_some_rollout_names_is_no_orphan_whoever_is_written_on_it() {
+    let caches = two_rollouts();
+
+    let touched = marked(&caches, "svc-b", "another");
+
+    assert!(touched.orphans.is_empty());
+}
+
+#[test]
+fn a_service_of_a_rollout_that_cannot_be_read_is_left_alone() {
+    let caches = two_rollouts();
+    marked(&caches, "svc-a", "a");
+    let mut broken = rollout("a", "a", "svc-a", &json!({ "httpRoute": "route-a" }));
+    broken.json["spec"]["strategy"]["canary"]["steps"] = json!(5);
+
+    let touched = caches.apply(Watched::Rollouts, broken);
+
+    assert!(touched.orphans.is_empty());
 }

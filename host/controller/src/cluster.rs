@@ -116,6 +116,16 @@ impl Cluster {
         self.counted(kind, "create", result)
     }
 
+    /// The object of that name, if there is one. A list with a field selector: it needs no right beyond those of the watch.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn find(&self, kind: Kind, key: &Key) -> Result<Option<Object>, Error> {
+        let parameters = ListParams::default().fields(&format!("metadata.name={}", key.name));
+        let result = self.api(kind, &key.namespace).list(&parameters).await;
+        Ok(self.counted(kind, "list", result)?.items.into_iter().next())
+    }
+
     /// # Errors
     /// As the API server answers.
     pub async fn delete(&self, kind: Kind, key: &Key, uid: &str) -> Result<(), Error> {
@@ -146,6 +156,17 @@ impl Cluster {
         parameters.limit = limit;
         let result = self.api(Kind::Pod, namespace).list(&parameters).await.map(|list| list.items);
         self.counted(Kind::Pod, "list", result)
+    }
+
+    /// Whether there is an object of that name, whatever its labels.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn exists(&self, kind: Kind, key: &Key) -> Result<bool, Error> {
+        let mut parameters = ListParams::default().fields(&format!("metadata.name={}", key.name));
+        parameters.limit = Some(1);
+        let result = self.api(kind, &key.namespace).list(&parameters).await.map(|list| !list.items.is_empty());
+        self.counted(kind, "list", result)
     }
 
     /// Names of the pods that the EndpointSlices of a Service list.

@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Applier;
 use crate::backoff::Backoff;
 use crate::caches::{Caches, RouteWatch, Touched, Watched};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Teller};
 use crate::queue::Queue;
 use crate::reconcile;
+use crate::release;
 use crate::store::Scope;
 use crate::strategies::Strategies;
 use crate::watch;
@@ -34,6 +35,16 @@ pub struct Settings {
     pub workers: usize,
 }
 
+/// What the controller is given from outside.
+pub struct Parts {
+    pub client: Client,
+    pub plugins: Arc<Plugins>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    /// Nobody is told CDEvents without it.
+    pub teller: Option<Teller>,
+}
+
 pub struct Controller {
     pub settings: Settings,
     pub cluster: Cluster,
@@ -41,6 +52,8 @@ pub struct Controller {
     pub memory: Arc<Memory>,
     pub metrics: Arc<Metrics>,
     pub queue: Queue,
+    /// Services that a rollout may have left behind.
+    pub orphans: Queue,
     pub clock: Arc<dyn Clock>,
     pub strategies: Strategies,
     pub applier: Applier,
@@ -56,14 +69,8 @@ pub struct Controller {
 
 impl Controller {
     /// Asks the cluster one thing: whether its Rollout CRD keeps KULTA's record.
-    pub async fn new(
-        client: Client,
-        settings: Settings,
-        plugins: Arc<Plugins>,
-        metrics: Arc<Metrics>,
-        teller: Option<crate::outbox::Teller>,
-    ) -> Arc<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    pub async fn new(parts: Parts, settings: Settings) -> Arc<Self> {
+        let Parts { client, plugins, metrics, clock, teller } = parts;
         let cluster = Cluster::new(client, Arc::clone(&metrics));
         let memory = Arc::new(Memory::default());
         let record_kept = cluster.record_kept().await;
@@ -78,6 +85,7 @@ impl Controller {
             route_wanted: tokio::sync::Notify::new(),
             caches: Caches::default(),
             queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
+            orphans: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             strategies: Strategies::new(Arc::clone(&plugins), Arc::clone(&metrics)),
             applier: Applier { cluster: cluster.clone(), memory: Arc::clone(&memory), clock: Arc::clone(&clock) },
             outbox: Outbox::new(teller, Arc::clone(&metrics)),
@@ -127,6 +135,9 @@ impl Controller {
             for key in touched.keys {
                 self.queue.add(key);
             }
+            for service in touched.orphans {
+                self.orphans.add(service);
+            }
         }
         self.route_wanted.notify_one();
     }
@@ -136,8 +147,15 @@ impl Controller {
         let was_ready = self.ready();
         self.filling.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, scope.clone()));
         if !was_ready && self.ready() {
-            let keys: Vec<_> = self.caches.read().rollouts.iter().map(|(key, _)| key.clone()).collect();
+            let (keys, orphans) = {
+                let caches = self.caches.read();
+                let keys: Vec<_> = caches.rollouts.iter().map(|(key, _)| key.clone()).collect();
+                (keys, caches.orphans())
+            };
             tracing::info!(rollouts = keys.len(), "all caches are filled");
+            for service in orphans {
+                self.orphans.add(service);
+            }
             for key in keys {
                 self.queue.add(key);
             }
@@ -185,8 +203,10 @@ impl Controller {
         for _ in 0..self.settings.workers {
             workers.spawn(work(Arc::clone(&self)));
         }
+        workers.spawn(let_go(Arc::clone(&self)));
         stop.cancelled().await;
         self.queue.close();
+        self.orphans.close();
         while workers.join_next().await.is_some() {}
         watches.abort_all();
     }
@@ -213,6 +233,14 @@ async fn watch_routes(controller: Arc<Controller>) {
     }
 }
 
+/// Takes the marks of rollouts off Services that they left behind.
+async fn let_go(controller: Arc<Controller>) {
+    while let Some(service) = controller.orphans.next().await {
+        let outcome = release::look(&controller, &service).await;
+        controller.orphans.finish(&service, outcome);
+    }
+}
+
 async fn deliver(controller: Arc<Controller>) {
     while let Some((key, sequence)) = controller.outbox.delivered().await {
         controller.memory.note(&key, |notes| notes.delivered = notes.delivered.max(sequence));
@@ -223,7 +251,7 @@ async fn deliver(controller: Arc<Controller>) {
 /// One worker. A panic while looking at one rollout is counted, and ends neither the worker nor the others.
 async fn work(controller: Arc<Controller>) {
     while let Some(key) = controller.queue.next().await {
-        let began = controller.clock.monotonic();
+        let began = tokio::time::Instant::now();
         let look = std::panic::AssertUnwindSafe(reconcile::look(&controller, &key)).catch_unwind().await;
         let outcome = look.unwrap_or_else(|_| {
             tracing::error!(rollout = %key, "a look panicked");

@@ -1,16 +1,19 @@
 //! One controller at a time, by a Lease under Argo Rollouts' own name: a forgotten Argo and KULTA exclude each other.
 //! Whether a holder is gone is judged by when this process last saw its renewal change, never by comparing clocks of two machines.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::cluster::{Refusal, refusal, words};
+use crate::controller::Controller;
 
 /// Argo Rollouts' name for it.
 pub const NAME: &str = "argo-rollouts-controller-lock";
@@ -31,14 +34,15 @@ pub enum LeaseError {
 pub struct Elector {
     api: Api<Lease>,
     identity: String,
+    clock: Arc<dyn Clock>,
     /// Another's renewal as last seen, and when it was seen to change.
     seen: Option<(String, Option<MicroTime>, Instant)>,
 }
 
 impl Elector {
     #[must_use]
-    pub fn new(client: Client, namespace: &str, identity: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, seen: None }
+    pub fn new(client: Client, namespace: &str, identity: String, clock: Arc<dyn Clock>) -> Self {
+        Self { api: Api::namespaced(client, namespace), identity, clock, seen: None }
     }
 
     /// Waits until this process holds the lease.
@@ -105,7 +109,7 @@ impl Elector {
 
     /// Takes or renews the lease if it may be had. A lost race is no error: somebody else has it.
     async fn attempt(&mut self) -> Result<bool, Error> {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(self.clock.now());
         let Some(lease) = self.api.get_opt(NAME).await? else {
             let spec = LeaseSpec { acquire_time: Some(now.clone()), lease_transitions: Some(0), ..self.held(now) };
             let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
@@ -150,6 +154,41 @@ impl Elector {
             }
         }
     }
+}
+
+/// Waits for the lease if there is an elector, works until `stop`, finishes what is in hand and gives the lease up.
+///
+/// # Errors
+/// When the lease is lost. Another may lead already: nothing more may be written, not even what is in hand, so the process must end.
+pub async fn lead(
+    controller: Arc<Controller>,
+    mut elector: Option<Elector>,
+    stop: CancellationToken,
+) -> Result<(), LeaseError> {
+    if let Some(elector) = &mut elector {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = elector.acquire() => {}
+        }
+    }
+    controller.metrics.lead(true);
+    let mut work = std::pin::pin!(controller.run(stop));
+    let kept = async {
+        match &mut elector {
+            Some(elector) => elector.keep().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        lost = kept => return Err(lost),
+        () = &mut work => {}
+    }
+    if let Some(elector) = &elector {
+        elector.release().await;
+    }
+    Ok(())
 }
 
 fn won(result: Result<Lease, Error>) -> Result<bool, Error> {

@@ -19,6 +19,7 @@ pub mod observe;
 pub mod outbox;
 pub mod queue;
 pub mod reconcile;
+pub mod release;
 pub mod server;
 pub mod store;
 pub mod strategies;

@@ -1,6 +1,6 @@
 //! What the process remembers of a rollout beside the caches. All of it may be lost: a restart only looks once more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,11 +12,12 @@ use crate::key::Key;
 
 /// How long the cache is waited for after a write. A watch that lags longer is broken and tells so itself.
 const LONGEST_LAG: SignedDuration = SignedDuration::from_secs(5);
+/// Guarded patches refused in a row, each against what the cache told, until a condition says so.
+const REFUSALS_UNTIL_TOLD: u32 = 3;
 
 #[derive(Debug, Default)]
 pub struct Memory {
     rollouts: Mutex<HashMap<Key, Notes>>,
-    routes: Mutex<HashMap<Key, RouteNotes>>,
 }
 
 /// Of one rollout.
@@ -28,12 +29,17 @@ pub struct Notes {
     pub gathering: Option<Timestamp>,
     /// The API server's words about the ReplicaSet of this generation, with the generation.
     pub create_error: Option<(i64, String)>,
+    /// Names of ReplicaSets that this rollout would have taken and a stranger holds.
+    pub taken_names: BTreeSet<String>,
     /// Events up to this sequence are delivered.
     pub delivered: u64,
     /// The record that the CRD prunes.
     pub record: Option<KultaStatus>,
+    /// Of its routes; several rollouts may share one, each with weights of its own.
+    pub routes: BTreeMap<Key, RouteNotes>,
 }
 
+/// Of one route, as one rollout knows it.
 #[derive(Clone, Debug, Default)]
 pub struct RouteNotes {
     pub last_write: Option<RouteWrite>,
@@ -57,25 +63,38 @@ impl Memory {
         self.rollouts().remove(key);
     }
 
-    pub fn of_route(&self, route: &Key) -> RouteNotes {
-        self.routes().get(route).cloned().unwrap_or_default()
-    }
-
-    pub fn note_route<T>(&self, route: &Key, change: impl FnOnce(&mut RouteNotes) -> T) -> T {
-        change(self.routes().entry(route.clone()).or_default())
-    }
-
     /// A worker that panicked left at worst a note that the next look corrects.
     fn rollouts(&self) -> MutexGuard<'_, HashMap<Key, Notes>> {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn routes(&self) -> MutexGuard<'_, HashMap<Key, RouteNotes>> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+impl RouteNotes {
+    /// A patch was taken.
+    pub fn wrote(&mut self, weight: u32, generation: i64, corrects_foreign: bool, now: Timestamp) {
+        let before = self.last_write.and_then(|last| last.corrected_at);
+        let corrected_at = if corrects_foreign { Some(now) } else { before };
+        *self = Self { last_write: Some(RouteWrite { weight, at: now, generation, corrected_at }), ..Self::default() };
+    }
+
+    /// A guarded patch was refused (422).
+    pub fn was_refused(&mut self, words: String) {
+        self.refusals = self.refusals.saturating_add(1);
+        if self.refusals >= REFUSALS_UNTIL_TOLD {
+            self.refused = Some(words);
+        }
     }
 }
 
 impl Notes {
+    /// All that was planned is done: no patch of a route is refused any more.
+    pub fn all_taken(&mut self) {
+        for route in self.routes.values_mut() {
+            route.refusals = 0;
+            route.refused = None;
+        }
+    }
+
     pub fn wrote(&mut self, kind: Watched, object: Key, version: u64, now: Timestamp) {
         self.pending.insert((kind, object), (version, now));
     }
@@ -128,6 +147,37 @@ mod tests {
     #[test]
     fn a_write_that_the_cache_has_told_is_done() {
         assert_eq!(lagging("10", 1), None);
+    }
+
+    #[test]
+    fn a_route_that_was_refused_three_times_in_a_row_is_told() {
+        let mut notes = RouteNotes::default();
+
+        let told = [1, 2, 3].map(|number| {
+            notes.was_refused(format!("no {number}"));
+            notes.refused.clone()
+        });
+
+        assert_eq!(told, [None, None, Some("no 3".to_owned())]);
+    }
+
+    #[test]
+    fn a_route_that_takes_a_patch_is_no_longer_refused() {
+        let mut notes = RouteNotes { refusals: 3, refused: Some("no".to_owned()), ..RouteNotes::default() };
+
+        notes.wrote(20, 7, false, at(1));
+
+        assert_eq!((notes.refusals, notes.refused), (0, None));
+    }
+
+    #[test]
+    fn a_plan_that_went_through_leaves_nothing_refused() {
+        let mut notes = Notes::default();
+        notes.routes.entry(Key::new("ns", "web")).or_default().was_refused("no".to_owned());
+
+        notes.all_taken();
+
+        assert!(notes.routes.values().all(|route| route.refusals == 0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::ApiResource;
@@ -16,6 +17,13 @@ use crate::key::Key;
 pub struct Object {
     metadata: ObjectMeta,
     pub json: Value,
+}
+
+/// A field manager, and when it last changed something; whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    pub manager: String,
+    pub at: Option<Timestamp>,
 }
 
 impl Object {
@@ -39,8 +47,18 @@ impl Object {
         Key::new(self.metadata.namespace.clone().unwrap_or_default(), self.metadata.name.clone().unwrap_or_default())
     }
 
-    /// Removes what is large and of no use in a cache, and hands back the managers of its fields other than the status, newest write last.
-    pub fn trim(&mut self) -> Vec<String> {
+    /// Its controlling owner has this uid.
+    #[must_use]
+    pub fn controlled_by(&self, uid: &str) -> bool {
+        let owners = self.json.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        owners
+            .into_iter()
+            .flatten()
+            .any(|owner| text(owner, "uid") == uid && owner.get("controller").and_then(Value::as_bool).unwrap_or(false))
+    }
+
+    /// Removes what is large and of no use in a cache, and hands back who wrote its fields other than the status, newest write last.
+    pub fn trim(&mut self) -> Vec<Writer> {
         let Some(metadata) = self.json.get_mut("metadata").and_then(Value::as_object_mut) else { return Vec::new() };
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.remove(kulta_api::annotations::LAST_APPLIED);
@@ -53,8 +71,8 @@ impl Object {
         entries
             .iter()
             .filter(|entry| text(entry, "subresource").is_empty())
-            .map(|entry| text(entry, "manager").to_owned())
-            .filter(|manager| !manager.is_empty())
+            .map(|entry| Writer { manager: text(entry, "manager").to_owned(), at: text(entry, "time").parse().ok() })
+            .filter(|writer| !writer.manager.is_empty())
             .collect()
     }
 }
@@ -135,10 +153,24 @@ mod tests {
             ],
         } }));
 
-        let managers = object.trim();
+        let writers = object.trim();
 
-        assert_eq!(managers, ["early", "late"]);
+        let at = |time: &str| time.parse::<Timestamp>().ok();
+        let told: Vec<_> = writers.into_iter().map(|writer| (writer.manager, writer.at)).collect();
+        assert_eq!(
+            told,
+            [("early".to_owned(), at("2026-01-01T00:00:00Z")), ("late".to_owned(), at("2026-01-02T00:00:00Z"))]
+        );
         assert_eq!(object.json, json!({ "metadata": { "name": "a", "annotations": { "team": "x" } } }));
+    }
+
+    #[test]
+    fn only_the_controlling_owner_counts() {
+        let owned = |controller: bool| {
+            Object::new(json!({ "metadata": { "ownerReferences": [{ "uid": "u", "controller": controller }] } }))
+        };
+
+        assert_eq!([owned(true), owned(false)].map(|object| object.controlled_by("u")), [true, false]);
     }
 
     #[test]

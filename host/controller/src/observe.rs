@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::decode::{CachedRollout, Decoded};
 use crate::index::selects;
 use crate::key::Key;
-use crate::memory::{Memory, Notes};
+use crate::memory::Notes;
 
 /// What a look at the caches finds.
 #[derive(Debug)]
@@ -30,7 +30,6 @@ pub enum Seen {
 
 pub struct View<'a> {
     pub caches: &'a Contents,
-    pub memory: &'a Memory,
     pub notes: &'a Notes,
     pub clock: &'a dyn Clock,
     pub record_kept: bool,
@@ -81,6 +80,7 @@ impl View<'_> {
             unknown_fields: unknown_fields.as_ref().clone(),
             record_kept: self.record_kept,
             create_error,
+            taken_names: self.notes.taken_names.clone(),
             delivered: self.notes.delivered,
             looked_up: LookedUp::default(),
             rollout,
@@ -117,15 +117,17 @@ impl View<'_> {
     fn route(&self, key: &Key) -> RouteState {
         match self.watch_of(&key.namespace) {
             Some(RouteWatch::NotInstalled) => return RouteState::NotInstalled,
-            Some(RouteWatch::Forbidden(words)) => return RouteState::Forbidden(words.clone()),
+            Some(RouteWatch::Forbidden(words)) => {
+                return RouteState::Forbidden { words: words.clone(), until: None };
+            }
             _ => {}
         }
         let Some(cached) = self.caches.routes.get(key) else { return RouteState::Missing };
-        let notes = self.memory.of_route(key);
+        let notes = self.notes.routes.get(key).cloned().unwrap_or_default();
         if let Some((words, until)) = &notes.forbidden
             && *until > self.clock.now()
         {
-            return RouteState::Forbidden(words.clone());
+            return RouteState::Forbidden { words: words.clone(), until: Some(*until) };
         }
         RouteState::Found(Arc::new(Route {
             last_write: notes.last_write,

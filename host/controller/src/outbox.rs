@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kulta_api::{OutboxEntry, Time, annotations};
 use kulta_core::observed::{Observed, ReplicaSet};
@@ -17,9 +18,21 @@ use crate::cluster::{Cluster, words};
 use crate::key::Key;
 use crate::metrics::Metrics;
 
+/// Where events go.
+pub trait EventSink: Send + Sync + 'static {
+    /// Sends one event once.
+    fn deliver<'a>(&'a self, event: &'a CdEventHttp) -> BoxFuture<'a, Delivery>;
+}
+
+impl EventSink for Sink {
+    fn deliver<'a>(&'a self, event: &'a CdEventHttp) -> BoxFuture<'a, Delivery> {
+        Box::pin(Self::deliver(self, event))
+    }
+}
+
 /// Who tells, and to whom.
 pub struct Teller {
-    pub sink: Sink,
+    pub sink: Box<dyn EventSink>,
     pub origin: Origin,
 }
 
@@ -137,7 +150,11 @@ impl Inner {
                 Delivery::Retry { after, why } => {
                     failures += 1;
                     self.metrics.delivery("retried");
-                    tracing::debug!(event = event.id, "the event sink is not there: {why}");
+                    if failures == 1 {
+                        tracing::warn!(event = event.id, "the event sink takes no events, trying on: {why}");
+                    } else {
+                        tracing::debug!(event = event.id, failures, "the event sink takes no events: {why}");
+                    }
                     let delay = after.unwrap_or_else(|| Backoff::SINK.delay(failures, fastrand::f64));
                     tokio::time::sleep(delay).await;
                 }

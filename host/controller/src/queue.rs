@@ -86,7 +86,7 @@ impl Queue {
             };
             tokio::select! {
                 () = changed => {}
-                () = self.clock.sleep(sleep) => {}
+                () = tokio::time::sleep(sleep) => {}
             }
         }
     }
@@ -180,13 +180,13 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::testing::VirtualClock;
+    use crate::clock::VirtualClock;
 
     const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
     const DONE: Outcome = Outcome::Done { wake_up: None };
 
     fn queue() -> (Queue, Arc<VirtualClock>) {
-        let clock = Arc::new(VirtualClock::start());
+        let clock = Arc::new(VirtualClock::start(Timestamp::from_second(1_800_000_000).unwrap()));
         (Queue::new(clock.clone(), BACKOFF, || 1.0), clock)
     }
 

@@ -71,7 +71,7 @@ fn handle(controller: &Controller, watched: Watched, scope: &Scope, event: Event
             }
             if watched == Watched::Routes {
                 let keys = caches.set_route_watch(scope, RouteWatch::Filled);
-                controller.touched(Touched { keys, removed: None });
+                controller.touched(Touched { keys, ..Touched::default() });
             }
             if std::mem::take(first) {
                 tracing::info!(kind = watched.kind().as_str(), ?scope, "cache filled");
@@ -102,7 +102,7 @@ fn failed(controller: &Controller, watched: Watched, scope: &Scope, error: &watc
         _ => return,
     };
     let keys = controller.caches.set_route_watch(scope, state);
-    controller.touched(Touched { keys, removed: None });
+    controller.touched(Touched { keys, ..Touched::default() });
 }
 
 /// Growing delays, started over once the watch has been well for some time.

@@ -2,6 +2,7 @@
 //! whatever of it gets written.
 
 use crate::decision::{Scale, Waiting};
+use crate::identity;
 use crate::pass::Pass;
 use crate::replicas::basic::{self, Side, Sides, Split};
 use crate::replicas::limits::needed_available;
@@ -44,6 +45,11 @@ impl Pass {
                 let wanted = traffic.shape.canary_wanted(target.canary, weight);
                 let pods = traffic.shape.canary_target(wanted, canary.replicas, traffic.served);
                 let stable_pods = traffic.shape.stable_target(traffic.shape.stable_wanted(weight), traffic.served);
+                // Without pods there is nothing to share, and no weight that would be safe.
+                let shared = match traffic.confirmed {
+                    Some(_) if self.scene.replicas == 0 => true,
+                    confirmed => confirmed == Some(weight) && (weight == 0 || self.canary_selected()),
+                };
                 let there = canary.replicas == pods
                     && canary.available >= self.needed(pods)
                     && stable.replicas == stable_pods
@@ -52,7 +58,7 @@ impl Pass {
                     self.waiting = Some(Waiting::Pods);
                     return false;
                 }
-                if traffic.confirmed != Some(weight) {
+                if !shared {
                     self.waiting = Some(Waiting::Routes);
                     return false;
                 }
@@ -93,7 +99,7 @@ impl Pass {
                 let wanted = shape.canary_wanted(target.canary, weight);
                 let pods = Pods {
                     new: shape.canary_target(wanted, canary.replicas, served),
-                    stable: shape.stable_target(shape.stable_wanted(weight), served),
+                    stable: shape.stable_target(shape.stable_wanted(self.next_share(weight)), served),
                 };
                 let needed = self.needed(wanted);
                 let next = self.safe_weight(weight, canary.available, needed);
@@ -114,34 +120,42 @@ impl Pass {
         Pods { new: next.canary, stable: next.stable }
     }
 
+    /// The canary's Service selects the new revision's pods.
+    fn canary_selected(&self) -> bool {
+        let service = self.scene.service(self.scene.fields.canary_service.as_ref());
+        service.and_then(|service| service.hash()) == Some(self.scene.new_hash.as_str())
+    }
+
+    /// The canary's share on the way to `weight`: none while its Service still selects another revision's pods, for that one
+    /// is left before the new one is shown to anybody.
+    fn next_share(&self, weight: u32) -> u32 {
+        if self.canary_selected() { weight } else { 0 }
+    }
+
     /// The weight that is safe to write now on the way to `wanted`.
     fn safe_weight(&self, wanted: u32, canary_available: u32, canary_needed: u32) -> u32 {
         let Some(traffic) = &self.scene.traffic else { return 0 };
         let max = traffic.shape.max_weight;
         let stable_hash = self.status.stable_rs.as_str();
         let stable = if self.scene.is_stable(&self.status) { self.canary_side() } else { self.stable_side() };
-        let service =
-            |name: &String| self.scene.service(Some(name)).and_then(|service| service.hash()).map(str::to_owned);
-        let canary_selects = service(&traffic.canary_service);
+        let service = |name: &String| self.scene.service(Some(name)).and_then(|service| service.hash());
         let stable_selects = service(&traffic.stable_service);
+        // What the canary Service carries is served by the pods that it selects, whosever they are.
+        let (wanted, canary_available) = if self.canary_selected() && !self.scene.is_stable(&self.status) {
+            (wanted, canary_available)
+        } else {
+            let backing = service(&traffic.canary_service)
+                .and_then(|hash| identity::by_hash(&self.scene.observed.replica_sets, hash));
+            (0, backing.map_or(0, |backing| backing.available_replicas))
+        };
         let left = max.saturating_sub(wanted);
         let stable_needed = self.needed(crate::replicas::share_of(traffic.shape.replicas, left, max));
         let least =
             if stable.available >= stable_needed { 0 } else { traffic.shape.least_canary_share(stable.available) };
-        // Steady: the canary Service may still carry traffic; what counts is whether the pods that it selects are there.
-        let (canary_service_ready, canary_available) = if self.scene.is_stable(&self.status) {
-            let backing = canary_selects.as_deref().and_then(|hash| {
-                self.scene.observed.replica_sets.iter().find(|replica_set| replica_set.hash() == hash)
-            });
-            (true, backing.map_or(0, |backing| backing.available_replicas))
-        } else {
-            (canary_selects.as_deref() == Some(self.scene.new_hash.as_str()), canary_available)
-        };
         weight::next(&weight::Scene {
             wanted,
             current: traffic.served.most,
             max_weight: max,
-            canary_service_ready,
             canary_available,
             canary_needed,
             // An unmanaged stable Service still selects every pod of the rollout.
@@ -216,7 +230,9 @@ impl Pass {
         let pods = match &self.scene.traffic {
             Some(traffic) => Pods {
                 new: canary,
-                stable: traffic.shape.stable_target(traffic.shape.stable_wanted(traffic.served.most), traffic.served),
+                stable: traffic
+                    .shape
+                    .stable_target(traffic.shape.stable_wanted(self.next_share(traffic.held())), traffic.served),
             },
             None => Pods {
                 new: canary,
@@ -228,7 +244,7 @@ impl Pass {
             },
         };
         let available = self.canary_side().available;
-        let weight = self.scene.traffic.as_ref().map(|traffic| self.safe_weight(traffic.served.most, available, 0));
+        let weight = self.scene.traffic.as_ref().map(|traffic| self.safe_weight(traffic.held(), available, 0));
         self.apply_sides(pods, weight);
     }
 
@@ -256,12 +272,13 @@ impl Pass {
         let shape = traffic.shape;
         let served = traffic.served;
         let confirmed = traffic.confirmed == Some(max) || (replicas == 0 && traffic.confirmed.is_some());
+        let held = traffic.held();
         let weight = if there {
             max
         } else if shape.dynamic_stable && replicas > 0 {
-            served.most.max(canary.available * max / replicas).min(max)
+            held.max(canary.available * max / replicas).min(max)
         } else {
-            served.most
+            held
         };
         if there && confirmed {
             self.become_stable();
@@ -269,7 +286,8 @@ impl Pass {
             self.waiting = Some(Waiting::Routes);
             "promoting: waiting for all traffic to reach the new revision".clone_into(&mut self.reason);
         }
-        let pods = Pods { new: replicas, stable: shape.stable_target(shape.stable_wanted(weight), served) };
+        let stable = shape.stable_target(shape.stable_wanted(self.next_share(weight)), served);
+        let pods = Pods { new: replicas, stable };
         let next = self.safe_weight(weight, canary.available, 0);
         self.apply_sides(pods, Some(next));
     }

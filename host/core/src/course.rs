@@ -131,12 +131,12 @@ impl Pass {
         self.kulta.restoring = None;
         self.tell(TransitionKind::Started, |_| {});
         let number = self.scene.revision_number();
-        self.event(EventKind::Normal, EventReason::RolloutUpdated, format!("Rollout updated to revision {number}"));
         self.event(
             EventKind::Normal,
             EventReason::RolloutNotCompleted,
             format!("Rollout not completed, started update to revision {number} ({})", self.scene.new_hash),
         );
+        self.event(EventKind::Normal, EventReason::RolloutUpdated, format!("Rollout updated to revision {number}"));
         if !self.status.stable_rs.is_empty() && self.within_rollback_window() {
             self.set_last_step();
             if self.scene.strategy.steps.is_none() {
@@ -147,7 +147,7 @@ impl Pass {
     }
 
     /// The template is older than stable, with fewer revisions in between than the window holds.
-    fn within_rollback_window(&self) -> bool {
+    pub fn within_rollback_window(&self) -> bool {
         let window = self.scene.observed.rollout.spec.rollback_window.as_ref();
         let Some(revisions) = window.and_then(|RollbackWindow { revisions }| *revisions) else { return false };
         let (Some(new), Some(stable)) = (&self.scene.new, &self.scene.stable) else { return false };
@@ -170,14 +170,19 @@ impl Pass {
             self.set_last_step();
             return;
         }
+        if self.status.promote_full && self.status.aborted_at.is_some() {
+            // Asked for after the abort: it is taken back.
+            self.status.abort = false;
+        }
         if self.status.abort && self.status.aborted_at.is_none() {
-            self.begin_abort("aborted by request");
+            self.begin_abort(None);
         } else if !self.status.abort && self.status.aborted_at.take().is_some() {
             self.retry();
         }
     }
 
-    pub fn begin_abort(&mut self, why: &str) {
+    /// `why` is what a person cannot know: absent when it was a person who asked.
+    pub fn begin_abort(&mut self, why: Option<&str>) {
         let number = self.scene.revision_number();
         self.status.abort = true;
         self.status.aborted_at = Some(time::floor(self.scene.now));
@@ -185,15 +190,16 @@ impl Pass {
         self.clear_pause();
         self.set_step(0);
         self.kulta.restoring = Some(self.scene.new_hash.clone());
-        why.clone_into(&mut self.reason);
+        why.unwrap_or("aborted by request").clone_into(&mut self.reason);
         if let Some(duration) = &mut self.status.duration {
             duration.finished_at = Some(time::floor(self.scene.now));
             duration.completion_status = Some(CompletionStatus::Aborted);
         }
+        let because = why.map_or_else(String::new, |why| format!(": {why}"));
         self.event(
             EventKind::Warning,
             EventReason::RolloutAborted,
-            format!("Rollout aborted update to revision {number}: {why}"),
+            format!("Rollout aborted update to revision {number}{because}"),
         );
     }
 

@@ -13,6 +13,7 @@ impl Pass {
     pub fn become_stable(&mut self) {
         let first = self.status.stable_rs.is_empty();
         let fast = self.status.promote_full && self.scene.strategy.steps.is_some();
+        let window = !first && self.within_rollback_window();
         let number = self.scene.revision_number();
         let service = if first { TransitionKind::ServiceDeployed } else { TransitionKind::ServiceUpgraded };
         self.tell(service, |_| {});
@@ -28,12 +29,12 @@ impl Pass {
         self.finish_duration(if fast { CompletionStatus::FastPromoted } else { CompletionStatus::Promoted });
         self.waiting = None;
         "promoted: the new revision is stable".clone_into(&mut self.reason);
-        let why = if first {
-            "Initial deploy"
-        } else if fast {
-            "Full promotion requested"
-        } else {
-            "Completed all steps"
+        let why = match self.scene.strategy.steps {
+            _ if first => "Initial deploy".to_owned(),
+            _ if fast => "Full promotion requested".to_owned(),
+            _ if window => "Rollback within window".to_owned(),
+            Some(steps) => format!("Completed all {steps} canary steps"),
+            None => "Completed all steps".to_owned(),
         };
         self.event(
             EventKind::Normal,
@@ -130,8 +131,8 @@ impl Pass {
                 self.wake(deadline);
                 other.replicas
             }
-            // Just promoted over: it stays for a while, in case it is wanted back.
-            None if self.scene.is_stable(&self.status) => {
+            // Just promoted over: it stays for a while, in case it is wanted back; pods that are not available help nobody.
+            None if self.scene.is_stable(&self.status) && other.available_replicas > 0 => {
                 let delay = self.scene.fields.scale_down_delay_seconds();
                 self.set_deadline(other.hash(), time::after(self.scene.now, delay));
                 if delay == 0 { 0 } else { other.replicas }

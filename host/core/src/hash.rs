@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Characters of a revision's hash: 27^10 values, as long as the ones that Deployments make.
 const HASH_LENGTH: usize = 10;
+/// Characters of a hash of steps: more than Argo's hashes can have (a 32-bit number in decimal), so that the two are told apart.
+const STEPS_HASH_LENGTH: usize = 12;
 /// Hex characters of the canonical hash that are kept: 128 bits tell any two templates apart.
 const CANONICAL_LENGTH: usize = 32;
 
@@ -68,19 +70,19 @@ pub fn template_hash(template: &Value) -> String {
 #[must_use]
 pub fn revision_hash(template: &Value, collisions: i32) -> String {
     let salt = if collisions == 0 { String::new() } else { format!("#{collisions}") };
-    short(&digest(template, &salt))
+    short(&digest(template, &salt), HASH_LENGTH)
 }
 
 /// The hash of a strategy's steps or configuration.
 #[must_use]
 pub fn steps_hash(steps: &Value) -> String {
-    short(&digest(steps, ""))
+    short(&digest(steps, ""), STEPS_HASH_LENGTH)
 }
 
-fn short(digest: &[u8; 32]) -> String {
+fn short(digest: &[u8; 32], length: usize) -> String {
     digest
         .iter()
-        .take(HASH_LENGTH)
+        .take(length)
         .filter_map(|byte| SAFE_ALPHABET.get(usize::from(*byte) % SAFE_ALPHABET.len()))
         .map(|&character| char::from(character))
         .collect()
@@ -121,6 +123,11 @@ mod tests {
     #[test]
     fn the_order_of_a_list_matters() {
         assert_ne!(template_hash(&json!([1, 2])), template_hash(&json!([2, 1])));
+    }
+
+    #[test]
+    fn a_hash_of_steps_is_longer_than_any_of_argos() {
+        assert!(steps_hash(&json!([])).len() > u32::MAX.to_string().len());
     }
 
     #[test]

@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use kulta_api::conditions::{self, ConditionType};
-use kulta_api::{PodTemplate, Rollout, annotations};
+use kulta_api::{KultaStatus, PodTemplate, Rollout, RolloutStatus, annotations};
 use serde_json::Value;
 
 use crate::observed::{Observed, ReplicaSet};
-use crate::{affinity, hash, metadata};
+use crate::{affinity, hash, metadata, replica_set};
 
 /// Which revision the template is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// This ReplicaSet has it.
     Known(Arc<ReplicaSet>),
-    /// None has; it is to be created under this hash.
-    New(String),
+    /// None has; it is to be created under this hash, which is the one for so many collisions.
+    New { hash: String, collisions: i32 },
     /// Some ReplicaSet may have it under another writer's hash: compare with the template as the API server would store it.
     Unclear,
     /// The API server refuses the template: its words.
@@ -36,19 +36,28 @@ pub fn identify(observed: &Observed) -> Identity {
     let ours = observed
         .replica_sets
         .iter()
-        .filter(|replica_set| replica_set.annotations.get(annotations::TEMPLATE_HASH) == Some(&canonical))
+        .filter(|replica_set| carries(replica_set, &canonical))
         .max_by_key(|replica_set| replica_set.revision());
     if let Some(ours) = ours {
         return Identity::Known(Arc::clone(ours));
     }
-    let new = hash::revision_hash(&template.0, collisions(rollout));
+    // `undo` writes a ReplicaSet's own template, defaults and all, into the spec.
+    let copied = observed
+        .replica_sets
+        .iter()
+        .filter(|replica_set| same_template(replica_set, template, template))
+        .max_by_key(|replica_set| replica_set.revision());
+    if let Some(copied) = copied {
+        return Identity::Known(Arc::clone(copied));
+    }
+    let (new, collisions) = free_hash(observed);
     let foreign: Vec<_> = observed
         .replica_sets
         .iter()
         .filter(|replica_set| !replica_set.annotations.contains_key(annotations::TEMPLATE_HASH))
         .collect();
     if foreign.is_empty() {
-        return Identity::New(new);
+        return Identity::New { hash: new, collisions };
     }
     match &observed.looked_up.defaulted_template {
         None => Identity::Unclear,
@@ -57,8 +66,29 @@ pub fn identify(observed: &Observed) -> Identity {
             .into_iter()
             .filter(|replica_set| same_template(replica_set, defaulted, template))
             .max_by_key(|replica_set| replica_set.revision())
-            .map_or(Identity::New(new), |found| Identity::Known(Arc::clone(found))),
+            .map_or(Identity::New { hash: new, collisions }, |found| Identity::Known(Arc::clone(found))),
     }
+}
+
+/// Canonical hashes that a ReplicaSet's annotation keeps. One template can be written in some ways: by its author, by `undo`.
+const HASHES_KEPT: usize = 4;
+
+/// One of the templates that are known to mean this ReplicaSet has this canonical hash.
+fn carries(replica_set: &ReplicaSet, canonical: &str) -> bool {
+    let known = replica_set.annotations.get(annotations::TEMPLATE_HASH);
+    known.is_some_and(|known| known.split(',').any(|hash| hash == canonical))
+}
+
+/// The annotation of a ReplicaSet that a template with this canonical hash means: the hashes known before, newest last.
+pub(crate) fn with_hash(replica_set: &ReplicaSet, canonical: &str) -> String {
+    let known = replica_set.annotations.get(annotations::TEMPLATE_HASH).map_or("", String::as_str);
+    if carries(replica_set, canonical) {
+        return known.to_owned();
+    }
+    let mut hashes: Vec<&str> = known.split(',').filter(|hash| !hash.is_empty()).chain([canonical]).collect();
+    let excess = hashes.len().saturating_sub(HASHES_KEPT);
+    hashes.drain(..excess);
+    hashes.join(",")
 }
 
 /// The status speaks of this very generation, and the generation was understood.
@@ -74,6 +104,44 @@ fn current_hash(rollout: &Rollout) -> String {
 
 fn collisions(rollout: &Rollout) -> i32 {
     rollout.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0)
+}
+
+/// The hash of a new revision whose name nobody holds, and the collisions that were counted to find it.
+fn free_hash(observed: &Observed) -> (String, i32) {
+    let rollout = &observed.rollout;
+    let counted = collisions(rollout);
+    let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
+    let held = |hash: &str| {
+        let name = replica_set::name(rollout_name, hash);
+        observed.taken_names.contains(&name) || observed.replica_sets.iter().any(|own| own.name == name)
+    };
+    let hash = |collisions: i32| hash::revision_hash(&rollout.spec.template.0, collisions);
+    (counted..i32::MAX)
+        .map(|collisions| (hash(collisions), collisions))
+        .find(|(hash, _)| !held(hash))
+        .unwrap_or_else(|| (hash(counted), counted))
+}
+
+/// Counts the collisions. The revision that the status speaks of is the same under its other hash: nothing begins anew.
+pub(crate) fn count_collisions(
+    template: &PodTemplate,
+    hash: &str,
+    count: i32,
+    status: &mut RolloutStatus,
+    kulta: &mut KultaStatus,
+) {
+    let counted = status.collision_count.unwrap_or(0);
+    if count == counted {
+        return;
+    }
+    status.collision_count = Some(count);
+    let lost = hash::revision_hash(&template.0, counted);
+    if status.current_pod_hash == lost {
+        hash.clone_into(&mut status.current_pod_hash);
+        for entry in kulta.outbox.iter_mut().filter(|entry| entry.hash == lost) {
+            hash.clone_into(&mut entry.hash);
+        }
+    }
 }
 
 /// The ReplicaSet of a revision.
@@ -137,7 +205,7 @@ mod tests {
         })
     }
 
-    fn with_hash(mut template: Value, hash: &str) -> Value {
+    fn with_hash_label(mut template: Value, hash: &str) -> Value {
         template["metadata"]["labels"][annotations::POD_TEMPLATE_HASH] = json!(hash);
         template
     }
@@ -150,7 +218,7 @@ mod tests {
     fn a_template_without_any_replica_set_is_new() {
         let identity = identify(&observed(vec![]));
 
-        assert!(matches!(identity, Identity::New(_)), "{identity:?}");
+        assert!(matches!(identity, Identity::New { collisions: 0, .. }), "{identity:?}");
     }
 
     #[test]
@@ -180,14 +248,33 @@ mod tests {
     }
 
     #[test]
+    fn the_template_that_undo_copies_from_a_replica_set_means_it() {
+        let mut own = fixtures::replica_set("own", 1, 2, 2);
+        own.template = PodTemplate(with_hash_label(defaulted(), "own"));
+        let mut observed = observed(vec![Arc::new(own)]);
+        observed.rollout.spec.template = PodTemplate(defaulted());
+
+        assert!(matches!(identify(&observed), Identity::Known(found) if found.hash() == "own"));
+    }
+
+    #[test]
+    fn every_way_to_write_a_template_is_remembered() {
+        let mut own = fixtures::replica_set("own", 1, 2, 2);
+        let both = with_hash(&own, "another");
+        own.annotations.insert(annotations::TEMPLATE_HASH.into(), both);
+
+        assert_eq!(["canonical-own", "another", "third"].map(|hash| carries(&own, hash)), [true, true, false]);
+    }
+
+    #[test]
     fn a_foreign_replica_set_is_unclear_until_the_server_has_defaulted_the_template() {
         assert_eq!(identify(&observed(vec![foreign("x", 1, defaulted())])), Identity::Unclear);
     }
 
     #[test]
     fn a_foreign_replica_set_with_the_same_meaning_is_adopted() {
-        let mut observed = observed(vec![foreign("x", 1, with_hash(defaulted(), "x"))]);
-        observed.looked_up.defaulted_template = Some(Ok(PodTemplate(with_hash(defaulted(), "ours"))));
+        let mut observed = observed(vec![foreign("x", 1, with_hash_label(defaulted(), "x"))]);
+        observed.looked_up.defaulted_template = Some(Ok(PodTemplate(with_hash_label(defaulted(), "ours"))));
 
         assert!(matches!(identify(&observed), Identity::Known(found) if found.hash() == "x"));
     }
@@ -196,7 +283,7 @@ mod tests {
     fn injected_metadata_does_not_hide_the_meaning() {
         let role: kulta_api::strategy::PodMetadata =
             serde_json::from_value(json!({ "annotations": { "role": "stable" } })).unwrap();
-        let mut template = with_hash(defaulted(), "x");
+        let mut template = with_hash_label(defaulted(), "x");
         metadata::inject(&mut template, &role);
         let mut replica_set = fixtures::replica_set("x", 1, 2, 2);
         replica_set.annotations.remove(annotations::TEMPLATE_HASH);
@@ -212,10 +299,33 @@ mod tests {
     fn a_foreign_replica_set_with_another_meaning_is_not_adopted() {
         let mut other = defaulted();
         other["spec"]["containers"][0]["image"] = json!("web:2");
-        let mut observed = observed(vec![foreign("x", 1, with_hash(other, "x"))]);
+        let mut observed = observed(vec![foreign("x", 1, with_hash_label(other, "x"))]);
         observed.looked_up.defaulted_template = Some(Ok(PodTemplate(defaulted())));
 
-        assert!(matches!(identify(&observed), Identity::New(_)));
+        assert!(matches!(identify(&observed), Identity::New { .. }));
+    }
+
+    #[test]
+    fn a_name_that_a_stranger_holds_gives_another_hash() {
+        let mut observed = observed(vec![]);
+        let first = hash::revision_hash(&observed.rollout.spec.template.0, 0);
+        observed.taken_names.insert(format!("web-{first}"));
+
+        let identity = identify(&observed);
+
+        let second = hash::revision_hash(&observed.rollout.spec.template.0, 1);
+        assert_eq!(identity, Identity::New { hash: second, collisions: 1 });
+    }
+
+    #[test]
+    fn a_revision_goes_on_under_its_other_hash() {
+        let template = PodTemplate(fixtures::template("web:1"));
+        let lost = hash::revision_hash(&template.0, 0);
+        let mut status = RolloutStatus { current_pod_hash: lost, ..RolloutStatus::default() };
+
+        count_collisions(&template, "other", 1, &mut status, &mut KultaStatus::default());
+
+        assert_eq!((status.collision_count, status.current_pod_hash.as_str()), (Some(1), "other"));
     }
 
     #[test]

@@ -27,10 +27,14 @@ mod scene;
 pub mod selector;
 mod services;
 mod status;
+#[cfg(test)]
+mod status_tests;
 mod steps;
 mod tell;
 pub mod time;
 pub mod traffic;
+#[cfg(test)]
+mod traffic_tests;
 mod workload;
 
 pub use observed::Observed;

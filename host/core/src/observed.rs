@@ -29,6 +29,8 @@ pub struct Observed {
     pub record_kept: bool,
     /// The API server's words when it last refused to create the new ReplicaSet of this generation; `None` once it was created.
     pub create_error: Option<String>,
+    /// Names of ReplicaSets that a stranger holds, found when one of them was to be created.
+    pub taken_names: BTreeSet<String>,
     /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
     pub delivered: u64,
     /// Answers to the [`crate::plan::Need`]s of the plan before.
@@ -120,8 +122,13 @@ pub struct ObservedRoute {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RouteState {
     Missing,
-    /// The API server refuses to show it or to change it: its words.
-    Forbidden(String),
+    /// The API server refuses to show it or to change it.
+    Forbidden {
+        /// The API server's words.
+        words: String,
+        /// When to try again; `None` when a watch does.
+        until: Option<Timestamp>,
+    },
     /// The cluster serves no HTTPRoute.
     NotInstalled,
     Found(Arc<Route>),
@@ -137,9 +144,11 @@ pub struct Route {
     pub status: Value,
     /// Field managers, newest write last, ours left out.
     pub foreign_managers: Vec<String>,
+    /// When anybody last wrote it, its status apart; whole seconds.
+    pub written: Option<Timestamp>,
     /// What this process last wrote, and when; empty after a restart.
     pub last_write: Option<RouteWrite>,
-    /// The API server's words when it has refused this process's guarded patch several times in a row, each against a newer object.
+    /// The API server's words when it has refused this process's guarded patch several times in a row.
     pub refused: Option<String>,
 }
 

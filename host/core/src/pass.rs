@@ -65,8 +65,8 @@ pub(crate) struct Pass {
     /// Steps that have passed in this very pass.
     pub steps_passed: u32,
     pub strategy_failure: Option<StrategyFailure>,
-    /// Somebody else writes our weights.
-    pub foreign: Option<Obstacle>,
+    /// Somebody else writes our weights, or the API server refuses them.
+    pub contested: Option<Obstacle>,
     /// Annotations to write with the next patch of a ReplicaSet.
     pub notes: Notes,
     pub reason: String,
@@ -88,15 +88,18 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
     if rollout.spec.replicas.is_none() {
         return Turn::Done(Box::new(default_replicas()));
     }
+    let before = rollout.status.clone().unwrap_or_default();
+    let mut status = before.clone();
+    let mut kulta = status.kulta.take().unwrap_or_default();
     let new = match identity::identify(&observed) {
         Identity::Known(replica_set) => (replica_set.hash().to_owned(), Some(replica_set)),
-        Identity::New(hash) => (hash, None),
+        Identity::New { hash, collisions } => {
+            identity::count_collisions(&rollout.spec.template, &hash, collisions, &mut status, &mut kulta);
+            (hash, None)
+        }
         Identity::Refused { hash, .. } => (hash, None),
         Identity::Unclear => return Turn::Done(Box::new(need_defaults(rollout))),
     };
-    let before = rollout.status.clone().unwrap_or_default();
-    let mut status = before.clone();
-    let kulta = status.kulta.take().unwrap_or_default();
     let scene = Scene::set(observed, fields, strategy, new, &status, now);
     let mut pass = Pass {
         scene,
@@ -110,7 +113,7 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         waiting: None,
         steps_passed: 0,
         strategy_failure: None,
-        foreign: None,
+        contested: None,
         notes: Notes::new(),
         reason: String::new(),
     };
@@ -139,7 +142,7 @@ fn strategy_of(rollout: &Rollout) -> Option<StrategyChoice> {
 fn default_replicas() -> Plan {
     let patch = serde_json::json!({ "spec": { "replicas": kulta_api::rollout::DEFAULT_REPLICAS } });
     Plan {
-        writes: vec![Write { action: Action::PatchRollout { patch }, event: None }],
+        writes: vec![Write { action: Action::PatchRollout { patch }, events: Vec::new() }],
         reason: "spec.replicas is absent: writing the default".to_owned(),
         ..Plan::default()
     }
@@ -148,7 +151,12 @@ fn default_replicas() -> Plan {
 /// Asks for the template as the API server would store it.
 fn need_defaults(rollout: &Rollout) -> Plan {
     let hash = hash::revision_hash(&rollout.spec.template.0, 0);
-    let body = replica_set::body(&Blueprint { rollout, hash: &hash, revision: 0, replicas: 0, stable: None });
+    let mut body = replica_set::body(&Blueprint { rollout, hash: &hash, revision: 0, replicas: 0, stable: None });
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        // Whoever holds the name must not keep the server from answering.
+        metadata.remove("name");
+        metadata.insert("generateName".to_owned(), format!("{hash}-").into());
+    }
     Plan {
         need: Some(Need::DefaultedTemplate { body }),
         reason: "comparing the template with ReplicaSets that another controller made".to_owned(),

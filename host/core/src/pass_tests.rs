@@ -15,24 +15,24 @@ use crate::plan::{Action, Plan};
 
 const NOW: i64 = 1_800_000_000;
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
 
-fn routed(steps: Value) -> Value {
+pub(crate) fn routed(steps: Value) -> Value {
     json!({ "canary": {
         "canaryService": "canary", "stableService": "stable", "steps": steps,
         "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": "web" } } }
     } })
 }
 
-fn service(name: &str, hash: &str) -> (String, Option<Arc<Service>>) {
+pub(crate) fn service(name: &str, hash: &str) -> (String, Option<Arc<Service>>) {
     let selector = BTreeMap::from([("app".into(), "web".into()), ("rollouts-pod-template-hash".into(), hash.into())]);
     let service = Service { name: name.into(), selector, managed_by: Some("web".into()), ..Service::default() };
     (name.into(), Some(Arc::new(service)))
 }
 
-fn route(canary: u32) -> ObservedRoute {
+pub(crate) fn route(canary: u32) -> ObservedRoute {
     let condition = |kind: &str| json!({ "type": kind, "status": "True", "observedGeneration": 1 });
     let label = ("rollouts.argoproj.io/gatewayapi-canary".to_owned(), "in-progress".to_owned());
     let route = Route {
@@ -49,7 +49,7 @@ fn route(canary: u32) -> ObservedRoute {
 }
 
 /// Revision 2 of a routed canary under way: `old` is stable, the new one has `canary` pods and `weight` % of the traffic.
-fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
+pub(crate) fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
     let mut rollout = fixtures::rollout(routed(steps));
     let hash = crate::hash::revision_hash(&rollout.spec.template.0, 0);
     let mut new = fixtures::replica_set(&hash, 2, canary, canary);
@@ -72,25 +72,25 @@ fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
     }
 }
 
-fn status(observed: &mut Observed) -> &mut RolloutStatus {
+pub(crate) fn status(observed: &mut Observed) -> &mut RolloutStatus {
     observed.rollout.status.as_mut().unwrap()
 }
 
-fn asked(turn: Turn) -> Box<Ask> {
+pub(crate) fn asked(turn: Turn) -> Box<Ask> {
     match turn {
         Turn::Ask(ask) => ask,
         Turn::Done(plan) => panic!("done: {plan:?}"),
     }
 }
 
-fn done(turn: Turn) -> Plan {
+pub(crate) fn done(turn: Turn) -> Plan {
     match turn {
         Turn::Done(plan) => *plan,
         Turn::Ask(ask) => panic!("asked: {ask:?}"),
     }
 }
 
-fn hold(step: u32, weight: u32) -> Decision {
+pub(crate) fn hold(step: u32, weight: u32) -> Decision {
     Decision {
         step,
         steps: 4,
@@ -102,11 +102,11 @@ fn hold(step: u32, weight: u32) -> Decision {
     }
 }
 
-fn steps() -> Value {
+pub(crate) fn steps() -> Value {
     json!([{ "setWeight": 50 }, { "pause": {} }, { "setWeight": 80 }, { "pause": {} }])
 }
 
-fn route_writes(plan: &Plan) -> Vec<u32> {
+pub(crate) fn route_writes(plan: &Plan) -> Vec<u32> {
     plan.writes
         .iter()
         .filter_map(|write| match &write.action {
@@ -116,7 +116,7 @@ fn route_writes(plan: &Plan) -> Vec<u32> {
         .collect()
 }
 
-fn scales(plan: &Plan) -> Vec<(String, u64)> {
+pub(crate) fn scales(plan: &Plan) -> Vec<(String, u64)> {
     plan.writes
         .iter()
         .filter_map(|write| match &write.action {
@@ -243,6 +243,61 @@ fn a_strategy_that_fails_holds_everything() {
 }
 
 #[test]
+fn a_full_promotion_takes_an_abort_back() {
+    let mut observed = under_way(steps(), 0, 2, 0);
+    status(&mut observed).abort = true;
+    status(&mut observed).aborted_at = Some(kulta_api::Time(now()));
+    status(&mut observed).promote_full = true;
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(route_writes(&plan), [100]);
+}
+
+#[test]
+fn a_rollout_that_wants_no_pods_is_scaled_down_whatever_weighs() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.spec.replicas = Some(0);
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(1, 50))));
+
+    let mut scaled: Vec<_> = scales(&plan).into_iter().map(|(_, pods)| pods).collect();
+    scaled.dedup();
+    assert_eq!((scaled, plan.need), (vec![0], None));
+}
+
+#[test]
+fn a_step_of_a_rollout_without_pods_is_reached_without_weight() {
+    let mut observed = under_way(steps(), 0, 0, 0);
+    observed.rollout.spec.replicas = Some(0);
+    observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 0, 0));
+
+    let again = asked(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    assert!(again.situation.reached);
+}
+
+#[test]
+fn a_strategy_that_aborts_takes_the_traffic_back_and_its_reason_is_told() {
+    let next = Next::Abort { kind: kulta_api::FailureKind::Analysis, reason: "9 % of requests fail".into() };
+    let abort = Decision { next, ..hold(1, 50) };
+    let again = asked(asked(begin(under_way(steps(), 1, 1, 50), now())).answer(Ok(abort.clone())));
+
+    let plan = done(again.answer(Ok(abort)));
+
+    assert_eq!(route_writes(&plan), [0]);
+    let status = plan.status.unwrap().patch;
+    assert_eq!(
+        (&status["abort"], &status["kulta"]["failure"], &status["message"]),
+        (
+            &json!(true),
+            &json!("analysis"),
+            &json!("RolloutAborted: Rollout aborted update to revision 2: 9 % of requests fail")
+        )
+    );
+}
+
+#[test]
 fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
     let mut observed = under_way(steps(), 4, 2, 100);
     status(&mut observed).kulta = Some(kulta_api::KultaStatus { promoting: true, ..Default::default() });
@@ -258,6 +313,20 @@ fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
             .filter(|kind| *kind == TransitionKind::ServiceUpgraded)
             .collect();
     assert_eq!((told.len(), patch["stableRS"].is_string()), (1, true));
+}
+
+#[test]
+fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    observed.replica_sets[1] = Arc::new(fixtures::replica_set("bad", 1, 2, 0));
+    status(&mut observed).stable_rs = hash;
+    observed.looked_up.endpoints = Some(BTreeMap::new());
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(scales(&plan), [("web-bad".to_owned(), 0)]);
 }
 
 #[test]

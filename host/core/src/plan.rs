@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its event.
+/// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
 /// If one fails the rest is dropped and the rollout is looked at again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -38,8 +38,8 @@ pub const GATHER_MILLIS: i64 = 1_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     pub action: Action,
-    /// Told once the write has succeeded.
-    pub event: Option<KubeEvent>,
+    /// Told in this order once the write has succeeded.
+    pub events: Vec<KubeEvent>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub enum Action {
     PatchRollout {
         patch: Value,
     },
-    /// A 409 "already exists" means that somebody holds the name: see [`Action::CreateReplicaSet`]'s own note in the controller.
+    /// A 409 "already exists" means that somebody holds the name: a stranger's goes into [`crate::Observed::taken_names`].
     CreateReplicaSet {
         name: String,
         body: Value,

@@ -18,38 +18,36 @@ pub(crate) fn judge(pass: &mut Pass) {
     failure(pass);
 }
 
+/// Messages as Argo words them (upstream `utils/conditions/conditions.go`).
+const AVAILABLE: &str = "Rollout has minimum availability";
+const NOT_AVAILABLE: &str = "Rollout does not have minimum availability";
+const PAUSED: &str = "Rollout is paused";
+const RESUMED: &str = "Rollout is resumed";
+const RETRYING: &str = "Retrying Rollout after abort";
+
 fn set(pass: &mut Pass, kind: ConditionType, status: ConditionStatus, reason: ConditionReason, message: &str) {
     let now = time::floor(pass.scene.now);
     conditions::set(&mut pass.status.conditions, kind, status, reason, message, &now);
 }
 
 fn availability(pass: &mut Pass) {
-    let enough = pass.scene.replicas.saturating_sub(pass.scene.limits.unavailable);
-    let available = u32::try_from(pass.status.available_replicas).is_ok_and(|available| available >= enough);
-    let message =
-        if available { "Rollout has minimum availability" } else { "Rollout does not have minimum availability" };
+    let available = u32::try_from(pass.status.available_replicas).is_ok_and(|pods| pods >= pass.scene.replicas);
+    let message = if available { AVAILABLE } else { NOT_AVAILABLE };
     set(pass, ConditionType::Available, available.into(), ConditionReason::Available, message);
 }
 
 /// What stands in the way from outside: routes, other writers, the plugin, the CRD. Each condition is absent when all is well.
 fn outside(pass: &mut Pass) {
     let traffic = pass.scene.traffic.as_ref();
-    let obstacle = traffic.and_then(|traffic| traffic.obstacle.clone()).or_else(|| pass.foreign.clone());
+    let obstacle = traffic.and_then(|traffic| traffic.obstacle.clone()).or_else(|| pass.contested.clone());
+    let unproven = traffic.is_some_and(|traffic| traffic.confirmed.is_none());
     match (obstacle, traffic.and_then(|traffic| traffic.on_trust.clone())) {
         (Some(obstacle), _) => {
             let known = conditions::find(&pass.status.conditions, ConditionType::TrafficReady)
                 .is_some_and(|old| old.message == obstacle.message);
-            // A route that is only on its way to being taken is no event.
-            let passing = obstacle.reason == ConditionReason::RouteNotAccepted
-                && obstacle.message.contains(crate::traffic::acceptance::NOT_SEEN);
-            if passing {
-                conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady);
-            } else {
-                set(pass, ConditionType::TrafficReady, ConditionStatus::False, obstacle.reason, &obstacle.message);
-                if !known {
-                    let message = obstacle.message.clone();
-                    pass.event(EventKind::Warning, EventReason::TrafficRoutingError, message);
-                }
+            set(pass, ConditionType::TrafficReady, ConditionStatus::False, obstacle.reason, &obstacle.message);
+            if !known {
+                pass.event(EventKind::Warning, EventReason::TrafficRoutingError, obstacle.message);
             }
         }
         (None, Some(on_trust)) => {
@@ -61,6 +59,8 @@ fn outside(pass: &mut Pass) {
                 &on_trust,
             );
         }
+        // What was told goes when the routes are seen to work, not while the data plane has yet to say so.
+        (None, None) if unproven => {}
         (None, None) => conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady),
     }
     match pass.strategy_failure.clone() {
@@ -96,9 +96,8 @@ fn paused(pass: &mut Pass) {
     let paused = is_paused(pass);
     let known = conditions::find(&pass.status.conditions, ConditionType::Paused).is_some();
     if paused || known {
-        let message = if paused { "Rollout is paused" } else { "Rollout is resumed" };
-        let reason = if paused { ConditionReason::RolloutPaused } else { ConditionReason::RolloutResumed };
-        set(pass, ConditionType::Paused, paused.into(), reason, message);
+        // Argo keeps reason and message when it no longer holds.
+        set(pass, ConditionType::Paused, paused.into(), ConditionReason::RolloutPaused, PAUSED);
     }
 }
 
@@ -125,7 +124,7 @@ fn progressing(pass: &mut Pass) {
         return;
     }
     if is_paused(pass) {
-        set(pass, kind, ConditionStatus::Unknown, ConditionReason::RolloutPaused, "Rollout is paused");
+        set(pass, kind, ConditionStatus::Unknown, ConditionReason::RolloutPaused, PAUSED);
         return;
     }
     if pass.scene.is_stable(&pass.status) && pass.waiting.is_none() {
@@ -135,21 +134,66 @@ fn progressing(pass: &mut Pass) {
     }
     if let Some(words) = pass.scene.observed.create_error.clone() {
         let message = format!("Failed to create new replica set {name:?}: {words}");
+        let known = conditions::find(&pass.status.conditions, kind).is_some_and(|old| old.message == message);
         set(pass, kind, ConditionStatus::False, ConditionReason::ReplicaSetCreateError, &message);
+        if !known {
+            pass.event(EventKind::Warning, EventReason::ReplicaSetCreateError, message);
+        }
         return;
     }
-    let existing = conditions::find(&pass.status.conditions, kind).cloned();
-    let message = format!("ReplicaSet {name:?} is progressing.");
+    let existing = conditions::find(&pass.status.conditions, kind).map(|old| old.reason.clone());
     let moved = made_progress(&pass.before, &pass.status);
-    let overdue = existing.as_ref().is_some_and(|old| old.reason == ConditionReason::ProgressDeadlineExceeded.as_str());
+    let overdue = existing.as_deref() == Some(ConditionReason::ProgressDeadlineExceeded.as_str());
     if overdue && !moved {
         return;
     }
-    set(pass, kind, ConditionStatus::True, ConditionReason::ReplicaSetUpdated, &message);
+    if let Some((status, reason, message)) = progress(pass, existing.as_deref(), moved, &name) {
+        set(pass, kind, status, reason, &message);
+    }
     if moved {
         touch(pass);
     }
     deadline(pass, &name);
+}
+
+/// What the condition says of a revision that is on its way; `None` leaves it as it is.
+fn progress(
+    pass: &Pass,
+    existing: Option<&str>,
+    moved: bool,
+    name: &str,
+) -> Option<(ConditionStatus, ConditionReason, String)> {
+    /// They stay until there is progress to tell.
+    const OPENINGS: [ConditionReason; 5] = [
+        ConditionReason::NewReplicaSetCreated,
+        ConditionReason::FoundNewReplicaSet,
+        ConditionReason::RolloutResumed,
+        ConditionReason::RolloutRetry,
+        ConditionReason::ReplicaSetNotAvailable,
+    ];
+    let retried = pass.before.abort && !pass.status.abort && pass.before.aborted_at.is_some();
+    if pass.scene.new.is_none() {
+        let message = format!("Created new replica set {name:?}");
+        return Some((ConditionStatus::True, ConditionReason::NewReplicaSetCreated, message));
+    }
+    if existing.is_none() {
+        let message = format!("Found new replica set {name:?}");
+        return Some((ConditionStatus::True, ConditionReason::FoundNewReplicaSet, message));
+    }
+    if retried {
+        return Some((ConditionStatus::Unknown, ConditionReason::RolloutRetry, RETRYING.to_owned()));
+    }
+    if existing == Some(ConditionReason::RolloutPaused.as_str()) && !moved {
+        return Some((ConditionStatus::Unknown, ConditionReason::RolloutResumed, RESUMED.to_owned()));
+    }
+    if existing == Some(ConditionReason::NewReplicaSetAvailable.as_str()) && pass.scene.is_stable(&pass.before) {
+        return Some((ConditionStatus::True, ConditionReason::ReplicaSetNotAvailable, NOT_AVAILABLE.to_owned()));
+    }
+    if !moved && OPENINGS.iter().any(|reason| existing == Some(reason.as_str())) {
+        return None;
+    }
+    let message = format!("ReplicaSet {name:?} is progressing.");
+    Some((ConditionStatus::True, ConditionReason::ReplicaSetUpdated, message))
 }
 
 /// Restarts the deadline's clock: the condition's update time is when progress was last made.
@@ -179,7 +223,7 @@ fn deadline(pass: &mut Pass, name: &str) {
     let abort = pass.scene.observed.rollout.spec.progress_deadline_abort.unwrap_or(false);
     if abort && !pass.status.stable_rs.is_empty() {
         pass.kulta.failure = Some(FailureKind::Deployment);
-        pass.begin_abort(&message);
+        pass.begin_abort(Some(&message));
         let number = pass.scene.revision_number();
         let message = format!("Rollout aborted update to revision {number}: {message}");
         set(pass, ConditionType::Progressing, ConditionStatus::False, ConditionReason::RolloutAborted, &message);
@@ -209,9 +253,12 @@ fn completion(pass: &mut Pass) {
     let status = &pass.status;
     let whole =
         status.updated_replicas == replicas && status.available_replicas == replicas && status.replicas == replicas;
-    let healthy = completed && whole;
-    let message = if healthy { "Rollout is healthy" } else { "Rollout is not healthy" };
-    set(pass, ConditionType::Healthy, healthy.into(), ConditionReason::RolloutHealthy, message);
+    let healthy = completed && whole && !is_paused(pass);
+    let known = conditions::find(&pass.status.conditions, ConditionType::Healthy).is_some();
+    if healthy || known {
+        let message = if healthy { "Rollout is healthy" } else { "Rollout is not healthy" };
+        set(pass, ConditionType::Healthy, healthy.into(), ConditionReason::RolloutHealthy, message);
+    }
 }
 
 fn failure(pass: &mut Pass) {

@@ -43,7 +43,9 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
 
 fn misfit(observed: &Observed, service: &Service, labels: &BTreeMap<String, String>) -> Option<String> {
     let name = &service.name;
-    if let Some(rival) = observed.rival_services.get(name) {
+    // Who has it keeps it: a newcomer must not stop what runs.
+    let own = service.managed_by.is_some() && service.managed_by == observed.rollout.metadata.name;
+    if let Some(rival) = observed.rival_services.get(name).filter(|_| !own) {
         return Some(format!("service {name:?} is used by Rollout {rival:?} too"));
     }
     let (key, value) = service

@@ -44,7 +44,7 @@ impl Pass {
         let evicted: Vec<Write> = waiting
             .into_iter()
             .take(at_once.saturating_sub(down))
-            .map(|pod| Write { action: Action::EvictPod { name: pod.name.clone() }, event: None })
+            .map(|pod| Write { action: Action::EvictPod { name: pod.name.clone() }, events: Vec::new() })
             .collect();
         self.writes.extend(evicted);
         self.wake(time::after(self.scene.now, RESTART_RETRY_SECONDS));
@@ -85,7 +85,7 @@ impl Pass {
                     .filter(|pod| pod.hash == replica_set.hash() && !pod.terminating)
                     .filter_map(|pod| {
                         let patch = metadata::pod_patch(pod, &old, wanted, &written)?;
-                        Some(Write { action: Action::PatchPod { name: pod.name.clone(), patch }, event: None })
+                        Some(Write { action: Action::PatchPod { name: pod.name.clone(), patch }, events: Vec::new() })
                     })
                     .collect();
                 self.writes.extend(patches);
@@ -93,7 +93,7 @@ impl Pass {
             }
         };
         let action = Action::PatchReplicaSet { name: replica_set.name.clone(), patch };
-        self.writes.push(Write { action, event: None });
+        self.writes.push(Write { action, events: Vec::new() });
     }
 
     /// The rollout's pods, or a need for them.

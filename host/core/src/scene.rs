@@ -48,6 +48,8 @@ pub(crate) struct StrategyChoice {
 
 #[derive(Debug)]
 pub(crate) struct Traffic {
+    /// Of the rollout and its Services.
+    namespace: String,
     pub canary_service: String,
     pub stable_service: String,
     pub gateway: GatewayRouting,
@@ -67,6 +69,8 @@ pub(crate) struct Traffic {
 pub(crate) struct RouteView {
     pub namespace: String,
     pub name: String,
+    /// What messages call it: its name, behind its namespace when that is not the rollout's.
+    pub shown: String,
     pub route: Arc<Route>,
     pub rules: SharedRules,
 }
@@ -201,6 +205,7 @@ impl Traffic {
             dynamic_stable: fields.dynamic_stable_scale(),
         };
         let mut traffic = Self {
+            namespace: observed.rollout.metadata.namespace.clone().unwrap_or_default(),
             canary_service: fields.canary_service.clone()?,
             stable_service: fields.stable_service.clone()?,
             gateway,
@@ -221,46 +226,53 @@ impl Traffic {
     fn look(&mut self, observed: &Observed, now: Timestamp) {
         let mut confirmed = Vec::new();
         for seen in &observed.routes {
-            let route = match found(seen.state.clone(), &seen.name) {
+            let shown = if seen.namespace == self.namespace {
+                seen.name.clone()
+            } else {
+                format!("{}/{}", seen.namespace, seen.name)
+            };
+            if let RouteState::Forbidden { until: Some(until), .. } = &seen.state {
+                self.wake_up = time::earlier(self.wake_up, Some(*until));
+            }
+            let route = match found(seen.state.clone(), &shown) {
                 Ok(route) => route,
                 Err(obstacle) => {
                     self.obstacle.get_or_insert(obstacle);
                     continue;
                 }
             };
-            let rules = match SharedRules::find(&seen.name, &route, self.backends()) {
+            let rules = match SharedRules::find(&shown, &seen.namespace, &route, self.backends()) {
                 Ok(rules) => rules,
                 Err(obstacle) => {
                     self.obstacle.get_or_insert(obstacle);
                     continue;
                 }
             };
-            let written = route.last_write.map(|write| write.at);
-            let taken = acceptance::of(&route, &seen.namespace, written, now);
+            let taken = acceptance::of(&route, &seen.namespace, now);
             let (least, most) = rules.canary_share(self.shape.max_weight);
             let agreed = least == most && rules.says(most, self.shape.max_weight);
             match taken {
                 Acceptance::Accepted => confirmed.push(agreed.then_some(most)),
                 Acceptance::AcceptedOnTrust(parent) => {
                     self.on_trust = Some(format!(
-                        "HTTPRoute {:?}: parent {parent} reports no observedGeneration: weights count as applied 5 s after they were written",
-                        seen.name
+                        "HTTPRoute {shown:?}: parent {parent} reports no observedGeneration: weights count as applied 5 s after they were written"
                     ));
                     confirmed.push(agreed.then_some(most));
                 }
-                Acceptance::TooFresh { until } => {
+                Acceptance::TooFresh { until } | Acceptance::Behind { until } => {
                     self.wake_up = time::earlier(self.wake_up, Some(until));
                     confirmed.push(None);
                 }
                 Acceptance::Waiting(why) => {
                     self.obstacle.get_or_insert(Obstacle {
                         reason: ConditionReason::RouteNotAccepted,
-                        message: format!("HTTPRoute {:?}: {why}", seen.name),
+                        message: format!("HTTPRoute {shown:?}: {why}"),
                     });
                     confirmed.push(None);
                 }
             }
-            self.routes.push(RouteView { namespace: seen.namespace.clone(), name: seen.name.clone(), route, rules });
+            let (namespace, name) = (seen.namespace.clone(), seen.name.clone());
+            self.routes.push(RouteView { namespace, name, shown, route, rules });
         }
         if observed.routes.is_empty() {
             self.obstacle = Some(Obstacle {
@@ -290,7 +302,24 @@ impl Traffic {
     }
 
     pub fn backends(&self) -> Backends<'_> {
-        Backends { canary: &self.canary_service, stable: &self.stable_service, max_weight: self.shape.max_weight }
+        Backends {
+            namespace: &self.namespace,
+            canary: &self.canary_service,
+            stable: &self.stable_service,
+            max_weight: self.shape.max_weight,
+        }
+    }
+
+    /// The weight to keep while nothing moves: what this process wrote, whatever somebody else has made of it since;
+    /// else what the routes say.
+    pub fn held(&self) -> u32 {
+        let own = self.routes.iter().map(|view| {
+            view.route
+                .last_write
+                .filter(|last| last.generation <= view.route.generation)
+                .map_or_else(|| view.rules.canary_share(self.shape.max_weight).1, |last| last.weight)
+        });
+        own.max().unwrap_or(self.served.most)
     }
 }
 
@@ -298,7 +327,9 @@ fn found(state: RouteState, name: &str) -> Result<Arc<Route>, Obstacle> {
     let (reason, message) = match state {
         RouteState::Found(route) => return Ok(route),
         RouteState::Missing => (ConditionReason::RouteNotFound, format!("HTTPRoute {name:?} not found")),
-        RouteState::Forbidden(words) => (ConditionReason::RouteForbidden, format!("HTTPRoute {name:?}: {words}")),
+        RouteState::Forbidden { words, .. } => {
+            (ConditionReason::RouteForbidden, format!("HTTPRoute {name:?}: {words}"))
+        }
         RouteState::NotInstalled => (
             ConditionReason::GatewayApiNotInstalled,
             format!(

@@ -33,13 +33,11 @@ impl Pass {
         if stable.is_empty() {
             return None;
         }
-        if stable == new {
-            return Some(stable.to_owned());
-        }
         let served = self.scene.traffic.as_ref().map_or(0, |traffic| traffic.served.most);
-        if self.status.abort {
-            let at_once = !self.scene.fields.dynamic_stable_scale();
-            return (at_once || served == 0).then(|| stable.to_owned());
+        if stable == new || self.status.abort {
+            // A stable revision that shrank takes its share back bit by bit, by weight.
+            let whole = !self.scene.fields.dynamic_stable_scale();
+            return (whole || served == 0).then(|| stable.to_owned());
         }
         let selected = service.hash();
         if selected == Some(new) {
@@ -94,6 +92,6 @@ impl Pass {
             )
         });
         let action = Action::PatchService { name: service.name.clone(), patch };
-        self.writes.push(Write { action, event });
+        self.writes.push(Write { action, events: event.into_iter().collect() });
     }
 }

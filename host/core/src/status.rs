@@ -14,7 +14,6 @@ use crate::plan::{EventKind, EventReason, KubeEvent, Plan, StatusPatch};
 use crate::progress;
 use crate::selector;
 use crate::time;
-use crate::traffic::acceptance;
 
 /// Seconds until references that could not be resolved are looked at again, should no watch tell of them.
 const INVALID_RETRY_SECONDS: u32 = 20;
@@ -104,8 +103,7 @@ fn weigh(pass: &mut Pass) {
     }
     let Some(confirmed) = traffic.confirmed else {
         // On its way is no news; refused is.
-        let refused =
-            traffic.obstacle.as_ref().is_some_and(|obstacle| !obstacle.message.contains(acceptance::NOT_SEEN));
+        let refused = traffic.obstacle.is_some();
         if let Some(weights) = &mut pass.status.canary.weights
             && refused
         {

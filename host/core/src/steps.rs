@@ -1,7 +1,7 @@
 //! Asking the strategy, and following its answer (design section 1, "Who decides what").
 
 use jiff::Timestamp;
-use kulta_api::{DecisionEntry, PauseCondition, PauseReason, TransitionKind};
+use kulta_api::{DecisionEntry, PauseCondition, PauseReason, SetCanaryScale, TransitionKind};
 
 use crate::arrange::Target;
 use crate::decision::{Decision, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
@@ -125,7 +125,7 @@ impl Pass {
             },
             Next::Abort { kind, reason } => {
                 self.kulta.failure = Some(*kind);
-                self.begin_abort(reason);
+                self.begin_abort(Some(reason));
             }
         }
     }
@@ -141,13 +141,8 @@ impl Pass {
                 entry.step = Some(step);
                 entry.weight = Some(weight);
             });
-            let number = step + 1;
-            let of = self.scene.strategy.steps.map_or_else(String::new, |steps| format!("/{steps}"));
-            self.event(
-                EventKind::Normal,
-                EventReason::RolloutPaused,
-                format!("Rollout is paused (CanaryPauseStep, step {number}{of})"),
-            );
+            let message = format!("Rollout is paused ({})", PauseReason::CanaryPauseStep.as_str());
+            self.event(EventKind::Normal, EventReason::RolloutPaused, message);
         }
         if let Some(until) = until {
             // The pause was counted from the pass that began it; its start is written down in whole seconds.
@@ -161,7 +156,6 @@ impl Pass {
         self.clear_pause();
         if was_paused {
             self.tell(TransitionKind::Resumed, |entry| entry.step = Some(situation.step));
-            self.event(EventKind::Normal, EventReason::RolloutResumed, "Rollout is resumed".to_owned());
         }
         self.steps_passed += 1;
         self.set_step(decision.step);
@@ -180,6 +174,9 @@ impl Pass {
             EventReason::RolloutStepCompleted,
             format!("Rollout step {}{of} completed ({what})", situation.step + 1),
         );
+        if was_paused {
+            self.event(EventKind::Normal, EventReason::RolloutResumed, "Rollout is resumed".to_owned());
+        }
     }
 
     /// As Argo words it in its events (upstream `utils/replicaset/canary.go`, step descriptions).
@@ -193,12 +190,19 @@ impl Pass {
         }
         if let Some(pause) = &step.pause {
             return match &pause.duration {
-                Some(kulta_api::IntOrString::Int(seconds)) => format!("pause: {seconds}s"),
+                Some(kulta_api::IntOrString::Int(seconds)) => format!("pause: {seconds}"),
                 Some(kulta_api::IntOrString::String(text)) => format!("pause: {text}"),
                 None => "pause".to_owned(),
             };
         }
-        "setCanaryScale".to_owned()
+        match &step.set_canary_scale {
+            Some(SetCanaryScale { weight: Some(weight), .. }) => format!("setCanaryScale{{weight: {weight}}}"),
+            Some(SetCanaryScale { match_traffic_weight: Some(true), .. }) => {
+                "setCanaryScale{matchTrafficWeight: true}".to_owned()
+            }
+            Some(SetCanaryScale { replicas: Some(replicas), .. }) => format!("setCanaryScale{{replicas: {replicas}}}"),
+            _ => "setCanaryScale".to_owned(),
+        }
     }
 
     fn log_decision(&mut self, decision: &Decision) {

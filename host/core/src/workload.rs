@@ -13,16 +13,12 @@ use crate::patch;
 use crate::plan::{Action, EventReason, Need, Write};
 use crate::replica_set::{self, Blueprint};
 use crate::traffic::Obstacle;
+use crate::traffic::foreign::Foreign;
 use crate::traffic::route;
-use crate::{affinity, hash, time};
+use crate::{affinity, hash, identity, time};
 
 /// How soon to look again whether EndpointSlices still list pods that are to go.
 const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
-/// A foreign weight is put right at once, and then no more often than this: two writers must not chase each other.
-const FOREIGN_PAUSE_SECONDS: u32 = 10;
-/// How long the condition about a foreign writer stays, so that a person can see it.
-const FOREIGN_SHOWN_SECONDS: u32 = 60;
-
 /// `spec.replicas` of both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pods {
@@ -41,9 +37,7 @@ impl Pass {
             self.kulta.exposed = true;
         }
         self.switch_services();
-        if let Some(weight) = weight {
-            self.write_routes(weight);
-        }
+        let refused = weight.map(|weight| self.write_routes(weight)).unwrap_or_default();
         self.new_replica_set(pods.new);
         if let Some(stable) = self.scene.stable.clone()
             && Some(&stable.name) != self.scene.new.as_ref().map(|new| &new.name)
@@ -56,6 +50,8 @@ impl Pass {
         self.restart();
         self.collect_history();
         self.number_rollout();
+        // What is refused again must not keep the rest from being written.
+        self.writes.extend(refused);
     }
 
     pub fn annotate(&mut self, hash: &str, key: &'static str, value: Option<String>) {
@@ -81,7 +77,7 @@ impl Pass {
         };
         let canonical = hash::template_hash(&self.scene.observed.rollout.spec.template.0);
         let mut wanted = replica_set::copied_annotations(&self.scene.observed.rollout);
-        wanted.insert(annotations::TEMPLATE_HASH.to_owned(), canonical);
+        wanted.insert(annotations::TEMPLATE_HASH.to_owned(), identity::with_hash(&new, &canonical));
         if new.revision() != number {
             wanted.insert(annotations::REVISION.to_owned(), number.to_string());
             if new.revision() > 0 {
@@ -143,12 +139,21 @@ impl Pass {
         });
         let rollout = self.scene.observed.rollout.metadata.name.clone().unwrap_or_default();
         let name = replica_set::name(&rollout, &self.scene.new_hash);
-        let event = self.write_event(
-            &self.scene.new_hash.clone(),
+        let mark = self.scene.new_hash.as_str();
+        let mut events = vec![self.write_event(
+            mark,
             EventReason::NewReplicaSetCreated,
-            format!("Created ReplicaSet {name} (revision {number}) with {replicas} replicas"),
-        );
-        self.writes.push(Write { action: Action::CreateReplicaSet { name, body }, event: Some(event) });
+            format!("Created ReplicaSet {name} (revision {number})"),
+        )];
+        // Argo creates with no pods and scales then: one write here, and both are told.
+        if replicas > 0 {
+            events.push(self.write_event(
+                mark,
+                EventReason::ScalingReplicaSet,
+                format!("Scaled up ReplicaSet {name} (revision {number}) from 0 to {replicas}"),
+            ));
+        }
+        self.writes.push(Write { action: Action::CreateReplicaSet { name, body }, events });
     }
 
     /// Scales a ReplicaSet and writes what was noted for it, in one patch.
@@ -195,14 +200,15 @@ impl Pass {
         }
         if !patch.is_empty() {
             let action = Action::PatchReplicaSet { name: replica_set.name.clone(), patch: Value::Object(patch) };
-            self.writes.push(Write { action, event });
+            self.writes.push(Write { action, events: event.into_iter().collect() });
         }
     }
 
     /// A revision is not scaled to zero while a Service that has weight lists its pods.
     fn may_scale(&mut self, replica_set: &ReplicaSet, target: u32) -> bool {
         let Some(traffic) = &self.scene.traffic else { return true };
-        if target > 0 || replica_set.created_replicas == 0 {
+        // Whoever wants no pods at all has nobody left to serve.
+        if target > 0 || replica_set.created_replicas == 0 || self.scene.replicas == 0 {
             return true;
         }
         let mut services = Vec::new();
@@ -272,55 +278,54 @@ impl Pass {
         targets
     }
 
-    fn write_routes(&mut self, weight: u32) {
-        let Some(traffic) = &self.scene.traffic else { return };
+    /// Plans what the routes are to say; hands back the writes that the API server has refused before.
+    fn write_routes(&mut self, weight: u32) -> Vec<Write> {
+        let Some(traffic) = &self.scene.traffic else { return Vec::new() };
         let blocked =
-            traffic.obstacle.as_ref().is_some_and(|obstacle| obstacle.reason != ConditionReason::RouteNotAccepted);
+            traffic.obstacle.as_ref().is_some_and(|obstacle| obstacle.reason != ConditionReason::RouteNotAccepted)
+                || traffic.routes.iter().any(|view| view.route.refused.is_some());
         // With a route missing or out of reach, the others get no more than they have.
-        let weight = if blocked { weight.min(traffic.served.most) } else { weight };
+        let others = if blocked { weight.min(traffic.served.most) } else { weight };
         let now = self.scene.now;
-        let mut writes = Vec::new();
+        let (mut writes, mut refused) = (Vec::new(), Vec::new());
         let mut wake_up = None;
         let mut obstacle = None;
         for view in &traffic.routes {
+            let weight = if view.route.refused.is_some() { weight } else { others };
             let mut operations = view.rules.patch(weight, traffic.backends());
             let moves = !operations.is_empty();
             operations.extend(route::label_patch(&view.route, traffic.gateway.in_progress_label(), weight > 0));
-            let foreign = view
-                .route
-                .last_write
-                .filter(|last| moves && last.weight == weight && view.route.generation > last.generation);
-            let corrected = view.route.last_write.and_then(|last| last.corrected_at);
-            if foreign.is_some() || corrected.is_some_and(|at| time::after(at, FOREIGN_SHOWN_SECONDS) > now) {
+            let foreign = Foreign::see(&view.route, moves, weight);
+            if let Some(until) = foreign.shown_until(now) {
                 let manager = view.route.foreign_managers.last().map_or("unknown", String::as_str);
                 obstacle = Some(Obstacle {
                     reason: ConditionReason::ForeignWeight,
                     message: format!(
                         "HTTPRoute {:?}: field manager {manager:?} writes weights that this rollout owns",
-                        view.name
+                        view.shown
                     ),
                 });
-                wake_up = time::earlier(
-                    wake_up,
-                    corrected.map(|at| time::after(at, FOREIGN_SHOWN_SECONDS)).filter(|at| *at > now),
-                );
+                wake_up = time::earlier(wake_up, until);
             }
-            if foreign.is_some()
-                && let Some(next) =
-                    corrected.map(|at| time::after(at, FOREIGN_PAUSE_SECONDS)).filter(|next| *next > now)
-            {
+            if let Some(next) = foreign.waits_until(now) {
                 wake_up = time::earlier(wake_up, Some(next));
                 continue;
             }
             if operations.is_empty() {
                 continue;
             }
+            if let Some(words) = &view.route.refused {
+                obstacle = Some(Obstacle {
+                    reason: ConditionReason::RouteConflict,
+                    message: format!("HTTPRoute {:?}: the API server refuses its weights: {words}", view.shown),
+                });
+            }
             let before = view.rules.canary_share(traffic.shape.max_weight).1;
             let event = moves.then(|| {
                 self.write_event(
-                    &format!("{}.g{}", view.name, view.route.generation),
+                    &format!("{}.rv{}", view.name, view.route.resource_version),
                     EventReason::TrafficWeightUpdated,
-                    format!("Traffic weight updated from {before} to {weight} (HTTPRoute {:?})", view.name),
+                    format!("Traffic weight updated from {before} to {weight} (HTTPRoute {:?})", view.shown),
                 )
             });
             let action = Action::PatchRoute {
@@ -328,15 +333,17 @@ impl Pass {
                 name: view.name.clone(),
                 patch: Value::Array(operations),
                 weight,
-                corrects_foreign: foreign.is_some(),
+                corrects_foreign: foreign.present,
             };
-            writes.push(Write { action, event });
+            let list = if view.route.refused.is_some() { &mut refused } else { &mut writes };
+            list.push(Write { action, events: event.into_iter().collect() });
         }
         self.writes.extend(writes);
-        self.foreign = obstacle;
+        self.contested = obstacle;
         if let Some(at) = wake_up {
             self.wake(at);
         }
+        refused
     }
 
     /// Old ReplicaSets without pods beyond the history limit, oldest first.
@@ -353,7 +360,7 @@ impl Pass {
         let excess = self.scene.others.len().saturating_sub(limit);
         for old in empty.into_iter().take(excess) {
             let action = Action::DeleteReplicaSet { name: old.name.clone(), uid: old.uid.clone() };
-            self.writes.push(Write { action, event: None });
+            self.writes.push(Write { action, events: Vec::new() });
         }
     }
 
@@ -364,7 +371,7 @@ impl Pass {
             self.scene.observed.rollout.metadata.annotations.as_ref().and_then(|all| all.get(annotations::REVISION));
         if self.scene.new.is_some() && present != Some(&number) {
             let patch = json!({ "metadata": { "annotations": { annotations::REVISION: number } } });
-            self.writes.push(Write { action: Action::PatchRollout { patch }, event: None });
+            self.writes.push(Write { action: Action::PatchRollout { patch }, events: Vec::new() });
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::patch::ListKeys;
+use crate::schema::Schema;
 use crate::selector::FieldNames;
 use crate::status::About;
 
@@ -86,8 +87,9 @@ pub enum Rules {
 /// A version of a CustomResourceDefinition.
 #[derive(Debug)]
 pub struct Custom {
-    /// `openAPIV3Schema`.
-    pub schema: Value,
+    pub schema: Schema,
+    /// `openAPIV3Schema`, for whoever asks what a kind looks like.
+    pub document: Value,
     /// `additionalPrinterColumns`.
     pub columns: Vec<Value>,
 }

@@ -8,7 +8,7 @@ mod workload;
 
 use serde_json::{Value, json};
 
-pub use crd::{kinds_of as kinds_of_crd, storage_version};
+pub use crd::{collection_of as collection_of_crd, kinds_of as kinds_of_crd};
 pub use meta::{check_create as check_metadata, check_update as check_metadata_update, tidy};
 
 use crate::json::{copy, default, drop_nulls, meta as object_meta, remove, set};

@@ -2,49 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// One fault of a refused object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// As in `FieldValueInvalid`; clients rarely read it.
-    pub reason: &'static str,
-    /// The path, such as `spec.selector`.
-    pub field: String,
-    /// Without the path.
-    pub message: String,
-}
-
-impl Cause {
-    #[must_use]
-    pub fn invalid(field: &str, value: &Value, why: &str) -> Self {
-        Self {
-            reason: "FieldValueInvalid",
-            field: field.to_owned(),
-            message: format!("Invalid value: {}: {why}", shown(value)),
-        }
-    }
-
-    #[must_use]
-    pub fn required(field: &str, why: &str) -> Self {
-        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
-        Self { reason: "FieldValueRequired", field: field.to_owned(), message }
-    }
-
-    #[must_use]
-    pub fn forbidden(field: &str, why: &str) -> Self {
-        Self { reason: "FieldValueForbidden", field: field.to_owned(), message: format!("Forbidden: {why}") }
-    }
-
-    fn full(&self) -> String {
-        format!("{}: {}", self.field, self.message)
-    }
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        other => other.to_string(),
-    }
-}
+pub use crate::schema::Cause;
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,15 +90,11 @@ impl ApiError {
     /// `about` carries the kind here, not the plural.
     #[must_use]
     pub fn invalid(about: About<'_>, name: &str, causes: &[Cause]) -> Self {
-        let listed = match causes {
-            [one] => one.full(),
-            many => format!("[{}]", many.iter().map(Cause::full).collect::<Vec<_>>().join(", ")),
-        };
-        let message = format!("{} {name:?} is invalid: {listed}", about.qualified());
+        let message = format!("{} {name:?} is invalid: {}", about.qualified(), Cause::joined(causes));
         let mut details = about.details(name);
         let causes = causes
             .iter()
-            .map(|cause| json!({ "reason": cause.reason, "message": cause.message, "field": cause.field }))
+            .map(|cause| json!({ "reason": cause.reason.as_str(), "message": cause.message, "field": cause.field }))
             .collect();
         details.insert("causes".to_owned(), Value::Array(causes));
         Self::new(422, "Invalid", message).with(details)

@@ -280,12 +280,34 @@ impl State {
             return;
         }
         if let Some(before) = before.filter(|before| after.is_none_or(|after| after.get("spec") != before.get("spec"))) {
-            for kind in rules::kinds_of_crd(before) {
-                self.registry.remove(&kind.collection);
-            }
+            self.registry.remove(&rules::collection_of_crd(before));
         }
         if let Some(after) = after.filter(|after| before.is_none_or(|before| before.get("spec") != after.get("spec"))) {
-            rules::kinds_of_crd(after).into_iter().for_each(|kind| self.registry.add(kind));
+            match rules::kinds_of_crd(after) {
+                Ok(kinds) => kinds.into_iter().for_each(|kind| self.registry.add(kind)),
+                Err(error) => tracing::error!(name = meta::name(after), "not served: {error}"),
+            }
         }
+    }
+}
+
+impl Store {
+    /// The changes after a version that are wanted, with objects in the version of `kind`, and the newest version.
+    pub(crate) fn changes_after(
+        &self,
+        version: u64,
+        kind: &Kind,
+        wanted: impl Fn(&Change) -> bool,
+    ) -> Result<(u64, Vec<Change>), ApiError> {
+        let state = self.lock();
+        let oldest = state.history.oldest();
+        let changes = state.history.after(version);
+        let changes = changes.ok_or_else(|| ApiError::expired(format!("too old resource version: {version} ({oldest})")))?;
+        let changes = changes.filter(|change| wanted(change)).map(|change| Change {
+            before: change.before.as_ref().map(|object| shown(kind, object)),
+            after: change.after.as_ref().map(|object| shown(kind, object)),
+            ..change.clone()
+        });
+        Ok((state.version, changes.collect()))
     }
 }

@@ -132,6 +132,12 @@ async fn judge(response: Response) -> Delivery {
         status if status.is_success() => Delivery::Accepted,
         StatusCode::GONE => Delivery::Gone,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Delivery::Retry { after, why },
+        // A wrong token or path: a person can mend it, and the event is not to blame.
+        StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::NOT_FOUND
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Delivery::Retry { after, why },
         status if status.is_client_error() => Delivery::Refused { why },
         // Redirects too: the sink has moved, which a person can repair and the event is not to blame for.
         _ => Delivery::Retry { after, why },

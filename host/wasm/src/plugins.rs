@@ -2,7 +2,7 @@
 
 use crate::error::{LoadError, LookupError};
 use crate::limits::Limits;
-use crate::runtime::{Runtime, StartError};
+use crate::runtime::{Runtime, StartError, Timing};
 use crate::strategy::StrategyPlugin;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,7 +30,17 @@ struct Entry {
 impl Plugins {
     /// With the built-in plugins. Compiles nothing yet.
     pub fn new(limits: Limits) -> Result<Self, StartError> {
-        let plugins = Self { runtime: Arc::new(Runtime::start(limits)?), entries: RwLock::default() };
+        Self::with(limits, Timing::Deadline)
+    }
+
+    /// As [`new`](Self::new), for a simulation that must do the same twice: calls have no deadline and no thread that keeps it.
+    /// Serve nothing but built-in plugins by it.
+    pub fn untimed(limits: Limits) -> Result<Self, StartError> {
+        Self::with(limits, Timing::None)
+    }
+
+    fn with(limits: Limits, timing: Timing) -> Result<Self, StartError> {
+        let plugins = Self { runtime: Arc::new(Runtime::start(limits, timing)?), entries: RwLock::default() };
         for (name, bytes) in BUILT_IN {
             plugins.put(name.to_owned(), Cow::Borrowed(bytes));
         }

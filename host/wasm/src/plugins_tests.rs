@@ -199,3 +199,14 @@ async fn calls_work_again_after_the_clock_has_slept() {
     let decision = plugin.decide(r#"{"steps":[]}"#, &situation()).await.unwrap();
     assert_eq!(decision.next, Next::Promote);
 }
+
+#[tokio::test]
+async fn without_deadlines_the_answers_are_the_same() {
+    let untimed = crate::Plugins::untimed(crate::Limits::default()).unwrap();
+    let config = json!({ "steps": [{ "setWeight": 20 }] }).to_string();
+    let timed = BUILT_IN.strategy("canary").await.unwrap().decide(&config, &situation()).await;
+
+    let answer = untimed.strategy("canary").await.unwrap().decide(&config, &situation()).await;
+
+    assert_eq!(format!("{answer:?}"), format!("{timed:?}"));
+}

@@ -24,7 +24,16 @@ pub(crate) struct Runtime {
     /// Holds the log and nothing else: what a component cannot link, it cannot do.
     pub(crate) linker: Linker<CallState>,
     pub(crate) limits: Limits,
-    ticker: Ticker,
+    /// Absent when calls have no deadline.
+    ticker: Option<Ticker>,
+}
+
+/// Whether calls end when their time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timing {
+    Deadline,
+    /// For built-in plugins in a process that must do the same twice: the thread that keeps deadlines would decide who goes first.
+    None,
 }
 
 /// What the host keeps for one call.
@@ -43,23 +52,27 @@ impl LogHost for CallState {
 impl TypesHost for CallState {}
 
 impl Runtime {
-    pub(crate) fn start(limits: Limits) -> Result<Self, StartError> {
+    pub(crate) fn start(limits: Limits, timing: Timing) -> Result<Self, StartError> {
         let mut config = Config::new();
-        config.epoch_interruption(true);
+        config.epoch_interruption(timing == Timing::Deadline);
         let engine = Engine::new(&config).map_err(StartError::Engine)?;
         let mut linker = Linker::new(&engine);
         StrategyPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut CallState| state)
             .map_err(StartError::Engine)?;
-        let ticker = Ticker::start(&engine).map_err(StartError::Ticker)?;
+        let ticker = match timing {
+            Timing::Deadline => Some(Ticker::start(&engine).map_err(StartError::Ticker)?),
+            Timing::None => None,
+        };
         Ok(Self { engine, linker, limits, ticker })
     }
 
     /// A fresh store with every limit set, and the clock that enforces the deadline; keep both for as long as the call lasts.
-    pub(crate) fn begin_call(&self, log: CallLog) -> (Store<CallState>, Running<'_>) {
+    pub(crate) fn begin_call(&self, log: CallLog) -> (Store<CallState>, Option<Running<'_>>) {
         let memory = MemoryGuard::new(self.limits.memory_bytes);
         let mut store = Store::new(&self.engine, CallState { memory, log });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(self.limits.answer_bytes);
+        let Some(ticker) = &self.ticker else { return (store, None) };
         let limit = self.limits.deadline;
         let mut ticks = ticks(limit);
         store.set_epoch_deadline(1);
@@ -71,7 +84,7 @@ impl Runtime {
                 _ => Ok(UpdateDeadline::Yield(1)),
             }
         });
-        (store, self.ticker.keep_running())
+        (store, Some(ticker.keep_running()))
     }
 }
 

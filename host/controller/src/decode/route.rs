@@ -18,8 +18,10 @@ pub struct CachedRoute {
 
 #[must_use]
 pub fn route(mut object: Object) -> CachedRoute {
-    let mut foreign_managers = object.trim();
-    foreign_managers.retain(|manager| manager != MANAGER);
+    let writers = object.trim();
+    let written = writers.iter().filter_map(|writer| writer.at).max();
+    let foreign = writers.into_iter().map(|writer| writer.manager).filter(|manager| manager != MANAGER);
+    let foreign_managers = foreign.collect();
     let mut json = object.json;
     let spec = json.get_mut("spec").map(Value::take).unwrap_or_default();
     let status = json.get_mut("status").map(Value::take).unwrap_or_default();
@@ -35,6 +37,7 @@ pub fn route(mut object: Object) -> CachedRoute {
             spec,
             status,
             foreign_managers,
+            written,
             last_write: None,
             refused: None,
         }),
@@ -52,7 +55,9 @@ mod tests {
         let cached = route(Object::new(json!({
             "metadata": {
                 "name": "shop", "generation": 4, "resourceVersion": "9", "labels": { "team": "x" },
-                "managedFields": [{ "manager": "kulta", "time": "2" }, { "manager": "argocd", "time": "1" }],
+                "managedFields": [
+                    { "manager": "kulta", "time": "2026-01-01T00:00:02Z" }, { "manager": "argocd", "time": "2026-01-01T00:00:01Z" }
+                ],
             },
             "spec": { "rules": [{ "ofTheFuture": true }] },
             "status": { "parents": [] },
@@ -62,5 +67,6 @@ mod tests {
         assert_eq!((route.generation, route.resource_version.as_str()), (4, "9"));
         assert_eq!(route.spec, json!({ "rules": [{ "ofTheFuture": true }] }));
         assert_eq!(route.foreign_managers, ["argocd"]);
+        assert_eq!(route.written, "2026-01-01T00:00:02Z".parse().ok());
     }
 }

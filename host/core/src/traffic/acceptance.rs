@@ -7,9 +7,8 @@ use crate::observed::Route;
 
 /// How long after a write a parent that reports no generation is believed to have taken it (Linkerd reports none).
 const UNVERSIONED_WAIT: SignedDuration = SignedDuration::from_secs(5);
-
-/// Words of a parent that is only behind: no reason for a condition.
-pub(crate) const NOT_SEEN: &str = "has not seen";
+/// How long a parent may take to tell of a change of the route: gateways need a moment, and that is no reason for a condition.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
@@ -20,13 +19,21 @@ pub enum Acceptance {
     TooFresh {
         until: Timestamp,
     },
-    /// Not yet, or refused: names the parent and the reason.
+    /// A parent has not told yet, and the change is fresh.
+    Behind {
+        until: Timestamp,
+    },
+    /// Not told for long, or refused: names the parent and the reason.
     Waiting(String),
 }
 
-/// The parents that a route names must each have taken it. `written_at` is when this process last wrote the route, if it did.
+/// The parents that a route names must each have taken it.
 #[must_use]
-pub fn of(route: &Route, namespace: &str, written_at: Option<Timestamp>, now: Timestamp) -> Acceptance {
+pub fn of(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
+    let written = route.written.max(route.last_write.map(|write| write.at));
+    let end_of = |wait| written.and_then(|at| at.checked_add(wait).ok()).filter(|until| *until > now);
+    let not_told =
+        |words: String| end_of(PATIENCE).map_or(Acceptance::Waiting(words), |until| Acceptance::Behind { until });
     let references = route.spec.get("parentRefs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if references.is_empty() {
         return Acceptance::Waiting("spec.parentRefs is empty: no gateway serves it".to_owned());
@@ -41,20 +48,17 @@ pub fn of(route: &Route, namespace: &str, written_at: Option<Timestamp>, now: Ti
         // Several controllers may report on one parent; the best report counts.
         let best = entries.map(|entry| report(entry, route.generation)).max_by_key(|report| report.rank());
         match best {
-            None => return Acceptance::Waiting(format!("parent {name}: no status yet")),
+            None => return not_told(format!("parent {name}: no status yet")),
             Some(Report::Current) => {}
             Some(Report::Unversioned) => on_trust = Some(name),
             Some(Report::Stale) => {
-                return Acceptance::Waiting(format!("parent {name}: {NOT_SEEN} generation {}", route.generation));
+                return not_told(format!("parent {name}: has not seen generation {}", route.generation));
             }
             Some(Report::Refused(reason)) => return Acceptance::Waiting(format!("parent {name}: {reason}")),
         }
     }
     let Some(parent) = on_trust else { return Acceptance::Accepted };
-    match written_at.and_then(|at| at.checked_add(UNVERSIONED_WAIT).ok()) {
-        Some(until) if until > now => Acceptance::TooFresh { until },
-        _ => Acceptance::AcceptedOnTrust(parent),
-    }
+    end_of(UNVERSIONED_WAIT).map_or(Acceptance::AcceptedOnTrust(parent), |until| Acceptance::TooFresh { until })
 }
 
 /// One controller's word on one parent, worst first.
@@ -158,14 +162,39 @@ mod tests {
 
     #[test]
     fn a_route_is_taken_when_its_parent_says_so_for_this_generation() {
-        assert_eq!(of(&accepted(Some(4)), "shop", None, at(0)), Acceptance::Accepted);
+        assert_eq!(of(&accepted(Some(4)), "shop", at(0)), Acceptance::Accepted);
     }
 
     #[test]
     fn an_older_generation_is_not_enough() {
         assert!(
-            matches!(of(&accepted(Some(3)), "shop", None, at(0)), Acceptance::Waiting(why) if why.contains("generation 4"))
+            matches!(of(&accepted(Some(3)), "shop", at(0)), Acceptance::Waiting(why) if why.contains("generation 4"))
         );
+    }
+
+    #[test]
+    fn a_parent_may_take_a_moment_to_tell_of_a_change() {
+        let stale = Route { written: Some(at(0)), ..accepted(Some(3)) };
+        let silent = Route { status: json!({}), ..stale.clone() };
+
+        let answers = [of(&stale, "shop", at(9)), of(&silent, "shop", at(9))];
+
+        assert_eq!(answers, [Acceptance::Behind { until: at(10) }, Acceptance::Behind { until: at(10) }]);
+    }
+
+    #[test]
+    fn a_parent_that_tells_nothing_for_long_is_named() {
+        let silent = Route { written: Some(at(0)), status: json!({}), ..accepted(None) };
+
+        assert_eq!(of(&silent, "shop", at(10)), Acceptance::Waiting("parent Gateway \"gw\": no status yet".into()));
+    }
+
+    #[test]
+    fn an_own_write_is_told_more_finely_than_by_the_managed_fields() {
+        let write = crate::observed::RouteWrite { weight: 1, at: at(1), generation: 4, corrected_at: None };
+        let stale = Route { written: Some(at(0)), last_write: Some(write), ..accepted(Some(3)) };
+
+        assert_eq!(of(&stale, "shop", at(10)), Acceptance::Behind { until: at(11) });
     }
 
     #[test]
@@ -173,7 +202,7 @@ mod tests {
         let refused =
             route(json!([condition("Accepted", "True", Some(4)), condition("ResolvedRefs", "False", Some(4))]));
 
-        let Acceptance::Waiting(why) = of(&refused, "shop", None, at(0)) else { panic!("not waiting") };
+        let Acceptance::Waiting(why) = of(&refused, "shop", at(0)) else { panic!("not waiting") };
 
         assert_eq!(why, "parent Gateway \"gw\": ResolvedRefs is False: Why: because");
     }
@@ -183,14 +212,14 @@ mod tests {
         let mut two = accepted(Some(4));
         two.spec = json!({ "parentRefs": [{ "name": "gw" }, { "name": "second" }] });
 
-        assert!(matches!(of(&two, "shop", None, at(0)), Acceptance::Waiting(why) if why.contains("second")));
+        assert!(matches!(of(&two, "shop", at(0)), Acceptance::Waiting(why) if why.contains("second")));
     }
 
     #[test]
     fn a_parent_that_states_no_generation_is_believed_five_seconds_after_the_write() {
-        let silent = accepted(None);
+        let silent = Route { written: Some(at(0)), ..accepted(None) };
 
-        let answers = [at(4), at(5)].map(|now| of(&silent, "shop", Some(at(0)), now));
+        let answers = [at(4), at(5)].map(|now| of(&silent, "shop", now));
 
         assert_eq!(
             answers,
@@ -203,6 +232,6 @@ mod tests {
         let mut section = accepted(Some(4));
         section.spec = json!({ "parentRefs": [{ "name": "gw", "sectionName": "https" }] });
 
-        assert!(matches!(of(&section, "shop", None, at(0)), Acceptance::Waiting(_)));
+        assert!(matches!(of(&section, "shop", at(0)), Acceptance::Waiting(_)));
     }
 }

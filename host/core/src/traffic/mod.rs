@@ -1,6 +1,7 @@
 //! Weights on Gateway API routes (design section 4): what a route says, whether the data plane took it, what is written next.
 
 pub mod acceptance;
+pub mod foreign;
 pub mod route;
 pub mod weight;
 

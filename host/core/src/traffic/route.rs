@@ -9,9 +9,11 @@ use crate::observed::Route;
 /// Weight of a backendRef that states none (Gateway API).
 const DEFAULT_BACKEND_WEIGHT: u64 = 1;
 
-/// The two Services, and what their weights add up to.
+/// The two Services, where they are, and what their weights add up to.
 #[derive(Clone, Copy, Debug)]
 pub struct Backends<'a> {
+    /// Of the rollout and so of both Services; a route elsewhere has to name it.
+    pub namespace: &'a str,
     pub canary: &'a str,
     pub stable: &'a str,
     pub max_weight: u32,
@@ -29,6 +31,8 @@ struct SharedRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Backend {
     position: usize,
+    /// As written; absent when it is the route's own.
+    namespace: Option<String>,
     weight: Option<u64>,
 }
 
@@ -37,9 +41,13 @@ struct Backend {
 pub struct SharedRules(Vec<SharedRule>);
 
 impl SharedRules {
+    /// `name` is what the route is called in messages, `namespace` where it is.
+    ///
     /// # Errors
     /// When no rule holds both Services: names the route and the one that is missing.
-    pub fn find(name: &str, route: &Route, backends: Backends<'_>) -> Result<Self, Obstacle> {
+    pub fn find(name: &str, namespace: &str, route: &Route, backends: Backends<'_>) -> Result<Self, Obstacle> {
+        let elsewhere = namespace != backends.namespace;
+        let backend = |rule, service| backend(rule, service, namespace, backends.namespace);
         let rules = route.spec.get("rules").and_then(Value::as_array);
         let mut seen = (false, false);
         let mut shared = Vec::new();
@@ -54,15 +62,18 @@ impl SharedRules {
         if !shared.is_empty() {
             return Ok(Self(shared));
         }
+        let [canary, stable] = [backends.canary, backends.stable].map(|service| {
+            if elsewhere {
+                format!("{:?}", format!("{}/{service}", backends.namespace))
+            } else {
+                format!("{service:?}")
+            }
+        });
         let missing = match seen {
-            (false, false) => {
-                format!("no rule has a backendRef to Service {:?} or {:?}", backends.canary, backends.stable)
-            }
-            (false, true) => format!("no rule has a backendRef to Service {:?}", backends.canary),
-            (true, false) => format!("no rule has a backendRef to Service {:?}", backends.stable),
-            (true, true) => {
-                format!("no rule has backendRefs to both Service {:?} and {:?}", backends.canary, backends.stable)
-            }
+            (false, false) => format!("no rule has a backendRef to Service {canary} or {stable}"),
+            (false, true) => format!("no rule has a backendRef to Service {canary}"),
+            (true, false) => format!("no rule has a backendRef to Service {stable}"),
+            (true, true) => format!("no rule has backendRefs to both Service {canary} and {stable}"),
         };
         Err(Obstacle {
             reason: ConditionReason::BackendRefNotFound,
@@ -112,6 +123,9 @@ impl SharedRules {
                 }
                 let path = format!("/spec/rules/{}/backendRefs/{}", rule.rule, backend.position);
                 operations.push(json!({ "op": "test", "path": format!("{path}/name"), "value": name }));
+                if let Some(namespace) = &backend.namespace {
+                    operations.push(json!({ "op": "test", "path": format!("{path}/namespace"), "value": namespace }));
+                }
                 if let Some(old) = backend.weight {
                     operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": old }));
                 }
@@ -123,13 +137,18 @@ impl SharedRules {
     }
 }
 
-fn backend(rule: &Value, service: &str) -> Option<Backend> {
+/// The rule's reference to a Service of the namespace `home`; `here` is the route's own, which counts when the reference names none.
+fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backend> {
     let references = rule.get("backendRefs").and_then(Value::as_array)?;
     references.iter().enumerate().find_map(|(position, reference)| {
         let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
         let is_service = matches!(text("kind"), "" | "Service") && text("group").is_empty();
-        (is_service && text("name") == service)
-            .then(|| Backend { position, weight: reference.get("weight").and_then(Value::as_u64) })
+        let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
+        (is_service && text("name") == service && namespace.unwrap_or(here) == home).then(|| Backend {
+            position,
+            namespace: namespace.map(str::to_owned),
+            weight: reference.get("weight").and_then(Value::as_u64),
+        })
     })
 }
 
@@ -155,14 +174,14 @@ mod tests {
 
     use super::*;
 
-    const BACKENDS: Backends<'_> = Backends { canary: "canary", stable: "stable", max_weight: 100 };
+    const BACKENDS: Backends<'_> = Backends { namespace: "shop", canary: "canary", stable: "stable", max_weight: 100 };
 
     fn route(rules: Value) -> Route {
         Route { spec: json!({ "rules": rules }), ..Route::default() }
     }
 
     fn shared(rules: Value) -> SharedRules {
-        SharedRules::find("web", &route(rules), BACKENDS).unwrap()
+        SharedRules::find("web", "shop", &route(rules), BACKENDS).unwrap()
     }
 
     fn pair(canary: u64, stable: u64) -> Value {
@@ -226,7 +245,8 @@ mod tests {
     #[test]
     fn a_missing_backend_is_named() {
         let obstacle =
-            SharedRules::find("web", &route(json!([{ "backendRefs": [{ "name": "stable" }] }])), BACKENDS).unwrap_err();
+            SharedRules::find("web", "shop", &route(json!([{ "backendRefs": [{ "name": "stable" }] }])), BACKENDS)
+                .unwrap_err();
 
         assert_eq!(obstacle.message, "HTTPRoute \"web\": spec.rules: no rule has a backendRef to Service \"canary\"");
     }
@@ -236,7 +256,41 @@ mod tests {
         let rules =
             json!([{ "backendRefs": [{ "name": "stable" }, { "name": "canary", "kind": "Bucket", "group": "x" }] }]);
 
-        assert!(SharedRules::find("web", &route(rules), BACKENDS).is_err());
+        assert!(SharedRules::find("web", "shop", &route(rules), BACKENDS).is_err());
+    }
+
+    #[test]
+    fn a_backend_of_the_same_name_in_another_namespace_is_not_ours() {
+        let foreign = json!([{ "backendRefs": [
+            { "name": "stable", "namespace": "other" }, { "name": "canary" }, { "name": "stable" }
+        ] }]);
+
+        let patch = shared(foreign).patch(20, BACKENDS);
+
+        let paths: Vec<_> = patch.iter().filter(|op| op["op"] == "add").map(|op| op["path"].clone()).collect();
+        assert_eq!(paths, ["/spec/rules/0/backendRefs/1/weight", "/spec/rules/0/backendRefs/2/weight"]);
+    }
+
+    #[test]
+    fn a_route_elsewhere_must_name_the_namespace_of_the_services() {
+        let refs = |extra: Value| {
+            let reference = |name: &str| {
+                let mut reference = json!({ "name": name, "weight": 1 });
+                reference.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+                reference
+            };
+            route(json!([{ "backendRefs": [reference("stable"), reference("canary")] }]))
+        };
+
+        let found = SharedRules::find("edge/web", "edge", &refs(json!({ "namespace": "shop" })), BACKENDS).unwrap();
+        let lost = SharedRules::find("edge/web", "edge", &refs(json!({})), BACKENDS).unwrap_err();
+
+        let guard = json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/namespace", "value": "shop" });
+        assert!(found.patch(20, BACKENDS).contains(&guard));
+        assert_eq!(
+            lost.message,
+            "HTTPRoute \"edge/web\": spec.rules: no rule has a backendRef to Service \"shop/canary\" or \"shop/stable\""
+        );
     }
 
     #[test]

@@ -8,8 +8,7 @@ pub struct Scene {
     /// The most that any route gives the canary now.
     pub current: u32,
     pub max_weight: u32,
-    /// The canary's Service selects the canary's pods.
-    pub canary_service_ready: bool,
+    /// Available pods among those that the canary's Service selects.
     pub canary_available: u32,
     /// Pods that must be available before the canary gets more.
     pub canary_needed: u32,
@@ -22,7 +21,7 @@ pub struct Scene {
 #[must_use]
 pub fn next(scene: &Scene) -> u32 {
     let wanted = scene.wanted.min(scene.max_weight);
-    if scene.canary_available == 0 || !scene.canary_service_ready {
+    if scene.canary_available == 0 {
         // Nobody there to serve: whatever stable can do is better than nothing.
         return 0;
     }
@@ -48,7 +47,6 @@ mod tests {
         wanted: 50,
         current: 10,
         max_weight: 100,
-        canary_service_ready: true,
         canary_available: 5,
         canary_needed: 5,
         stable_service_ready: true,
@@ -71,11 +69,6 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_whose_service_selects_other_pods_gets_nothing() {
-        assert_eq!(next(&Scene { canary_service_ready: false, ..SCENE }), 0);
-    }
-
-    #[test]
     fn stable_takes_back_only_what_its_pods_can_serve() {
         assert_eq!(next(&Scene { wanted: 0, current: 80, least: 30, ..SCENE }), 30);
     }
@@ -94,9 +87,9 @@ mod tests {
         #[test]
         fn no_weight_goes_to_a_canary_with_too_few_pods(
             wanted in 0_u32..300, current in 0_u32..=100, available in 0_u32..10, needed in 0_u32..10,
-            canary_service_ready: bool, stable_service_ready: bool, least in 0_u32..=100,
+            stable_service_ready: bool, least in 0_u32..=100,
         ) {
-            let scene = Scene { wanted, current, max_weight: 100, canary_service_ready, canary_available: available,
+            let scene = Scene { wanted, current, max_weight: 100, canary_available: available,
                 canary_needed: needed, stable_service_ready, least };
             let weight = next(&scene);
             prop_assert!(weight <= 100);

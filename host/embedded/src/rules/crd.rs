@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Surroundings;
-use crate::json::{copy, default, items, meta, remove, set, text};
+use crate::json::{copy, default, items, meta, set, text};
 use crate::kind::{Collection, Custom, Kind, Rules, ScalePaths};
 use crate::patch::ListKeys;
+use crate::schema::{Schema, SchemaError};
 use crate::selector::FieldNames;
 use crate::status::Cause;
 
@@ -19,8 +20,7 @@ pub fn defaults(crd: &mut Value) {
 }
 
 /// The version that objects are kept in.
-#[must_use]
-pub fn storage_version(crd: &Value) -> &str {
+fn storage_version(crd: &Value) -> &str {
     let storing = |version: &&Value| version.get("storage").and_then(Value::as_bool).unwrap_or(false);
     items(crd, "/spec/versions").find(storing).map_or("", |version| text(version, "/name"))
 }
@@ -80,6 +80,12 @@ pub fn check(crd: &Value, old: Option<&Value>) -> Vec<Cause> {
             causes.push(Cause::required(&format!("spec.versions[{index}].schema.openAPIV3Schema"), "schemas are required"));
         }
     }
+    if causes.is_empty()
+        && let Err(error) = kinds_of(crd)
+    {
+        let versions = crd.pointer("/spec/versions").cloned().unwrap_or_default();
+        causes.push(Cause::invalid("spec.versions", &versions, &error.to_string()));
+    }
     for (pointer, field) in
         [("/spec/group", "spec.group"), ("/spec/scope", "spec.scope"), ("/spec/names/kind", "spec.names.kind")]
     {
@@ -91,16 +97,23 @@ pub fn check(crd: &Value, old: Option<&Value>) -> Vec<Cause> {
     causes
 }
 
-/// The kinds that a definition serves, one for each served version.
+/// Where the objects of a definition are kept.
 #[must_use]
-pub fn kinds_of(crd: &Value) -> Vec<Kind> {
-    let collection =
-        Arc::new(Collection { group: text(crd, "/spec/group").to_owned(), plural: text(crd, "/spec/names/plural").to_owned() });
+pub fn collection_of(crd: &Value) -> Collection {
+    Collection { group: text(crd, "/spec/group").to_owned(), plural: text(crd, "/spec/names/plural").to_owned() }
+}
+
+/// The kinds that a definition serves, one for each served version.
+///
+/// # Errors
+/// A schema that cannot be read.
+pub fn kinds_of(crd: &Value) -> Result<Vec<Kind>, SchemaError> {
+    let collection = Arc::new(collection_of(crd));
     let served = |version: &&Value| version.get("served").and_then(Value::as_bool).unwrap_or(false);
     items(crd, "/spec/versions").filter(served).map(|version| kind_of(crd, version, &collection)).collect()
 }
 
-fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Kind {
+fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Result<Kind, SchemaError> {
     let names = |field: &str| -> Vec<String> {
         let found = items(crd, &format!("/spec/names/{field}"));
         found.filter_map(Value::as_str).map(str::to_owned).collect()
@@ -113,9 +126,9 @@ fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Kind {
         status_replicas: text(scale, "/statusReplicasPath").to_owned(),
         selector: Some(text(scale, "/labelSelectorPath").to_owned()).filter(|path| !path.is_empty()),
     });
-    let mut schema = version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_else(|| json!({}));
-    remove(&mut schema, &["description"]);
-    Kind {
+    let document = version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_else(|| json!({}));
+    let schema = Schema::of_crd(crd, text(version, "/name"))?;
+    Ok(Kind {
         collection: Arc::clone(collection),
         version: text(version, "/name").to_owned(),
         kind: text(crd, "/spec/names/kind").to_owned(),
@@ -126,10 +139,14 @@ fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Kind {
         namespaced,
         status: version.pointer("/subresources/status").is_some(),
         scale,
-        keys: ListKeys::of_schema(&schema),
+        keys: ListKeys::of_schema(&document),
         fields: FieldNames::of_custom(namespaced, &selectable),
-        rules: Rules::Custom(Box::new(Custom { schema, columns: items(version, "/additionalPrinterColumns").cloned().collect() })),
-    }
+        rules: Rules::Custom(Box::new(Custom {
+            schema,
+            document,
+            columns: items(version, "/additionalPrinterColumns").cloned().collect(),
+        })),
+    })
 }
 
 #[cfg(test)]
@@ -153,14 +170,14 @@ mod tests {
 
     #[test]
     fn only_served_versions_are_kinds() {
-        let kinds = kinds_of(&crd());
+        let kinds = kinds_of(&crd()).unwrap();
 
         assert_eq!(kinds.iter().map(Kind::api_version).collect::<Vec<_>>(), ["example.com/v1"]);
     }
 
     #[test]
     fn names_are_completed() {
-        let kinds = kinds_of(&crd());
+        let kinds = kinds_of(&crd()).unwrap();
 
         assert_eq!((kinds[0].singular.as_str(), kinds[0].list_kind.as_str()), ("thing", "ThingList"));
     }

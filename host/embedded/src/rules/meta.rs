@@ -8,7 +8,7 @@ use crate::selector::names;
 use crate::status::Cause;
 
 /// Bytes of all annotations together.
-const ANNOTATIONS_MAX: usize = 256 * 1024;
+const ANNOTATIONS_MAX: u64 = 256 * 1024;
 const LABEL_MAX: usize = 63;
 const SUBDOMAIN_MAX: usize = 253;
 
@@ -80,19 +80,16 @@ pub fn check_create(kind: &Kind, object: &Value) -> Vec<Cause> {
 fn check_maps(object: &Value) -> Vec<Cause> {
     let mut causes = label_faults(object.pointer("/metadata/labels"), "metadata.labels");
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-    let mut size: usize = 0;
+    let mut size: u64 = 0;
     for (key, value) in annotations.into_iter().flatten() {
         for fault in names::key_faults(&key.to_ascii_lowercase()) {
             causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), &fault));
         }
-        size = size.saturating_add(key.len()).saturating_add(value.as_str().map_or(0, str::len));
+        let length = key.len().saturating_add(value.as_str().map_or(0, str::len));
+        size = size.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
     }
     if size > ANNOTATIONS_MAX {
-        causes.push(Cause {
-            reason: "FieldValueTooLong",
-            field: "metadata.annotations".to_owned(),
-            message: format!("Too long: may not be more than {ANNOTATIONS_MAX} bytes"),
-        });
+        causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_MAX));
     }
     causes.extend(check_owners(object));
     causes

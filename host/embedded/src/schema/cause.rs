@@ -51,15 +51,15 @@ impl Cause {
         Self { reason, message, field: field.trim_start_matches('.').to_owned() }
     }
 
-    pub(super) fn required(field: &str, detail: &str) -> Self {
+    pub(crate) fn required(field: &str, detail: &str) -> Self {
         Self::new(Reason::Required, field, with_detail("Required value".to_owned(), detail))
     }
 
-    pub(super) fn forbidden(field: &str, detail: &str) -> Self {
+    pub(crate) fn forbidden(field: &str, detail: &str) -> Self {
         Self::new(Reason::Forbidden, field, with_detail("Forbidden".to_owned(), detail))
     }
 
-    pub(super) fn invalid(field: &str, value: &Value, detail: &str) -> Self {
+    pub(crate) fn invalid(field: &str, value: &Value, detail: &str) -> Self {
         Self::new(Reason::Invalid, field, with_detail(format!("Invalid value: {value}"), detail))
     }
 
@@ -80,7 +80,7 @@ impl Cause {
         Self::new(Reason::NotSupported, field, with_detail(format!("Unsupported value: {value}"), &detail))
     }
 
-    pub(super) fn too_long(field: &str, max: u64) -> Self {
+    pub(crate) fn too_long(field: &str, max: u64) -> Self {
         let unit = if max == 1 { "byte" } else { "bytes" };
         Self::new(Reason::TooLong, field, format!("Too long: may not be more than {max} {unit}"))
     }

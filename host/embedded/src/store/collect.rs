@@ -196,13 +196,13 @@ impl State {
 
     fn empty_definition(&mut self, place: &Place) {
         let Some(definition) = self.at(place).filter(|definition| meta::deleting(definition)).cloned() else { return };
-        let Some(kind) = rules::kinds_of_crd(&definition).into_iter().next() else { return };
+        let collection = Arc::new(rules::collection_of_crd(&definition));
         let places: Vec<Place> = self
             .objects
-            .get(&kind.collection)
+            .get(&collection)
             .into_iter()
             .flat_map(|objects| objects.keys())
-            .map(|key| Place { collection: Arc::clone(&kind.collection), key: key.clone() })
+            .map(|key| Place { collection: Arc::clone(&collection), key: key.clone() })
             .collect();
         for inner in &places {
             if self.at(inner).is_some_and(|object| !meta::deleting(object)) {

@@ -137,9 +137,9 @@ impl State {
             (None, Some(_), _) => (self.version, false),
         };
         let objects = if past { self.objects_at(kind, version, token.is_some())? } else { self.objects_now(kind) };
-        let start = token.map(|token| token.start);
+        let start = token.map_or_else(|| Key::from(""), |token| token.start);
         let mut found = objects
-            .range(start.unwrap_or_else(|| Key::from(""))..)
+            .range::<&Key, _>(&start..)
             .filter(|(key, _)| namespace.is_empty() || key.namespace() == namespace)
             .filter(|(_, object)| selection.matches(object));
         let mut items = Vec::new();
@@ -149,10 +149,10 @@ impl State {
                 break;
             }
         }
-        let next = found.next().map(|(key, _)| key.clone());
+        let next = found.next().map(|(key, _)| *key);
         let rest = u64::try_from(found.count()).unwrap_or(u64::MAX);
         let remaining = next.as_ref().map(|_| rest.saturating_add(1)).filter(|_| selection.is_all());
-        let token = next.map(|start| Token { version, start }.write());
+        let token = next.map(|start| Token { version, start: start.clone() }.write());
         Ok(Page { items, version, token, remaining })
     }
 

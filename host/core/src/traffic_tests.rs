@@ -1,0 +1,220 @@
+//! Whole passes about traffic: what routes and Services are told, and what is said when they cannot be.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::fixtures;
+use crate::observed::{Observed, ReplicaSet, Route, RouteState, RouteWrite, Service};
+use crate::pass::begin;
+use crate::pass_tests::{asked, done, hold, now, route, route_writes, scales, service, status, steps, under_way};
+use crate::plan::{Action, Plan};
+
+/// Changes the only route.
+fn with_route(mut observed: Observed, change: impl FnOnce(&mut Route)) -> Observed {
+    let RouteState::Found(found) = &observed.routes[0].state else { panic!("no route") };
+    let mut route = Route::clone(found);
+    change(&mut route);
+    observed.routes[0].state = RouteState::Found(Arc::new(route));
+    observed
+}
+
+fn with_available(mut observed: Observed, index: usize, replicas: u32, available: u32) -> Observed {
+    let changed = ReplicaSet {
+        replicas,
+        created_replicas: replicas,
+        ready_replicas: available,
+        available_replicas: available,
+        ..ReplicaSet::clone(&observed.replica_sets[index])
+    };
+    observed.replica_sets[index] = Arc::new(changed);
+    observed
+}
+
+fn dynamic(mut observed: Observed) -> Observed {
+    let canary = observed.rollout.spec.strategy.canary.as_mut().unwrap();
+    canary.fields.dynamic_stable_scale = Some(true);
+    observed
+}
+
+/// A third revision begins while the second, `mid`, has all the traffic and all the pods.
+fn superseded() -> Observed {
+    let mut observed = dynamic(under_way(steps(), 0, 0, 100));
+    observed.replica_sets.push(Arc::new(fixtures::replica_set("mid", 2, 2, 2)));
+    let (name, selecting) = service("canary", "mid");
+    observed.services.insert(name, selecting);
+    with_available(observed, 1, 0, 0)
+}
+
+fn condition(plan: &Plan, kind: &str) -> Value {
+    let patch = plan.status.as_ref().map(|status| status.patch.clone()).unwrap_or_default();
+    let all = patch["conditions"].as_array().cloned().unwrap_or_default();
+    all.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
+}
+
+fn service_writes(plan: &Plan) -> Vec<String> {
+    let names = plan.writes.iter().filter_map(|write| match &write.action {
+        Action::PatchService { name, .. } => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+#[test]
+fn without_replicas_a_weight_step_is_in_place_at_no_weight() {
+    let mut observed = under_way(steps(), 0, 0, 0);
+    observed.rollout.spec.replicas = Some(0);
+    let observed = with_available(observed, 1, 0, 0);
+
+    let again = asked(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    assert!(again.situation.reached);
+}
+
+#[test]
+fn a_canary_that_is_superseded_keeps_its_traffic_until_stable_can_take_it() {
+    let plan = done(asked(begin(superseded(), now())).answer(Ok(hold(0, 50))));
+
+    assert_eq!(route_writes(&plan), Vec::<u32>::new());
+    assert!(scales(&plan).contains(&("web-old".to_owned(), 2)), "stable becomes whole: {:?}", scales(&plan));
+}
+
+#[test]
+fn a_canary_that_is_superseded_loses_as_much_traffic_as_stable_can_take() {
+    let plan = done(asked(begin(with_available(superseded(), 1, 2, 1), now())).answer(Ok(hold(0, 50))));
+
+    assert_eq!(route_writes(&plan), [50]);
+}
+
+#[test]
+fn a_rollback_to_a_stable_revision_that_shrank_moves_the_weight_before_the_service() {
+    let mut observed = superseded();
+    let hash = status(&mut observed).current_pod_hash.clone();
+    status(&mut observed).stable_rs = hash.clone();
+    let (name, selecting) = service("stable", &hash);
+    observed.services.insert(name, selecting);
+    let observed = with_available(observed, 0, 2, 1);
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!((route_writes(&plan), service_writes(&plan)), (vec![50], Vec::new()));
+}
+
+#[test]
+fn a_foreign_weight_is_put_right_even_while_the_spec_says_pause() {
+    let mut observed = with_route(under_way(steps(), 1, 1, 80), |route| {
+        route.generation = 2;
+        route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, corrected_at: None });
+        route.foreign_managers = vec!["meddler".to_owned()];
+    });
+    observed.rollout.spec.paused = Some(true);
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(route_writes(&plan), [50]);
+}
+
+#[test]
+fn a_route_whose_patch_is_refused_is_told_with_the_words_of_the_api_server() {
+    let observed = with_route(under_way(steps(), 0, 1, 0), |route| route.refused = Some("policy says no".to_owned()));
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    let told = condition(&plan, "TrafficReady");
+    assert_eq!(
+        (&told["reason"], &told["message"]),
+        (&json!("RouteConflict"), &json!("HTTPRoute \"web\": the API server refuses its weights: policy says no"))
+    );
+}
+
+#[test]
+fn a_route_whose_patch_is_refused_is_written_after_everything_else() {
+    let observed = with_route(under_way(steps(), 0, 1, 0), |route| route.refused = Some("no".to_owned()));
+    let observed = with_available(observed, 1, 1, 1);
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    let last = plan.writes.last().map(|write| &write.action);
+    assert!(matches!(last, Some(Action::PatchRoute { weight: 50, .. })) && plan.writes.len() > 1, "{:?}", plan.writes);
+}
+
+#[test]
+fn with_one_route_refused_the_others_get_no_more_than_they_have() {
+    let mut observed = with_route(under_way(steps(), 0, 1, 0), |route| route.refused = Some("no".to_owned()));
+    observed.routes.push(crate::observed::ObservedRoute { name: "second".into(), ..route(0) });
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    assert_eq!(route_writes(&plan), [50]);
+}
+
+#[test]
+fn a_route_that_may_not_be_changed_is_tried_again_in_time() {
+    let mut observed = under_way(steps(), 0, 1, 0);
+    let until = crate::time::after(now(), 15);
+    observed.routes[0].state = RouteState::Forbidden { words: "no right".into(), until: Some(until) };
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    assert!(plan.wake_up.is_some_and(|at| at <= until));
+    assert_eq!(condition(&plan, "TrafficReady")["message"], "HTTPRoute \"web\": no right");
+}
+
+#[test]
+fn a_route_elsewhere_is_told_with_its_namespace() {
+    let mut observed = under_way(steps(), 0, 1, 0);
+    observed.routes[0].namespace = "edge".into();
+    observed.routes[0].state = RouteState::Missing;
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    assert_eq!(condition(&plan, "TrafficReady")["message"], "HTTPRoute \"edge/web\" not found");
+}
+
+#[test]
+fn a_condition_about_traffic_stays_until_the_data_plane_has_taken_the_weights() {
+    let mut observed = under_way(steps(), 0, 1, 0);
+    observed.routes[0].state = RouteState::Missing;
+    let missing = done(asked(begin(observed.clone(), now())).answer(Ok(hold(0, 50))));
+    status(&mut observed).conditions =
+        serde_json::from_value(missing.status.unwrap().patch["conditions"].clone()).unwrap();
+    observed.routes = vec![route(0)];
+    let observed = with_route(observed, |route| {
+        route.generation = 2;
+        route.written = Some(now());
+    });
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    let told = plan.status.is_some_and(|status| {
+        status
+            .patch
+            .get("conditions")
+            .is_some_and(|all| all.as_array().unwrap().iter().all(|condition| condition["type"] != "TrafficReady"))
+    });
+    assert!(!told, "removed too early");
+}
+
+#[test]
+fn a_service_that_this_rollout_manages_stays_its_own_when_another_names_it() {
+    let mut observed = under_way(steps(), 0, 1, 50);
+    observed.rival_services.insert("canary".into(), "newcomer".into());
+
+    assert!(matches!(begin(observed, now()), crate::pass::Turn::Ask(_)));
+}
+
+#[test]
+fn a_service_that_another_rollout_manages_is_refused_by_name() {
+    let mut observed = under_way(steps(), 0, 1, 50);
+    observed.rival_services.insert("canary".into(), "first".into());
+    let foreign =
+        Service { managed_by: Some("first".into()), ..Service::clone(observed.services["canary"].as_ref().unwrap()) };
+    observed.services.insert("canary".into(), Some(Arc::new(foreign)));
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(
+        condition(&plan, "InvalidSpec")["message"],
+        "The Rollout \"web\" is invalid: spec.strategy.canary.canaryService: service \"canary\" is used by Rollout \"first\" too"
+    );
+}

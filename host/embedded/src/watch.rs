@@ -1,0 +1,213 @@
+//! Watches: the changes of one selection, as they come.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+
+use crate::json::set;
+use crate::kind::Kind;
+use crate::status::ApiError;
+use crate::store::{Change, ListOptions, Selection, Store};
+
+/// How often a quiet watch is told the newest version, as the real server does.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// How long a watch lasts when its caller does not say; the real server takes 30 to 60 minutes.
+const LASTS: Duration = Duration::from_secs(30 * 60);
+
+/// Says in a bookmark that what was there from the start has been sent.
+const INITIAL_END: &str = "k8s.io/initial-events-end";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    /// The last one: the object is a Status.
+    Error,
+}
+
+impl EventKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+            Self::Bookmark => "BOOKMARK",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct WatchEvent {
+    pub kind: EventKind,
+    pub object: Arc<Value>,
+}
+
+impl WatchEvent {
+    /// As it is sent, without the end of the line.
+    #[must_use]
+    pub fn line(&self) -> Value {
+        json!({ "type": self.kind.as_str(), "object": *self.object })
+    }
+
+    fn error(error: &ApiError) -> Self {
+        Self { kind: EventKind::Error, object: Arc::new(error.status()) }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct WatchOptions {
+    /// The version after which to begin; nothing or 0 to begin with all that is there.
+    pub version: Option<u64>,
+    pub bookmarks: bool,
+    pub lasts: Option<Duration>,
+    /// Begin with all that is there and tell when that is done.
+    pub initial: bool,
+}
+
+/// A running watch.
+#[derive(Debug)]
+pub struct Watch {
+    store: Store,
+    kind: Arc<Kind>,
+    namespace: String,
+    selection: Selection,
+    /// The newest version that was looked at.
+    seen: u64,
+    ready: VecDeque<WatchEvent>,
+    bookmarks: bool,
+    next_bookmark: Instant,
+    end: Instant,
+    over: bool,
+}
+
+impl Watch {
+    /// # Errors
+    /// 504 for a version that is not there yet. One that is forgotten is told as the first event, as the real server does.
+    pub fn start(
+        store: &Store,
+        kind: Arc<Kind>,
+        namespace: &str,
+        selection: Selection,
+        options: &WatchOptions,
+    ) -> Result<Self, ApiError> {
+        let now = Instant::now();
+        let mut watch = Self {
+            store: store.clone(),
+            kind,
+            namespace: namespace.to_owned(),
+            selection,
+            seen: 0,
+            ready: VecDeque::new(),
+            bookmarks: options.bookmarks,
+            next_bookmark: now + BOOKMARK_EVERY,
+            end: now + options.lasts.unwrap_or(LASTS),
+            over: false,
+        };
+        match options.version.filter(|version| *version > 0 && !options.initial) {
+            Some(version) => {
+                let newest = watch.store.version();
+                if version > newest {
+                    return Err(ApiError::too_large_version(version, newest));
+                }
+                watch.seen = version;
+            }
+            None => watch.begin_with_all(options.initial)?,
+        }
+        Ok(watch)
+    }
+
+    fn begin_with_all(&mut self, tell: bool) -> Result<(), ApiError> {
+        let page = self.store.list(&self.kind, &self.namespace, &self.selection, &ListOptions::default())?;
+        self.seen = page.version;
+        let added = page.items.into_iter().map(|object| WatchEvent { kind: EventKind::Added, object });
+        self.ready.extend(added);
+        if tell {
+            let mut object = self.bookmark();
+            set(&mut object, &["metadata", "annotations"], json!({ INITIAL_END: "true" }));
+            self.ready.push_back(WatchEvent { kind: EventKind::Bookmark, object: Arc::new(object) });
+        }
+        Ok(())
+    }
+
+    fn bookmark(&self) -> Value {
+        json!({
+            "kind": self.kind.kind, "apiVersion": self.kind.api_version(),
+            "metadata": { "resourceVersion": self.seen.to_string(), "creationTimestamp": null },
+        })
+    }
+
+    /// The next event; nothing once the watch is over.
+    pub async fn next(&mut self) -> Option<WatchEvent> {
+        loop {
+            let changed = self.store.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            self.look();
+            if let Some(event) = self.ready.pop_front() {
+                self.over |= event.kind == EventKind::Error;
+                return Some(event);
+            }
+            if self.over {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = &mut changed => {}
+                () = sleep_until(self.end) => {
+                    self.over = true;
+                    if self.bookmarks {
+                        return Some(WatchEvent { kind: EventKind::Bookmark, object: Arc::new(self.bookmark()) });
+                    }
+                    return None;
+                }
+                () = sleep_until(self.next_bookmark), if self.bookmarks => {
+                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                    return Some(WatchEvent { kind: EventKind::Bookmark, object: Arc::new(self.bookmark()) });
+                }
+            }
+        }
+    }
+
+    /// Takes in what has changed since.
+    fn look(&mut self) {
+        if self.over {
+            return;
+        }
+        let (kind, namespace, selection) = (&self.kind, &self.namespace, &self.selection);
+        let wanted = |change: &Change| {
+            change.collection == kind.collection && (namespace.is_empty() || change.key.namespace() == namespace)
+        };
+        match self.store.changes_after(self.seen, kind, wanted) {
+            Ok((newest, changes)) => {
+                let events = changes.iter().filter_map(|change| event(change, selection));
+                self.ready.extend(events);
+                self.seen = newest;
+            }
+            Err(error) => {
+                self.ready.push_back(WatchEvent::error(&error));
+            }
+        }
+    }
+}
+
+/// What a selection sees of a change: an object that moves in is added, one that moves out is deleted.
+fn event(change: &Change, selection: &Selection) -> Option<WatchEvent> {
+    let before = change.before.as_ref().filter(|object| selection.matches(object));
+    let after = change.after.as_ref().filter(|object| selection.matches(object));
+    match (before, after) {
+        (None, None) => None,
+        (None, Some(object)) => Some(WatchEvent { kind: EventKind::Added, object: Arc::clone(object) }),
+        (Some(_), Some(object)) => Some(WatchEvent { kind: EventKind::Modified, object: Arc::clone(object) }),
+        (Some(object), None) => {
+            let mut last = Value::clone(object);
+            set(&mut last, &["metadata", "resourceVersion"], change.version.to_string());
+            Some(WatchEvent { kind: EventKind::Deleted, object: Arc::new(last) })
+        }
+    }
+}

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Inside a cluster of `make cluster-test`.
+#
+#   tests/stories.sh              the stories side by side, then those that load the machine, then the look back at rights
+#   tests/stories.sh stock-crd    those that replace the cluster's Rollout CRD, in a cluster of their own
+#
+# The whole workspace is named each time, so that cargo reuses what `make test` built.
+set -eu
+cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = stock-crd ]; then
+    exec cargo test --locked --workspace --test stock_crd -- --nocapture --ignored
+fi
+
+side_by_side=
+for entry in tests/tests/*; do
+    name=$(basename "$entry" .rs)
+    case $name in
+    figures | rights | stock_crd) ;;
+    *) side_by_side="$side_by_side --test $name" ;;
+    esac
+done
+
+# shellcheck disable=SC2086 # a list of words
+cargo test --locked --workspace $side_by_side -- --nocapture --test-threads 3
+cargo test --locked --workspace --test figures -- --nocapture --test-threads 1
+cargo test --locked --workspace --test rights -- --nocapture --ignored

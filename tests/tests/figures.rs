@@ -1,0 +1,173 @@
+//! What the controller costs: memory, requests, CPU, and how exactly a pause ends. These stories load the machine, so
+//! `make cluster-test` runs them after the others, one at a time; figures that depend on it are printed, not judged.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, TryStreamExt};
+use kube::{api::DynamicObject, runtime::watcher};
+use kulta_tests::{api, kinds, kulta, manifests::Canary, story::Story};
+use serde_json::json;
+
+/// As the figures that Argo Rollouts was measured by.
+const FLEET: usize = 500;
+/// Objects written side by side: the API server's own limit for mutating requests is far above.
+const SIDE_BY_SIDE: usize = 16;
+/// For the whole fleet to be deployed or upgraded on two busy cores.
+const FLEET_PATIENCE: Duration = Duration::from_secs(420);
+const PAUSES: usize = 100;
+const PAUSE: Duration = Duration::from_secs(8);
+const MEBIBYTE: u64 = 1 << 20;
+
+async fn apply_all(story: &Story, objects: Vec<serde_json::Value>) -> Result<()> {
+    futures::stream::iter(objects)
+        .map(|object| story.apply(object))
+        .buffer_unordered(SIDE_BY_SIDE)
+        .try_for_each(|_| std::future::ready(Ok(())))
+        .await
+}
+
+/// Watches all rollouts until `wanted` holds for `count` of them; the moment at which it first held, by name.
+async fn until_all(
+    story: &Story,
+    count: usize,
+    what: &str,
+    limit: Duration,
+    wanted: impl Fn(&DynamicObject) -> bool,
+) -> Result<BTreeMap<String, (jiff::Timestamp, DynamicObject)>> {
+    let mut found = BTreeMap::new();
+    let mut states = watcher(story.api(&kinds::rollout()), watcher::Config::default()).boxed();
+    let end = tokio::time::Instant::now() + limit;
+    while found.len() < count {
+        let event = tokio::time::timeout_at(end, states.try_next())
+            .await
+            .with_context(|| format!("waited {limit:?} for {count} rollouts: {what}; {} are", found.len()))?;
+        let now = jiff::Timestamp::now();
+        if let Some(watcher::Event::InitApply(rollout) | watcher::Event::Apply(rollout)) = event.context("watch")?
+            && wanted(&rollout)
+        {
+            found.entry(rollout.metadata.name.clone().unwrap_or_default()).or_insert((now, rollout));
+        }
+    }
+    Ok(found)
+}
+
+fn healthy_at(version: &'static str, steps: i64) -> impl Fn(&DynamicObject) -> bool {
+    move |rollout| {
+        api::text(rollout, "/spec/template/metadata/labels/version") == version
+            && api::text(rollout, "/status/observedGeneration")
+                == rollout.metadata.generation.unwrap_or_default().to_string()
+            && api::text(rollout, "/status/phase") == "Healthy"
+            && api::number(rollout, "/status/currentStepIndex") == steps
+            && api::text(rollout, "/status/stableRS") == api::text(rollout, "/status/currentPodHash")
+    }
+}
+
+#[tokio::test]
+async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
+    let Some(story) = Story::begin("fleet").await? else { return Ok(()) };
+    let controller = kulta::start_with(&story, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
+    let idle = controller.resident()?;
+    let canaries: Vec<Canary> = (0..FLEET)
+        .map(|number| {
+            Canary::new(&format!("web-{number:03}"))
+                .steps(json!([
+                    {"setWeight": 10}, {"pause": {"duration": "2s"}}, {"setWeight": 50}, {"pause": {"duration": "2s"}}
+                ]))
+                .canary(json!({"scaleDownDelaySeconds": 5}))
+        })
+        .collect();
+    let began = Instant::now();
+    apply_all(&story, canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
+    let written = began.elapsed();
+    until_all(&story, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1", 4)).await?;
+    let deployed = began.elapsed();
+    // Until nothing is left to gather.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (at_rest, cpu_before, audit) = (controller.resident()?, controller.cpu()?, story.audit()?);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let idle_requests = audit.of_agent("kulta")?.in_namespace(&story.namespace).beside_watches_and_leases();
+    let idle_cpu = controller.cpu()? - cpu_before;
+
+    let (cpu_before, audit, began) = (controller.cpu()?, story.audit()?, Instant::now());
+    apply_all(&story, canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
+    until_all(&story, FLEET, "upgraded", FLEET_PATIENCE, healthy_at("v2", 4)).await?;
+    let upgraded = began.elapsed();
+    // The last old pods go 5 s later.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let cpu = controller.cpu()? - cpu_before;
+    let tally = audit.of_agent("kulta")?.in_namespace(&story.namespace);
+    let (resident, peak) = (controller.resident()?, controller.resident_peak()?);
+    let per = |count: usize| count as f64 / FLEET as f64;
+    println!(
+        "{FLEET} rollouts of 2 pods\n  resident: {} MiB without any, {} MiB with all at rest, {} MiB after the upgrades, {} MiB at most\n  \
+         at rest for 10 s: {} requests, {idle_cpu:?} CPU\n  first deployments: {:.0?} (their objects written in {:.0?})\n  \
+         all upgraded at once: {:.0?}, {:.1?} CPU of the controller\n  per upgrade: {:.1} writes, {:.1} Kubernetes events, {:.1} reads\n{tally}",
+        idle / MEBIBYTE,
+        at_rest / MEBIBYTE,
+        resident / MEBIBYTE,
+        peak / MEBIBYTE,
+        idle_requests.len(),
+        deployed,
+        written,
+        upgraded,
+        cpu,
+        per(tally.writes().len()),
+        per(tally.events().len()),
+        per(tally.reads().len()),
+    );
+    ensure!(idle_requests.is_empty(), "requests at rest: {idle_requests}");
+    ensure!(resident <= 60 * MEBIBYTE, "{} MiB resident", resident / MEBIBYTE);
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_hundred_timed_pauses_end_on_time() -> Result<()> {
+    let Some(story) = Story::begin("pauses").await? else { return Ok(()) };
+    let controller = kulta::start_with(&story, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
+    let canaries: Vec<Canary> = (0..PAUSES)
+        .map(|number| {
+            Canary::new(&format!("web-{number:03}"))
+                .replicas(1)
+                .without_routing()
+                .steps(json!([{"pause": {"duration": PAUSE.as_secs()}}, {"pause": {}}]))
+        })
+        .collect();
+    apply_all(&story, canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
+    until_all(&story, PAUSES, "deployed", FLEET_PATIENCE, healthy_at("v1", 2)).await?;
+
+    let updates = canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect();
+    let step = |index: i64| {
+        move |rollout: &DynamicObject| {
+            api::text(rollout, "/spec/template/metadata/labels/version") == "v2"
+                && api::text(rollout, "/status/phase") == "Paused"
+                && api::number(rollout, "/status/currentStepIndex") == index
+        }
+    };
+    let (begun, ended) = futures::try_join!(until_all(&story, PAUSES, "paused", FLEET_PATIENCE, step(0)), async {
+        apply_all(&story, updates).await?;
+        until_all(&story, PAUSES, "past the pause", FLEET_PATIENCE, step(1)).await
+    })?;
+    let mut late = Vec::new();
+    for (name, (_, paused)) in &begun {
+        let start: jiff::Timestamp = api::text(paused, "/status/pauseConditions/0/startTime").parse()?;
+        let due = start.checked_add(PAUSE)?;
+        let (seen, _) = ended.get(name).context("a pause without an end")?;
+        late.push(seen.duration_since(due).as_millis());
+    }
+    late.sort_unstable();
+    let at = |percent: usize| late.get((late.len() * percent / 100).min(late.len() - 1)).copied().unwrap_or_default();
+    println!(
+        "{PAUSES} timed pauses of {PAUSE:?}: seen to end {} ms after their time at p50, {} ms at p99, {} ms at most",
+        at(50),
+        at(99),
+        at(100)
+    );
+    ensure!(late.iter().all(|late| *late >= 0), "a pause ended before its time: {late:?}");
+    controller.stop().await?;
+    story.end().await
+}

@@ -1,0 +1,145 @@
+//! Stories of bad input: each gets an answer that names the object and what is wrong, harms no other, and repair is enough to go on.
+
+use anyhow::{Result, ensure};
+use kulta_tests::{api, kinds, kulta, manifests::Canary, story::Story};
+use serde_json::json;
+
+fn plain(name: &str) -> Canary {
+    Canary::new(name).without_routing().steps(json!([{"setWeight": 50}, {"pause": {}}]))
+}
+
+#[tokio::test]
+async fn a_template_that_the_api_server_refuses_is_told_in_its_words_until_it_is_repaired() -> Result<()> {
+    let Some(story) = Story::begin("refused").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let good = plain("web");
+    kulta::deployed(&story, &good).await?;
+    let mut bad = good.clone().version("v2").rollout();
+    // The Rollout's schema leaves the template open; the ReplicaSet's does not.
+    json_patch::merge(&mut bad, &json!({"spec": {"template": {"spec": {"restartPolicy": "Sometimes"}}}}));
+
+    story.apply(bad).await?;
+    let refused = story
+        .until(&kinds::rollout(), "web", "the refusal", |rollout| {
+            api::condition(rollout, "Progressing").is_some_and(|(_, reason)| reason == "ReplicaSetCreateError")
+        })
+        .await?;
+    let messages: Vec<&str> = refused
+        .data
+        .pointer("/status/conditions")
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|condition| condition.get("message")?.as_str())
+        .collect();
+    ensure!(messages.iter().any(|message| message.contains("restartPolicy")), "{messages:?}");
+    ensure!(kulta::pods(&story, "web").await? == [2], "stable pods were touched");
+    let told = story.events_about("Rollout", "web").await?;
+    let told = told.iter().filter(|(reason, _)| reason == "ReplicaSetCreateError").count();
+    ensure!(told == 1, "told {told} times");
+
+    story.apply(good.version("v2").spec(json!({"template": {"spec": {"restartPolicy": "Always"}}})).rollout()).await?;
+    story.until_phase("web", "Paused").await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn selectors_that_match_each_others_pods_are_refused_on_both_and_mended_by_deleting_one() -> Result<()> {
+    let Some(story) = Story::begin("selectors").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let bystander = plain("bystander");
+    kulta::deployed(&story, &bystander).await?;
+    story.apply(plain("web").rollout()).await?;
+    story.until_phase("web", "Healthy").await?;
+    let mut rival = plain("rival").rollout();
+    let labels = json!({"app": "web"});
+    json_patch::merge(
+        &mut rival,
+        &json!({"spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}}}),
+    );
+    story.apply(rival).await?;
+
+    for (name, other) in [("web", "rival"), ("rival", "web")] {
+        let seen = story
+            .until(&kinds::rollout(), name, "InvalidSpec", |rollout| api::condition(rollout, "InvalidSpec").is_some())
+            .await?;
+        let message = api::text(&seen, "/status/message");
+        ensure!(message.contains("spec.selector") && message.contains(other), "{message}");
+    }
+    ensure!(kulta::pods(&story, "web").await? == [2], "the pods that run were touched");
+    ensure!(kulta::pods(&story, "rival").await?.is_empty(), "pods were made for a selector that is another's too");
+
+    story.delete(&kinds::rollout(), "rival").await?;
+    story.until_phase("web", "Healthy").await?;
+    kulta::updated(&story, &bystander).await?;
+    story.until_phase("bystander", "Paused").await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn every_mistake_of_a_spec_is_named_at_once() -> Result<()> {
+    let Some(story) = Story::begin("mistakes").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let bad = plain("web")
+        .steps(json!([{"setWeight": 250}, {"pause": {"duration": "soon"}}, {"setCanaryScale": {"weight": 10}}]))
+        .spec(json!({"minReadySeconds": 700, "strategy": {"canary": {"trafficRouting": {"nginx": {"stableIngress": "web"}}}}}));
+
+    story.apply(bad.rollout()).await?;
+
+    let seen = story
+        .until(&kinds::rollout(), "web", "InvalidSpec", |rollout| api::condition(rollout, "InvalidSpec").is_some())
+        .await?;
+    let message = api::text(&seen, "/status/message");
+    for path in [
+        "spec.strategy.canary.steps[0].setWeight",
+        "spec.strategy.canary.steps[1].pause.duration",
+        "spec.strategy.canary.trafficRouting.nginx",
+        "spec.progressDeadlineSeconds",
+    ] {
+        ensure!(message.contains(path), "{path} is not named: {message}");
+    }
+    ensure!(story.replica_sets("web").await?.is_empty(), "something was made of an invalid spec");
+
+    story.apply(plain("web").rollout()).await?;
+    story.until_phase("web", "Healthy").await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn pods_that_never_become_ready_hold_their_own_rollout_only() -> Result<()> {
+    let Some(story) = Story::begin("onebad").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let steps = json!([{"setWeight": 50}, {"pause": {"duration": "1s"}}]);
+    let good = plain("good").steps(steps.clone());
+    let bad = plain("bad").steps(steps);
+    kulta::deployed(&story, &good).await?;
+    kulta::deployed(&story, &bad).await?;
+
+    kulta::updated(&story, &bad.clone().pod_label("kulta.test/ready", "never")).await?;
+    kulta::updated(&story, &good).await?;
+
+    story
+        .until(&kinds::rollout(), "good", "revision 2 is stable", |rollout| {
+            api::text(rollout, "/status/phase") == "Healthy"
+                && api::number(rollout, "/status/currentStepIndex") == 2
+                && api::text(rollout, "/status/stableRS") == api::text(rollout, "/status/currentPodHash")
+                && api::number(rollout, "/status/updatedReplicas") == 2
+        })
+        .await?;
+    let held = story.get(&kinds::rollout(), "bad").await?;
+    ensure!(api::text(&held, "/status/phase") == "Progressing", "{:?}", held.data.get("status"));
+    ensure!(api::number(&held, "/status/currentStepIndex") == 0, "a step passed without pods");
+    kulta::updated_to(&story, &bad, "v3").await?;
+    story
+        .until(&kinds::rollout(), "bad", "revision 3 is stable", |rollout| {
+            api::text(rollout, "/status/phase") == "Healthy"
+                && api::text(rollout, "/status/observedGeneration")
+                    == rollout.metadata.generation.unwrap_or_default().to_string()
+        })
+        .await?;
+    controller.stop().await?;
+    story.end().await
+}

@@ -1,0 +1,263 @@
+//! Taking over from Argo Rollouts: ReplicaSets, Services and statuses as it leaves them, and no pod is restarted.
+
+use anyhow::{Result, ensure};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kulta_tests::{
+    api, kinds,
+    kulta::{deployed, pods, rights, start, updated, updated_to},
+    manifests::{self, Canary},
+    story::{SOON, Story},
+    wait,
+};
+use serde_json::{Value, json};
+
+use crate::{WEB, annotation, living_uids, name, replica_set, text, uid, until_paused_at, until_pods};
+
+const HASH_KEY: &str = "rollouts-pod-template-hash";
+/// As Argo's own hashes look: ten characters of a few.
+const FIRST: &str = "5847b96c8d";
+const SECOND: &str = "75dcb5ddd6";
+const STEPS: &str = "6fc4d9b587";
+
+/// A ReplicaSet as Argo makes it for a version of the canary.
+fn argos_replica_set(rollout: &DynamicObject, hash: &str, revision: u32, replicas: u32) -> Value {
+    let mut template = rollout.data.pointer("/spec/template").cloned().unwrap_or_default();
+    json_patch::merge(&mut template, &json!({"metadata": {"labels": {HASH_KEY: hash}}}));
+    let labels = template.pointer("/metadata/labels").cloned().unwrap_or_default();
+    json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {
+            "name": format!("{WEB}-{hash}"), "labels": labels,
+            "annotations": {
+                "rollout.argoproj.io/desired-replicas": "2", "rollout.argoproj.io/revision": revision.to_string(),
+            },
+            "ownerReferences": [{
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": WEB, "uid": uid(rollout),
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": WEB, HASH_KEY: hash}}, "template": template,
+        },
+    })
+}
+
+/// A Service as Argo leaves it: it selects one revision.
+fn argos_service(service: &str, hash: &str) -> Value {
+    let mut object = manifests::service(service, &json!({"app": WEB, HASH_KEY: hash}));
+    let managed = json!({"metadata": {"annotations": {"argo-rollouts.argoproj.io/managed-by-rollouts": WEB}}});
+    json_patch::merge(&mut object, &managed);
+    object
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    let at = "2026-01-01T00:00:00Z";
+    json!({"type": kind, "status": status, "reason": reason, "message": message,
+        "lastUpdateTime": at, "lastTransitionTime": at})
+}
+
+async fn applied(story: &Story, canary: &Canary, revision: u32) -> Result<DynamicObject> {
+    let noted = canary.clone().metadata(json!({"annotations": {"rollout.argoproj.io/revision": revision.to_string()}}));
+    story.apply(noted.version(&format!("v{revision}")).rollout()).await
+}
+
+async fn until_ready(story: &Story, hash: &str, count: i64) -> Result<()> {
+    story
+        .until(&kinds::replica_set(), &format!("{WEB}-{hash}"), "its pods", |set| {
+            api::number(set, "/status/availableReplicas") == count
+        })
+        .await?;
+    Ok(())
+}
+
+async fn store_status(story: &Story, status: Value) -> Result<()> {
+    let patch = Patch::Merge(json!({ "status": status }));
+    story.api(&kinds::rollout()).patch_status(WEB, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// What Argo leaves of a routed canary whose first revision is stable.
+async fn argo_at_rest(story: &Story, canary: &Canary) -> Result<()> {
+    rights(story).await?;
+    for service in [canary.stable_service(), canary.canary_service()] {
+        story.apply(argos_service(&service, FIRST)).await?;
+    }
+    story.apply(canary.route(&story.namespace)).await?;
+    let rollout = applied(story, canary, 1).await?;
+    story.apply(argos_replica_set(&rollout, FIRST, 1, 2)).await?;
+    until_ready(story, FIRST, 2).await?;
+    let weight =
+        |weight: i32, service: String| json!({"weight": weight, "serviceName": service, "podTemplateHash": FIRST});
+    store_status(story, json!({
+        "HPAReplicas": 2, "availableReplicas": 2, "readyReplicas": 2, "replicas": 2, "updatedReplicas": 2,
+        "blueGreen": {}, "currentPodHash": FIRST, "currentStepHash": STEPS, "currentStepIndex": 2, "stableRS": FIRST,
+        "observedGeneration": "1", "phase": "Healthy", "selector": "app=web",
+        "canary": {"weights": {"canary": weight(0, canary.canary_service()), "stable": weight(100, canary.stable_service())}},
+        "conditions": [
+            condition("Available", "True", "AvailableReason", "Rollout has minimum availability"),
+            condition("Progressing", "True", "NewReplicaSetAvailable", "ReplicaSet \"web-5847b96c8d\" has successfully progressed."),
+            condition("Healthy", "True", "RolloutHealthy", "Rollout is healthy"),
+            condition("Completed", "True", "RolloutCompleted", "RolloutCompleted"),
+        ],
+    }))
+    .await
+}
+
+/// … and of its second revision, paused at 50 %.
+async fn argo_in_mid_update(story: &Story, canary: &Canary) -> Result<()> {
+    argo_at_rest(story, canary).await?;
+    let rollout = applied(story, canary, 2).await?;
+    story.apply(argos_replica_set(&rollout, SECOND, 2, 1)).await?;
+    until_ready(story, SECOND, 1).await?;
+    story.apply(argos_service(&canary.canary_service(), SECOND)).await?;
+    let backends = [(canary.stable_service(), 50), (canary.canary_service(), 50)];
+    story.apply(manifests::http_route(WEB, &canary.host(&story.namespace), &backends)).await?;
+    let weight = |service: String, hash: &str| json!({"weight": 50, "serviceName": service, "podTemplateHash": hash});
+    store_status(
+        story,
+        json!({
+            "HPAReplicas": 3, "availableReplicas": 3, "readyReplicas": 3, "replicas": 3, "updatedReplicas": 1,
+            "currentPodHash": SECOND, "currentStepIndex": 1, "observedGeneration": "2", "controllerPause": true,
+            "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": "2026-01-01T00:00:00Z"}],
+            "phase": "Paused", "message": "CanaryPauseStep",
+            "canary": {"weights": {
+                "canary": weight(canary.canary_service(), SECOND), "stable": weight(canary.stable_service(), FIRST)}},
+            "conditions": [
+                condition("Available", "True", "AvailableReason", "Rollout has minimum availability"),
+                condition("Healthy", "False", "RolloutHealthy", "Rollout is not healthy"),
+                condition("Completed", "False", "RolloutCompleted", "RolloutCompleted"),
+                condition("Progressing", "Unknown", "RolloutPaused", "Rollout is paused"),
+                condition("Paused", "True", "RolloutPaused", "Rollout is paused"),
+            ],
+        }),
+    )
+    .await
+}
+
+/// Waits until KULTA has looked and left its record.
+async fn until_taken_over(story: &Story) -> Result<DynamicObject> {
+    story
+        .until(&kinds::rollout(), WEB, "KULTA's record", |rollout| rollout.data.pointer("/status/kulta").is_some())
+        .await
+}
+
+#[tokio::test]
+async fn a_rollout_at_rest_is_taken_over_and_no_pod_is_restarted() -> Result<()> {
+    let Some(story) = Story::begin("adopt-rest").await? else { return Ok(()) };
+    let canary = Canary::new(WEB);
+    argo_at_rest(&story, &canary).await?;
+    let before = living_uids(&story, WEB, "v1").await?;
+
+    let controller = start(&story, None).await?;
+
+    let seen = until_taken_over(&story).await?;
+    ensure!(text(&seen, "/status/stableRS") == FIRST && text(&seen, "/status/phase") == "Healthy", "{:?}", seen.data);
+    story
+        .until(&kinds::replica_set(), &format!("{WEB}-{FIRST}"), "its canonical hash", |set| {
+            annotation(set, "kulta.io/template-hash").is_some()
+        })
+        .await?;
+    ensure!(pods(&story, WEB).await? == [2], "no second ReplicaSet");
+    ensure!(living_uids(&story, WEB, "v1").await? == before, "no pod is made anew");
+    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+
+    // It goes on as KULTA's own.
+    updated(&story, &canary).await?;
+    until_paused_at(&story, WEB, 1).await?;
+    ensure!(living_uids(&story, WEB, "v1").await? == before, "stable stays whole");
+    story.verbs(WEB).promote().await?;
+    story.until_phase(WEB, "Healthy").await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_rollout_in_mid_update_goes_on_where_it_was() -> Result<()> {
+    let Some(story) = Story::begin("adopt-mid").await? else { return Ok(()) };
+    let canary = Canary::new(WEB);
+    argo_in_mid_update(&story, &canary).await?;
+    let old = living_uids(&story, WEB, "v1").await?;
+    let new = living_uids(&story, WEB, "v2").await?;
+
+    let controller = start(&story, None).await?;
+
+    let seen = until_taken_over(&story).await?;
+    ensure!(text(&seen, "/status/pauseConditions/0/startTime") == "2026-01-01T00:00:00Z", "{:?}", seen.data);
+    let seen = until_paused_at(&story, WEB, 1).await?;
+    ensure!(
+        text(&seen, "/status/currentPodHash") == SECOND && text(&seen, "/status/stableRS") == FIRST,
+        "{:?}",
+        seen.data
+    );
+    story.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
+    story
+        .until(&kinds::replica_set(), &format!("{WEB}-{SECOND}"), "its canonical hash", |set| {
+            annotation(set, "kulta.io/template-hash").is_some()
+        })
+        .await?;
+    ensure!(pods(&story, WEB).await? == [2, 1], "the ReplicaSets that were there");
+    ensure!(living_uids(&story, WEB, "v1").await? == old, "no stable pod is made anew");
+    ensure!(living_uids(&story, WEB, "v2").await? == new, "no canary pod is made anew");
+
+    story.verbs(WEB).promote().await?;
+    let seen = story.until_phase(WEB, "Healthy").await?;
+    ensure!(text(&seen, "/status/stableRS") == SECOND, "{:?}", seen.data);
+    ensure!(living_uids(&story, WEB, "v2").await?.is_superset(&new), "the canary's pod stayed");
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn going_back_to_what_argo_made_finds_its_replica_set() -> Result<()> {
+    let Some(story) = Story::begin("adopt-undo").await? else { return Ok(()) };
+    let canary = Canary::new(WEB);
+    argo_in_mid_update(&story, &canary).await?;
+    let old = living_uids(&story, WEB, "v1").await?;
+    let controller = start(&story, None).await?;
+    until_taken_over(&story).await?;
+
+    // The template as a person has it: without the defaults that Argo's ReplicaSet has, and no hash of KULTA's anywhere.
+    updated_to(&story, &canary, "v1").await?;
+
+    let seen = story.until_phase(WEB, "Healthy").await?;
+    ensure!(text(&seen, "/status/currentPodHash") == FIRST, "{:?}", seen.data);
+    ensure!(pods(&story, WEB).await?.len() == 2, "no third ReplicaSet");
+    ensure!(living_uids(&story, WEB, "v1").await? == old, "no pod is made anew");
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_name_that_a_stranger_holds_is_left_to_it_and_counted() -> Result<()> {
+    let Some(story) = Story::begin("collision").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).without_routing().spec(json!({"revisionHistoryLimit": 0}));
+    deployed(&story, &canary).await?;
+    let held = name(&replica_set(&story, WEB, 1).await?);
+    updated(&story, &canary).await?;
+    until_paused_at(&story, WEB, 1).await?;
+    story.verbs(WEB).promote().await?;
+    story.until_phase(WEB, "Healthy").await?;
+    wait::until_gone(&story.api(&kinds::replica_set()), &held, SOON).await?;
+    let stranger = story.apply(manifests::replica_set(&held, 1, "other")).await?;
+
+    updated_to(&story, &canary, "v1").await?;
+
+    let seen = until_paused_at(&story, WEB, 1).await?;
+    ensure!(api::number(&seen, "/status/collisionCount") == 1, "{:?}", seen.data);
+    let hash = text(&seen, "/status/currentPodHash");
+    ensure!(format!("{WEB}-{hash}") != held, "another name");
+    ensure!(name(&replica_set(&story, WEB, 2).await?) != held, "revision 2 is stable");
+    let third = replica_set(&story, WEB, 3).await?;
+    ensure!(name(&third) == format!("{WEB}-{hash}"), "{:?}", third.metadata);
+    let after = story.get(&kinds::replica_set(), &held).await?;
+    ensure!(uid(&after) == uid(&stranger) && after.metadata.owner_references.is_none(), "{:?}", after.metadata);
+    let told = story.events_about("Rollout", WEB).await?;
+    let begun = told.iter().filter(|(reason, _)| reason == "RolloutUpdated").count();
+    ensure!(begun == 3, "three updates, each begun once: {told:#?}");
+    story.verbs(WEB).promote().await?;
+    story.until_phase(WEB, "Healthy").await?;
+    until_pods(&story, WEB, &[2]).await?;
+    controller.stop().await?;
+    story.end().await
+}

@@ -1,0 +1,244 @@
+//! Fields that are about pods: when they count, how many there are at least, what they carry.
+
+use anyhow::{Result, ensure};
+use kulta_tests::{
+    api, kinds,
+    kulta::{deployed, start, updated, updated_to},
+    manifests::Canary,
+    story::{SOON, Story, revision},
+    wait,
+};
+use serde_json::json;
+
+use crate::{
+    WEB, let_be_ready, living, living_uids, name, replica_set, said, says, text, uid, until_paused_at, until_pods,
+};
+
+#[tokio::test]
+async fn a_pod_counts_only_when_it_has_been_ready_for_min_ready_seconds() -> Result<()> {
+    let Some(story) = Story::begin("min-ready").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).without_routing().steps(json!([])).spec(json!({"minReadySeconds": 4}));
+
+    story.apply_canary(&canary).await?;
+
+    story
+        .until(&kinds::rollout(), WEB, "ready pods that are not available yet", |rollout| {
+            api::number(rollout, "/status/readyReplicas") == 2
+                && api::number(rollout, "/status/availableReplicas") == 0
+                && text(rollout, "/status/message") == "updated replicas are still becoming available"
+        })
+        .await?;
+    story.until_phase(WEB, "Healthy").await?;
+    story.verbs(WEB).patch_spec(json!({"spec": {"minReadySeconds": 1}})).await?;
+    let set = name(&replica_set(&story, WEB, 1).await?);
+    story
+        .until(&kinds::replica_set(), &set, "the new minReadySeconds", |set| {
+            api::number(set, "/spec/minReadySeconds") == 1
+        })
+        .await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn old_replica_sets_beyond_the_history_limit_are_deleted() -> Result<()> {
+    let Some(story) = Story::begin("history").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).replicas(1).without_routing().steps(json!([]));
+    let canary = canary.spec(json!({"revisionHistoryLimit": 1}));
+    deployed(&story, &canary).await?;
+
+    for version in ["v2", "v3", "v4"] {
+        updated_to(&story, &canary, version).await?;
+        story.until_phase(WEB, "Healthy").await?;
+    }
+
+    wait::poll("revisions 3 and 4 alone", SOON, || async {
+        let kept: Vec<_> = story.replica_sets(WEB).await?.iter().map(revision).collect();
+        Ok((kept == [3, 4]).then_some(()))
+    })
+    .await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_stalled_update_is_degraded_and_goes_on_when_its_pods_come_up() -> Result<()> {
+    let Some(story) = Story::begin("deadline").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).without_routing().spec(json!({"progressDeadlineSeconds": 3}));
+    deployed(&story, &canary).await?;
+
+    updated(&story, &canary.clone().pod_label("kulta.test/ready", "never")).await?;
+
+    let seen = story.until_phase(WEB, "Degraded").await?;
+    let message = format!("ReplicaSet \"web-{}\" has timed out progressing.", text(&seen, "/status/currentPodHash"));
+    ensure!(says(&seen, "Progressing") == said("False", "ProgressDeadlineExceeded", &message), "{:?}", seen.data);
+    ensure!(text(&seen, "/status/message") == format!("ProgressDeadlineExceeded: {message}"), "{:?}", seen.data);
+    ensure!(living(&story, WEB, "v1").await?.len() == 2, "stable is whole");
+    let_be_ready(&story, WEB, usize::MAX).await?;
+    until_paused_at(&story, WEB, 1).await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_stalled_update_is_aborted_when_the_spec_asks_for_it() -> Result<()> {
+    let Some(story) = Story::begin("deadline-abort").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let deadline = json!({"progressDeadlineSeconds": 3, "progressDeadlineAbort": true});
+    let canary = Canary::new(WEB).without_routing().spec(deadline);
+    deployed(&story, &canary).await?;
+
+    updated(&story, &canary.clone().pod_label("kulta.test/ready", "never")).await?;
+
+    let seen = story
+        .until(&kinds::rollout(), WEB, "the abort", |rollout| {
+            rollout.data.pointer("/status/abortedAt").is_some() && text(rollout, "/status/phase") == "Degraded"
+        })
+        .await?;
+    let why = format!("ReplicaSet \"web-{}\" has timed out progressing.", text(&seen, "/status/currentPodHash"));
+    let message = format!("Rollout aborted update to revision 2: {why}");
+    ensure!(says(&seen, "Progressing") == said("False", "RolloutAborted", &message), "{:?}", seen.data);
+    until_pods(&story, WEB, &[2, 0]).await?;
+    story.verbs(WEB).retry().await?;
+    until_pods(&story, WEB, &[2, 1]).await?;
+    let_be_ready(&story, WEB, usize::MAX).await?;
+    until_paused_at(&story, WEB, 1).await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_first_deploy_that_never_comes_up_is_mended_by_the_next_template() -> Result<()> {
+    let Some(story) = Story::begin("bad-first").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    for canary in [Canary::new("basic").without_routing(), Canary::new("routed")] {
+        let canary = canary.spec(json!({"progressDeadlineSeconds": 3}));
+        let bad = canary.clone().pod_label("kulta.test/ready", "never");
+        story.apply_canary(&bad).await?;
+        story.until_phase(&canary.name, "Degraded").await?;
+
+        updated(&story, &canary).await?;
+
+        story.until_phase(&canary.name, "Healthy").await?;
+        until_pods(&story, &canary.name, &[0, 2]).await?;
+    }
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_routed_canary_has_at_least_the_pods_that_the_minimum_asks_for() -> Result<()> {
+    let Some(story) = Story::begin("min-pods").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).replicas(4).steps(json!([{"setWeight": 5}, {"pause": {}}]));
+    let canary = canary.canary(json!({"minPodsPerReplicaSet": 2}));
+    deployed(&story, &canary).await?;
+
+    updated(&story, &canary).await?;
+
+    until_paused_at(&story, WEB, 1).await?;
+    until_pods(&story, WEB, &[4, 2]).await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_step_goes_on_with_as_many_available_pods_as_the_threshold_asks_for() -> Result<()> {
+    let Some(story) = Story::begin("threshold").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).replicas(4);
+    let canary = canary.canary(json!({"replicaProgressThreshold": {"type": "Percent", "value": 50}}));
+    deployed(&story, &canary).await?;
+
+    updated(&story, &canary.clone().pod_label("kulta.test/ready", "never")).await?;
+    wait::poll("both pods of the canary", SOON, || async {
+        Ok((living(&story, WEB, "v2").await?.len() == 2).then_some(()))
+    })
+    .await?;
+    let_be_ready(&story, WEB, 1).await?;
+
+    let seen = until_paused_at(&story, WEB, 1).await?;
+    ensure!(api::number(&seen, "/status/canary/weights/canary/weight") == 50, "{:?}", seen.data);
+    let set = replica_set(&story, WEB, 2).await?;
+    ensure!(api::number(&set, "/status/availableReplicas") == 1, "one of two is available: {:?}", set.data);
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn pods_carry_the_metadata_of_their_role_and_swap_it_on_promotion() -> Result<()> {
+    let Some(story) = Story::begin("metadata").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let roles = json!({
+        "canaryMetadata": {"labels": {"role": "canary"}, "annotations": {"note": "new"}},
+        "stableMetadata": {"labels": {"role": "stable"}},
+    });
+    let canary = Canary::new(WEB).without_routing().canary(roles);
+    deployed(&story, &canary).await?;
+    until_role(&story, "v1", 2, "stable", "").await?;
+
+    updated(&story, &canary).await?;
+    until_paused_at(&story, WEB, 1).await?;
+    until_role(&story, "v1", 1, "stable", "").await?;
+    until_role(&story, "v2", 1, "canary", "new").await?;
+    let first = living_uids(&story, WEB, "v2").await?;
+    story.verbs(WEB).promote_full().await?;
+    story.until_phase(WEB, "Healthy").await?;
+
+    until_role(&story, "v2", 2, "stable", "").await?;
+    ensure!(living_uids(&story, WEB, "v2").await?.is_superset(&first), "the canary's pod was not made anew");
+    let set = replica_set(&story, WEB, 2).await?;
+    ensure!(text(&set, "/spec/template/metadata/labels/role") == "stable", "{:?}", set.data);
+    ensure!(set.data.pointer("/spec/template/metadata/annotations/note").is_none(), "{:?}", set.data);
+    controller.stop().await?;
+    story.end().await
+}
+
+/// Waits until a version has so many living pods and all of them carry the role and the note.
+async fn until_role(story: &Story, version: &str, count: usize, role: &str, note: &str) -> Result<()> {
+    wait::poll(&format!("{count} pods of {version} with the role {role}"), SOON, || async {
+        let pods = living(story, WEB, version).await?;
+        let right = pods.iter().all(|pod| {
+            let label = pod.metadata.labels.as_ref().and_then(|all| all.get("role")).map_or("", String::as_str);
+            label == role && crate::annotation(pod, "note").unwrap_or_default() == note
+        });
+        Ok((pods.len() == count && right).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn anti_affinity_keeps_the_canary_away_from_stable_until_it_is_stable() -> Result<()> {
+    let Some(story) = Story::begin("affinity").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let preferred = json!({"antiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 7}}});
+    let canary = Canary::new(WEB).without_routing().canary(preferred);
+    deployed(&story, &canary).await?;
+    let stable = text(&story.get(&kinds::rollout(), WEB).await?, "/status/stableRS");
+
+    updated(&story, &canary).await?;
+    until_paused_at(&story, WEB, 1).await?;
+    let set = replica_set(&story, WEB, 2).await?;
+    let rules = "/spec/template/spec/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution";
+    let rule = set.data.pointer(&format!("{rules}/0"));
+    let wanted = json!({"weight": 7, "podAffinityTerm": {
+        "labelSelector": {"matchExpressions": [
+            {"key": "rollouts-pod-template-hash", "operator": "In", "values": [stable]}]},
+        "topologyKey": "kubernetes.io/hostname",
+    }});
+    ensure!(rule == Some(&wanted), "{rule:?}");
+    story.verbs(WEB).promote().await?;
+    story.until_phase(WEB, "Healthy").await?;
+
+    story
+        .until(&kinds::replica_set(), &name(&set), "no rule in the stable template", |set| {
+            set.data.pointer("/spec/template/spec/affinity").is_none()
+        })
+        .await?;
+    ensure!(uid(&replica_set(&story, WEB, 2).await?) == uid(&set), "the ReplicaSet stays the same");
+    controller.stop().await?;
+    story.end().await
+}

@@ -1,0 +1,158 @@
+//! Templates that change: back, forth, and in the middle of an update.
+
+use anyhow::{Result, ensure};
+use kulta_tests::{
+    api, kinds,
+    kulta::{deployed, start, updated, updated_to},
+    manifests::Canary,
+    story::Story,
+};
+use serde_json::json;
+
+use crate::{WEB, living_uids, replica_set, text, until_a_new_second, until_paused_at, until_pods};
+
+/// A Rollout of each kind: without routes, and with.
+fn both() -> [Canary; 2] {
+    [Canary::new("basic").without_routing(), Canary::new("routed")]
+}
+
+/// Revisions 1 to `last`, each promoted to the end, created in seconds of their own.
+async fn revisions(story: &Story, canary: &Canary, last: i64) -> Result<()> {
+    deployed(story, canary).await?;
+    for number in 2..=last {
+        until_a_new_second(&replica_set(story, &canary.name, number - 1).await?).await?;
+        updated_to(story, canary, &format!("v{number}")).await?;
+        until_paused_at(story, &canary.name, 1).await?;
+        story.verbs(&canary.name).promote_full().await?;
+        story.until_phase(&canary.name, "Healthy").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rollback_within_the_window_skips_the_steps() -> Result<()> {
+    let Some(story) = Story::begin("window").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).without_routing().spec(json!({"rollbackWindow": {"revisions": 1}}));
+    revisions(&story, &canary, 2).await?;
+
+    updated_to(&story, &canary, "v1").await?;
+
+    let seen = story.until_phase(WEB, "Healthy").await?;
+    ensure!(api::number(&seen, "/status/currentStepIndex") == 2, "{:?}", seen.data);
+    let told = story.events_about("Rollout", WEB).await?;
+    ensure!(told.iter().any(|(reason, _)| reason == "SkipSteps"), "{told:?}");
+    ensure!(told.iter().filter(|(reason, _)| reason == "RolloutPaused").count() == 1, "paused once, for v2: {told:?}");
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_rollback_outside_the_window_goes_through_the_steps() -> Result<()> {
+    let Some(story) = Story::begin("outside").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).without_routing().spec(json!({"rollbackWindow": {"revisions": 1}}));
+    revisions(&story, &canary, 3).await?;
+
+    updated_to(&story, &canary, "v1").await?;
+
+    until_paused_at(&story, WEB, 1).await?;
+    let set = replica_set(&story, WEB, 4).await?;
+    let history = crate::annotation(&set, "rollout.argoproj.io/revision-history");
+    ensure!(history.as_deref() == Some("1"), "{:?}", set.metadata.annotations);
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_new_revision_in_mid_update_takes_the_place_of_the_one_before() -> Result<()> {
+    let Some(story) = Story::begin("superseded").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    for canary in both() {
+        let name = &canary.name;
+        deployed(&story, &canary).await?;
+        updated(&story, &canary).await?;
+        until_paused_at(&story, name, 1).await?;
+        let stable = living_uids(&story, name, "v1").await?;
+
+        updated_to(&story, &canary, "v3").await?;
+
+        let hash = |rollout: &kube::api::DynamicObject| text(rollout, "/status/currentPodHash");
+        let third = format!("{name}-{}", hash(&story.until_phase(name, "Progressing").await?));
+        let seen = until_paused_at(&story, name, 1).await?;
+        ensure!(third == format!("{name}-{}", hash(&seen)), "the third revision is what is paused");
+        let wanted: [i64; 3] = if name == "basic" { [1, 0, 1] } else { [2, 0, 1] };
+        until_pods(&story, name, &wanted).await?;
+        ensure!(living_uids(&story, name, "v1").await?.is_subset(&stable), "stable pods are not made anew");
+    }
+    story.until_weights("routed", &[("routed-stable", 50), ("routed-canary", 50)]).await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn going_back_to_stable_in_mid_update_skips_the_steps_and_restarts_no_pod() -> Result<()> {
+    let Some(story) = Story::begin("undo").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    for canary in both() {
+        let name = &canary.name;
+        deployed(&story, &canary).await?;
+        updated(&story, &canary).await?;
+        until_paused_at(&story, name, 1).await?;
+        let stable = living_uids(&story, name, "v1").await?;
+
+        story.verbs(name).undo(&replica_set(&story, name, 1).await?).await?;
+
+        let seen = story.until_phase(name, "Healthy").await?;
+        ensure!(api::number(&seen, "/status/currentStepIndex") == 2, "{:?}", seen.data);
+        ensure!(text(&seen, "/status/stableRS") == text(&seen, "/status/currentPodHash"), "{:?}", seen.data);
+        // The ReplicaSet of the first revision is the third now.
+        until_pods(&story, name, &[0, 2]).await?;
+        ensure!(living_uids(&story, name, "v1").await?.is_superset(&stable), "stable pods stayed");
+        let told = story.events_about("Rollout", name).await?;
+        ensure!(told.contains(&("SkipSteps".into(), "Rollback to stable".into())), "{told:?}");
+    }
+    story.until_weights("routed", &[("routed-stable", 100), ("routed-canary", 0)]).await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_change_of_the_steps_begins_the_update_anew() -> Result<()> {
+    let Some(story) = Story::begin("steps").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).replicas(4).without_routing();
+    deployed(&story, &canary).await?;
+    updated(&story, &canary).await?;
+    let before = until_paused_at(&story, WEB, 1).await?;
+
+    let canary = canary.steps(json!([{"setWeight": 25}, {"pause": {}}, {"setWeight": 75}, {"pause": {}}]));
+    updated(&story, &canary).await?;
+
+    let after = until_paused_at(&story, WEB, 1).await?;
+    let hash = "/status/currentStepHash";
+    ensure!(text(&before, hash) != text(&after, hash), "{:?}", after.data);
+    until_pods(&story, WEB, &[3, 1]).await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_change_of_the_steps_at_rest_restarts_nothing() -> Result<()> {
+    let Some(story) = Story::begin("steps-at-rest").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).without_routing();
+    deployed(&story, &canary).await?;
+    let pods = living_uids(&story, WEB, "v1").await?;
+
+    story.apply(canary.steps(json!([{"setWeight": 10}, {"pause": {}}, {"setWeight": 20}])).rollout()).await?;
+
+    story
+        .until(&kinds::rollout(), WEB, "the end of the new steps", |rollout| {
+            text(rollout, "/status/phase") == "Healthy" && api::number(rollout, "/status/currentStepIndex") == 3
+        })
+        .await?;
+    ensure!(living_uids(&story, WEB, "v1").await? == pods, "no pod was made anew");
+    controller.stop().await?;
+    story.end().await
+}

@@ -1,0 +1,103 @@
+//! KULTA on Argo's stock Rollout CRD, which prunes what KULTA adds. A cluster has one Rollout CRD, so these stories need a cluster
+//! of their own: `make cluster-test` gives them one.
+
+use anyhow::{Result, ensure};
+use kube::api::{DynamicObject, PostParams};
+use kulta_tests::{
+    api, kinds,
+    kulta::{deployed, rights_on_stock_crd, start, updated},
+    manifests::Canary,
+    sink::Sink,
+    story::{SOON, Story},
+    wait,
+};
+use serde_json::{Value, json};
+
+/// The Rollout, paused at its second step.
+async fn until_paused(story: &Story) -> Result<DynamicObject> {
+    let seen = story.until_phase("web", "Paused").await?;
+    ensure!(api::number(&seen, "/status/currentStepIndex") == 1, "{:?}", seen.data);
+    Ok(seen)
+}
+
+#[tokio::test]
+#[ignore = "replaces the cluster's Rollout CRD"]
+async fn a_canary_is_served_and_the_lost_record_is_told() -> Result<()> {
+    let Some(story) = Story::begin("stock").await? else { return Ok(()) };
+    rights_on_stock_crd(&story).await?;
+    let sink = Sink::start().await?;
+    let controller = start(&story, Some(&sink)).await?;
+    ensure!(controller.log().contains("the Rollout CRD prunes status.kulta"), "{}", controller.log());
+    let canary = Canary::new("web").canary(json!({"scaleDownDelaySeconds": 1}));
+    deployed(&story, &canary).await?;
+
+    updated(&story, &canary).await?;
+    let seen = until_paused(&story).await?;
+    ensure!(seen.data.pointer("/status/kulta").is_none(), "the CRD keeps the record: {:?}", seen.data);
+    ensure!(api::condition(&seen, "RecordKept") == Some(("False".into(), "Pruned".into())), "{:?}", seen.data);
+    story.verbs("web").promote().await?;
+    story.until_phase("web", "Healthy").await?;
+
+    story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    let told = story.events_about("Rollout", "web").await?;
+    for reason in ["NewReplicaSetCreated", "RolloutUpdated", "RolloutCompleted"] {
+        let count = told.iter().filter(|(told, _)| told == reason).count();
+        ensure!(count == 2, "{reason} was told {count} times: {told:#?}");
+    }
+    wait::poll("the upgrade, told once", SOON, || async {
+        let upgrades = sink.received().iter().filter(|event| event.kind() == "service.upgraded").count();
+        ensure!(upgrades == 1, "{upgrades} upgrades");
+        Ok(Some(()))
+    })
+    .await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+#[ignore = "replaces the cluster's Rollout CRD"]
+async fn a_killed_controller_goes_on_without_its_record() -> Result<()> {
+    let Some(story) = Story::begin("stock-killed").await? else { return Ok(()) };
+    rights_on_stock_crd(&story).await?;
+    let controller = start(&story, None).await?;
+    let canary = Canary::new("web");
+    deployed(&story, &canary).await?;
+    updated(&story, &canary).await?;
+    let before = until_paused(&story).await?;
+    controller.kill().await?;
+
+    let controller = start(&story, None).await?;
+    story.verbs("web").promote().await?;
+    let after = story.until_phase("web", "Healthy").await?;
+
+    let hash = "/status/currentPodHash";
+    ensure!(api::text(&before, hash) == api::text(&after, "/status/stableRS"), "{:?}", after.data);
+    ensure!(story.replica_sets("web").await?.len() == 2, "a ReplicaSet was made twice");
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+#[ignore = "replaces the cluster's Rollout CRD"]
+async fn a_strategy_that_the_crd_pruned_is_told_to_whoever_wrote_it() -> Result<()> {
+    let Some(story) = Story::begin("stock-plugin").await? else { return Ok(()) };
+    rights_on_stock_crd(&story).await?;
+    let controller = start(&story, None).await?;
+    let mut rollout = Canary::new("web").without_routing().rollout();
+    if let Some(spec) = rollout.get_mut("spec").and_then(Value::as_object_mut) {
+        let plugin = json!({"plugin": {"name": "linear", "config": {"stepWeight": 50, "interval": "1s"}}});
+        spec.insert("strategy".to_owned(), plugin);
+    }
+
+    // Server-side apply would refuse the field; a client-side one, as most people's, drops it.
+    let object: DynamicObject = serde_json::from_value(rollout)?;
+    story.api(&kinds::rollout()).create(&PostParams::default(), &object).await?;
+
+    let seen = story.until_phase("web", "Degraded").await?;
+    let message = api::text(&seen, "/status/message");
+    for part in ["InvalidSpec: ", "spec.strategy", "spec.strategy.plugin", "install KULTA's CRD"] {
+        ensure!(message.contains(part), "{part} is not in {message}");
+    }
+    controller.stop().await?;
+    story.end().await
+}
