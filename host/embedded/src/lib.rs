@@ -3,7 +3,6 @@
 
 pub mod clock;
 pub mod discovery;
-mod http;
 pub mod json;
 pub mod kind;
 pub mod metrics;
@@ -12,8 +11,8 @@ mod registry;
 mod rules;
 pub mod schema;
 pub mod selector;
-pub mod server;
 pub mod status;
 pub mod store;
 pub mod table;
 pub mod watch;
+pub mod world;
