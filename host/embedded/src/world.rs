@@ -39,6 +39,9 @@ use crate::{
     store::{Change, Store},
 };
 
+/// The least time between two scrapes: samples are told apart by their millisecond.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// How the world behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -136,7 +139,7 @@ impl World {
         self.tallies.clone()
     }
 
-    /// Runs until the store is gone or the future is dropped.
+    /// Runs until the future is dropped.
     pub async fn run(mut self) {
         loop {
             self.catch_up();
@@ -217,7 +220,11 @@ impl World {
                 }
                 self.queue.add(Item::Service(key), now);
             }
-            Watched::Slice => self.requests.stale(),
+            Watched::Slice => {
+                let services = sides.iter().flatten().filter_map(|slice| endpoints::service_of(slice));
+                services.for_each(|service| self.queue.add(Item::Service(service), now));
+                self.requests.stale();
+            }
             Watched::Route => {
                 for gateway in sides.iter().flatten().flat_map(|route| route::parents(route)) {
                     self.queue.add(Item::Gateway(gateway), now);
@@ -253,12 +260,13 @@ impl World {
                 self.requests.program(key, self.gateways.weights(key), now);
                 again
             }
-            Item::Service(key) => endpoints::publish(&self.hands, key, now),
+            Item::Service(key) => endpoints::publish(&self.hands, key),
             Item::ReplicaSet(key) => replica_set::reconcile(&self.hands, &self.pods, key, now),
             Item::Pod(key) => self.pods.live(&self.hands, &self.settings.behaviours, key, now),
             Item::Scrape => {
                 self.scrape(now);
-                now.checked_add(SignedDuration::try_from(self.settings.scrape_interval).ok()?).ok()
+                let interval = self.settings.scrape_interval.max(SHORTEST_INTERVAL);
+                now.checked_add(SignedDuration::try_from(interval).ok()?).ok()
             }
         }
     }

@@ -1,5 +1,7 @@
 //! EndpointSlices: one for each Service with a selector, with all of its pods.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -25,7 +27,7 @@ pub fn selector(service: &Value) -> Option<Labels> {
 }
 
 /// Writes a Service's slice if it is not as it should be.
-pub fn publish(hands: &Hands, key: &Key, _now: Timestamp) -> Option<Timestamp> {
+pub fn publish(hands: &Hands, key: &Key) -> Option<Timestamp> {
     let service = hands.get(Watched::Service, key)?;
     let selector = selector(&service)?;
     if meta::deleting(&service) {
@@ -67,8 +69,14 @@ pub fn publish(hands: &Hands, key: &Key, _now: Timestamp) -> Option<Timestamp> {
     None
 }
 
+/// The Service that a slice is of.
+pub fn service_of(slice: &Value) -> Option<Key> {
+    let name = label(slice, SERVICE_NAME);
+    (!name.is_empty()).then(|| Key::new(meta::namespace(slice), name))
+}
+
 /// All slices of a Service.
-pub fn slices(hands: &Hands, service: &Key) -> Vec<std::sync::Arc<Value>> {
+pub fn slices(hands: &Hands, service: &Key) -> Vec<Arc<Value>> {
     let mut slices = hands.list_in(Watched::Slice, service.namespace());
     slices.retain(|slice| label(slice, SERVICE_NAME) == service.name());
     slices

@@ -15,6 +15,10 @@ use crate::{
 /// The field manager of what the world writes.
 const MANAGER: &str = "kulta-world";
 
+/// What the store answers when another writer was faster.
+const CONFLICT: u16 = 409;
+const NOT_FOUND: u16 = 404;
+
 /// The kinds that the world looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watched {
@@ -141,12 +145,14 @@ impl Hands {
         self.note(watched, key.as_str(), |kind| self.0.delete(kind, key.namespace(), key.name(), &options).map(drop));
     }
 
-    /// A write that loses against another one is made again, for that one is a change to look at.
+    /// A write that loses against another one is made again, for that one is a change to look at; any other refusal is told.
     fn note(&self, watched: Watched, what: &str, write: impl FnOnce(&Kind) -> Result<(), ApiError>) {
-        if let Some(kind) = self.kind(watched)
-            && let Err(error) = write(&kind)
-        {
-            tracing::debug!(%error, ?watched, what, "a write was refused");
+        let Some(kind) = self.kind(watched) else { return };
+        match write(&kind) {
+            Err(error) if ![CONFLICT, NOT_FOUND].contains(&error.code) => {
+                tracing::warn!(%error, ?watched, what, "a write was refused");
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 }

@@ -184,3 +184,18 @@ async fn a_service_that_selects_others_has_these_in_its_slice() {
     assert_eq!(found.as_array().unwrap().len(), 1);
     assert!(found[0]["targetRef"]["name"].as_str().unwrap().starts_with("other-"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slice_that_others_changed_or_deleted_is_put_right() {
+    let stage = Stage::new(Settings::default());
+    stage.create(service("app")).await;
+    stage.create(set("app", 1, &[])).await;
+    let before = stage.list("EndpointSlice")[0].clone();
+    let name = before["metadata"]["name"].as_str().unwrap();
+
+    stage.patch("EndpointSlice", name, json!({"endpoints": []})).await;
+    assert_eq!(stage.list("EndpointSlice")[0]["endpoints"], before["endpoints"]);
+
+    stage.delete("EndpointSlice", name).await;
+    assert_eq!(stage.list("EndpointSlice")[0]["endpoints"], before["endpoints"]);
+}
