@@ -15,4 +15,3 @@ pub mod status;
 pub mod store;
 pub mod table;
 pub mod watch;
-pub mod world;

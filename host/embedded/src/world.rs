@@ -257,7 +257,7 @@ impl World {
             Item::Gateway(key) => self.gateways.program(&self.hands, key, &self.settings, now),
             Item::Route(key) => {
                 let again = self.gateways.program_route(&self.hands, key, &self.settings, now);
-                self.requests.program(key, self.gateways.weights(key), now);
+                self.requests.program(key, self.gateways.shares(key), now);
                 again
             }
             Item::Service(key) => endpoints::publish(&self.hands, key),

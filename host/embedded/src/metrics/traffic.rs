@@ -1,15 +1,19 @@
-//! Traffic: requests that are sent one by one to the endpoints behind a route, and the counters that the applications there would show.
+//! Traffic: requests that are sent one by one to the endpoints behind a route, and the counters that the applications there and the gateway
+//! would show.
 //! The same seed and the same requests give the same counters.
 
-mod counters;
+mod application;
+mod cluster;
+mod histogram;
 mod latency;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
-pub use counters::Counters;
 pub use latency::Latency;
+
+use self::{application::Application, cluster::Cluster};
 
 use super::labels::Labels;
 
@@ -27,6 +31,8 @@ pub struct Split(pub Vec<Backend>);
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backend {
+    /// What the gateway calls it, such as `default_app-canary_80`; its counters there go by it.
+    pub name: String,
     pub weight: u32,
     pub endpoints: Vec<Endpoint>,
 }
@@ -57,61 +63,71 @@ impl Tally {
     }
 }
 
-/// The applications' counters, and the dice.
+/// The counters, and the dice.
 #[derive(Debug)]
 pub struct Traffic {
     random: Rng,
-    counters: BTreeMap<String, Counters>,
+    applications: BTreeMap<String, Application>,
+    clusters: BTreeMap<String, Cluster>,
 }
 
 impl Traffic {
     pub fn new(seed: u64) -> Self {
-        Self { random: Rng::with_seed(seed), counters: BTreeMap::new() }
+        Self { random: Rng::with_seed(seed), applications: BTreeMap::new(), clusters: BTreeMap::new() }
     }
 
     /// Sends that many requests, each to a backend by weight and there to any endpoint.
     pub fn send(&mut self, split: &Split, requests: u64) -> Tally {
         let mut tally = Tally::default();
         for _ in 0..requests {
-            let Some(endpoint) = choose(&mut self.random, split) else {
+            let Some(backend) = by_weight(&mut self.random, split) else {
+                tally.unserved = tally.unserved.saturating_add(1);
+                continue;
+            };
+            let cluster = self.clusters.entry(backend.name.clone()).or_default();
+            let Some(endpoint) = self.random.choice(&backend.endpoints) else {
+                cluster.count_unserved();
                 tally.unserved = tally.unserved.saturating_add(1);
                 continue;
             };
             let failed = self.random.f64() < endpoint.profile.error_ratio;
             let seconds = endpoint.profile.latency.draw(&mut self.random);
-            self.counters.entry(endpoint.name.clone()).or_default().count(failed, seconds);
+            cluster.count(failed, seconds);
+            self.applications.entry(endpoint.name.clone()).or_default().count(failed, seconds);
             let counted = if failed { &mut tally.failed } else { &mut tally.succeeded };
             *counted = counted.saturating_add(1);
         }
         tally
     }
 
-    /// The series that these applications show now, each with its own labels beside those given. An application shows its counters from
-    /// its start on, at zero; those of applications that are not named are forgotten.
-    pub fn scrape(&mut self, applications: &BTreeMap<String, Labels>) -> Vec<(Labels, f64)> {
-        self.counters.retain(|name, _| applications.contains_key(name));
-        let series = applications.iter().flat_map(|(name, labels)| {
-            let counters = self.counters.entry(name.clone()).or_default();
-            counters.series(labels)
-        });
-        series.collect()
+    /// The series that these applications and the gateway's backends show now, each application's with its own labels beside those given.
+    /// The counters of what is not named are forgotten.
+    pub fn scrape(&mut self, applications: &BTreeMap<String, Labels>, backends: &BTreeSet<&str>) -> Vec<(Labels, f64)> {
+        self.applications.retain(|name, _| applications.contains_key(name));
+        self.clusters.retain(|name, _| backends.contains(name.as_str()));
+        let mut series = Vec::new();
+        for (name, labels) in applications {
+            series.extend(self.applications.entry(name.clone()).or_default().series(labels));
+        }
+        for name in backends {
+            series.extend(self.clusters.entry((*name).to_owned()).or_default().series(name));
+        }
+        series
     }
 }
 
-fn choose<'a>(random: &mut Rng, split: &'a Split) -> Option<&'a Endpoint> {
+fn by_weight<'a>(random: &mut Rng, split: &'a Split) -> Option<&'a Backend> {
     let total: u64 = split.0.iter().map(|backend| u64::from(backend.weight)).sum();
     if total == 0 {
         return None;
     }
     let mut drawn = random.u64(0..total);
-    for backend in &split.0 {
+    split.0.iter().find(|backend| {
         let weight = u64::from(backend.weight);
-        if drawn < weight {
-            return random.choice(&backend.endpoints);
-        }
+        let hit = drawn < weight;
         drawn = drawn.saturating_sub(weight);
-    }
-    None
+        hit
+    })
 }
 
 #[cfg(test)]
@@ -121,13 +137,13 @@ mod tests {
     fn backend(weight: u32, names: &[&str], error_ratio: f64) -> Backend {
         let profile = Profile { error_ratio, latency: Latency::LogNormal { median: 0.05, sigma: 0.5 } };
         let endpoint = |name: &&str| Endpoint { name: (*name).to_owned(), profile: profile.clone() };
-        Backend { weight, endpoints: names.iter().map(endpoint).collect() }
+        Backend { name: names.concat(), weight, endpoints: names.iter().map(endpoint).collect() }
     }
 
     fn requests(traffic: &mut Traffic, name: &str) -> f64 {
         let applications = BTreeMap::from([(name.to_owned(), Labels::default())]);
         let count = Labels::metric("http_request_duration_seconds_count");
-        traffic.scrape(&applications).into_iter().find(|(labels, _)| *labels == count).unwrap().1
+        traffic.scrape(&applications, &BTreeSet::new()).into_iter().find(|(labels, _)| *labels == count).unwrap().1
     }
 
     #[test]
@@ -169,7 +185,7 @@ mod tests {
         let counters = |seed| {
             let mut traffic = Traffic::new(seed);
             traffic.send(&Split(vec![backend(1, &["a", "b"], 0.1)]), 500);
-            traffic.scrape(&BTreeMap::from([("a".to_owned(), Labels::default())]))
+            traffic.scrape(&BTreeMap::from([("a".to_owned(), Labels::default())]), &BTreeSet::from(["ab"]))
         };
 
         assert_eq!(counters(7), counters(7));
@@ -181,7 +197,7 @@ mod tests {
         let mut traffic = Traffic::new(1);
         traffic.send(&Split(vec![backend(1, &["a"], 0.0)]), 5);
 
-        traffic.scrape(&BTreeMap::new());
+        traffic.scrape(&BTreeMap::new(), &BTreeSet::new());
 
         assert_eq!(requests(&mut traffic, "a"), 0.0);
     }

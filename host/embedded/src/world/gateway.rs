@@ -9,7 +9,7 @@ use super::{
     Settings,
     hands::{self, Hands, Watched},
     pods::{set_condition, whole_second},
-    route,
+    route::{self, Share},
 };
 use crate::{
     json::{items, meta, set, text},
@@ -31,13 +31,13 @@ struct Programmed {
     /// The generation that waits to be programmed, and since when.
     pending: Option<(i64, Timestamp)>,
     generation: i64,
-    weights: Vec<(Key, u32)>,
+    shares: Vec<Share>,
 }
 
 impl Gateways {
-    /// By which weights a route's requests go; nothing if it is not programmed.
-    pub fn weights(&self, route: &Key) -> Option<&[(Key, u32)]> {
-        self.routes.get(route).filter(|found| found.generation > 0).map(|found| found.weights.as_slice())
+    /// Where a route's requests go; nothing if it is not programmed.
+    pub fn shares(&self, route: &Key) -> Option<&[Share]> {
+        self.routes.get(route).filter(|found| found.generation > 0).map(|found| found.shares.as_slice())
     }
 
     pub fn accept_class(&mut self, hands: &Hands, key: &Key, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
@@ -99,7 +99,7 @@ impl Gateways {
         let generation = meta::generation(&route).unwrap_or(1);
         let uid = meta::uid(&route);
         if self.routes.get(key).is_none_or(|found| found.uid != uid) {
-            let fresh = Programmed { uid: uid.to_owned(), pending: None, generation: 0, weights: Vec::new() };
+            let fresh = Programmed { uid: uid.to_owned(), pending: None, generation: 0, shares: Vec::new() };
             self.routes.insert(key.clone(), fresh);
         }
         let programmed = self.routes.get_mut(key)?;
@@ -116,7 +116,7 @@ impl Gateways {
             }
             programmed.pending = None;
             programmed.generation = generation;
-            programmed.weights = route::weights(&route);
+            programmed.shares = route::shares(&route);
         }
         hands.set_status(Watched::Route, &route, route_status(hands, &route, &ours, settings, now));
         None

@@ -10,6 +10,7 @@ use super::{
     behaviour::{Behaviours, PREFIX},
     endpoints,
     hands::{self, Hands, Watched},
+    route::Share,
 };
 use crate::{
     json::{items, meta, text},
@@ -35,7 +36,7 @@ pub struct Requests {
 struct Flow {
     begun: Timestamp,
     sent: u64,
-    weights: Vec<(Key, u32)>,
+    shares: Vec<Share>,
     split: Split,
 }
 
@@ -55,19 +56,19 @@ impl Requests {
     }
 
     /// A route's requests go by these weights from now on, or none go by it.
-    pub fn program(&mut self, route: &Key, weights: Option<&[(Key, u32)]>, now: Timestamp) {
-        let Some(weights) = weights else {
+    pub fn program(&mut self, route: &Key, shares: Option<&[Share]>, now: Timestamp) {
+        let Some(shares) = shares else {
             self.flows.remove(route);
             return;
         };
         let flow = self.flows.entry(route.clone()).or_insert_with(|| Flow {
             begun: now,
             sent: 0,
-            weights: Vec::new(),
+            shares: Vec::new(),
             split: Split::default(),
         });
-        if flow.weights != weights {
-            flow.weights = weights.to_vec();
+        if flow.shares != shares {
+            flow.shares = shares.to_vec();
             self.stale = true;
         }
     }
@@ -95,22 +96,27 @@ impl Requests {
         }
         self.stale = false;
         for flow in self.flows.values_mut() {
-            let backends = flow.weights.iter().map(|(service, weight)| Backend {
-                weight: *weight,
-                endpoints: ready_endpoints(hands, behaviours, service),
+            let backends = flow.shares.iter().map(|share| Backend {
+                // Contour's name for it.
+                name: format!("{}_{}_{}", share.service.namespace(), share.service.name(), share.port),
+                weight: share.weight,
+                endpoints: ready_endpoints(hands, behaviours, &share.service),
             });
             flow.split = Split(backends.collect());
         }
     }
 
-    /// The series of the applications that run now.
+    /// The series of the applications that run now, and of the gateway.
     pub fn scrape(&mut self, hands: &Hands) -> Vec<(Labels, f64)> {
         if self.per_second == 0 {
             return Vec::new();
         }
         let pods = hands.list_in(Watched::Pod, "");
         let running = pods.iter().filter(|pod| text(pod, "/status/phase") == "Running");
-        self.traffic.scrape(&running.map(|pod| (hands::key(pod).as_str().to_owned(), labels(pod))).collect())
+        let applications = running.map(|pod| (hands::key(pod).as_str().to_owned(), labels(pod))).collect();
+        let backends =
+            self.flows.values().flat_map(|flow| &flow.split.0).map(|backend| backend.name.as_str()).collect();
+        self.traffic.scrape(&applications, &backends)
     }
 }
 

@@ -63,8 +63,16 @@ pub fn unresolved(hands: &Hands, route: &Value) -> Option<(Unresolved, String)> 
     })
 }
 
-/// The Services and weights of the rule that takes a plain request: the first one that matches by path alone.
-pub fn weights(route: &Value) -> Vec<(Key, u32)> {
+/// A backend of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    pub service: Key,
+    pub port: i64,
+    pub weight: u32,
+}
+
+/// The backends of the rule that takes a plain request: the first one that matches by path alone.
+pub fn shares(route: &Value) -> Vec<Share> {
     let plain = |rule: &&Value| {
         let mut matches = items(rule, "/matches").peekable();
         let by_path =
@@ -72,11 +80,12 @@ pub fn weights(route: &Value) -> Vec<(Key, u32)> {
         matches.peek().is_none() || matches.any(by_path)
     };
     let Some(rule) = items(route, "/spec/rules").find(plain) else { return Vec::new() };
-    let weighted = |reference: &Value| {
-        let weight = number(reference, "/weight").unwrap_or(WEIGHT);
-        (Key::new(namespace_of(route, reference), text(reference, "/name")), u32::try_from(weight).unwrap_or(0))
+    let share = |reference: &Value| Share {
+        service: Key::new(namespace_of(route, reference), text(reference, "/name")),
+        port: number(reference, "/port").unwrap_or(0),
+        weight: u32::try_from(number(reference, "/weight").unwrap_or(WEIGHT)).unwrap_or(0),
     };
-    items(rule, "/backendRefs").map(weighted).collect()
+    items(rule, "/backendRefs").map(share).collect()
 }
 
 #[cfg(test)]
@@ -90,12 +99,12 @@ mod tests {
         let route = json!({"metadata": {"namespace": "a"}, "spec": {"rules": [
             {"matches": [{"headers": [{"name": "x", "value": "y"}]}], "backendRefs": [{"name": "canary"}]},
             {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [
-                {"name": "stable", "weight": 90}, {"name": "canary", "weight": 0}, {"name": "plain"},
+                {"name": "stable", "port": 80, "weight": 90}, {"name": "canary", "port": 80, "weight": 0}, {"name": "plain", "port": 80},
             ]},
         ]}});
 
-        let expected = [(Key::new("a", "stable"), 90), (Key::new("a", "canary"), 0), (Key::new("a", "plain"), 1)];
-        assert_eq!(weights(&route), expected);
+        let share = |name, weight| Share { service: Key::new("a", name), port: 80, weight };
+        assert_eq!(shares(&route), [share("stable", 90), share("canary", 0), share("plain", 1)]);
     }
 
     #[test]

@@ -71,6 +71,9 @@ async fn requests_to_a_backend_without_endpoints_are_counted_as_unserved() {
 
     let tally = stage.tallies.all()["default/app"];
     assert!(tally.unserved.abs_diff(2 * u64::from(RATE)) <= u64::from(RATE), "{tally:?}");
+    let refused =
+        ask(&stage, "envoy_cluster_upstream_rq{envoy_cluster_name=\"default_bad_80\",envoy_response_code=\"503\"}");
+    assert!(refused[0].1 > 0.0 && refused.len() == 1, "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]
