@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod discovery;
+pub mod faults;
 mod http;
 pub mod json;
 pub mod kind;
