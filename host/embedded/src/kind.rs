@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::patch::ListKeys;
 use crate::schema::Schema;
 use crate::selector::FieldNames;
 use crate::status::About;
+use crate::table::Printer;
 
 /// Where objects are kept: all versions of one resource share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,10 +87,7 @@ pub enum Rules {
 #[derive(Debug)]
 pub struct Custom {
     pub schema: Schema,
-    /// `openAPIV3Schema`, for whoever asks what a kind looks like.
-    pub document: Value,
-    /// `additionalPrinterColumns`.
-    pub columns: Vec<Value>,
+    pub printer: Printer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

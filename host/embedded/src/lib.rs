@@ -3,6 +3,8 @@
 
 pub mod clock;
 pub mod discovery;
+pub mod faults;
+mod http;
 pub mod json;
 pub mod kind;
 pub mod metrics;
@@ -11,7 +13,9 @@ mod registry;
 mod rules;
 pub mod schema;
 pub mod selector;
+pub mod server;
 pub mod status;
 pub mod store;
 pub mod table;
 pub mod watch;
+pub mod world;

@@ -31,7 +31,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
             Self::Modified => "MODIFIED",

@@ -11,6 +11,16 @@ use crate::patch::ListKeys;
 use crate::schema::{Schema, SchemaError};
 use crate::selector::FieldNames;
 use crate::status::Cause;
+use crate::table::{Printer, TableError};
+
+/// Why a definition cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error(transparent)]
+    Column(#[from] TableError),
+}
 
 pub fn defaults(crd: &mut Value) {
     let kind = text(crd, "/spec/names/kind").to_owned();
@@ -109,14 +119,14 @@ pub fn collection_of(crd: &Value) -> Collection {
 /// The kinds that a definition serves, one for each served version.
 ///
 /// # Errors
-/// A schema that cannot be read.
-pub fn kinds_of(crd: &Value) -> Result<Vec<Kind>, SchemaError> {
+/// A schema or a column that cannot be read.
+pub fn kinds_of(crd: &Value) -> Result<Vec<Kind>, DefinitionError> {
     let collection = Arc::new(collection_of(crd));
     let served = |version: &&Value| version.get("served").and_then(Value::as_bool).unwrap_or(false);
     items(crd, "/spec/versions").filter(served).map(|version| kind_of(crd, version, &collection)).collect()
 }
 
-fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Result<Kind, SchemaError> {
+fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Result<Kind, DefinitionError> {
     let names = |field: &str| -> Vec<String> {
         let found = items(crd, &format!("/spec/names/{field}"));
         found.filter_map(Value::as_str).map(str::to_owned).collect()
@@ -146,11 +156,7 @@ fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Result
         scale,
         keys: ListKeys::of_schema(&document),
         fields: FieldNames::of_custom(namespaced, &selectable),
-        rules: Rules::Custom(Box::new(Custom {
-            schema,
-            document,
-            columns: items(version, "/additionalPrinterColumns").cloned().collect(),
-        })),
+        rules: Rules::Custom(Box::new(Custom { schema, printer: Printer::of_crd(version)? })),
     })
 }
 

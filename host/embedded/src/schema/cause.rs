@@ -73,7 +73,7 @@ impl Cause {
         Self::new(Reason::Duplicate, field, format!("Duplicate value: {value}"))
     }
 
-    pub(super) fn not_supported(field: &str, value: &Value, supported: &[Value]) -> Self {
+    pub(crate) fn not_supported(field: &str, value: &Value, supported: &[Value]) -> Self {
         let shown = |value: &Value| format!("{:?}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let supported: Vec<String> = supported.iter().map(shown).collect();
         let detail = format!("supported values: {}", supported.join(", "));
