@@ -27,7 +27,7 @@ pub use behaviour::{Behaviour, Behaviours, Readiness};
 
 use self::{
     gateway::Gateways,
-    hands::{Hands, Watched},
+    hands::{Hands, RouteKind, Watched},
     pods::Pods,
     queue::{Item, Queue},
     requests::Requests,
@@ -50,7 +50,7 @@ pub struct Settings {
     pub route_delay: Duration,
     /// GatewayClasses with this `controllerName` are this world's.
     pub controller_name: String,
-    /// Sent to each programmed route; 0 sends none.
+    /// Sent to each programmed HTTPRoute; 0 sends none.
     pub requests_per_second: u32,
     /// Time between two looks at the applications' counters.
     pub scrape_interval: Duration,
@@ -74,7 +74,7 @@ impl Default for Settings {
     }
 }
 
-/// What became of each route's requests so far, by `namespace/name`.
+/// What became of each HTTPRoute's requests so far, by `namespace/name`.
 #[derive(Debug, Clone, Default)]
 pub struct Tallies(Arc<Mutex<BTreeMap<String, Tally>>>);
 
@@ -107,6 +107,7 @@ impl World {
     /// A world over the store, which must not have one already. Objects that are there are taken over.
     pub fn new(store: &Store, settings: Settings) -> Self {
         let hands = Hands::new(store.clone());
+        let pods = Pods::of(&hands);
         let changes = store.subscribe();
         let now = store.clock().now();
         let mut queue = Queue::default();
@@ -123,7 +124,7 @@ impl World {
             hands,
             changes,
             queue,
-            pods: Pods::default(),
+            pods,
             gateways: Gateways::default(),
             scraper: Scraper::default(),
             tallies: Tallies::default(),
@@ -215,8 +216,8 @@ impl World {
             }
             Watched::ReplicaSet => self.queue.add(Item::ReplicaSet(key), now),
             Watched::Service => {
-                for route in self.hands.list_in(Watched::Route, key.namespace()) {
-                    self.queue.add(Item::Route(hands::key(&route)), now);
+                for (kind, route) in self.hands.routes(key.namespace()) {
+                    self.queue.add(Item::Route(kind, hands::key(&route)), now);
                 }
                 self.queue.add(Item::Service(key), now);
             }
@@ -225,16 +226,16 @@ impl World {
                 services.for_each(|service| self.queue.add(Item::Service(service), now));
                 self.requests.stale();
             }
-            Watched::Route => {
+            Watched::Route(kind) => {
                 for gateway in sides.iter().flatten().flat_map(|route| route::parents(route)) {
                     self.queue.add(Item::Gateway(gateway), now);
                 }
-                self.queue.add(Item::Route(key), now);
+                self.queue.add(Item::Route(kind, key), now);
             }
             Watched::Gateway => {
-                for route in self.hands.list_in(Watched::Route, "") {
+                for (kind, route) in self.hands.routes("") {
                     if route::parents(&route).contains(&key) {
-                        self.queue.add(Item::Route(hands::key(&route)), now);
+                        self.queue.add(Item::Route(kind, hands::key(&route)), now);
                     }
                 }
                 self.queue.add(Item::Gateway(key), now);
@@ -255,9 +256,12 @@ impl World {
         match item {
             Item::Class(key) => self.gateways.accept_class(&self.hands, key, &self.settings, now),
             Item::Gateway(key) => self.gateways.program(&self.hands, key, &self.settings, now),
-            Item::Route(key) => {
-                let again = self.gateways.program_route(&self.hands, key, &self.settings, now);
-                self.requests.program(key, self.gateways.shares(key), now);
+            Item::Route(kind, key) => {
+                let again = self.gateways.program_route(&self.hands, *kind, key, &self.settings, now);
+                // The other kinds are programmed, but nobody sends requests through them.
+                if *kind == RouteKind::Http {
+                    self.requests.program(key, self.gateways.shares(*kind, key), now);
+                }
                 again
             }
             Item::Service(key) => endpoints::publish(&self.hands, key),

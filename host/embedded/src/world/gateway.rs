@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Settings,
-    hands::{self, Hands, Watched},
+    hands::{self, GATEWAY_API, Hands, RouteKind, Watched},
     pods::{set_condition, whole_second},
     route::{self, Share},
 };
@@ -22,7 +22,7 @@ const ADDRESS: &str = "192.0.2.2";
 /// What the gateway sends requests by.
 #[derive(Debug, Default)]
 pub struct Gateways {
-    routes: BTreeMap<Key, Programmed>,
+    routes: BTreeMap<(RouteKind, Key), Programmed>,
 }
 
 #[derive(Debug)]
@@ -36,8 +36,11 @@ struct Programmed {
 
 impl Gateways {
     /// Where a route's requests go; nothing if it is not programmed.
-    pub fn shares(&self, route: &Key) -> Option<&[Share]> {
-        self.routes.get(route).filter(|found| found.generation > 0).map(|found| found.shares.as_slice())
+    pub fn shares(&self, kind: RouteKind, route: &Key) -> Option<&[Share]> {
+        self.routes
+            .get(&(kind, route.clone()))
+            .filter(|found| found.generation > 0)
+            .map(|found| found.shares.as_slice())
     }
 
     pub fn accept_class(&mut self, hands: &Hands, key: &Key, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
@@ -56,15 +59,17 @@ impl Gateways {
         }
         let conditions = [("Accepted", true, "Accepted", ""), ("Programmed", true, "Programmed", "")];
         let mut status = with_conditions(&gateway, &conditions, now);
-        let routes = hands.list_in(Watched::Route, "");
-        let attached = routes.iter().filter(|route| route::parents(route).contains(key)).count();
+        let routes = hands.routes("");
+        let attached = routes.iter().filter(|(_, route)| route::parents(route).contains(key)).count();
+        let kinds: Vec<Value> =
+            RouteKind::ALL.iter().map(|kind| json!({"group": GATEWAY_API, "kind": kind.kind()})).collect();
         let listeners = items(&gateway, "/spec/listeners").map(|listener| {
             let name = text(listener, "/name");
             let before = items(&gateway, "/status/listeners").find(|before| text(before, "/name") == name);
             let resolved = [conditions.as_slice(), &[("ResolvedRefs", true, "ResolvedRefs", "")]].concat();
             json!({
                 "name": name, "attachedRoutes": attached,
-                "supportedKinds": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}],
+                "supportedKinds": kinds,
                 "conditions": conditions_of(before, meta::generation(&gateway), &resolved, now),
             })
         });
@@ -78,12 +83,14 @@ impl Gateways {
     pub fn program_route(
         &mut self,
         hands: &Hands,
+        kind: RouteKind,
         key: &Key,
         settings: &Settings,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let Some(route) = hands.get(Watched::Route, key) else {
-            self.routes.remove(key);
+        let place = (kind, key.clone());
+        let Some(route) = hands.get(Watched::Route(kind), key) else {
+            self.routes.remove(&place);
             return None;
         };
         let ours: Vec<&Value> = items(&route, "/spec/parentRefs")
@@ -93,16 +100,20 @@ impl Gateways {
             })
             .collect();
         if ours.is_empty() {
-            self.routes.remove(key);
+            self.routes.remove(&place);
+            let controller = settings.controller_name.as_str();
+            if items(&route, "/status/parents").any(|entry| text(entry, "/controllerName") == controller) {
+                hands.set_status(Watched::Route(kind), &route, route_status(hands, &route, &ours, settings, now));
+            }
             return None;
         }
         let generation = meta::generation(&route).unwrap_or(1);
         let uid = meta::uid(&route);
-        if self.routes.get(key).is_none_or(|found| found.uid != uid) {
+        if self.routes.get(&place).is_none_or(|found| found.uid != uid) {
             let fresh = Programmed { uid: uid.to_owned(), pending: None, generation: 0, shares: Vec::new() };
-            self.routes.insert(key.clone(), fresh);
+            self.routes.insert(place.clone(), fresh);
         }
-        let programmed = self.routes.get_mut(key)?;
+        let programmed = self.routes.get_mut(&place)?;
         if programmed.generation != generation {
             let since = match programmed.pending {
                 Some((pending, since)) if pending == generation => since,
@@ -118,7 +129,7 @@ impl Gateways {
             programmed.generation = generation;
             programmed.shares = route::shares(&route);
         }
-        hands.set_status(Watched::Route, &route, route_status(hands, &route, &ours, settings, now));
+        hands.set_status(Watched::Route(kind), &route, route_status(hands, &route, &ours, settings, now));
         None
     }
 }

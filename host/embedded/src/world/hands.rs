@@ -26,33 +26,75 @@ pub enum Watched {
     ReplicaSet,
     Service,
     Slice,
-    Route,
+    Route(RouteKind),
     Gateway,
     Class,
 }
 
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RouteKind {
+    Http,
+    Grpc,
+    Tcp,
+    Tls,
+}
+
+impl RouteKind {
+    pub const ALL: [Self; 4] = [Self::Http, Self::Grpc, Self::Tcp, Self::Tls];
+
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Http => "HTTPRoute",
+            Self::Grpc => "GRPCRoute",
+            Self::Tcp => "TCPRoute",
+            Self::Tls => "TLSRoute",
+        }
+    }
+
+    const fn plural(self) -> &'static str {
+        match self {
+            Self::Http => "httproutes",
+            Self::Grpc => "grpcroutes",
+            Self::Tcp => "tcproutes",
+            Self::Tls => "tlsroutes",
+        }
+    }
+}
+
+pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// In the order in which they are tried: the Gateway API's kinds are of several ages.
+const VERSIONS: [&str; 3] = ["v1", "v1alpha3", "v1alpha2"];
 
 impl Watched {
-    const ALL: [Self; 7] =
-        [Self::Pod, Self::ReplicaSet, Self::Service, Self::Slice, Self::Route, Self::Gateway, Self::Class];
+    const ALL: [Self; 10] = [
+        Self::Pod,
+        Self::ReplicaSet,
+        Self::Service,
+        Self::Slice,
+        Self::Route(RouteKind::Http),
+        Self::Route(RouteKind::Grpc),
+        Self::Route(RouteKind::Tcp),
+        Self::Route(RouteKind::Tls),
+        Self::Gateway,
+        Self::Class,
+    ];
 
-    /// Group, version and plural.
-    const fn place(self) -> (&'static str, &'static str, &'static str) {
+    /// Group and plural.
+    const fn place(self) -> (&'static str, &'static str) {
         match self {
-            Self::Pod => ("", "v1", "pods"),
-            Self::ReplicaSet => ("apps", "v1", "replicasets"),
-            Self::Service => ("", "v1", "services"),
-            Self::Slice => ("discovery.k8s.io", "v1", "endpointslices"),
-            Self::Route => (GATEWAY_API, "v1", "httproutes"),
-            Self::Gateway => (GATEWAY_API, "v1", "gateways"),
-            Self::Class => (GATEWAY_API, "v1", "gatewayclasses"),
+            Self::Pod => ("", "pods"),
+            Self::ReplicaSet => ("apps", "replicasets"),
+            Self::Service => ("", "services"),
+            Self::Slice => ("discovery.k8s.io", "endpointslices"),
+            Self::Route(kind) => (GATEWAY_API, kind.plural()),
+            Self::Gateway => (GATEWAY_API, "gateways"),
+            Self::Class => (GATEWAY_API, "gatewayclasses"),
         }
     }
 
     pub fn of(collection: &Collection) -> Option<Self> {
         let named = |watched: &Self| {
-            let (group, _, plural) = watched.place();
+            let (group, plural) = watched.place();
             group == collection.group && plural == collection.plural
         };
         Self::ALL.into_iter().find(named)
@@ -64,7 +106,7 @@ impl Watched {
             Self::ReplicaSet => Some(Item::ReplicaSet(key)),
             Self::Service => Some(Item::Service(key)),
             Self::Slice => None,
-            Self::Route => Some(Item::Route(key)),
+            Self::Route(kind) => Some(Item::Route(kind, key)),
             Self::Gateway => Some(Item::Gateway(key)),
             Self::Class => Some(Item::Class(key)),
         }
@@ -93,8 +135,8 @@ impl Hands {
 
     /// Nothing as long as the kind is not served.
     fn kind(&self, watched: Watched) -> Option<Arc<Kind>> {
-        let (group, version, plural) = watched.place();
-        self.0.kind_at(group, version, plural)
+        let (group, plural) = watched.place();
+        VERSIONS.into_iter().find_map(|version| self.0.kind_at(group, version, plural))
     }
 
     pub fn get(&self, watched: Watched, key: &Key) -> Option<Arc<Value>> {
@@ -111,6 +153,12 @@ impl Hands {
                 Vec::new()
             }
         }
+    }
+
+    /// The routes of all kinds of a namespace, or of all.
+    pub fn routes(&self, namespace: &str) -> Vec<(RouteKind, Arc<Value>)> {
+        let of_kind = |kind| self.list_in(Watched::Route(kind), namespace).into_iter().map(move |route| (kind, route));
+        RouteKind::ALL.into_iter().flat_map(of_kind).collect()
     }
 
     pub fn create(&self, watched: Watched, namespace: &str, body: Value) {

@@ -1,6 +1,6 @@
 //! A pod's life: pending, running, ready or not, crashing, gone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use crate::{
 /// The node that all pods run on.
 pub const NODE: &str = "embedded";
 const NODE_ADDRESS: &str = "192.0.2.1";
+/// Pods' addresses are of 10.0.0.0/8.
+const NETWORK: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
 /// What a crash loop has behind it when it is first seen.
 const RESTARTS: i64 = 3;
 
@@ -54,18 +56,22 @@ enum Step {
 }
 
 impl Pods {
+    /// With the addresses of the pods that are there already taken.
+    pub fn of(hands: &Hands) -> Self {
+        let pods = hands.list_in(Watched::Pod, "");
+        let addresses = pods.iter().filter_map(|pod| text(pod, "/status/podIP").parse::<Ipv4Addr>().ok());
+        let highest = addresses.map(|address| u32::from(address) & !u32::from(NETWORK)).max();
+        Self { lives: BTreeMap::new(), addresses: highest.unwrap_or(0) }
+    }
+
     pub fn forget(&mut self, uid: &str) {
         self.lives.remove(uid);
     }
 
     /// Since when a pod is ready, if it is.
     pub fn ready_since(&self, pod: &Value) -> Option<Timestamp> {
-        let condition = items(pod, "/status/conditions").find(|condition| text(condition, "/type") == "Ready")?;
-        if text(condition, "/status") != "True" {
-            return None;
-        }
-        let remembered = self.lives.get(meta::uid(pod)).and_then(|life| life.ready);
-        remembered.or_else(|| text(condition, "/lastTransitionTime").parse().ok())
+        let noted = noted_ready(pod)?;
+        self.lives.get(meta::uid(pod)).and_then(|life| life.ready).or(noted)
     }
 
     /// Takes a pod's next step if its time has come.
@@ -75,6 +81,10 @@ impl Pods {
             self.addresses = self.addresses.saturating_add(1);
             Life { born: now, address: self.addresses, ready: None, deleted: None }
         });
+        // Made ready by another hand, or by a world before this one.
+        if let (None, Some(noted)) = (life.ready, noted_ready(&pod)) {
+            life.ready = Some(noted.unwrap_or(now));
+        }
         if meta::deleting(&pod) {
             life.deleted = life.deleted.or(Some(now));
         }
@@ -122,8 +132,15 @@ fn after(start: Timestamp, time: Duration, now: Timestamp, then: Step) -> Step {
 }
 
 pub fn is_ready(pod: &Value) -> bool {
-    items(pod, "/status/conditions")
-        .any(|condition| text(condition, "/type") == "Ready" && text(condition, "/status") == "True")
+    noted_ready(pod).is_some()
+}
+
+/// Of a pod that is ready the time that its condition gives, if it can be read.
+fn noted_ready(pod: &Value) -> Option<Option<Timestamp>> {
+    let mut conditions = items(pod, "/status/conditions");
+    let ready =
+        conditions.find(|condition| text(condition, "/type") == "Ready" && text(condition, "/status") == "True")?;
+    Some(text(ready, "/lastTransitionTime").parse().ok())
 }
 
 fn status(pod: &Value, state: State, address: u32, now: Timestamp) -> Value {
@@ -136,7 +153,8 @@ fn status(pod: &Value, state: State, address: u32, now: Timestamp) -> Value {
     for (kind, value) in wanted.into_iter().chain(gates) {
         set_condition(&mut conditions, json!({"type": kind, "status": value}), &second);
     }
-    let ip = address_of(address);
+    let ip =
+        Some(text(pod, "/status/podIP")).filter(|ip| !ip.is_empty()).map_or_else(|| address_of(address), str::to_owned);
     set(&mut status, &["phase"], "Running");
     set(&mut status, &["conditions"], conditions);
     set(&mut status, &["containerStatuses"], containers(pod, state, &second));
@@ -173,10 +191,8 @@ fn image_id(image: &str) -> String {
     format!("{name}@sha256:{digest}")
 }
 
-/// Of 10.0.0.0/8, which no node of this world uses for anything else.
 fn address_of(number: u32) -> String {
-    let [_, high, middle, low] = number.to_be_bytes();
-    format!("10.{high}.{middle}.{low}")
+    Ipv4Addr::from(u32::from(NETWORK) | number).to_string()
 }
 
 /// Kubernetes writes times in whole seconds.

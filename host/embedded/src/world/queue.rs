@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::hands::RouteKind;
 use crate::kind::Key;
 
 /// In the order in which things that are due at one time are looked at.
@@ -14,7 +15,7 @@ pub enum Item {
     ReplicaSet(Key),
     Pod(Key),
     Service(Key),
-    Route(Key),
+    Route(RouteKind, Key),
     Scrape,
 }
 

@@ -81,7 +81,7 @@ fn signed(duration: Duration) -> SignedDuration {
 
 /// Rounded to Prometheus' milliseconds.
 fn of_seconds(seconds: f64) -> Option<Timestamp> {
-    if !(seconds.abs() < FURTHEST) {
+    if seconds.is_nan() || seconds.abs() >= FURTHEST {
         return None;
     }
     let whole = SignedDuration::from_secs_f64(seconds);

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::{
     clock::Clock,
@@ -17,6 +18,7 @@ pub struct Stage {
     pub store: Store,
     pub metrics: crate::metrics::http::Shared,
     pub tallies: Tallies,
+    task: JoinHandle<()>,
 }
 
 impl Stage {
@@ -25,15 +27,28 @@ impl Stage {
         let store = Store::new(StoreSettings::new(clock, 1));
         for (kind, plural, scope) in [
             ("HTTPRoute", "httproutes", "Namespaced"),
+            ("GRPCRoute", "grpcroutes", "Namespaced"),
+            ("TCPRoute", "tcproutes", "Namespaced"),
+            ("TLSRoute", "tlsroutes", "Namespaced"),
             ("Gateway", "gateways", "Namespaced"),
             ("GatewayClass", "gatewayclasses", "Cluster"),
         ] {
             apply(&store, definition(kind, plural, scope));
         }
+        Self::over(store, settings)
+    }
+
+    fn over(store: Store, settings: Settings) -> Self {
         let world = World::new(&store, settings);
         let (metrics, tallies) = (world.metrics(), world.tallies());
-        tokio::spawn(world.run());
-        Self { store, metrics, tallies }
+        let task = tokio::spawn(world.run());
+        Self { store, metrics, tallies, task }
+    }
+
+    /// The store with a new world over it.
+    pub fn start_over(self) -> Self {
+        self.task.abort();
+        Self::over(self.store, Settings::default())
     }
 
     pub async fn create(&self, object: Value) {

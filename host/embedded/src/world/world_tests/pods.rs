@@ -199,3 +199,19 @@ async fn a_slice_that_others_changed_or_deleted_is_put_right() {
     stage.delete("EndpointSlice", name).await;
     assert_eq!(stage.list("EndpointSlice")[0]["endpoints"], before["endpoints"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_world_that_starts_over_goes_on_with_the_pods_that_are_there() {
+    let stage = Stage::new(Settings::default());
+    stage.create(set("app", 1, &[("kulta.test/crash-after", "5s")])).await;
+
+    let stage = stage.start_over();
+    pass(4000).await;
+    assert!(ready(&stage.list("Pod")[0]));
+    pass(1100).await;
+    assert!(!ready(&stage.list("Pod")[0]));
+
+    stage.create(set("other", 1, &[])).await;
+    let pods = stage.list("Pod");
+    assert_ne!(pods[0]["status"]["podIP"], pods[1]["status"]["podIP"]);
+}

@@ -95,3 +95,33 @@ async fn a_route_to_no_gateway_has_no_status_until_there_is_one() {
 
     assert_eq!(condition(&stage.get("HTTPRoute", "app")["status"]["parents"][0], "Accepted"), holds("Accepted", 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn routes_of_every_kind_are_accepted() {
+    let stage = stage().await;
+    stage.create(service("app")).await;
+
+    for kind in ["GRPCRoute", "TCPRoute", "TLSRoute"] {
+        let mut other = route(&[("app", 100)]);
+        other["kind"] = json!(kind);
+        stage.create(other).await;
+        pass(600).await;
+        assert_eq!(
+            condition(&stage.get(kind, "app")["status"]["parents"][0], "Accepted"),
+            holds("Accepted", 1),
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_whose_gateway_is_gone_is_nobody_s() {
+    let stage = stage().await;
+    stage.create(service("app")).await;
+    stage.create(route(&[("app", 100)])).await;
+    pass(600).await;
+
+    stage.delete("Gateway", "gw").await;
+
+    assert_eq!(stage.get("HTTPRoute", "app")["status"]["parents"], json!([]));
+}
