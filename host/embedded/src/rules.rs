@@ -151,7 +151,8 @@ fn changed(kind: &Kind, new: &Value, old: &Value) -> bool {
         remove(&mut object, &["metadata"]);
         object
     };
-    bare(new) != bare(old) || (kind.is(BuiltIn::EndpointSlice) && new.pointer("/metadata/labels") != old.pointer("/metadata/labels"))
+    bare(new) != bare(old)
+        || (kind.is(BuiltIn::EndpointSlice) && new.pointer("/metadata/labels") != old.pointer("/metadata/labels"))
 }
 
 /// The faults of an object that its kind knows; `old` is what an update replaces.

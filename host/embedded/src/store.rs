@@ -242,7 +242,8 @@ impl State {
         self.index(&place, before.as_deref(), after.as_deref());
         self.serve(&place, before.as_deref(), after.as_deref());
         self.note(&place, before.as_deref(), after.as_deref());
-        let change = Change { version, collection: Arc::clone(collection), key: key.clone(), before, after: after.clone() };
+        let change =
+            Change { version, collection: Arc::clone(collection), key: key.clone(), before, after: after.clone() };
         self.subscribers.retain(|subscriber| subscriber.send(change.clone()).is_ok());
         self.history.push(change);
         after
@@ -279,7 +280,8 @@ impl State {
         if !defining.is_some_and(|kind| kind.is(BuiltIn::CustomResourceDefinition)) {
             return;
         }
-        if let Some(before) = before.filter(|before| after.is_none_or(|after| after.get("spec") != before.get("spec"))) {
+        if let Some(before) = before.filter(|before| after.is_none_or(|after| after.get("spec") != before.get("spec")))
+        {
             self.registry.remove(&rules::collection_of_crd(before));
         }
         if let Some(after) = after.filter(|after| before.is_none_or(|before| before.get("spec") != after.get("spec"))) {
@@ -302,7 +304,8 @@ impl Store {
         let state = self.lock();
         let oldest = state.history.oldest();
         let changes = state.history.after(version);
-        let changes = changes.ok_or_else(|| ApiError::expired(format!("too old resource version: {version} ({oldest})")))?;
+        let changes =
+            changes.ok_or_else(|| ApiError::expired(format!("too old resource version: {version} ({oldest})")))?;
         let changes = changes.filter(|change| wanted(change)).map(|change| Change {
             before: change.before.as_ref().map(|object| shown(kind, object)),
             after: change.after.as_ref().map(|object| shown(kind, object)),

@@ -87,7 +87,10 @@ pub fn check(crd: &Value, old: Option<&Value>) -> Vec<Cause> {
     }
     for (index, version) in items(crd, "/spec/versions").enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
-            causes.push(Cause::required(&format!("spec.versions[{index}].schema.openAPIV3Schema"), "schemas are required"));
+            causes.push(Cause::required(
+                &format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                "schemas are required",
+            ));
         }
     }
     if causes.is_empty()
@@ -129,8 +132,10 @@ fn kind_of(crd: &Value, version: &Value, collection: &Arc<Collection>) -> Result
         found.filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let namespaced = text(crd, "/spec/scope") == "Namespaced";
-    let selectable: Vec<&str> =
-        items(version, "/selectableFields").map(|field| text(field, "/jsonPath")).filter(|path| !path.is_empty()).collect();
+    let selectable: Vec<&str> = items(version, "/selectableFields")
+        .map(|field| text(field, "/jsonPath"))
+        .filter(|path| !path.is_empty())
+        .collect();
     let scale = version.pointer("/subresources/scale").map(|scale| ScalePaths {
         replicas: text(scale, "/specReplicasPath").to_owned(),
         status_replicas: text(scale, "/statusReplicasPath").to_owned(),

@@ -144,8 +144,11 @@ pub fn check_update(object: &Value, old: &Value) -> Vec<Cause> {
     }
     if meta::deleting(old) {
         let before = meta::finalizers(old);
-        let added: Vec<String> =
-            items(object, "/metadata/finalizers").filter_map(Value::as_str).filter(|name| !before.iter().any(|old| old == name)).map(|name| format!("{name:?}")).collect();
+        let added: Vec<String> = items(object, "/metadata/finalizers")
+            .filter_map(Value::as_str)
+            .filter(|name| !before.iter().any(|old| old == name))
+            .map(|name| format!("{name:?}"))
+            .collect();
         if !added.is_empty() {
             let why = format!(
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",

@@ -70,7 +70,9 @@ fn container_defaults(container: &mut Value) {
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let Some(probe) = container.get_mut(probe) else { continue };
-        for (field, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+        for (field, value) in
+            [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+        {
             default(probe, &[field], value);
         }
         if let Some(get) = probe.get_mut("httpGet") {
@@ -114,15 +116,20 @@ pub fn prepare_create(pod: &mut Value) {
     for taint in ["not-ready", "unreachable"] {
         let key = format!("node.kubernetes.io/{taint}");
         if !tolerations.iter().any(|toleration| text(toleration, "/key") == key) {
-            tolerations.push(json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED }));
+            tolerations.push(
+                json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED }),
+            );
         }
     }
     set(pod, &["spec", "tolerations"], tolerations);
 }
 
 fn quality_of_service(pod: &Value) -> &'static str {
-    let all: Vec<&Value> =
-        CONTAINERS.iter().flat_map(|list| items(pod, &format!("/spec/{list}"))).filter_map(|one| one.get("resources")).collect();
+    let all: Vec<&Value> = CONTAINERS
+        .iter()
+        .flat_map(|list| items(pod, &format!("/spec/{list}")))
+        .filter_map(|one| one.get("resources"))
+        .collect();
     let named = |resources: &Value, side: &str, what: &str| {
         resources.get(side).and_then(|side| side.get(what)).filter(|amount| *amount != "0").cloned()
     };

@@ -32,7 +32,8 @@ pub fn check(set: &Value, old: Option<&Value>) -> Vec<Cause> {
         }
         Some(Ok(labels)) => {
             if template.is_some_and(|template| !labels.matches(template)) {
-                let found = template.and_then(|template| template.pointer("/metadata/labels")).cloned().unwrap_or_default();
+                let found =
+                    template.and_then(|template| template.pointer("/metadata/labels")).cloned().unwrap_or_default();
                 let why = "`selector` does not match template `labels`";
                 causes.push(Cause::invalid("spec.template.metadata.labels", &found, why));
             }
@@ -53,7 +54,8 @@ pub fn check(set: &Value, old: Option<&Value>) -> Vec<Cause> {
 pub fn check_lease(lease: &Value) -> Vec<Cause> {
     let duration = number(lease, "/spec/leaseDurationSeconds").filter(|seconds| *seconds <= 0);
     let transitions = number(lease, "/spec/leaseTransitions").filter(|count| *count < 0);
-    let long = duration.map(|found| Cause::invalid("spec.leaseDurationSeconds", &found.into(), "must be greater than 0"));
+    let long =
+        duration.map(|found| Cause::invalid("spec.leaseDurationSeconds", &found.into(), "must be greater than 0"));
     let many = transitions
         .map(|found| Cause::invalid("spec.leaseTransitions", &found.into(), "must be greater than or equal to 0"));
     long.into_iter().chain(many).collect()
@@ -76,7 +78,10 @@ mod tests {
     fn a_selector_must_match_the_template() {
         let causes = check(&set(&json!({ "app": "b" })), None);
 
-        assert_eq!(causes.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>(), ["spec.template.metadata.labels"]);
+        assert_eq!(
+            causes.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>(),
+            ["spec.template.metadata.labels"]
+        );
     }
 
     #[test]

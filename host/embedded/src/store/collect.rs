@@ -245,10 +245,8 @@ fn drop_finalizer(object: &mut Value, name: &str) {
 }
 
 fn forget_owner(object: &mut Value, uid: &str) {
-    let left: Vec<Value> = meta::owners(object)
-        .filter(|owner| owner.get("uid").and_then(Value::as_str) != Some(uid))
-        .cloned()
-        .collect();
+    let left: Vec<Value> =
+        meta::owners(object).filter(|owner| owner.get("uid").and_then(Value::as_str) != Some(uid)).cloned().collect();
     if left.is_empty() {
         remove(object, &["metadata", "ownerReferences"]);
     } else {

@@ -67,7 +67,13 @@ pub enum Deleted {
 impl Store {
     /// # Errors
     /// 404; 409 when a precondition does not hold.
-    pub fn delete(&self, kind: &Kind, namespace: &str, name: &str, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+    pub fn delete(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
         self.step(|state| state.delete(kind, &Key::new(namespace, name), options))
     }
 
@@ -103,7 +109,8 @@ impl State {
             Grace::None | Grace::Begun => {}
         }
         let finalizers = finalizers(kind, &object, options.propagation);
-        if finalizers.is_empty() && meta::grace(&object) == 0 && !(kind.is(BuiltIn::Namespace) && has_contents(&object)) {
+        if finalizers.is_empty() && meta::grace(&object) == 0 && !(kind.is(BuiltIn::Namespace) && has_contents(&object))
+        {
             return Ok(Deleted::Gone(self.remove(kind, key, &before, options)));
         }
         meta::set_finalizers(&mut object, finalizers);
@@ -143,7 +150,9 @@ impl State {
                 return Grace::None;
             }
             // A running period can only be made shorter.
-            let Some(asked) = options.grace.map(|asked| if asked < 0 { 1 } else { asked }) else { return Grace::Pending };
+            let Some(asked) = options.grace.map(|asked| if asked < 0 { 1 } else { asked }) else {
+                return Grace::Pending;
+            };
             if asked >= running {
                 return Grace::Pending;
             }
@@ -220,8 +229,10 @@ fn finalizers(kind: &Kind, object: &Value, propagation: Option<Propagation>) -> 
 }
 
 fn set_terminating(definition: &mut Value, now: &str) {
-    let mut conditions: Vec<Value> =
-        items(definition, "/status/conditions").filter(|condition| text(condition, "/type") != "Terminating").cloned().collect();
+    let mut conditions: Vec<Value> = items(definition, "/status/conditions")
+        .filter(|condition| text(condition, "/type") != "Terminating")
+        .cloned()
+        .collect();
     conditions.push(json!({
         "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
         "message": "CustomResource deletion is in progress", "lastTransitionTime": now,

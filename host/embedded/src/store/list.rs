@@ -30,12 +30,8 @@ impl Selection {
             let why = if error.to_string().starts_with("unable") { error.to_string() } else { why };
             ApiError::bad_request(why)
         })?;
-        let fields =
-            Fields::parse(fields, &kind.fields).map_err(|error| ApiError::bad_request(error.to_string()))?;
-        Ok(Self {
-            labels: (!labels.is_empty()).then_some(labels),
-            fields: (!fields.is_empty()).then_some(fields),
-        })
+        let fields = Fields::parse(fields, &kind.fields).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        Ok(Self { labels: (!labels.is_empty()).then_some(labels), fields: (!fields.is_empty()).then_some(fields) })
     }
 
     #[must_use]
@@ -161,12 +157,7 @@ impl State {
     }
 
     /// The objects as they were at a version: the changes since then, undone.
-    fn objects_at(
-        &self,
-        kind: &Kind,
-        version: u64,
-        continued: bool,
-    ) -> Result<BTreeMap<&Key, &Arc<Value>>, ApiError> {
+    fn objects_at(&self, kind: &Kind, version: u64, continued: bool) -> Result<BTreeMap<&Key, &Arc<Value>>, ApiError> {
         let changes = self.history.after(version).ok_or_else(|| {
             ApiError::expired(if continued {
                 "The provided continue parameter is too old to display a consistent list result. You can start a new list \

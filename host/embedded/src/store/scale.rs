@@ -26,7 +26,14 @@ impl Store {
     ///
     /// # Errors
     /// As for an update of the object.
-    pub fn update_scale(&self, kind: &Kind, namespace: &str, name: &str, body: &Value, options: &WriteOptions) -> Result<Value, ApiError> {
+    pub fn update_scale(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+        options: &WriteOptions,
+    ) -> Result<Value, ApiError> {
         self.change_scale(kind, namespace, name, options, |_| Ok(body.clone()))
     }
 
@@ -34,7 +41,14 @@ impl Store {
     ///
     /// # Errors
     /// As for a patch of the object.
-    pub fn patch_scale(&self, kind: &Kind, namespace: &str, name: &str, patch: &Patch, options: &WriteOptions) -> Result<Value, ApiError> {
+    pub fn patch_scale(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Value, ApiError> {
         self.change_scale(kind, namespace, name, options, |scale| patched_plainly(scale, patch, &kind.keys))
     }
 

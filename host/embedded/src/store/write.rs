@@ -93,7 +93,13 @@ impl Store {
     ///
     /// # Errors
     /// As the API server answers: 409 for a name that is taken, 422 for an object that is invalid, 404 for a namespace that is not there.
-    pub fn create(&self, kind: &Kind, namespace: &str, body: Value, options: &WriteOptions) -> Result<Arc<Value>, ApiError> {
+    pub fn create(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        body: Value,
+        options: &WriteOptions,
+    ) -> Result<Arc<Value>, ApiError> {
         self.step(|state| state.create(kind, namespace, body, options))
     }
 
@@ -101,7 +107,14 @@ impl Store {
     ///
     /// # Errors
     /// As the API server answers: 409 for a version that is not the newest.
-    pub fn update(&self, kind: &Kind, namespace: &str, name: &str, body: Value, options: &WriteOptions) -> Result<Written, ApiError> {
+    pub fn update(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        body: Value,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
         let uid = meta::uid(&body).to_owned();
         let create = rules::creates_on_update(kind) && options.subresource.is_none();
         self.step(|state| {
@@ -110,7 +123,10 @@ impl Store {
                 && !uid.is_empty()
                 && uid != meta::uid(found)
             {
-                let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(found));
+                let why = format!(
+                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    meta::uid(found)
+                );
                 return Err(ApiError::conflict(kind.resource(), name, &why));
             }
             state.change(kind, &key, options, create, |_, _| Ok(body))
@@ -121,7 +137,14 @@ impl Store {
     ///
     /// # Errors
     /// As the API server answers: 422 when a JSON Patch does not fit, 409 for a conflict between managers or a stale version.
-    pub fn patch(&self, kind: &Kind, namespace: &str, name: &str, patch: &Patch, options: &WriteOptions) -> Result<Written, ApiError> {
+    pub fn patch(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
         self.step(|state| {
             let create = matches!(patch, Patch::Apply(_)) && options.subresource.is_none();
             let now = state.now();
@@ -132,13 +155,23 @@ impl Store {
 }
 
 /// The object that a patch makes of another.
-fn patched(kind: &Kind, before: Option<&Value>, patch: &Patch, options: &WriteOptions, now: &str) -> Result<Value, ApiError> {
+fn patched(
+    kind: &Kind,
+    before: Option<&Value>,
+    patch: &Patch,
+    options: &WriteOptions,
+    now: &str,
+) -> Result<Value, ApiError> {
     if let Patch::Apply(config) = patch {
         let subresource = options.subresource.map_or("", Subresource::as_str);
         let writer = Writer { manager: &options.manager, subresource, now };
         let mut config = config.clone();
         match options.subresource {
-            Some(_) => drop(config.as_object_mut().map(|fields| fields.retain(|field, _| APPLIED_TO_STATUS.contains(&field.as_str())))),
+            Some(_) => drop(
+                config
+                    .as_object_mut()
+                    .map(|fields| fields.retain(|field, _| APPLIED_TO_STATUS.contains(&field.as_str()))),
+            ),
             None if kind.status => drop(remove(&mut config, &["status"])),
             None => {}
         }
@@ -182,7 +215,13 @@ fn refused_apply(error: &ApplyError) -> ApiError {
 }
 
 impl State {
-    pub(super) fn create(&mut self, kind: &Kind, namespace: &str, body: Value, options: &WriteOptions) -> Result<Arc<Value>, ApiError> {
+    pub(super) fn create(
+        &mut self,
+        kind: &Kind,
+        namespace: &str,
+        body: Value,
+        options: &WriteOptions,
+    ) -> Result<Arc<Value>, ApiError> {
         let generated = text(&body, "/metadata/name").is_empty() && !text(&body, "/metadata/generateName").is_empty();
         let mut attempts = if generated { NAME_ATTEMPTS } else { 1 };
         loop {
@@ -204,7 +243,11 @@ impl State {
         managed: bool,
     ) -> Result<Arc<Value>, ApiError> {
         if meta::version(&object) != 0 {
-            return Err(ApiError::new(500, "InternalError", "resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::new(
+                500,
+                "InternalError",
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         name_type(kind, &mut object)?;
         place(kind, namespace, &mut object)?;
@@ -233,7 +276,10 @@ impl State {
         if self.get(&kind.collection, &key).is_some() {
             return Err(ApiError::already_exists(kind.resource(), &name));
         }
-        if kind.is(BuiltIn::Service) && text(&object, "/spec/clusterIP") == surroundings.free_address && !options.dry_run {
+        if kind.is(BuiltIn::Service)
+            && text(&object, "/spec/clusterIP") == surroundings.free_address
+            && !options.dry_run
+        {
             self.addresses = self.addresses.saturating_add(1);
         }
         if options.dry_run {
@@ -287,7 +333,13 @@ impl State {
     }
 
     /// What the definition of a custom resource makes of an object.
-    fn admit(&self, kind: &Kind, object: &mut Value, old: Option<&Value>, options: &WriteOptions) -> Result<(), ApiError> {
+    fn admit(
+        &self,
+        kind: &Kind,
+        object: &mut Value,
+        old: Option<&Value>,
+        options: &WriteOptions,
+    ) -> Result<(), ApiError> {
         let Rules::Custom(custom) = &kind.rules else { return Ok(()) };
         if options.strict {
             let unknown: Vec<String> =
@@ -301,7 +353,14 @@ impl State {
         admitted.map_err(|causes| ApiError::invalid(kind.about(), meta::name(object), &causes))
     }
 
-    fn note_manager(&self, kind: &Kind, before: Option<&Value>, after: &mut Value, options: &WriteOptions, surroundings: &Surroundings) {
+    fn note_manager(
+        &self,
+        kind: &Kind,
+        before: Option<&Value>,
+        after: &mut Value,
+        options: &WriteOptions,
+        surroundings: &Surroundings,
+    ) {
         let subresource = options.subresource.map_or("", Subresource::as_str);
         let writer = Writer { manager: &options.manager, subresource, now: &surroundings.now };
         note_update(before, after, &writer, &kind.keys);
@@ -333,7 +392,8 @@ impl State {
         check_version(kind, &object, &before)?;
         let surroundings = self.surroundings();
         rules::defaults(kind, &mut object);
-        for field in ["resourceVersion", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        for field in ["resourceVersion", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+        {
             if field != "uid" || meta::uid(&object).is_empty() {
                 copy(&before, &mut object, &["metadata", field]);
             }
@@ -396,11 +456,15 @@ fn name_type(kind: &Kind, object: &mut Value) -> Result<(), ApiError> {
             format!("{group}/{version}, Kind={kind}")
         };
         let (sent, expected) = (shown(version, name), shown(&wanted.0, wanted.1));
-        let why = format!("the API version in the data ({}) does not match the expected API version ({})", version, wanted.0);
+        let why =
+            format!("the API version in the data ({}) does not match the expected API version ({})", version, wanted.0);
         if version != wanted.0 {
             return Err(ApiError::bad_request(why));
         }
-        return Err(ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: no kind {name:?} is registered ({sent}, not {expected})", name, kind.version, wanted.1)));
+        return Err(ApiError::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: no kind {name:?} is registered ({sent}, not {expected})",
+            name, kind.version, wanted.1
+        )));
     }
     Ok(())
 }
@@ -441,7 +505,8 @@ fn check_version(kind: &Kind, object: &Value, before: &Value) -> Result<(), ApiE
         if rules::takes_unversioned_update(kind) {
             return Ok(());
         }
-        let cause = crate::status::Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+        let cause =
+            crate::status::Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
         return Err(ApiError::invalid(kind.resource(), meta::name(before), &[cause]));
     }
     if named != text(before, "/metadata/resourceVersion") {
