@@ -69,9 +69,7 @@ pub fn parse(path: &str, store: &Store) -> Result<Place, ApiError> {
         ["api", version] => Place::Resources { group: String::new(), version: (*version).to_owned() },
         ["apis", group, version] => Place::Resources { group: (*group).to_owned(), version: (*version).to_owned() },
         ["openapi", "v3"] => Place::OpenApiIndex,
-        ["openapi", "v3", "api", version] => {
-            Place::OpenApi { group: String::new(), version: (*version).to_owned() }
-        }
+        ["openapi", "v3", "api", version] => Place::OpenApi { group: String::new(), version: (*version).to_owned() },
         ["openapi", "v3", "apis", group, version] => {
             Place::OpenApi { group: (*group).to_owned(), version: (*version).to_owned() }
         }
@@ -88,7 +86,9 @@ fn target(store: &Store, group: &str, version: &str, rest: &[&str]) -> Result<Ta
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
         _ => ("", rest),
     };
-    let what = |plural: &str| if group.is_empty() { format!("{version}/{plural}") } else { format!("{group}/{version}/{plural}") };
+    let what = |plural: &str| {
+        if group.is_empty() { format!("{version}/{plural}") } else { format!("{group}/{version}/{plural}") }
+    };
     let (plural, name, part) = match rest {
         [plural] => (plural, "", None),
         [plural, name] => (plural, *name, None),

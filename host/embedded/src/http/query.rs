@@ -35,9 +35,10 @@ impl Query {
     fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         match self.get(name) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| {
-                ApiError::bad_request(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
-            }),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| ApiError::bad_request(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))),
         }
     }
 
@@ -71,12 +72,17 @@ impl Query {
             "Exact" => Some(VersionMatch::Exact),
             other => {
                 let supported = ["Exact".into(), "NotOlderThan".into(), "".into()];
-                return Err(invalid("ListOptions", Cause::not_supported("resourceVersionMatch", &other.into(), &supported)));
+                return Err(invalid(
+                    "ListOptions",
+                    Cause::not_supported("resourceVersionMatch", &other.into(), &supported),
+                ));
             }
         };
         let forbidden = |why: &str| Err(invalid("ListOptions", Cause::forbidden("resourceVersionMatch", why)));
         match (matching, version) {
-            (Some(_), None) => return forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"),
+            (Some(_), None) => {
+                return forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided");
+            }
             (Some(VersionMatch::Exact), Some(0)) => {
                 return forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
             }

@@ -37,9 +37,8 @@ impl Incoming {
     /// 413 for a body that is too long.
     pub async fn read(request: axum::extract::Request) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let too_long = || {
-            ApiError::new(413, "RequestEntityTooLarge", format!("Request entity is too large: limit is {BODY_MAX}"))
-        };
+        let too_long =
+            || ApiError::new(413, "RequestEntityTooLarge", format!("Request entity is too large: limit is {BODY_MAX}"));
         let body = to_bytes(body, BODY_MAX).await.map_err(|_| too_long())?;
         let text = |name: header::HeaderName| header_text(&parts.headers, &name);
         let content_type = text(header::CONTENT_TYPE);
@@ -75,7 +74,9 @@ impl Incoming {
             _ => return Err(ApiError::method_not_allowed()),
         };
         let in_namespace = !target.kind.namespaced || !target.namespace.is_empty();
-        if verb == Verb::Create && !in_namespace || (target.part == Part::Eviction) != (verb == Verb::Create && !collection) {
+        if verb == Verb::Create && !in_namespace
+            || (target.part == Part::Eviction) != (verb == Verb::Create && !collection)
+        {
             return Err(ApiError::method_not_allowed());
         }
         Ok(Call {

@@ -56,7 +56,9 @@ impl Form {
         put(&mut metadata, &["continue"], page.token.clone().map(Value::from));
         put(&mut metadata, &["remainingItemCount"], page.remaining.map(Value::from));
         let (version, name, items): (String, &str, Vec<Value>) = match self {
-            Self::Object => (kind.api_version(), &kind.list_kind, page.items.iter().map(|item| in_list(kind, item)).collect()),
+            Self::Object => {
+                (kind.api_version(), &kind.list_kind, page.items.iter().map(|item| in_list(kind, item)).collect())
+            }
             Self::Metadata => {
                 let items = page.items.iter().map(|item| metadata_of(item)).collect();
                 ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList", items)
