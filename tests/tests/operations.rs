@@ -96,7 +96,7 @@ async fn one_controller_leads_and_the_next_takes_over_when_it_goes() -> Result<(
 }
 
 #[tokio::test]
-async fn a_sink_that_is_down_for_a_whole_rollout_gets_every_event_afterwards() -> Result<()> {
+async fn a_sink_that_is_down_for_a_whole_rollout_gets_every_event_afterwards_in_order() -> Result<()> {
     let Some(story) = Story::begin("sinkdown").await? else { return Ok(()) };
     let sink = Sink::start().await?;
     sink.set(Mode::Down);
@@ -117,19 +117,13 @@ async fn a_sink_that_is_down_for_a_whole_rollout_gets_every_event_afterwards() -
     ensure!(sink.received().iter().all(|event| !event.accepted), "the sink was not down");
 
     sink.set(Mode::Accept);
-    let subject = format!("{}/web", story.namespace);
-    let events = sink.wait_for(&subject, "service.upgraded", Duration::from_secs(90)).await?;
-    let events = match events.iter().filter(|event| event.kind() == "kulta-rollout.finished").count() {
-        2 => events,
-        _ => {
-            wait::poll("the last event", Duration::from_secs(10), || async {
-                let events = sink.accepted(&subject);
-                let finished = events.iter().filter(|event| event.kind() == "kulta-rollout.finished").count();
-                Ok((finished == 2).then_some(events))
-            })
-            .await?
-        }
-    };
+    // Retries come at growing intervals, up to a minute.
+    let events = wait::poll("the events of both revisions", Duration::from_secs(90), || async {
+        let events: Vec<_> = sink.received().into_iter().filter(|event| event.accepted).collect();
+        let finished = events.iter().filter(|event| event.kind() == "kulta-rollout.finished").count();
+        Ok((finished == 2).then_some(events))
+    })
+    .await?;
 
     let kinds: Vec<&str> = events.iter().map(|event| event.kind()).collect();
     println!("{kinds:?}");
@@ -158,6 +152,9 @@ async fn a_sink_that_is_down_for_a_whole_rollout_gets_every_event_afterwards() -
             rollout.data.pointer("/status/kulta/outbox").is_none()
         })
         .await?;
+
+    story.delete(&kinds::rollout(), "web").await?;
+    sink.wait_for(&format!("{}/web", story.namespace), "service.removed", Duration::from_secs(10)).await?;
     controller.stop().await?;
     story.end().await
 }

@@ -53,8 +53,10 @@ async fn a_canary_goes_through_its_weights_to_the_end() -> Result<()> {
         ours.events().len(),
         ours.reads().len()
     );
-    // Argo Rollouts with its Gateway API plugin needs 34; counts of pods may cost one or two more on a busy machine.
-    ensure!(ours.writes().len() <= 26, "{} writes", ours.writes().len());
+    // Argo Rollouts with its Gateway API plugin needs 34.
+    ensure!(ours.writes().len() <= 20, "{} writes", ours.writes().len());
+    let routes = ours.writes().only(|request| request.resource == "httproutes");
+    ensure!(routes.len() == 4, "{} writes of the route for four changes of weight", routes.len());
     let events = sink.received();
     let schemas = cdevents::Schemas::load()?;
     for event in &events {

@@ -30,12 +30,15 @@ const THREADS: usize = 2;
 
 pub fn run(arguments: ControllerArguments) -> Result<()> {
     log(&arguments)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
         .build()
-        .context("start the runtime")?
-        .block_on(serve(arguments))
+        .context("start the runtime")?;
+    let ended = runtime.block_on(serve(arguments));
+    // What is in hand is finished; a plugin that is still being compiled must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
 fn log(arguments: &ControllerArguments) -> Result<()> {

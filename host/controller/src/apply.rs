@@ -134,9 +134,9 @@ impl Applier {
                 let stored = stored.map_err(failed(format!("patch Service {object}")))?;
                 self.wrote(target, Watched::Services, object, &stored);
             }
-            Action::PatchRoute { namespace, name, patch, weight, corrects_foreign } => {
+            Action::PatchRoute { namespace, name, patch, weight, corrects } => {
                 let route = Key::new(namespace.clone(), name.clone());
-                self.patch_route(target, &route, patch, *weight, *corrects_foreign).await?;
+                self.patch_route(target, &route, patch, *weight, corrects.as_deref()).await?;
             }
             Action::EvictPod { name } => {
                 let pod = key.sibling(name);
@@ -205,7 +205,7 @@ impl Applier {
         route: &Key,
         patch: &Value,
         weight: u32,
-        corrects: bool,
+        corrects: Option<&str>,
     ) -> Result<(), ApplyError> {
         let now = self.clock.now();
         match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {

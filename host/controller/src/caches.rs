@@ -63,6 +63,8 @@ pub struct Contents {
     pub routes: Store<CachedRoute>,
     pub route_watches: BTreeMap<Scope, RouteWatch>,
     pub index: Index,
+    /// Rollouts of one namespace whose selectors reach each other's pods, either way.
+    overlaps: BTreeMap<Key, BTreeSet<Key>>,
 }
 
 impl Caches {
@@ -168,7 +170,8 @@ impl Contents {
         }
         let mut left = BTreeSet::new();
         if let Some(before) = before {
-            touched.keys.extend(self.rivals(&key, &before));
+            touched.keys.extend(self.sharing(&key, &before));
+            touched.keys.extend(self.part(&key));
             left.clone_from(&before.references.services);
             self.index.remove_rollout(&key, &before.uid, &before.references);
             if before.uid != rollout.uid {
@@ -176,7 +179,8 @@ impl Contents {
             }
         }
         self.index.add_rollout(&key, &rollout.uid, &rollout.references);
-        touched.keys.extend(self.rivals(&key, &rollout));
+        touched.keys.extend(self.sharing(&key, &rollout));
+        touched.keys.extend(self.meet(&key, &rollout));
         touched.orphans = self.orphans_among(&key, &left);
         touched
     }
@@ -226,7 +230,8 @@ impl Contents {
             Watched::Rollouts => {
                 if let Some(before) = self.rollouts.remove(key) {
                     touched.keys.insert(key.clone());
-                    touched.keys.extend(self.rivals(key, &before));
+                    touched.keys.extend(self.sharing(key, &before));
+                    touched.keys.extend(self.part(key));
                     self.index.remove_rollout(key, &before.uid, &before.references);
                     touched.orphans = self.orphans_among(key, &before.references.services);
                     touched.removed = Some((key.clone(), before.uid));
@@ -278,19 +283,57 @@ impl Contents {
         self.services.iter().map(|(key, _)| key).filter(|key| self.orphan(key).is_some()).cloned().collect()
     }
 
-    /// Rollouts of the namespace that name one of the same Services, or whose selector reaches the other's pods, either way.
-    fn rivals(&self, key: &Key, rollout: &CachedRollout) -> BTreeSet<Key> {
+    /// Other rollouts that name one of the same Services.
+    fn sharing(&self, key: &Key, rollout: &CachedRollout) -> BTreeSet<Key> {
+        let services = rollout.references.services.iter().map(|service| key.sibling(service));
+        let naming = services.flat_map(|service| self.index.rollouts_of_service(&service).cloned().collect::<Vec<_>>());
+        naming.filter(|other| other != key).collect()
+    }
+
+    /// Notes whose pods the rollout's selector reaches, and whose selector reaches its pods: once for each change of these, so that a
+    /// look at a rollout need not go through its whole namespace.
+    fn meet(&mut self, key: &Key, rollout: &CachedRollout) -> BTreeSet<Key> {
         let references = &rollout.references;
-        let by_service = references
-            .services
-            .iter()
-            .flat_map(|service| self.index.rollouts_of_service(&key.sibling(service)).cloned().collect::<Vec<_>>());
-        let by_selector = self
+        let met: BTreeSet<Key> = self
             .rollouts
             .in_namespace(&key.namespace)
+            .filter(|(other, _)| *other != key)
             .filter(|(_, other)| selects(&other.references, references) || selects(references, &other.references))
-            .map(|(other, _)| other.clone());
-        by_service.chain(by_selector).filter(|other| other != key).collect()
+            .map(|(other, _)| other.clone())
+            .collect();
+        for other in &met {
+            self.overlaps.entry(other.clone()).or_default().insert(key.clone());
+        }
+        if !met.is_empty() {
+            self.overlaps.insert(key.clone(), met.clone());
+        }
+        met
+    }
+
+    /// Forgets whom the rollout met; tells who that was.
+    fn part(&mut self, key: &Key) -> BTreeSet<Key> {
+        let met = self.overlaps.remove(key).unwrap_or_default();
+        for other in &met {
+            if let Some(others) = self.overlaps.get_mut(other) {
+                others.remove(key);
+                if others.is_empty() {
+                    self.overlaps.remove(other);
+                }
+            }
+        }
+        met
+    }
+
+    /// The oldest rollout that was there before this one and overlaps with it. A newcomer never stops one that runs.
+    #[must_use]
+    pub fn older_rival(&self, key: &Key) -> Option<&Key> {
+        let age = |key: &Key| self.rollouts.get(key).map(|rollout| (rollout.created, key.clone()));
+        let own = age(key)?;
+        self.overlaps
+            .get(key)?
+            .iter()
+            .filter(|other| age(other).is_some_and(|other| other < own))
+            .min_by_key(|other| age(other))
     }
 
     fn rollouts_with_routes_in(&self, scope: &Scope) -> BTreeSet<Key> {

@@ -204,3 +204,35 @@ fn a_service_of_a_rollout_that_cannot_be_read_is_left_alone() {
 
     assert!(touched.orphans.is_empty());
 }
+
+/// A rollout with these labels and selector, made at that second of the minute.
+fn made_at(second: u32, name: &str, label: &str) -> Object {
+    let mut object = rollout(name, label, &format!("svc-{name}"), &json!({ "httpRoute": "route" }));
+    object.json["metadata"]["creationTimestamp"] = json!(format!("2026-01-01T00:00:{second:02}Z"));
+    object
+}
+
+#[test]
+fn of_two_whose_selectors_overlap_the_newcomer_has_a_rival() {
+    let caches = Caches::default();
+    caches.apply(Watched::Rollouts, made_at(2, "a-newcomer", "shop"));
+
+    let touched = caches.apply(Watched::Rollouts, made_at(1, "first", "shop"));
+
+    assert_eq!(names(&touched), ["a-newcomer", "first"]);
+    let contents = caches.read();
+    let rival = |name: &str| contents.older_rival(&Key::new("ns", name)).map(|rival| rival.name.clone());
+    assert_eq!((rival("a-newcomer").as_deref(), rival("first")), (Some("first"), None));
+}
+
+#[test]
+fn a_rival_that_is_gone_is_no_rival() {
+    let caches = Caches::default();
+    caches.apply(Watched::Rollouts, made_at(1, "first", "shop"));
+    caches.apply(Watched::Rollouts, made_at(2, "second", "shop"));
+
+    let touched = caches.delete(Watched::Rollouts, &Key::new("ns", "first"));
+
+    assert_eq!(names(&touched), ["first", "second"]);
+    assert_eq!(caches.read().older_rival(&Key::new("ns", "second")), None);
+}

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::KultaStatus;
-use kulta_core::observed::RouteWrite;
+use kulta_core::observed::{Correction, RouteWrite};
 
 use crate::caches::{Contents, Watched};
 use crate::key::Key;
@@ -71,10 +71,10 @@ impl Memory {
 
 impl RouteNotes {
     /// A patch was taken.
-    pub fn wrote(&mut self, weight: u32, generation: i64, corrects_foreign: bool, now: Timestamp) {
-        let before = self.last_write.and_then(|last| last.corrected_at);
-        let corrected_at = if corrects_foreign { Some(now) } else { before };
-        *self = Self { last_write: Some(RouteWrite { weight, at: now, generation, corrected_at }), ..Self::default() };
+    pub fn wrote(&mut self, weight: u32, generation: i64, corrects: Option<&str>, now: Timestamp) {
+        let before = self.last_write.take().and_then(|last| last.corrected);
+        let corrected = corrects.map(|manager| Correction { at: now, manager: manager.to_owned() }).or(before);
+        *self = Self { last_write: Some(RouteWrite { weight, at: now, generation, corrected }), ..Self::default() };
     }
 
     /// A guarded patch was refused (422).
@@ -165,9 +165,20 @@ mod tests {
     fn a_route_that_takes_a_patch_is_no_longer_refused() {
         let mut notes = RouteNotes { refusals: 3, refused: Some("no".to_owned()), ..RouteNotes::default() };
 
-        notes.wrote(20, 7, false, at(1));
+        notes.wrote(20, 7, None, at(1));
 
         assert_eq!((notes.refusals, notes.refused), (0, None));
+    }
+
+    #[test]
+    fn whom_a_write_put_right_is_remembered_over_later_writes() {
+        let mut notes = RouteNotes::default();
+
+        notes.wrote(20, 7, Some("meddler"), at(1));
+        notes.wrote(40, 8, None, at(2));
+
+        let corrected = notes.last_write.and_then(|last| last.corrected);
+        assert_eq!(corrected, Some(Correction { at: at(1), manager: "meddler".to_owned() }));
     }
 
     #[test]

@@ -11,7 +11,6 @@ use serde_json::Value;
 use crate::caches::{Contents, RouteWatch};
 use crate::clock::Clock;
 use crate::decode::{CachedRollout, Decoded};
-use crate::index::selects;
 use crate::key::Key;
 use crate::memory::Notes;
 
@@ -75,7 +74,7 @@ impl View<'_> {
                 .collect(),
             routes: self.routes(cached),
             rival_services: self.rival_services(key, cached),
-            rival_selector: self.rival_selector(key, cached),
+            rival_selector: self.caches.older_rival(key).map(|rival| rival.name.clone()),
             strategy_errors: Vec::new(),
             unknown_fields: unknown_fields.as_ref().clone(),
             record_kept: self.record_kept,
@@ -147,16 +146,5 @@ impl View<'_> {
                 Some((service.clone(), rival.name.clone()))
             })
             .collect()
-    }
-
-    fn rival_selector(&self, key: &Key, rollout: &CachedRollout) -> Option<String> {
-        self.caches
-            .rollouts
-            .in_namespace(&key.namespace)
-            .filter(|(other, _)| *other != key)
-            .find(|(_, other)| {
-                selects(&other.references, &rollout.references) || selects(&rollout.references, &other.references)
-            })
-            .map(|(other, _)| other.name.clone())
     }
 }

@@ -19,7 +19,7 @@ pub struct Observed {
     pub routes: Vec<ObservedRoute>,
     /// Other rollouts in the namespace that name one of the same Services: service → rollout.
     pub rival_services: BTreeMap<String, String>,
-    /// Another rollout in the namespace whose selector matches this template's labels.
+    /// An older rollout in the namespace whose selector matches this template's labels, or whose pods this selector matches.
     pub rival_selector: Option<String>,
     /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
     pub strategy_errors: Vec<kulta_api::FieldError>,
@@ -152,15 +152,23 @@ pub struct Route {
     pub refused: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteWrite {
     /// The canary's share.
     pub weight: u32,
     pub at: Timestamp,
     /// `metadata.generation` that the write produced.
     pub generation: i64,
-    /// When a foreign weight was last put right.
-    pub corrected_at: Option<Timestamp>,
+    /// The last time that a foreign weight was put right.
+    pub corrected: Option<Correction>,
+}
+
+/// A foreign weight was put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correction {
+    pub at: Timestamp,
+    /// The field manager that had written it; putting it right takes it off the object.
+    pub manager: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

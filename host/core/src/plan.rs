@@ -73,7 +73,8 @@ pub enum Action {
         name: String,
         patch: Value,
         weight: u32,
-        corrects_foreign: bool,
+        /// The field manager whose weight this puts right.
+        corrects: Option<String>,
     },
     /// Through the eviction subresource, so that disruption budgets hold.
     EvictPod {

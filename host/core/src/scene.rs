@@ -316,6 +316,7 @@ impl Traffic {
         let own = self.routes.iter().map(|view| {
             view.route
                 .last_write
+                .as_ref()
                 .filter(|last| last.generation <= view.route.generation)
                 .map_or_else(|| view.rules.canary_share(self.shape.max_weight).1, |last| last.weight)
         });

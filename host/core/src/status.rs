@@ -71,10 +71,20 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
 fn status_patch(before: &RolloutStatus, after: &RolloutStatus, stores_transitions: bool) -> Option<StatusPatch> {
     let value = |status: &RolloutStatus| serde_json::to_value(status).unwrap_or_default();
     let patch = patch::diff(&value(before), &value(after))?;
-    let only_counts = patch.as_object().is_some_and(|members| members.keys().all(|key| COUNTS.contains(&key.as_str())));
+    let counts = |(key, change): (&String, &Value)| {
+        COUNTS.contains(&key.as_str()) || (key == "canary" && only_selected_revisions(change))
+    };
+    let only_counts = patch.as_object().is_some_and(|members| members.iter().all(counts));
     let settled = |status: &RolloutStatus| status.phase != Some(RolloutPhase::Progressing);
     let gather = only_counts && !stores_transitions && !(before.phase != after.phase && settled(after));
     Some(StatusPatch { patch, gather, stores_transitions })
+}
+
+/// Below `status.canary` nothing changed but which revision a Service with a weight selects: the weights follow soon.
+fn only_selected_revisions(change: &Value) -> bool {
+    change.as_object().is_some_and(|members| {
+        members.iter().all(|(key, change)| key == "podTemplateHash" || only_selected_revisions(change))
+    })
 }
 
 fn count(pass: &mut Pass) {
@@ -198,5 +208,35 @@ fn refused(before: RolloutStatus, message: String, generation: &str, uid: &str, 
         events: if new { vec![event] } else { Vec::new() },
         reason: message,
         ..Plan::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patch(before: &Value, after: &Value) -> StatusPatch {
+        let status = |weights: &Value| RolloutStatus {
+            canary: serde_json::from_value(json!({ "weights": weights })).unwrap(),
+            ..RolloutStatus::default()
+        };
+        status_patch(&status(before), &status(after), false).unwrap()
+    }
+
+    fn weights(canary: i32, hash: &str) -> Value {
+        json!({
+            "canary": { "weight": canary, "serviceName": "canary", "podTemplateHash": hash },
+            "stable": { "weight": 100 - canary, "serviceName": "stable", "podTemplateHash": "old" },
+        })
+    }
+
+    #[test]
+    fn a_service_that_selects_another_revision_under_the_same_weight_may_wait() {
+        assert!(patch(&weights(0, "old"), &weights(0, "new")).gather);
+    }
+
+    #[test]
+    fn a_weight_that_moved_may_not_wait() {
+        assert!(!patch(&weights(0, "old"), &weights(10, "new")).gather);
     }
 }

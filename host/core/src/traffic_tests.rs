@@ -104,7 +104,7 @@ fn a_rollback_to_a_stable_revision_that_shrank_moves_the_weight_before_the_servi
 fn a_foreign_weight_is_put_right_even_while_the_spec_says_pause() {
     let mut observed = with_route(under_way(steps(), 1, 1, 80), |route| {
         route.generation = 2;
-        route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, corrected_at: None });
+        route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, corrected: None });
         route.foreign_managers = vec!["meddler".to_owned()];
     });
     observed.rollout.spec.paused = Some(true);

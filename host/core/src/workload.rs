@@ -296,8 +296,7 @@ impl Pass {
             let moves = !operations.is_empty();
             operations.extend(route::label_patch(&view.route, traffic.gateway.in_progress_label(), weight > 0));
             let foreign = Foreign::see(&view.route, moves, weight);
-            if let Some(until) = foreign.shown_until(now) {
-                let manager = view.route.foreign_managers.last().map_or("unknown", String::as_str);
+            if let Some((manager, until)) = foreign.shown(now) {
                 obstacle = Some(Obstacle {
                     reason: ConditionReason::ForeignWeight,
                     message: format!(
@@ -333,7 +332,7 @@ impl Pass {
                 name: view.name.clone(),
                 patch: Value::Array(operations),
                 weight,
-                corrects_foreign: foreign.present,
+                corrects: foreign.present.map(str::to_owned),
             };
             let list = if view.route.refused.is_some() { &mut refused } else { &mut writes };
             list.push(Write { action, events: event.into_iter().collect() });

@@ -131,7 +131,7 @@ async fn a_plugin_that_is_not_there_or_refuses_its_configuration_is_named() -> R
         (
             "linear",
             json!({"stepWeight": 50, "interval": "1s", "maxWeight": 20}),
-            "spec.strategy.plugin.config.stepWeight",
+            "spec.strategy.plugin.config: stepWeight",
         ),
     ] {
         story.apply(decided_by(&canary, plugin, config)?).await?;

@@ -1,5 +1,6 @@
 //! Stories about traffic on a real control plane: routes, Services and real requests.
 
+mod contested;
 mod services;
 mod traffic;
 mod trouble;
@@ -78,14 +79,18 @@ async fn until_share(story: &Story, canary: i64) -> Result<()> {
 
 /// A spec without its weights.
 fn but_for_weights(route: &DynamicObject) -> Value {
-    let mut spec = route.data["spec"].clone();
-    for rule in spec["rules"].as_array_mut().into_iter().flatten() {
-        for backend in rule["backendRefs"].as_array_mut().into_iter().flatten() {
-            if let Some(fields) = backend.as_object_mut() {
-                fields.remove("weight");
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.remove("weight");
+                members.values_mut().for_each(strip);
             }
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
         }
     }
+    let mut spec = route.data.get("spec").cloned().unwrap_or_default();
+    strip(&mut spec);
     spec
 }
 

@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use kulta_tests::{
     api, kinds,
     kulta::{deployed, pods, start, updated, updated_to},
-    load::{self, Load, Plan},
+    load::{self, Load, Plan, Split},
     manifests::Canary,
     story::{SOON, Story},
     wait,
@@ -36,11 +36,10 @@ async fn share(running: &Load, version: &str, percent: f64) -> Result<()> {
 }
 
 /// Ends the stream; not one request of all may have failed.
-async fn nobody_was_turned_away(running: Load) -> Result<()> {
+async fn nobody_was_turned_away(running: Load) -> Result<Split> {
     let all = load::total(&running.stop().await);
-    println!("{all}");
     ensure!(all.failed() == 0 && all.answered() > 0, "{all}");
-    Ok(())
+    Ok(all)
 }
 
 /// Waits until the ReplicaSets want these pods, oldest first.
@@ -90,7 +89,7 @@ async fn pods_and_weights_go_apart_with_set_canary_scale() -> Result<()> {
     share(&running, "v2", 100.0).await?;
 
     ensure!((three.as_slice(), two.as_slice()) == (&[4, 3], &[4, 2]), "{three:?}, {two:?}");
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }
@@ -127,7 +126,7 @@ async fn a_dynamic_stable_shrinks_with_its_share_and_is_whole_again_after_an_abo
     until_stable(&story, "web").await?;
     until_pods(&story, &[0, 4]).await?;
 
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }
@@ -152,7 +151,7 @@ async fn a_third_revision_and_a_rollback_in_mid_rollout_turn_nobody_away() -> Re
     until_stable(&story, "web").await?;
     share(&running, "v1", 100.0).await?;
 
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }
@@ -176,7 +175,7 @@ async fn a_third_revision_and_a_rollback_turn_nobody_away_when_stable_has_shrunk
     until_stable(&story, "web").await?;
     share(&running, "v1", 100.0).await?;
 
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }
@@ -199,7 +198,7 @@ async fn scaling_in_mid_rollout_scales_both_sides_and_turns_nobody_away() -> Res
     story.verbs("web").promote().await?;
     until_stable(&story, "web").await?;
 
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }
@@ -224,7 +223,7 @@ async fn a_rollout_without_replicas_goes_through_its_steps_and_serves_once_it_ha
     share(&running, "v2", 100.0).await?;
 
     ensure!(obstacle(&rested).is_none(), "{:?}", obstacle(&rested));
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }
@@ -248,7 +247,7 @@ async fn a_canary_that_never_becomes_ready_gets_no_traffic() -> Result<()> {
 
     ensure!(weights == [("web-stable".to_owned(), 100), ("web-canary".to_owned(), 0)], "{weights:?}");
     ensure!(pods == [2, 1], "{pods:?}");
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }
@@ -285,7 +284,7 @@ async fn a_canary_whose_pods_become_unready_loses_its_traffic_and_gets_it_back_w
 
     let rollout = story.get(&kinds::rollout(), "web").await?;
     ensure!(api::number(&rollout, "/status/currentStepIndex") == 1, "moved on");
-    nobody_was_turned_away(running).await?;
+    println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
     story.end().await
 }

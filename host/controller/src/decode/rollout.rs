@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::core::Selector;
 use kulta_api::{FieldError, GatewayRouting, Rollout};
 use serde_json::Value;
@@ -14,6 +15,8 @@ use crate::object::{Object, text, version};
 pub struct CachedRollout {
     pub uid: String,
     pub version: u64,
+    /// Of two that are in each other's way the older one stays.
+    pub created: Timestamp,
     pub decoded: Decoded,
     pub references: References,
 }
@@ -61,10 +64,12 @@ pub fn rollout(mut object: Object) -> CachedRollout {
     let metadata = object.json.get("metadata").unwrap_or(&Value::Null);
     let uid = text(metadata, "uid").to_owned();
     let version = version(text(metadata, "resourceVersion"));
+    let created = text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH);
     match kulta_api::decode(&object.json) {
         Ok(rollout) => CachedRollout {
             uid,
             version,
+            created,
             references: references(&key.namespace, &rollout),
             decoded: Decoded::Rollout {
                 rollout: Arc::new(rollout),
@@ -74,6 +79,7 @@ pub fn rollout(mut object: Object) -> CachedRollout {
         Err(error) => CachedRollout {
             uid,
             version,
+            created,
             references: References::default(),
             decoded: Decoded::Undecodable { object: Arc::new(object.json), error },
         },

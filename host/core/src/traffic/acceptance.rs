@@ -30,7 +30,7 @@ pub enum Acceptance {
 /// The parents that a route names must each have taken it.
 #[must_use]
 pub fn of(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
-    let written = route.written.max(route.last_write.map(|write| write.at));
+    let written = route.written.max(route.last_write.as_ref().map(|write| write.at));
     let end_of = |wait| written.and_then(|at| at.checked_add(wait).ok()).filter(|until| *until > now);
     let not_told =
         |words: String| end_of(PATIENCE).map_or(Acceptance::Waiting(words), |until| Acceptance::Behind { until });
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_own_write_is_told_more_finely_than_by_the_managed_fields() {
-        let write = crate::observed::RouteWrite { weight: 1, at: at(1), generation: 4, corrected_at: None };
+        let write = crate::observed::RouteWrite { weight: 1, at: at(1), generation: 4, corrected: None };
         let stale = Route { written: Some(at(0)), last_write: Some(write), ..accepted(Some(3)) };
 
         assert_eq!(of(&stale, "shop", at(10)), Acceptance::Behind { until: at(11) });
