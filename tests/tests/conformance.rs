@@ -51,7 +51,9 @@ async fn the_embedded_server_does_and_says_what_the_real_one_does() -> Result<()
     let (real, embedded) = (run(&real).await, run(&embedded).await);
 
     let failures = [("real", &real), ("embedded", &embedded)].into_iter().flat_map(|(name, outcomes)| {
-        outcomes.iter().filter_map(move |outcome| Some(format!("{name}: {}: {}", outcome.name, outcome.failure.as_ref()?)))
+        outcomes
+            .iter()
+            .filter_map(move |outcome| Some(format!("{name}: {}: {}", outcome.name, outcome.failure.as_ref()?)))
     });
     let differences = real.iter().zip(&embedded).filter_map(|(real, embedded)| difference(real, embedded));
     let found: Vec<String> = failures.chain(differences).collect();
