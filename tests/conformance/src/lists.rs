@@ -108,11 +108,6 @@ pub async fn an_earlier_version_is_listed_exactly(place: &Place) -> Result<()> {
     expect(names(&list).contains(&"a"), "too old", &list)
 }
 
-pub async fn a_version_of_the_future_is_refused(place: &Place) -> Result<()> {
-    let path = place.gadgets("?resourceVersion=999999999&resourceVersionMatch=NotOlderThan");
-    place.quietly("GET", &path, "application/json", String::new()).await?.refused(504, "Timeout").map(drop)
-}
-
 pub async fn a_version_match_needs_a_version(place: &Place) -> Result<()> {
     place.get(&place.config_maps("?resourceVersionMatch=Exact")).await?.refused(422, "Invalid")?;
     let path = place.config_maps("?resourceVersion=0&resourceVersionMatch=Exact");
