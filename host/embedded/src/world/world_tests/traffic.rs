@@ -122,3 +122,20 @@ async fn the_same_story_twice_leaves_the_same_objects_and_samples() {
     assert_eq!(samples, samples_again);
     assert_ne!(samples, story(2).await.1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_turns_bad_shows_it_in_the_next_scrape() {
+    let stage = stage(1).await;
+    stage.create(route(&[("good", 100), ("bad", 0)])).await;
+    pass(10_000).await;
+    let errors = "sum(increase(http_requests_total{app=\"good\",code=\"500\"}[2s]))";
+    assert_eq!(ask(&stage, errors)[0].1, 0.0);
+
+    for pod in stage.list("Pod").iter().filter(|pod| pod["metadata"]["labels"]["app"] == "good") {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        stage.patch("Pod", name, json!({"metadata": {"labels": {"kulta.test/error-ratio": "1"}}})).await;
+    }
+    pass(2000).await;
+
+    assert!(ask(&stage, errors)[0].1 > 0.0);
+}
