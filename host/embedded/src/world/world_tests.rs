@@ -1,0 +1,6 @@
+//! Whole stories by a virtual clock.
+
+mod fixtures;
+mod pods;
+mod routes;
+mod traffic;
