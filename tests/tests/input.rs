@@ -120,7 +120,9 @@ async fn pods_that_never_become_ready_hold_their_own_rollout_only() -> Result<()
 
     story
         .until(&kinds::rollout(), "good", "revision 2 is stable", |rollout| {
-            api::text(rollout, "/status/phase") == "Healthy"
+            api::text(rollout, "/status/observedGeneration")
+                == rollout.metadata.generation.unwrap_or_default().to_string()
+                && api::text(rollout, "/status/phase") == "Healthy"
                 && api::number(rollout, "/status/currentStepIndex") == 2
                 && api::text(rollout, "/status/stableRS") == api::text(rollout, "/status/currentPodHash")
                 && api::number(rollout, "/status/updatedReplicas") == 2

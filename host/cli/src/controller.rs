@@ -78,9 +78,14 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kulta".to_owned());
         Elector::new(client, namespace.trim(), format!("{host}_{}", uuid::Uuid::new_v4()), clock)
     });
+    let mut work = std::pin::pin!(lease::lead(controller, elector, stop));
     tokio::select! {
-        ended = lease::lead(controller, elector, stop) => ended?,
-        ended = &mut server => ended.context("the server for probes")??,
+        ended = &mut work => ended?,
+        ended = &mut server => {
+            ended.context("the server for probes")??;
+            // It ends well only when asked to stop: what is in hand is finished, and the lease given up.
+            work.await?;
+        }
     }
     tracing::info!("stopped");
     Ok(())

@@ -1,0 +1,18 @@
+//! The whole controller against the embedded cluster in one thread and in virtual time, with faults and people's doings by seed.
+//! The same seed tells the same story, to the byte.
+//!
+//! - [`scenario`]: what a seed makes of the rollout, and what people do to it;
+//! - [`faults`]: what goes wrong between the controller and the API server;
+//! - [`incarnation`]: one life of the controller's process;
+//! - [`sink`]: where its events go;
+//! - [`witness`]: sees every change and holds it against the design's invariants;
+//! - [`story`]: puts them together, and says how it has to end.
+
+pub mod cluster;
+pub mod faults;
+pub mod incarnation;
+pub mod people;
+pub mod scenario;
+pub mod sink;
+pub mod story;
+pub mod witness;

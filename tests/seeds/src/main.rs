@@ -1,0 +1,133 @@
+//! Tells stories by seed and says which of them went wrong.
+
+// It talks to a person at a terminal.
+#![allow(clippy::print_stdout)]
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use kulta_seeds::story::{Report, tell};
+use kulta_wasm::{Limits, Plugins};
+
+/// Failures that are shown in full; more would only repeat them.
+const SHOWN: usize = 5;
+/// Last lines of a story that are shown when it went wrong.
+const LINES: usize = 60;
+
+/// The whole controller against the embedded cluster, with faults, by seed.
+#[derive(Parser)]
+struct Options {
+    /// Tell this one story, whole
+    #[arg(long, env = "KULTA_SEED", value_name = "SEED")]
+    seed: Option<u64>,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+    /// How many stories
+    #[arg(long, default_value_t = 2_000)]
+    count: u64,
+    /// Stop after so many minutes, whatever is left
+    #[arg(long, value_name = "MINUTES")]
+    minutes: Option<u64>,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+}
+
+#[derive(Default)]
+struct Sum {
+    told: AtomicU64,
+    requests: AtomicU64,
+    writes: AtomicU64,
+    faults: AtomicU64,
+    failed: Mutex<Vec<Report>>,
+}
+
+impl Sum {
+    fn add(&self, report: Report) {
+        self.told.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(report.requests, Ordering::Relaxed);
+        self.writes.fetch_add(report.writes, Ordering::Relaxed);
+        self.faults.fetch_add(report.faults, Ordering::Relaxed);
+        if !report.violations.is_empty() {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        }
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    let plugins = Arc::new(Plugins::untimed(Limits::default()).context("start the plugin runtime")?);
+    // Compiled once, and not in any story's time.
+    tokio::runtime::Builder::new_current_thread().build().context("make a runtime")?.block_on(plugins.warm());
+    if let Some(seed) = options.seed {
+        return one(seed, &plugins);
+    }
+    let began = Instant::now();
+    let end = options.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
+    let (next, stop, sum) = (AtomicU64::new(options.first), AtomicBool::new(false), Sum::default());
+    let last = options.first.saturating_add(options.count);
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= last || end.is_some_and(|end| Instant::now() >= end) {
+                        return;
+                    }
+                    match tell(seed, &plugins) {
+                        Ok(report) => sum.add(report),
+                        Err(error) => {
+                            println!("seed {seed} could not be told: {error:#}");
+                            stop.store(true, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failed = sum.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for report in failed.iter().take(SHOWN) {
+        show(report, LINES);
+    }
+    let told = sum.told.load(Ordering::Relaxed);
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{told} stories in {seconds:.0} s ({:.1} each second), {} requests, {} writes, {} faults injected",
+        told as f64 / seconds.max(f64::EPSILON),
+        sum.requests.load(Ordering::Relaxed),
+        sum.writes.load(Ordering::Relaxed),
+        sum.faults.load(Ordering::Relaxed),
+    );
+    let seeds: Vec<u64> = failed.iter().map(|report| report.seed).collect();
+    if !seeds.is_empty() {
+        println!("went wrong: {seeds:?}; KULTA_SEED=<seed> tells one whole");
+    }
+    println!("{} passed, {} failed", told.saturating_sub(seeds.len() as u64), seeds.len());
+    let well = failed.is_empty() && !stop.load(Ordering::Relaxed) && told > 0;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn one(seed: u64, plugins: &Arc<Plugins>) -> Result<ExitCode> {
+    let report = tell(seed, plugins)?;
+    show(&report, usize::MAX);
+    Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn show(report: &Report, lines: usize) {
+    println!("=== seed {}", report.seed);
+    let skipped = report.story.len().saturating_sub(lines);
+    if let Some(first) = report.story.first().filter(|_| skipped > 0) {
+        println!("{first}\n… {} lines …", skipped - 1);
+    }
+    for line in report.story.iter().skip(skipped) {
+        println!("{line}");
+    }
+    for violation in &report.violations {
+        println!("!!! {violation}");
+    }
+}

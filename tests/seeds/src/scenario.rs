@@ -1,0 +1,202 @@
+//! What a seed makes of the rollout: its strategy, its versions, and which trouble there may be.
+
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+
+use crate::cluster::{CANARY, NAMESPACE, ROLLOUT, ROUTE, STABLE};
+
+/// How a version's pods behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Good,
+    Slow,
+    Never,
+}
+
+/// Everything that is decided before the story begins.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub replicas: u32,
+    pub routed: bool,
+    /// Decided by the plugin `linear`, not by a list of steps.
+    pub linear: bool,
+    pub max_weight: u32,
+    pub strategy: Value,
+    pub spec: Value,
+    /// Something goes wrong between the controller and the API server.
+    pub faults: bool,
+    /// The controller's process dies now and then.
+    pub crashes: bool,
+    /// A second controller waits for the lease.
+    pub second: bool,
+    /// Pods die, Services, routes and ReplicaSets are taken away or edited by others: requests may fail.
+    pub rough: bool,
+    /// The event sink is away at times.
+    pub sink_away: bool,
+    /// People's doings.
+    pub doings: u32,
+}
+
+impl Scenario {
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let replicas = rng.u32(1..=6);
+        let routed = rng.f32() < 0.7;
+        let linear = rng.f32() < 0.15;
+        let max_weight = if routed && rng.f32() < 0.15 { 1000 } else { 100 };
+        let mut strategy = Map::new();
+        if routed {
+            strategy.insert("stableService".into(), json!(STABLE));
+            strategy.insert("canaryService".into(), json!(CANARY));
+            let mut routing = json!({ "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": ROUTE } } });
+            if max_weight != 100 {
+                json_patch::merge(&mut routing, &json!({ "maxTrafficWeight": max_weight }));
+            }
+            strategy.insert("trafficRouting".into(), routing);
+            if rng.f32() < 0.3 {
+                strategy.insert("dynamicStableScale".into(), json!(true));
+            } else {
+                maybe(&mut rng, &mut strategy, "scaleDownDelaySeconds", 0..=60);
+                maybe(&mut rng, &mut strategy, "scaleDownDelayRevisionLimit", 0..=2);
+            }
+            maybe(&mut rng, &mut strategy, "abortScaleDownDelaySeconds", 0..=60);
+            maybe(&mut rng, &mut strategy, "minPodsPerReplicaSet", 1..=2);
+        } else if rng.bool() {
+            let (surge, unavailable) = rng.choice([(1, 0), (0, 1), (2, 1), (1, 1)]).unwrap_or((1, 0));
+            strategy.insert("maxSurge".into(), json!(surge));
+            strategy.insert("maxUnavailable".into(), json!(unavailable));
+        }
+        let mut spec = Map::new();
+        maybe(&mut rng, &mut spec, "minReadySeconds", 0..=5);
+        maybe(&mut rng, &mut spec, "revisionHistoryLimit", 0..=3);
+        if rng.f32() < 0.3 {
+            spec.insert("progressDeadlineSeconds".into(), json!(rng.u32(30..=120)));
+            spec.insert("progressDeadlineAbort".into(), json!(rng.bool()));
+        }
+        if rng.f32() < 0.15 {
+            spec.insert("rollbackWindow".into(), json!({ "revisions": rng.u32(1..=3) }));
+        }
+        let mut scenario = Self {
+            replicas,
+            routed,
+            linear,
+            max_weight,
+            strategy: Value::Object(strategy),
+            spec: Value::Object(spec),
+            faults: rng.f32() < 0.85,
+            crashes: rng.f32() < 0.5,
+            second: rng.f32() < 0.1,
+            rough: rng.f32() < 0.4,
+            sink_away: rng.f32() < 0.3,
+            doings: rng.u32(2..=10),
+        };
+        if let Value::Object(strategy) = &mut scenario.strategy {
+            let (key, value) = way(&mut rng, linear, routed, max_weight);
+            strategy.insert(key.to_owned(), value);
+            if linear {
+                strategy.insert("name".into(), json!("linear"));
+            }
+        }
+        scenario
+    }
+
+    /// The strategy as the spec has it.
+    #[must_use]
+    pub fn strategy(&self) -> Value {
+        let key = if self.linear { "plugin" } else { "canary" };
+        json!({ key: self.strategy })
+    }
+
+    /// A new list of steps, or a new configuration: what a person may change in mid-rollout.
+    #[must_use]
+    pub fn another_way(&self, rng: &mut Rng) -> (&'static str, Value) {
+        way(rng, self.linear, self.routed, self.max_weight)
+    }
+
+    #[must_use]
+    pub fn rollout(&self) -> Value {
+        let mut spec = json!({
+            "replicas": self.replicas,
+            "selector": { "matchLabels": { "app": ROLLOUT } },
+            "template": template("v1", Health::Good),
+            "strategy": self.strategy(),
+        });
+        if let (Value::Object(spec), Value::Object(more)) = (&mut spec, &self.spec) {
+            spec.extend(more.clone());
+        }
+        json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": { "name": ROLLOUT, "namespace": NAMESPACE, "annotations": { "kulta.io/git-commit": "c0ffee" } },
+            "spec": spec,
+        })
+    }
+}
+
+/// A pod template of a version.
+#[must_use]
+pub fn template(version: &str, health: Health) -> Value {
+    let mut labels = json!({ "app": ROLLOUT, "version": version });
+    match health {
+        Health::Good => {}
+        Health::Slow => json_patch::merge(&mut labels, &json!({ "kulta.test/ready-after": "20s" })),
+        Health::Never => json_patch::merge(&mut labels, &json!({ "kulta.test/ready": "never" })),
+    }
+    json!({
+        "metadata": { "labels": labels },
+        "spec": { "containers": [{ "name": "app", "image": format!("example.test/app:{version}"), "ports": [{ "containerPort": 8080 }] }] },
+    })
+}
+
+#[must_use]
+pub fn service(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": { "selector": { "app": ROLLOUT }, "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
+    })
+}
+
+#[must_use]
+pub fn route() -> Value {
+    let backend = |name: &str, weight: u32| json!({ "name": name, "port": 80, "weight": weight });
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "name": ROUTE, "namespace": NAMESPACE },
+        "spec": {
+            "parentRefs": [{ "name": "gateway" }],
+            "hostnames": ["web.example.test"],
+            "rules": [
+                { "backendRefs": [backend(STABLE, 100), backend(CANARY, 0)], "timeouts": { "request": "10s" } },
+                { "matches": [{ "path": { "type": "PathPrefix", "value": "/other" } }], "backendRefs": [backend("other", 1)] },
+            ],
+        },
+    })
+}
+
+/// The steps of a canary, or the configuration of `linear`.
+fn way(rng: &mut Rng, linear: bool, routed: bool, max: u32) -> (&'static str, Value) {
+    if linear {
+        let interval = format!("{}s", rng.u32(1..=30));
+        return ("config", json!({ "stepWeight": max / rng.u32(2..=5), "interval": interval }));
+    }
+    let steps: Vec<Value> = (0..rng.u32(0..=6))
+        .map(|_| match rng.u32(0..10) {
+            0..=4 => json!({ "setWeight": rng.u32(0..=10) * max / 10 }),
+            5..=6 => json!({ "pause": { "duration": format!("{}s", rng.u32(0..=90)) } }),
+            7 => json!({ "pause": { "duration": rng.u32(1..=3600) } }),
+            8 if routed => match rng.u32(0..3) {
+                0 => json!({ "setCanaryScale": { "weight": rng.u32(1..=100) } }),
+                1 => json!({ "setCanaryScale": { "replicas": rng.u32(1..=4) } }),
+                _ => json!({ "setCanaryScale": { "matchTrafficWeight": true } }),
+            },
+            _ => json!({ "pause": {} }),
+        })
+        .collect();
+    ("steps", Value::Array(steps))
+}
+
+fn maybe(rng: &mut Rng, object: &mut Map<String, Value>, key: &str, range: std::ops::RangeInclusive<u32>) {
+    if rng.f32() < 0.3 {
+        object.insert(key.to_owned(), json!(rng.u32(range)));
+    }
+}

@@ -1,0 +1,309 @@
+//! One story: what a seed brings, step by step, and how it has to end.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
+use kulta_embedded::clock::Clock;
+use kulta_embedded::world;
+use kulta_wasm::Plugins;
+use serde_json::json;
+
+use crate::cluster::{CANARY, Cluster, ROUTE, STABLE, What};
+use crate::faults::{Counts, Rates, Trouble};
+use crate::incarnation::{Incarnation, World};
+use crate::people::People;
+use crate::scenario::{Scenario, route, service};
+use crate::sink::Place;
+use crate::witness::Witness;
+
+/// When every story begins.
+const BEGIN: i64 = 1_800_000_000;
+/// How often the story looks around, in virtual time.
+const LOOK: Duration = Duration::from_millis(250);
+/// Without a write for this long a rollout is at rest.
+const QUIET: SignedDuration = SignedDuration::from_mins(12);
+/// The longest timed pause is an hour, and there are at most six.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(9);
+/// A person presses on every minute.
+const PRESS_ON: SignedDuration = SignedDuration::from_mins(1);
+/// Requests of each second while pods and routes are nobody's but the controller's.
+const REQUESTS: u32 = 2;
+/// What a scenario with faults brings, of a thousand.
+const RATES: Rates = Rates { refused: 60, delayed: 60, hung: 4, crash: 0, watch: 40 };
+const CRASHES: u32 = 25;
+
+/// What is told of a story, for a person to read.
+#[derive(Clone, Default)]
+pub struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    clock: Arc<Mutex<Option<Clock>>>,
+}
+
+impl Log {
+    fn of(clock: Clock) -> Self {
+        Self { lines: Arc::default(), clock: Arc::new(Mutex::new(Some(clock))) }
+    }
+
+    pub fn line(&self, line: &str) {
+        let clock = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = clock.map_or(0.0, |clock| {
+            let begin = Timestamp::from_second(BEGIN).unwrap_or_default();
+            clock.now().duration_since(begin).as_secs_f64()
+        });
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{at:>10.3} {line}"));
+    }
+
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What came of a story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub seed: u64,
+    pub violations: Vec<String>,
+    pub story: Vec<String>,
+    pub requests: u64,
+    pub writes: u64,
+    pub faults: u64,
+    pub events: usize,
+}
+
+/// Tells the story of a seed, in a thread and a virtual time of its own.
+///
+/// # Errors
+/// When the story cannot be told at all.
+pub fn tell(seed: u64, plugins: &Arc<Plugins>) -> Result<Report> {
+    // The delays of the controller's retries come from this thread's dice.
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .context("make a runtime")?;
+    runtime.block_on(async { Story::begin(seed, Arc::clone(plugins))?.run().await })
+}
+
+struct Story {
+    seed: u64,
+    scenario: Scenario,
+    log: Log,
+    cluster: Cluster,
+    world: World,
+    people: People,
+    witness: Witness,
+    rates: Arc<Mutex<Rates>>,
+    counts: Arc<Counts>,
+    lives: Vec<Option<Incarnation>>,
+    births: u64,
+    tallies: world::Tallies,
+    dice: fastrand::Rng,
+}
+
+impl Story {
+    fn begin(seed: u64, plugins: Arc<Plugins>) -> Result<Self> {
+        {
+            let clock = Clock::starting_at(Timestamp::from_second(BEGIN).context("the beginning")?);
+            let scenario = Scenario::of(seed);
+            let log = Log::of(clock);
+            log.line(&format!("seed {seed}: {scenario:?}"));
+            let cluster = Cluster::begin(clock, seed)?;
+            let witness = Witness::new(cluster.clone(), scenario.clone(), log.clone());
+            let settings = world::Settings {
+                requests_per_second: REQUESTS,
+                scrape_interval: Duration::from_secs(60),
+                retention: SignedDuration::from_secs(120),
+                seed,
+                ..world::Settings::default()
+            };
+            let around = world::World::new(&cluster.store, settings);
+            let tallies = around.tallies();
+            tokio::spawn(around.run());
+            let lives = if scenario.second { 2 } else { 1 };
+            Ok(Self {
+                seed,
+                people: People::new(cluster.clone(), scenario.clone(), seed, log.clone()),
+                world: World { store: cluster.store.clone(), plugins, sink: Place::default(), elect: scenario.second },
+                rates: Arc::new(Mutex::new(Rates::NONE)),
+                counts: Arc::default(),
+                lives: (0..lives).map(|_| None).collect(),
+                births: 0,
+                dice: fastrand::Rng::with_seed(seed.rotate_left(32) ^ seed),
+                scenario,
+                log,
+                cluster,
+                witness,
+                tallies,
+            })
+        }
+    }
+
+    async fn run(mut self) -> Result<Report> {
+        self.set_up()?;
+        self.keep_alive()?;
+        self.until(PATIENCE, |story| story.phase() == "Healthy").await?;
+        let before = self.unserved();
+        self.go_wrong(true);
+        for _ in 0..self.scenario.doings {
+            let pause = self.people.pause();
+            self.pass(SignedDuration::from_millis(i64::try_from(pause).unwrap_or(1_000))).await?;
+            self.people.act();
+            if self.scenario.sink_away && self.dice.bool() {
+                let away = !self.world.sink.away.load(Ordering::Relaxed);
+                self.log.line(if away { "the sink goes away" } else { "the sink is back" });
+                self.world.sink.away.store(away, Ordering::Relaxed);
+            }
+        }
+        self.pass(SignedDuration::from_secs(self.dice.i64(0..120))).await?;
+        self.go_wrong(false);
+        self.people.give_back();
+        self.rest().await?;
+        self.witness.at_rest();
+        self.people.mend()?;
+        let mut pressed = self.now();
+        let begun = pressed;
+        while self.phase() != "Healthy" || !self.is_last() {
+            if self.now().duration_since(begun) > PATIENCE {
+                break;
+            }
+            if self.now().duration_since(pressed) >= PRESS_ON {
+                pressed = self.now();
+                self.people.press_on()?;
+            }
+            self.turn().await?;
+        }
+        self.rest().await?;
+        self.witness.at_the_end();
+        self.witness.told(&self.world.sink.taken());
+        let unserved = self.unserved() - before;
+        if !self.scenario.rough && unserved > 0 {
+            self.witness.violations.push(format!("{unserved} requests reached nobody"));
+        }
+        Ok(Report {
+            seed: self.seed,
+            violations: self.witness.violations,
+            story: self.log.lines(),
+            requests: self.counts.requests.load(Ordering::Relaxed),
+            writes: self.counts.writes.load(Ordering::Relaxed),
+            faults: self.counts.injected.load(Ordering::Relaxed),
+            events: self.world.sink.taken().len(),
+        })
+    }
+
+    fn set_up(&self) -> Result<()> {
+        let class = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": { "name": "embedded" },
+            "spec": { "controllerName": "kulta.io/embedded-gateway" } });
+        self.cluster.create_any("gateway.networking.k8s.io/v1", "GatewayClass", "", class)?;
+        let gateway = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": { "name": "gateway" },
+            "spec": { "gatewayClassName": "embedded", "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }] } });
+        self.cluster.create_any("gateway.networking.k8s.io/v1", "Gateway", crate::cluster::NAMESPACE, gateway)?;
+        if self.scenario.routed {
+            self.cluster.create(What::Service, service(STABLE))?;
+            self.cluster.create(What::Service, service(CANARY))?;
+            self.cluster.create(What::Route, route())?;
+        }
+        self.cluster.create(What::Rollout, self.scenario.rollout())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.cluster.store.clock().now()
+    }
+
+    fn status(&self, pointer: &str) -> String {
+        let rollout = self.cluster.get(What::Rollout, crate::cluster::ROLLOUT).ok().flatten().unwrap_or_default();
+        rollout.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    fn phase(&self) -> String {
+        self.status("/status/phase")
+    }
+
+    fn is_last(&self) -> bool {
+        let rollout = self.cluster.get(What::Rollout, crate::cluster::ROLLOUT).ok().flatten().unwrap_or_default();
+        let number = rollout.pointer("/metadata/generation").and_then(serde_json::Value::as_i64).unwrap_or_default();
+        self.status("/status/observedGeneration") == number.to_string()
+            && self.status("/status/stableRS") == self.status("/status/currentPodHash")
+    }
+
+    fn unserved(&self) -> u64 {
+        self.tallies.all().get(&format!("{}/{ROUTE}", crate::cluster::NAMESPACE)).map_or(0, |tally| tally.unserved)
+    }
+
+    fn go_wrong(&mut self, wrong: bool) {
+        let rates = match (wrong, self.scenario.faults) {
+            (true, true) => Rates { crash: if self.scenario.crashes { CRASHES } else { 0 }, ..RATES },
+            (true, false) => Rates { crash: if self.scenario.crashes { CRASHES } else { 0 }, ..Rates::NONE },
+            (false, _) => Rates::NONE,
+        };
+        *self.rates.lock().unwrap_or_else(PoisonError::into_inner) = rates;
+        if !wrong {
+            self.log.line("from here on nothing goes wrong");
+            self.world.sink.away.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// A life that has ended is followed by another after a while.
+    fn keep_alive(&mut self) -> Result<()> {
+        for index in 0..self.lives.len() {
+            let alive = self.lives.get(index).and_then(Option::as_ref).is_some_and(|life| !life.is_dead());
+            // The next life begins as soon as a restart takes, seconds.
+            let begins = self.births == 0 || self.dice.u32(0..20) == 0;
+            if alive || !begins {
+                continue;
+            }
+            self.births += 1;
+            let name = format!("kulta-{}", self.births);
+            self.log.line(&format!("{name} begins"));
+            let seed = self.dice.u64(..);
+            let trouble =
+                Trouble::new(name.clone(), seed, Arc::clone(&self.rates), Arc::clone(&self.counts), self.log.clone());
+            let life = Incarnation::begin(&self.world, &name, trouble)?;
+            if let Some(place) = self.lives.get_mut(index) {
+                *place = Some(life);
+            }
+        }
+        Ok(())
+    }
+
+    /// A moment passes.
+    async fn turn(&mut self) -> Result<()> {
+        tokio::time::sleep(LOOK).await;
+        self.witness.look();
+        self.keep_alive()
+    }
+
+    async fn pass(&mut self, time: SignedDuration) -> Result<()> {
+        let end = self.now().checked_add(time).unwrap_or(Timestamp::MAX);
+        while self.now() < end {
+            self.turn().await?;
+        }
+        Ok(())
+    }
+
+    async fn until(&mut self, limit: SignedDuration, done: impl Fn(&Self) -> bool) -> Result<()> {
+        let end = self.now().checked_add(limit).unwrap_or(Timestamp::MAX);
+        while !done(self) && self.now() < end {
+            self.turn().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is written any more.
+    async fn rest(&mut self) -> Result<()> {
+        let end = self.now().checked_add(PATIENCE).unwrap_or(Timestamp::MAX);
+        let begun = self.now();
+        while self.now().duration_since(self.witness.last_write.max(begun)) < QUIET {
+            if self.now() > end {
+                self.witness.violations.push("the controller never came to rest".to_owned());
+                return Ok(());
+            }
+            self.turn().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,327 @@
+//! Sees every change in its order and holds it against what the design says is enforced whatever happens (its section 1).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kulta_embedded::store::Change;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE};
+use crate::scenario::Scenario;
+use crate::story::Log;
+
+const HASH: &str = "rollouts-pod-template-hash";
+/// What the controller sees may be this old: late events of watches, and requests that are late themselves.
+const STALE: SignedDuration = SignedDuration::from_secs(90);
+
+pub struct Witness {
+    changes: UnboundedReceiver<Change>,
+    cluster: Cluster,
+    scenario: Scenario,
+    log: Log,
+    /// Plural and name.
+    objects: BTreeMap<(String, String), Arc<Value>>,
+    /// When a revision last had an available pod, by its hash.
+    available: BTreeMap<String, Timestamp>,
+    /// When a person or chance last moved pods, Services or routes.
+    stirred: Timestamp,
+    /// Changes of specs and statuses by the controller so far.
+    pub written: u64,
+    pub last_write: Timestamp,
+    pub violations: Vec<String>,
+}
+
+impl Witness {
+    #[must_use]
+    pub fn new(cluster: Cluster, scenario: Scenario, log: Log) -> Self {
+        let now = cluster.store.clock().now();
+        Self {
+            changes: cluster.store.subscribe(),
+            cluster,
+            scenario,
+            log,
+            objects: BTreeMap::new(),
+            available: BTreeMap::new(),
+            stirred: now,
+            written: 0,
+            last_write: now,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Looks at all that has changed since.
+    pub fn look(&mut self) {
+        while let Ok(change) = self.changes.try_recv() {
+            self.see(&change);
+        }
+    }
+
+    fn wrong(&mut self, what: String) {
+        self.log.line(&format!("!! {what}"));
+        self.violations.push(what);
+    }
+
+    fn see(&mut self, change: &Change) {
+        let plural = change.collection.plural.clone();
+        let name = change.key.name().to_owned();
+        let person = self.cluster.is_own(change.version);
+        let now = self.cluster.store.clock().now();
+        let (before, after) = (change.before.clone(), change.after.clone());
+        if person && matches!(plural.as_str(), "httproutes" | "services" | "pods" | "replicasets") {
+            self.stirred = now;
+        }
+        if let (Some(before), Some(after), false) = (&before, &after, person) {
+            match plural.as_str() {
+                "httproutes" if name == ROUTE => self.route_moved(before, after),
+                "replicasets" => self.replica_set_moved(before, after),
+                "rollouts" => self.rollout_moved(before, after),
+                _ => {}
+            }
+        }
+        let by_controller = !person
+            && match (&before, &after) {
+                (Some(before), Some(after)) => {
+                    let status = plural == "rollouts" && before.get("status") != after.get("status");
+                    let spec = before.get("spec") != after.get("spec")
+                        && matches!(plural.as_str(), "rollouts" | "replicasets" | "services" | "httproutes");
+                    status || spec
+                }
+                _ => plural == "replicasets",
+            };
+        if by_controller {
+            self.written += 1;
+            self.last_write = now;
+        }
+        match after {
+            Some(after) => {
+                if plural == "replicasets" && number(&after, "/status/availableReplicas") > 0 {
+                    self.available.insert(hash_of(&after), now);
+                }
+                self.objects.insert((plural, name), after);
+            }
+            None => {
+                self.objects.remove(&(plural, name));
+            }
+        }
+    }
+
+    fn object(&self, plural: &str, name: &str) -> Option<&Arc<Value>> {
+        self.objects.get(&(plural.to_owned(), name.to_owned()))
+    }
+
+    fn selected(&self, service: &str) -> Option<String> {
+        let selector = format!("/spec/selector/{HASH}");
+        Some(self.object("services", service)?.pointer(&selector)?.as_str()?.to_owned())
+    }
+
+    /// Nobody stirred for long enough that the controller must know how things are.
+    fn calm(&self) -> bool {
+        self.cluster.store.clock().now().duration_since(self.stirred) > STALE
+    }
+
+    fn route_moved(&mut self, before: &Value, after: &Value) {
+        if before.get("spec") == after.get("spec") {
+            return;
+        }
+        let share = |route: &Value| (weight(route, STABLE), weight(route, CANARY));
+        let (stable, canary) = share(after);
+        let max = i64::from(self.scenario.max_weight);
+        if stable + canary != max || canary < 0 || canary > max {
+            self.wrong(format!("weights {stable} and {canary} are no shares of {max}"));
+        }
+        if without_weights(before) != without_weights(after) {
+            self.wrong(format!("a route's spec changed beside its weights: {before} became {after}"));
+        }
+        if canary > share(before).1 {
+            let selected = self.selected(CANARY);
+            let now = self.cluster.store.clock().now();
+            let lately = selected.as_ref().and_then(|hash| self.available.get(hash));
+            if self.calm() && lately.is_none_or(|at| now.duration_since(*at) > STALE) {
+                self.wrong(format!("weight {canary} for {selected:?}, which has no available pod"));
+            }
+        }
+    }
+
+    fn replica_set_moved(&mut self, before: &Value, after: &Value) {
+        let (from, to) = (number(before, "/spec/replicas"), number(after, "/spec/replicas"));
+        if to != 0 || from == 0 || !self.scenario.routed || !self.calm() {
+            return;
+        }
+        let Some(route) = self.object("httproutes", ROUTE).cloned() else { return };
+        let hash = hash_of(after);
+        for service in [STABLE, CANARY] {
+            if weight(&route, service) > 0 && self.selected(service).as_deref() == Some(&hash) {
+                self.wrong(format!("the last pods of {hash} go while {service} has weight {}", weight(&route, service)));
+            }
+        }
+    }
+
+    fn rollout_moved(&mut self, before: &Value, after: &Value) {
+        if before.get("spec") != after.get("spec") {
+            self.wrong("the controller changed the Rollout's spec".to_owned());
+        }
+        let sequence = |rollout: &Value| number(rollout, "/status/kulta/sequence");
+        if sequence(after) < sequence(before) {
+            self.wrong(format!("the sequence fell from {} to {}", sequence(before), sequence(after)));
+        }
+        let stable = |rollout: &Value| text(rollout, "/status/stableRS");
+        if stable(before) != stable(after) && stable(after) != text(after, "/status/currentPodHash") {
+            self.wrong(format!("{} became stable while another revision is current", stable(after)));
+        }
+    }
+
+    /// How things have to be when the rollout stands still and nothing is wrong with it.
+    pub fn at_rest(&mut self) {
+        let Some(rollout) = self.object("rollouts", ROLLOUT).cloned() else { return };
+        let phase = text(&rollout, "/status/phase");
+        let message = text(&rollout, "/status/message");
+        let sets = self.replica_sets();
+        let wanted = number(&rollout, "/spec/replicas");
+        let stable = text(&rollout, "/status/stableRS");
+        let current = text(&rollout, "/status/currentPodHash");
+        let stuck = sets.iter().any(|set| {
+            hash_of(set) == current && number(set, "/status/availableReplicas") < number(set, "/spec/replicas")
+        });
+        let at_last = text(&rollout, "/status/observedGeneration") == number(&rollout, "/metadata/generation").to_string();
+        if !at_last {
+            self.wrong(format!("at rest, the newest spec has not been looked at: {message}"));
+        }
+        match phase.as_str() {
+            "Healthy" | "Paused" => {}
+            "Degraded" if text(&rollout, "/status/message").starts_with("InvalidSpec") => {
+                self.wrong(format!("at rest: {message}"));
+            }
+            "Degraded" => {}
+            _ if stuck => {}
+            _ => self.wrong(format!("at rest in the phase {phase}: {message}")),
+        }
+        let aborted = rollout.pointer("/status/abort").and_then(Value::as_bool) == Some(true);
+        if aborted && stable != current {
+            let whole = sets.iter().any(|set| hash_of(set) == stable && number(set, "/status/availableReplicas") >= wanted);
+            if !whole && !stable.is_empty() {
+                self.wrong(format!("aborted, and stable {stable} has not all of its {wanted} pods"));
+            }
+            if self.scenario.routed && self.canary_weight() != Some(0) {
+                self.wrong(format!("aborted, and the canary has weight {:?}", self.canary_weight()));
+            }
+        }
+    }
+
+    /// How things have to be when the last version is out.
+    pub fn at_the_end(&mut self) {
+        let Some(rollout) = self.object("rollouts", ROLLOUT).cloned() else {
+            return self.wrong("the rollout is gone".to_owned());
+        };
+        let current = text(&rollout, "/status/currentPodHash");
+        let wanted = number(&rollout, "/spec/replicas");
+        if text(&rollout, "/status/phase") != "Healthy" || text(&rollout, "/status/stableRS") != current {
+            let kulta = rollout.pointer("/status/kulta/decisions").cloned().unwrap_or_default();
+            self.wrong(format!(
+                "the last version did not get out: {} {}; the last decisions: {kulta}",
+                text(&rollout, "/status/phase"),
+                text(&rollout, "/status/message"),
+            ));
+            return;
+        }
+        let mut versions: Vec<String> = Vec::new();
+        for set in self.replica_sets() {
+            let (hash, replicas) = (hash_of(&set), number(&set, "/spec/replicas"));
+            let expected = if hash == current { wanted } else { 0 };
+            if replicas != expected {
+                self.wrong(format!("in the end {hash} has {replicas} pods instead of {expected}"));
+            }
+            let version = text(&set, "/spec/template/metadata/labels/version");
+            if versions.contains(&version) {
+                self.wrong(format!("two ReplicaSets for {version}"));
+            }
+            versions.push(version);
+        }
+        if self.scenario.routed && self.canary_weight() != Some(0) {
+            self.wrong(format!("in the end the canary has weight {:?}", self.canary_weight()));
+        }
+        for service in [STABLE, CANARY].iter().filter(|_| self.scenario.routed) {
+            if self.selected(service).as_deref() != Some(&current) {
+                let selected = self.selected(service);
+                self.wrong(format!("in the end {service} selects {selected:?} instead of {current}"));
+                return;
+            }
+        }
+    }
+
+    /// Every transition was told once, in order, and always as the same event.
+    pub fn told(&mut self, events: &[Value]) {
+        let Some(rollout) = self.object("rollouts", ROLLOUT).cloned() else { return };
+        let sequence = number(&rollout, "/status/kulta/sequence");
+        let dropped = number(&rollout, "/status/kulta/dropped");
+        let waiting = rollout.pointer("/status/kulta/outbox").and_then(Value::as_array).map_or(0, Vec::len);
+        let uid = text(&rollout, "/metadata/uid");
+        let namespace = uuid::Uuid::try_parse(&uid).unwrap_or_default();
+        let expected: BTreeMap<String, i64> = (1..=sequence)
+            .map(|number| (uuid::Uuid::new_v5(&namespace, number.to_string().as_bytes()).to_string(), number))
+            .collect();
+        let mut first: BTreeMap<i64, &Value> = BTreeMap::new();
+        let mut highest = 0;
+        for event in events {
+            let id = text(event, "/context/id");
+            let Some(&number) = expected.get(&id) else {
+                self.wrong(format!("an event that no transition stands for: {event}"));
+                continue;
+            };
+            match first.get(&number) {
+                None if number < highest => self.wrong(format!("event {number} came after event {highest}")),
+                Some(before) if *before != event => {
+                    self.wrong(format!("event {number} was told in two ways: {before} and {event}"));
+                }
+                _ => {}
+            }
+            first.entry(number).or_insert(event);
+            highest = highest.max(number);
+        }
+        let missing = sequence - i64::try_from(first.len()).unwrap_or_default();
+        if missing != dropped || waiting > 0 {
+            let untold: Vec<i64> = (1..=sequence).filter(|number| !first.contains_key(number)).collect();
+            self.wrong(format!("of {sequence} transitions {untold:?} were not told, {dropped} were dropped, {waiting} wait"));
+        }
+    }
+
+    fn canary_weight(&self) -> Option<i64> {
+        self.object("httproutes", ROUTE).map(|route| weight(route, CANARY))
+    }
+
+    fn replica_sets(&self) -> Vec<Arc<Value>> {
+        self.objects.iter().filter(|((plural, _), _)| plural == "replicasets").map(|(_, set)| Arc::clone(set)).collect()
+    }
+}
+
+fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn number(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
+}
+
+fn hash_of(set: &Value) -> String {
+    text(set, &format!("/metadata/labels/{HASH}"))
+}
+
+/// Over the first rule, which is the one with our Services.
+fn weight(route: &Value, service: &str) -> i64 {
+    let backends = route.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array).into_iter().flatten();
+    backends
+        .filter(|backend| backend.get("name").and_then(Value::as_str) == Some(service))
+        .map(|backend| backend.get("weight").and_then(Value::as_i64).unwrap_or(1))
+        .sum()
+}
+
+fn without_weights(route: &Value) -> Value {
+    let mut spec = route.get("spec").cloned().unwrap_or_default();
+    for index in 0..2 {
+        if let Some(backend) = spec.pointer_mut(&format!("/rules/0/backendRefs/{index}")) {
+            json_patch::merge(backend, &json!({ "weight": null }));
+        }
+    }
+    spec
+}
