@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use kulta_api::{OutboxEntry, Time, annotations};
+use kulta_api::{OutboxEntry, Time, TransitionKind, annotations};
 use kulta_core::observed::{Observed, ReplicaSet};
 use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject, digest_from_image_id};
 use kulta_fetch::{CdEventHttp, Delivery, Sink};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use crate::backoff::Backoff;
-use crate::cluster::{Cluster, words};
+use crate::cluster::{Cluster, Refusal, refusal, words};
 use crate::key::Key;
 use crate::metrics::Metrics;
 
@@ -207,22 +207,33 @@ impl Batch {
     }
 
     async fn subject(&self, entry: &OutboxEntry) -> Subject {
-        let stable = match &entry.stable {
-            Some(hash) => Some(self.revision(hash).await),
-            None => None,
-        };
-        Subject {
-            rollout: self.rollout.clone(),
-            strategy: self.strategy.clone(),
-            revision: self.revision(&entry.hash).await,
-            stable,
+        let mut revision = self.revision(&entry.hash);
+        let mut stable = entry.stable.as_ref().map(|hash| self.revision(hash));
+        // Only the revision that serves has pods for sure, now and when the event is told again: elsewhere a digest that is found
+        // in a pod would make another event of it.
+        match entry.kind {
+            TransitionKind::ServiceDeployed | TransitionKind::ServiceUpgraded => {
+                self.find_digest(&entry.hash, &mut revision).await;
+            }
+            TransitionKind::ServiceRolledBack => {
+                if let (Some(hash), Some(stable)) = (&entry.stable, &mut stable) {
+                    self.find_digest(hash, stable).await;
+                }
+            }
+            TransitionKind::Started
+            | TransitionKind::Progressed
+            | TransitionKind::Paused
+            | TransitionKind::Resumed
+            | TransitionKind::Promoted
+            | TransitionKind::Finished => {}
         }
+        Subject { rollout: self.rollout.clone(), strategy: self.strategy.clone(), revision, stable }
     }
 
     /// What is known of a revision: its ReplicaSet's copy of the annotations, or the Rollout's own while it has none yet.
-    async fn revision(&self, hash: &str) -> Revision {
+    fn revision(&self, hash: &str) -> Revision {
         let found = self.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
-        let mut revision = match found {
+        match found {
             Some(replica_set) => Revision {
                 number: Some(replica_set.revision()).filter(|number| *number > 0),
                 image: replica_set.template.images().first().map(|image| (*image).to_owned()),
@@ -238,14 +249,20 @@ impl Batch {
                 template_annotations: self.template.annotations(),
             },
             None => Revision::default(),
-        };
+        }
+    }
+
+    /// Looks for the image's digest in a pod, when neither the image nor an annotation says it.
+    async fn find_digest(&self, hash: &str, revision: &mut Revision) {
         let pinned = revision.image.as_ref().is_some_and(|image| image.contains("@sha256:"));
         let named = revision.annotations.contains_key(kulta_events::ARTIFACT_ID)
             || revision.template_annotations.contains_key(kulta_events::ARTIFACT_ID);
-        if let (false, false, Some(_), Some(image)) = (pinned, named, found, revision.image.clone()) {
+        if pinned || named {
+            return;
+        }
+        if let Some(image) = revision.image.clone() {
             revision.digest = self.digest(hash, &image).await;
         }
-        revision
     }
 
     /// The digest of a revision's image, from one of its pods; asked for once.
@@ -256,11 +273,19 @@ impl Batch {
             return known;
         }
         let labels = BTreeMap::from([(annotations::POD_TEMPLATE_HASH.to_owned(), hash.to_owned())]);
-        let pods = match self.cluster.pods(&self.key.namespace, &labels, Some(1)).await {
-            Ok(pods) => pods,
-            Err(error) => {
-                tracing::debug!(rollout = %self.key, "look up an image's digest: {}", words(&error));
-                return None;
+        let mut failures = 0;
+        let pods = loop {
+            match self.cluster.pods(&self.key.namespace, &labels, Some(1)).await {
+                Ok(pods) => break pods,
+                Err(error) if matches!(refusal(&error), Refusal::Trouble | Refusal::TooMany) => {
+                    failures += 1;
+                    tracing::debug!(rollout = %self.key, failures, "look up an image's digest: {}", words(&error));
+                    tokio::time::sleep(Backoff::PASS.delay(failures, fastrand::f64)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(rollout = %self.key, "look up an image's digest: {}", words(&error));
+                    return None;
+                }
             }
         };
         let digest = pods.first().and_then(|pod| {

@@ -194,11 +194,8 @@ impl People {
 
     fn delete_one(&mut self, what: What) -> Result<String> {
         let all = self.cluster.list(what)?;
-        let names: Vec<String> = all
-            .iter()
-            .filter_map(|object| object.pointer("/metadata/name")?.as_str())
-            .map(str::to_owned)
-            .collect();
+        let names: Vec<String> =
+            all.iter().filter_map(|object| object.pointer("/metadata/name")?.as_str()).map(str::to_owned).collect();
         if names.is_empty() {
             return Ok("none is there".to_owned());
         }

@@ -159,7 +159,8 @@ impl Story {
                 self.world.sink.away.store(away, Ordering::Relaxed);
             }
         }
-        self.pass(SignedDuration::from_secs(self.dice.i64(0..120))).await?;
+        let more = self.dice.i64(0..120);
+        self.pass(SignedDuration::from_secs(more)).await?;
         self.go_wrong(false);
         self.people.give_back();
         self.rest().await?;
@@ -184,6 +185,9 @@ impl Story {
         if !self.scenario.rough && unserved > 0 {
             self.witness.violations.push(format!("{unserved} requests reached nobody"));
         }
+        if !self.witness.violations.is_empty() {
+            self.witness.describe();
+        }
         Ok(Report {
             seed: self.seed,
             violations: self.witness.violations,
@@ -205,6 +209,7 @@ impl Story {
         if self.scenario.routed {
             self.cluster.create(What::Service, service(STABLE))?;
             self.cluster.create(What::Service, service(CANARY))?;
+            self.cluster.create(What::Service, service("other"))?;
             self.cluster.create(What::Route, route())?;
         }
         self.cluster.create(What::Rollout, self.scenario.rollout())

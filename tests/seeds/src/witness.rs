@@ -96,7 +96,8 @@ impl Witness {
         }
         match after {
             Some(after) => {
-                if plural == "replicasets" && number(&after, "/status/availableReplicas") > 0 {
+                let had = before.as_ref().is_some_and(|before| number(before, "/status/availableReplicas") > 0);
+                if plural == "replicasets" && (had || number(&after, "/status/availableReplicas") > 0) {
                     self.available.insert(hash_of(&after), now);
                 }
                 self.objects.insert((plural, name), after);
@@ -137,8 +138,12 @@ impl Witness {
         if canary > share(before).1 {
             let selected = self.selected(CANARY);
             let now = self.cluster.store.clock().now();
+            let has_pods = self
+                .replica_sets()
+                .iter()
+                .any(|set| selected.as_ref() == Some(&hash_of(set)) && number(set, "/status/availableReplicas") > 0);
             let lately = selected.as_ref().and_then(|hash| self.available.get(hash));
-            if self.calm() && lately.is_none_or(|at| now.duration_since(*at) > STALE) {
+            if self.calm() && !has_pods && lately.is_none_or(|at| now.duration_since(*at) > STALE) {
                 self.wrong(format!("weight {canary} for {selected:?}, which has no available pod"));
             }
         }
@@ -153,7 +158,10 @@ impl Witness {
         let hash = hash_of(after);
         for service in [STABLE, CANARY] {
             if weight(&route, service) > 0 && self.selected(service).as_deref() == Some(&hash) {
-                self.wrong(format!("the last pods of {hash} go while {service} has weight {}", weight(&route, service)));
+                self.wrong(format!(
+                    "the last pods of {hash} go while {service} has weight {}",
+                    weight(&route, service)
+                ));
             }
         }
     }
@@ -184,7 +192,8 @@ impl Witness {
         let stuck = sets.iter().any(|set| {
             hash_of(set) == current && number(set, "/status/availableReplicas") < number(set, "/spec/replicas")
         });
-        let at_last = text(&rollout, "/status/observedGeneration") == number(&rollout, "/metadata/generation").to_string();
+        let at_last =
+            text(&rollout, "/status/observedGeneration") == number(&rollout, "/metadata/generation").to_string();
         if !at_last {
             self.wrong(format!("at rest, the newest spec has not been looked at: {message}"));
         }
@@ -199,7 +208,8 @@ impl Witness {
         }
         let aborted = rollout.pointer("/status/abort").and_then(Value::as_bool) == Some(true);
         if aborted && stable != current {
-            let whole = sets.iter().any(|set| hash_of(set) == stable && number(set, "/status/availableReplicas") >= wanted);
+            let whole =
+                sets.iter().any(|set| hash_of(set) == stable && number(set, "/status/availableReplicas") >= wanted);
             if !whole && !stable.is_empty() {
                 self.wrong(format!("aborted, and stable {stable} has not all of its {wanted} pods"));
             }
@@ -282,7 +292,29 @@ impl Witness {
         let missing = sequence - i64::try_from(first.len()).unwrap_or_default();
         if missing != dropped || waiting > 0 {
             let untold: Vec<i64> = (1..=sequence).filter(|number| !first.contains_key(number)).collect();
-            self.wrong(format!("of {sequence} transitions {untold:?} were not told, {dropped} were dropped, {waiting} wait"));
+            self.wrong(format!(
+                "of {sequence} transitions {untold:?} were not told, {dropped} were dropped, {waiting} wait"
+            ));
+        }
+    }
+
+    /// What there is, for a person who reads the story.
+    pub fn describe(&self) {
+        for ((plural, name), object) in &self.objects {
+            let line = match plural.as_str() {
+                "replicasets" => {
+                    let counts =
+                        ["/spec/replicas", "/status/replicas", "/status/readyReplicas", "/status/availableReplicas"]
+                            .map(|pointer| number(object, pointer));
+                    format!("{counts:?} wanted, there, ready, available")
+                }
+                "pods" => text(object, "/status/phase"),
+                "services" => format!("selects {:?}", self.selected(name)),
+                "httproutes" => format!("{} stable, {} canary", weight(object, STABLE), weight(object, CANARY)),
+                "rollouts" => object.get("status").cloned().unwrap_or_default().to_string(),
+                _ => continue,
+            };
+            self.log.line(&format!("{plural} {name}: {line}"));
         }
     }
 

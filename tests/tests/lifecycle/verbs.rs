@@ -80,8 +80,14 @@ async fn promote_between_pauses_skips_the_step_that_is_under_way() -> Result<()>
         .await?;
     let_be_ready(&story, WEB, usize::MAX).await?;
     until_pods(&story, WEB, &[3, 2]).await?;
-    let_be_ready(&story, WEB, usize::MAX).await?;
-    until_paused_at(&story, WEB, 2).await?;
+    // The second pod comes a moment after its ReplicaSet was told to have it.
+    wait::poll("the pause at step 2", SOON, || async {
+        let_be_ready(&story, WEB, usize::MAX).await?;
+        let rollout = story.get(&kinds::rollout(), WEB).await?;
+        let paused = text(&rollout, "/status/phase") == "Paused";
+        Ok((paused && api::number(&rollout, "/status/currentStepIndex") == 2).then_some(()))
+    })
+    .await?;
     controller.stop().await?;
     story.end().await
 }
