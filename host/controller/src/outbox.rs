@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use kulta_api::{OutboxEntry, Time, TransitionKind, annotations};
+use kulta_api::{OutboxEntry, Rollout, Time, TransitionKind, annotations};
 use kulta_core::observed::{Observed, ReplicaSet};
 use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject, digest_from_image_id};
 use kulta_fetch::{CdEventHttp, Delivery, Sink};
@@ -96,7 +96,7 @@ impl Outbox {
                 .map_or("canary".to_owned(), |plugin| plugin.name.clone()),
             own_annotations: observed.rollout.metadata.annotations.clone().unwrap_or_default(),
             template: observed.rollout.spec.template.clone(),
-            current: observed.rollout.status.as_ref().map(|status| status.current_pod_hash.clone()).unwrap_or_default(),
+            current: current_hash(&observed.rollout),
             replica_sets: observed.replica_sets.clone(),
             cluster: cluster.clone(),
         };
@@ -169,6 +169,13 @@ struct Told {
     reached: u64,
     /// A delivery is under way.
     busy: bool,
+}
+
+/// Hash of the revision that the spec's template is; empty while the status speaks of an older spec.
+fn current_hash(rollout: &Rollout) -> String {
+    let generation = rollout.metadata.generation.unwrap_or_default().to_string();
+    let status = rollout.status.as_ref().filter(|status| status.observed_generation == generation);
+    status.map(|status| status.current_pod_hash.clone()).unwrap_or_default()
 }
 
 /// The entries of one rollout that are being delivered.
@@ -297,5 +304,26 @@ impl Batch {
             self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(question, digest.clone());
         }
         digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_template_that_the_status_does_not_speak_of_yet_is_no_revision() {
+        let rollout = |observed: &str| -> Rollout {
+            serde_json::from_value(json!({
+                "metadata": { "name": "web", "generation": 2 },
+                "spec": { "strategy": {} },
+                "status": { "observedGeneration": observed, "currentPodHash": "abc" },
+            }))
+            .unwrap()
+        };
+
+        assert_eq!([current_hash(&rollout("1")), current_hash(&rollout("2"))], [String::new(), "abc".to_owned()]);
     }
 }

@@ -353,6 +353,7 @@ impl Pass {
             .others
             .iter()
             .filter(|other| other.replicas == 0 && other.created_replicas == 0 && !other.deleting)
+            .filter(|other| !self.to_be_told(other.hash()))
             .cloned()
             .collect();
         empty.sort_by_key(|other| (other.revision(), other.created));
@@ -361,6 +362,12 @@ impl Pass {
             let action = Action::DeleteReplicaSet { name: old.name.clone(), uid: old.uid.clone() };
             self.writes.push(Write { action, events: Vec::new() });
         }
+    }
+
+    /// An event about the revision waits for the sink: only its ReplicaSet says what it was.
+    fn to_be_told(&self, hash: &str) -> bool {
+        let waiting = self.kulta.outbox.iter().filter(|entry| entry.seq > self.scene.observed.delivered);
+        waiting.into_iter().any(|entry| entry.hash == hash || entry.stable.as_deref() == Some(hash))
     }
 
     /// The Rollout carries its revision's number, as kubectl plugins read it.
