@@ -32,7 +32,7 @@ impl Summary {
         let mut lines = vec!["What happened:".to_owned()];
         lines.extend(self.doings.iter().map(|doing| format!("  {doing}")));
         lines.push(format!(
-            "Requests: {} since v1 opened, {} failed to be served, {} users saw an error of v3",
+            "Requests: {} since v1 is up, {} failed to be served, {} got an error from v3",
             grouped(sent),
             grouped(unserved),
             grouped(failed)
@@ -81,7 +81,7 @@ mod tests {
             [
                 "What happened:",
                 "  a person deploys v1",
-                "Requests: 20,012 since v1 opened, 0 failed to be served, 12 users saw an error of v3",
+                "Requests: 20,012 since v1 is up, 0 failed to be served, 12 got an error from v3",
                 "Controller: 40 API writes, 20 Kubernetes events, 15 CDEvents",
                 "It took 45.7 s, at most 41 MB of memory",
             ]
