@@ -44,3 +44,12 @@ fn a_speed_that_would_take_longer_than_a_minute_is_refused() {
     assert!(!output.status.success());
     assert!(String::from_utf8(output.stderr).unwrap().contains("from 1 to 20"));
 }
+
+#[test]
+fn a_failure_is_one_line_that_says_what_is_wrong() {
+    let output = Command::new(KULTA).arg("demo").env("TMPDIR", "/nonexistent").output().unwrap();
+
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(words.starts_with("kulta demo: make the folder /nonexistent/") && words.lines().count() == 1, "{words}");
+}

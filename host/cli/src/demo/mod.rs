@@ -37,7 +37,21 @@ const THREADS: usize = 2;
 /// What a shell makes of a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
+/// Tells the demo; a failure is told in one line, for the one who watches is no developer.
+///
+/// # Errors
+/// When not even that line can be written.
 pub fn run(arguments: &DemoArguments) -> Result<ExitCode> {
+    match attempt(arguments) {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            writeln!(std::io::stderr(), "kulta demo: {error:#}").context("write to the standard error")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn attempt(arguments: &DemoArguments) -> Result<ExitCode> {
     let stdout = std::io::stdout();
     let mut screen = Screen::new(arguments.plain || !stdout.is_terminal())?;
     let folder = Folder::create()?;
@@ -57,13 +71,8 @@ pub fn run(arguments: &DemoArguments) -> Result<ExitCode> {
             Ok(code)
         }
         Err(error) => {
-            let log = folder.log();
-            writeln!(
-                std::io::stderr(),
-                "The demo did not go as told: {error:#} (the controller's log is {})",
-                log.display()
-            )?;
-            Ok(ExitCode::FAILURE)
+            let words = format!("it did not go as told (the controller's log is {})", folder.log().display());
+            Err(error.context(words))
         }
     }
 }
