@@ -24,6 +24,7 @@ FAINT = 0.6
 # Block elements: the part of the cell that is full, from below.
 EIGHTHS = {character: (index + 1) / 8 for index, character in enumerate("▁▂▃▄▅▆▇█")}
 SHADES = {"░": 0.25, "▒": 0.5, "▓": 0.75}
+WORDS = re.compile(r"\S+(?: \S+)*")
 SGR = re.compile(r"\x1b\[([\d;]*)m")
 
 
@@ -51,6 +52,8 @@ class Style:
                 self.color = code - 90 + 8
             elif code == 39:
                 self.color = None
+            elif code == 49:
+                pass  # The terminal's own background, which all of it has.
             elif code == 38 and codes[:1] == [5] and codes[1] < len(COLORS):
                 self.color, codes = codes[1], codes[2:]
             else:
@@ -97,11 +100,14 @@ def draw(row, begin, run):
     if kind in SHADES:
         return f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{HEIGHT}" fill="{fill}" opacity="{SHADES[kind]}"/>'
     text = "".join(character for _, character, _ in run)
-    if not text.strip():
-        return ""
     weight = ' font-weight="bold"' if bold else ""
-    return (f'<text x="{x:.1f}" y="{y + BASELINE:.1f}" textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs" '
-            f'fill="{fill}"{weight}{opacity}>{escape(text)}</text>')
+    # Words that one blank parts; wider gaps are left to the place of the next words, for not every viewer keeps blanks.
+    words = [
+        f'<text x="{x + group.start() * WIDTH:.1f}" y="{y + BASELINE:.1f}" textLength="{len(group.group()) * WIDTH:.1f}" '
+        f'lengthAdjust="spacingAndGlyphs" fill="{fill}"{weight}{opacity}>{escape(group.group())}</text>'
+        for group in WORDS.finditer(text)
+    ]
+    return "\n".join(words)
 
 
 def main():
@@ -110,7 +116,7 @@ def main():
     width = MARGIN * 2 + WIDTH * max(len(line) for line in lines)
     height = MARGIN * 2 + HEIGHT * len(lines)
     print(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" role="img" '
-          f'font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="{SIZE}" xml:space="preserve">')
+          f'font-family="ui-monospace, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="{SIZE}">')
     print(f"<title>{escape(title)}</title>")
     print(f'<rect width="100%" height="100%" rx="6" fill="{BACKGROUND}"/>')
     for row, line in enumerate(lines):

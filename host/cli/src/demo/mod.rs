@@ -32,8 +32,6 @@ use plain::Plain;
 use tale::{Ended, Tale};
 use terminal::Live;
 
-/// The controller and the cluster share them; decisions are short, and memory grows with each thread's arenas.
-const THREADS: usize = 2;
 /// What a shell makes of a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
@@ -56,11 +54,8 @@ fn attempt(arguments: &DemoArguments) -> Result<ExitCode> {
     let mut screen = Screen::new(arguments.plain || !stdout.is_terminal())?;
     let folder = Folder::create()?;
     folder.log_to_file()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    // All of it fits one thread, and memory grows with each thread's arenas.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
     let told = runtime.block_on(tell(arguments, &mut screen, &folder));
     // A plugin that is still being compiled must not keep the process.
     runtime.shutdown_background();

@@ -75,7 +75,7 @@ fn draw_head(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {
         Line::from(format!(" {doing}")).fg(Color::Magenta),
     ];
     terminal.render_widget(Paragraph::new(lines), area);
-    terminal.render_widget(Line::from(clock).right_aligned().dim(), Rect { height: 1, ..area });
+    terminal.render_widget(Line::from(clock.dim()).right_aligned(), Rect { height: 1, ..area });
 }
 
 fn draw_rollout(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {

@@ -49,15 +49,11 @@ impl Plain {
         let weights = frame.seen.weights;
         if self.weights != weights {
             self.weights = weights;
-            let side = |weight: u32, role: Role| {
-                let version = frame.seen.version(role)?;
-                Some(format!("{weight} % to {version}"))
-            };
-            let sides = [side(weights.stable, Role::Stable), side(weights.canary, Role::Canary)];
-            let sides: Vec<String> = sides.into_iter().flatten().collect();
+            let side = |weight: u32, role: Role| Some(format!("{weight} % to {}", frame.seen.version(role)?));
             // Before there is a stable version the weights mean nothing.
-            if !sides.is_empty() {
-                news.push(("weight", sides.join(", ")));
+            if let Some(stable) = side(weights.stable, Role::Stable) {
+                let canary = side(weights.canary, Role::Canary).map(|canary| format!(", {canary}"));
+                news.push(("weight", format!("{stable}{}", canary.unwrap_or_default())));
             }
         }
         if let Some(phase) = rollout.phase {

@@ -8,6 +8,8 @@ use super::frame::grouped;
 
 /// Where Linux tells a process's memory.
 const STATUS: &str = "/proc/self/status";
+/// In bytes.
+const MEBIBYTE: u64 = 1024 * 1024;
 /// The highest resident memory so far.
 const PEAK: &str = "VmHWM:";
 
@@ -41,7 +43,7 @@ impl Summary {
             "Controller: {} API writes, {} Kubernetes events, {} CDEvents",
             self.writes, self.kube_events, self.events
         ));
-        let memory = self.peak_memory.map(|bytes| format!(", at most {} MB of memory", bytes / 1_000_000));
+        let memory = self.peak_memory.map(|bytes| format!(", at most {} MiB of memory", bytes / MEBIBYTE));
         lines.push(format!("It took {:.1} s{}", self.took.as_secs_f64(), memory.unwrap_or_default()));
         lines
     }
@@ -73,7 +75,7 @@ mod tests {
             writes: 40,
             kube_events: 20,
             events: 15,
-            peak_memory: Some(41_234_567),
+            peak_memory: Some(41 * MEBIBYTE),
         };
 
         assert_eq!(
@@ -83,7 +85,7 @@ mod tests {
                 "  a person deploys v1",
                 "Requests: 20,012 since v1 is up, 0 failed to be served, 12 got an error from v3",
                 "Controller: 40 API writes, 20 Kubernetes events, 15 CDEvents",
-                "It took 45.7 s, at most 41 MB of memory",
+                "It took 45.7 s, at most 41 MiB of memory",
             ]
         );
     }
