@@ -1,10 +1,13 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help setup build test lint cluster cluster-test bench clean
+.PHONY: help demo setup build test lint cluster cluster-test bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+demo: setup ## Show a good and a bad rollout in the terminal; DEMO_ARGS="--speed 2 --keep" is passed on
+	cargo run --release --locked -p kulta -- demo $(DEMO_ARGS)
 
 setup: ## Install the Rust target for plugins
 	plugins/setup.sh

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::demo::Speed;
+
 /// Progressive delivery for Kubernetes: serves Argo Rollouts' objects, moves traffic by Gateway API weights, and lets sandboxed
 /// Wasm plugins decide.
 #[derive(Parser)]
@@ -19,6 +21,8 @@ pub enum Command {
     Controller(Box<ControllerArguments>),
     /// Print the CustomResourceDefinitions as YAML
     Crds,
+    /// Show a good and a bad rollout on a cluster in memory; needs nothing and ends within a minute
+    Demo(DemoArguments),
 }
 
 #[derive(Args)]
@@ -65,6 +69,19 @@ pub struct ControllerArguments {
     /// Namespace of the Lease; the pod's own when absent
     #[arg(long, env = "KULTA_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
+}
+
+#[derive(Args)]
+pub struct DemoArguments {
+    /// How many times as fast the story runs, from 1 to 20
+    #[arg(long, default_value = "1", value_name = "NUMBER")]
+    pub speed: Speed,
+    /// Leave the cluster and the controller up after the story, until Ctrl-C, and print how kubectl gets there
+    #[arg(long)]
+    pub keep: bool,
+    /// Lines instead of a picture, as when the output is no terminal
+    #[arg(long)]
+    pub plain: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

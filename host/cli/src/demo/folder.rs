@@ -1,0 +1,76 @@
+//! The demo's own folder in the system's temporary one: the log, and the kubeconfig.
+
+use std::fs::{self, DirBuilder, File};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use super::app::NAMESPACE;
+
+const LOG: &str = "kulta.log";
+const KUBECONFIG: &str = "kubeconfig";
+/// Nobody else needs to look in.
+const MODE: u32 = 0o700;
+/// As the controller logs outside the demo.
+const LEVEL: &str = "info";
+
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// # Errors
+    /// When it is there already or cannot be made.
+    pub fn create() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("kulta-demo-{}", std::process::id()));
+        DirBuilder::new().mode(MODE).create(&path).with_context(|| format!("make the folder {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join(LOG)
+    }
+
+    /// From now on nothing is logged to the terminal.
+    ///
+    /// # Errors
+    /// When the file cannot be made, or logging goes elsewhere already.
+    pub fn log_to_file(&self) -> Result<()> {
+        let path = self.log();
+        let file = File::create(&path).with_context(|| format!("make the log {}", path.display()))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(LEVEL))
+            .with_ansi(false)
+            .with_writer(file)
+            .try_init()
+            .map_err(|error| anyhow::anyhow!("log to {}: {error}", path.display()))
+    }
+
+    /// Writes a kubeconfig of the API server at that address, as JSON, which is YAML too.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_kubeconfig(&self, server: SocketAddr) -> Result<PathBuf> {
+        let name = "kulta-demo";
+        let kubeconfig = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{ "name": name, "cluster": { "server": format!("http://{server}") } }],
+            "users": [{ "name": name, "user": {} }],
+            "contexts": [{ "name": name, "context": { "cluster": name, "user": name, "namespace": NAMESPACE } }],
+            "current-context": name,
+        });
+        let path = self.0.join(KUBECONFIG);
+        fs::write(&path, kubeconfig.to_string()).with_context(|| format!("write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.0).with_context(|| format!("remove the folder {}", self.0.display()))
+    }
+}

@@ -1,0 +1,86 @@
+//! What the demo does in a person's place: over HTTP, as kubectl and its plugin for rollouts do it.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use gateway_api::apis::standard::{gatewayclasses::GatewayClass, gateways::Gateway, httproutes::HttpRoute};
+use http::{Method, Request, header};
+use kube::{Client, CustomResourceExt};
+use serde_json::{Value, json};
+
+use super::app::{self, NAMESPACE, ROLLOUT, Version};
+use super::cluster;
+use super::speed::Speed;
+
+/// Signs a person's writes.
+const PERSON: &str = "person";
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+pub struct Person {
+    client: Client,
+}
+
+impl Person {
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn new(address: SocketAddr) -> Result<Self> {
+        Ok(Self { client: cluster::client(address, PERSON)? })
+    }
+
+    /// Installs the definitions, and all that the application needs before its Rollout.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn prepare(&self, controller_name: &str) -> Result<()> {
+        for definition in [kulta_api::crd::rollout(), HttpRoute::crd(), Gateway::crd(), GatewayClass::crd()] {
+            let definition = serde_json::to_value(definition).context("write a definition as JSON")?;
+            self.send(Method::POST, DEFINITIONS, JSON, &definition).await?;
+        }
+        for (path, object) in app::surroundings(controller_name) {
+            self.send(Method::POST, &path, JSON, &object).await?;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// As the API server answers.
+    pub async fn deploy(&self, version: Version, speed: Speed) -> Result<()> {
+        match version {
+            Version::First => self.send(Method::POST, &rollouts(), JSON, &app::rollout(speed)).await,
+            Version::Good | Version::Bad => {
+                self.send(Method::PATCH, &rollout(), JSON_PATCH, &app::update(version)).await
+            }
+        }
+    }
+
+    /// As `kubectl argo rollouts abort` writes it.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn abort(&self) -> Result<()> {
+        let status = format!("{}/status", rollout());
+        self.send(Method::PATCH, &status, MERGE_PATCH, &json!({ "status": { "abort": true } })).await
+    }
+
+    async fn send(&self, method: Method, path: &str, content_type: &str, body: &Value) -> Result<()> {
+        let request = Request::builder()
+            .method(&method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, content_type)
+            .body(body.to_string().into_bytes())
+            .context("write a request")?;
+        let answer: Result<Value, kube::Error> = self.client.request(request).await;
+        answer.map(drop).with_context(|| format!("{method} {path}"))
+    }
+}
+
+fn rollouts() -> String {
+    format!("/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/rollouts")
+}
+
+fn rollout() -> String {
+    format!("{}/{ROLLOUT}", rollouts())
+}
