@@ -1,7 +1,10 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help demo setup build test lint cluster cluster-test bench clean
+.PHONY: help demo setup build test lint seeds seeds-nightly cluster cluster-test bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Stories of `make seeds`, and minutes of `make seeds-nightly`.
+SEEDS ?= 2000
+MINUTES ?= 480
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -23,6 +26,12 @@ lint: setup ## Check format and lints
 	cargo fmt --all --check
 	cd plugins && cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+seeds: setup ## Run the controller against the embedded cluster with faults, by seed (SEEDS=2000)
+	cargo run --release --locked -p kulta-seeds -- --count $(SEEDS)
+
+seeds-nightly: setup ## The same from a seed that nobody has seen, for MINUTES=480
+	cargo run --release --locked -p kulta-seeds -- --first $$(date +%s)0000 --count 100000000 --minutes $(MINUTES)
 
 cluster: build ## Start a real control plane with a gateway and leave it running (needs root)
 	tests/tools/build.sh
