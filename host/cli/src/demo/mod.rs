@@ -79,7 +79,8 @@ async fn tell(arguments: &DemoArguments, screen: &mut Screen, folder: &Folder) -
     let summary = tale.summary();
     screen.close();
     if matches!(ended, Ok(Ended::Interrupted)) {
-        print(&["Ended before the story did".to_owned()])?;
+        // After a hangup nobody is there to read it.
+        drop(print(&["Ended before the story did".to_owned()]));
         return Ok(ExitCode::from(INTERRUPTED));
     }
     print(&summary.lines())?;
@@ -138,10 +139,11 @@ impl Screen {
     }
 }
 
-/// Ctrl-C while there is no picture, and the system's wish that the process ends.
+/// Ctrl-C while there is no picture, a terminal that is closed, and the system's wish that the process ends.
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Interrupts {
@@ -149,6 +151,7 @@ impl Interrupts {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+            hangup: signal(SignalKind::hangup()).context("listen for SIGHUP")?,
         })
     }
 
@@ -156,6 +159,7 @@ impl Interrupts {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
