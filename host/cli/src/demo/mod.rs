@@ -124,10 +124,10 @@ impl Screen {
         }
     }
 
-    fn wants_to_stop(&self) -> Result<bool> {
+    fn wants_to_stop(&self) -> bool {
         match self {
             Self::Live(live) => live.wants_to_stop(),
-            Self::Plain(_) => Ok(false),
+            Self::Plain(_) => false,
         }
     }
 

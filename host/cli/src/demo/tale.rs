@@ -79,7 +79,7 @@ impl Tale {
                 () = interrupts.next() => return Ok(Ended::Interrupted),
                 _ = ticks.tick() => {}
             }
-            if screen.wants_to_stop()? {
+            if screen.wants_to_stop() {
                 return Ok(Ended::Interrupted);
             }
             self.cluster.check()?;
@@ -91,7 +91,10 @@ impl Tale {
             if let Some(act) = act {
                 self.carry_out(act).await?;
             }
-            self.show(screen)?;
+            if let Err(error) = self.show(screen) {
+                // A terminal that was closed in between is no failure of the story.
+                return if screen.wants_to_stop() { Ok(Ended::Interrupted) } else { Err(error) };
+            }
             if self.script.is_over() {
                 return Ok(Ended::Told);
             }

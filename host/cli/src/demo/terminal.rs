@@ -45,17 +45,18 @@ impl Live {
         Ok(())
     }
 
-    /// Whether somebody has asked for the end: in this mode Ctrl-C is a key like any other.
-    ///
-    /// # Errors
-    /// When the terminal is gone.
-    pub fn wants_to_stop(&self) -> Result<bool> {
-        while event::poll(Duration::ZERO).context("ask for keys")? {
-            if ends(&event::read().context("read a key")?) {
-                return Ok(true);
+    /// Whether somebody has asked for the end: in this mode Ctrl-C is a key like any other. A terminal that has no keys any more is
+    /// closed, and with it the one who watched is gone.
+    #[must_use]
+    pub fn wants_to_stop(&self) -> bool {
+        loop {
+            match event::poll(Duration::ZERO).and_then(|any| any.then(event::read).transpose()) {
+                Ok(Some(event)) if ends(&event) => return true,
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => return true,
             }
         }
-        Ok(false)
     }
 }
 
