@@ -260,7 +260,8 @@ impl Pass {
         let canary = self.canary_side();
         self.waiting = Some(Waiting::Pods);
         "promoting: waiting for all pods of the new revision".clone_into(&mut self.reason);
-        let there = canary.replicas == replicas && canary.available >= replicas;
+        // Without replicas a ReplicaSet has nothing to wait for, but it has to be there: it says what the stable revision is.
+        let there = self.scene.new.is_some() && canary.replicas == replicas && canary.available >= replicas;
         let Some(traffic) = &self.scene.traffic else {
             if there {
                 self.become_stable();

@@ -6,7 +6,8 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, pods, start, start_with, updated, updated_to},
     manifests::Canary,
-    story::Story,
+    story::{SOON, Story},
+    wait,
 };
 use serde_json::json;
 
