@@ -329,21 +329,6 @@ fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
     assert_eq!(scales(&plan), [("web-bad".to_owned(), 0)]);
 }
 
-#[test]
-fn a_revision_without_replicas_becomes_stable_only_when_its_replica_set_is_there() {
-    let promoted = |created: bool| {
-        let mut observed = under_way(steps(), 4, 0, 100);
-        observed.rollout.spec.replicas = Some(0);
-        if !created {
-            observed.replica_sets.remove(0);
-        }
-        let plan = done(begin(observed, now()));
-        plan.status.is_some_and(|status| status.patch["stableRS"].is_string())
-    };
-
-    assert_eq!([promoted(false), promoted(true)], [false, true]);
-}
-
 /// A rollout that keeps no history, at rest, with an older revision that event 1 is about.
 fn without_history(delivered: u64) -> Plan {
     let mut observed = under_way(steps(), 4, 2, 0);
