@@ -65,7 +65,7 @@ async fn promote_ends_a_pause_and_nothing_more() -> Result<()> {
 async fn promote_between_pauses_skips_the_step_that_is_under_way() -> Result<()> {
     let Some(story) = Story::begin("skip").await? else { return Ok(()) };
     let controller = start(&story, None).await?;
-    let canary = Canary::new(WEB).replicas(4).without_routing().steps(json!([
+    let canary = Canary::new(WEB).replicas(4).without_routing().canary(json!({"maxUnavailable": 0})).steps(json!([
         {"setWeight": 25}, {"setWeight": 50}, {"pause": {}},
     ]));
     deployed(&story, &canary).await?;
