@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Error;
-use kulta_core::plan::{Action, KubeEvent, Plan, StatusPatch, Write};
+use kulta_core::plan::{Action, Plan, StatusPatch, Write};
 use serde_json::{Value, json};
 
 use crate::caches::Watched;
@@ -12,9 +12,9 @@ use crate::clock::Clock;
 use crate::cluster::{self, Cluster, Refusal, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
-use crate::kube_events;
 use crate::memory::{Memory, Notes};
 use crate::object::Object;
+use crate::recorder::Recorder;
 
 /// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
 const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(15);
@@ -49,6 +49,7 @@ pub struct Applier {
     pub cluster: Cluster,
     pub memory: Arc<Memory>,
     pub clock: Arc<dyn Clock>,
+    pub recorder: Arc<Recorder>,
 }
 
 impl Applier {
@@ -59,12 +60,12 @@ impl Applier {
             self.patch_status(target, status, record_kept).await?;
         }
         for event in &plan.events {
-            self.tell(target, event).await;
+            self.recorder.record(target, event).await;
         }
         for write in plan.writes {
             self.write(target, &write).await?;
             for event in &write.events {
-                self.tell(target, event).await;
+                self.recorder.record(target, event).await;
             }
         }
         self.memory.note(&target.key, Notes::all_taken);
@@ -88,15 +89,6 @@ impl Applier {
             });
         }
         Ok(())
-    }
-
-    async fn tell(&self, target: &Target, event: &KubeEvent) {
-        let body = kube_events::body(target, event, self.clock.now());
-        if let Err(error) = self.cluster.create(Kind::Event, &target.key.namespace, &body, false).await
-            && refusal(&error) != Refusal::Conflict
-        {
-            tracing::warn!(rollout = %target.key, reason = event.reason.as_str(), "tell a Kubernetes event: {}", words(&error));
-        }
     }
 
     async fn write(&self, target: &Target, write: &Write) -> Result<(), ApplyError> {

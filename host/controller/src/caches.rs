@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService, Decoded};
+use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService};
 use crate::index::{Index, selects};
 use crate::key::Key;
 use crate::object::Object;
@@ -162,10 +162,11 @@ impl Caches {
 impl Contents {
     fn apply_rollout(&mut self, key: Key, rollout: CachedRollout) -> Touched {
         let mut touched = Touched { keys: BTreeSet::from([key.clone()]), ..Touched::default() };
-        let before = self.rollouts.set(key.clone(), rollout.clone());
+        let before = self.rollouts.remove(&key);
         let same =
             before.as_ref().is_some_and(|before| before.uid == rollout.uid && before.references == rollout.references);
         if same {
+            self.rollouts.set(key, rollout);
             return touched;
         }
         let mut left = BTreeSet::new();
@@ -181,6 +182,7 @@ impl Contents {
         self.index.add_rollout(&key, &rollout.uid, &rollout.references);
         touched.keys.extend(self.sharing(&key, &rollout));
         touched.keys.extend(self.meet(&key, &rollout));
+        self.rollouts.set(key.clone(), rollout);
         touched.orphans = self.orphans_among(&key, &left);
         touched
     }
@@ -215,11 +217,11 @@ impl Contents {
     }
 
     fn apply_route(&mut self, key: Key, route: CachedRoute) -> Touched {
-        let labels = route.route.labels.clone();
+        let labels = route.labels.clone();
         let before = self.routes.set(key.clone(), route);
         let mut keys: BTreeSet<Key> = self.index.rollouts_of_route(&key, &labels).cloned().collect();
         if let Some(before) = before {
-            keys.extend(self.index.rollouts_of_route(&key, &before.route.labels).cloned());
+            keys.extend(self.index.rollouts_of_route(&key, &before.labels).cloned());
         }
         Touched { keys, ..Touched::default() }
     }
@@ -249,7 +251,7 @@ impl Contents {
             }
             Watched::Routes => {
                 if let Some(before) = self.routes.remove(key) {
-                    touched.keys.extend(self.index.rollouts_of_route(key, &before.route.labels).cloned());
+                    touched.keys.extend(self.index.rollouts_of_route(key, &before.labels).cloned());
                 }
             }
         }
@@ -264,10 +266,10 @@ impl Contents {
         if self.index.rollouts_of_service(service).next().is_some() {
             return None;
         }
-        let known = match self.rollouts.get(&service.sibling(&manager)).map(|rollout| &rollout.decoded) {
+        let known = match self.rollouts.get(&service.sibling(&manager)).map(|rollout| rollout.decodable) {
             // What it refers to cannot be told.
-            Some(Decoded::Undecodable { .. }) => return None,
-            Some(Decoded::Rollout { .. }) => true,
+            Some(false) => return None,
+            Some(true) => true,
             None => false,
         };
         Some(Orphan { manager, known, resource_version: cached.resource_version.clone() })

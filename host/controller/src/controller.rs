@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Teller};
 use crate::queue::Queue;
 use crate::reconcile;
+use crate::recorder::Recorder;
 use crate::release;
 use crate::store::Scope;
 use crate::strategies::Strategies;
@@ -59,6 +60,7 @@ pub struct Controller {
     pub applier: Applier,
     pub outbox: Outbox,
     pub record_kept: bool,
+    recorder: Arc<Recorder>,
     plugins: Arc<Plugins>,
     /// First lists that are still under way.
     filling: Mutex<BTreeSet<(Watched, Scope)>>,
@@ -79,6 +81,7 @@ impl Controller {
                 "the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD"
             );
         }
+        let recorder = Arc::new(Recorder::new(cluster.clone(), Arc::clone(&clock)));
         let controller = Self {
             filling: Mutex::default(),
             route_scopes: Mutex::default(),
@@ -87,7 +90,13 @@ impl Controller {
             queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             orphans: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             strategies: Strategies::new(Arc::clone(&plugins), Arc::clone(&metrics)),
-            applier: Applier { cluster: cluster.clone(), memory: Arc::clone(&memory), clock: Arc::clone(&clock) },
+            applier: Applier {
+                cluster: cluster.clone(),
+                memory: Arc::clone(&memory),
+                clock: Arc::clone(&clock),
+                recorder: Arc::clone(&recorder),
+            },
+            recorder,
             outbox: Outbox::new(teller, Arc::clone(&metrics)),
             settings,
             cluster,
@@ -173,14 +182,7 @@ impl Controller {
     pub fn phases(&self) -> Vec<(&'static str, usize)> {
         use kulta_api::RolloutPhase;
         let caches = self.caches.read();
-        let phases: Vec<_> = caches
-            .rollouts
-            .iter()
-            .filter_map(|(_, rollout)| match &rollout.decoded {
-                crate::decode::Decoded::Rollout { rollout, .. } => rollout.status.as_ref()?.phase,
-                crate::decode::Decoded::Undecodable { .. } => Some(RolloutPhase::Degraded),
-            })
-            .collect();
+        let phases: Vec<_> = caches.rollouts.iter().filter_map(|(_, rollout)| rollout.phase).collect();
         [RolloutPhase::Healthy, RolloutPhase::Degraded, RolloutPhase::Progressing, RolloutPhase::Paused]
             .into_iter()
             .map(|phase| (phase.as_str(), phases.iter().filter(|seen| **seen == phase).count()))
@@ -204,10 +206,18 @@ impl Controller {
             workers.spawn(work(Arc::clone(&self)));
         }
         workers.spawn(let_go(Arc::clone(&self)));
+        let (recorder, silence) = (Arc::clone(&self.recorder), CancellationToken::new());
+        let mut telling = JoinSet::new();
+        telling.spawn({
+            let silence = silence.clone();
+            async move { recorder.run(silence).await }
+        });
         stop.cancelled().await;
         self.queue.close();
         self.orphans.close();
         while workers.join_next().await.is_some() {}
+        silence.cancel();
+        while telling.join_next().await.is_some() {}
         watches.abort_all();
     }
 }

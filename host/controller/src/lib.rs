@@ -19,8 +19,11 @@ pub mod observe;
 pub mod outbox;
 pub mod queue;
 pub mod reconcile;
+pub mod recorder;
 pub mod release;
 pub mod server;
 pub mod store;
 pub mod strategies;
 pub mod watch;
+
+mod packed;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::SelectorExt;
-use kulta_api::{FieldError, Rollout};
+use kulta_api::FieldError;
 use kulta_core::observed::{LookedUp, Observed, ObservedRoute, Route, RouteState};
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub enum Seen {
     /// Routes are not known yet: wait for their first list.
     Filling,
     Undecodable {
-        object: Arc<Value>,
+        object: Value,
         error: FieldError,
     },
     Rollout(Box<Observed>),
@@ -37,16 +37,13 @@ pub struct View<'a> {
 impl View<'_> {
     pub fn see(&self, key: &Key) -> Seen {
         let Some(cached) = self.caches.rollouts.get(key) else { return Seen::Gone };
-        let (rollout, unknown_fields) = match &cached.decoded {
-            Decoded::Rollout { rollout, unknown_fields } => (rollout, unknown_fields),
-            Decoded::Undecodable { object, error } => {
-                return Seen::Undecodable { object: Arc::clone(object), error: error.clone() };
-            }
+        let (mut rollout, unknown_fields) = match cached.open() {
+            Decoded::Rollout { rollout, unknown_fields } => (*rollout, unknown_fields),
+            Decoded::Undecodable { object, error } => return Seen::Undecodable { object, error },
         };
         if self.filling(cached) {
             return Seen::Filling;
         }
-        let mut rollout = Rollout::clone(rollout);
         if !self.record_kept
             && let Some(record) = &self.notes.record
         {
@@ -61,7 +58,7 @@ impl View<'_> {
                 .index
                 .replica_sets(&cached.uid)
                 .filter_map(|name| self.caches.replica_sets.get(name))
-                .map(|cached| Arc::clone(&cached.replica_set))
+                .map(|cached| Arc::new(cached.open()))
                 .collect(),
             services: cached
                 .references
@@ -76,7 +73,7 @@ impl View<'_> {
             rival_services: self.rival_services(key, cached),
             rival_selector: self.caches.older_rival(key).map(|rival| rival.name.clone()),
             strategy_errors: Vec::new(),
-            unknown_fields: unknown_fields.as_ref().clone(),
+            unknown_fields,
             record_kept: self.record_kept,
             create_error,
             taken_names: self.notes.taken_names.clone(),
@@ -103,7 +100,7 @@ impl View<'_> {
         let mut keys: Vec<Key> = references.named.clone();
         if let Some((namespace, selector)) = &references.selected {
             for (key, route) in self.caches.routes.in_namespace(namespace) {
-                if selector.matches(&route.route.labels) && !keys.contains(key) {
+                if selector.matches(&route.labels) && !keys.contains(key) {
                     keys.push(key.clone());
                 }
             }
@@ -128,11 +125,7 @@ impl View<'_> {
         {
             return RouteState::Forbidden { words: words.clone(), until: Some(*until) };
         }
-        RouteState::Found(Arc::new(Route {
-            last_write: notes.last_write,
-            refused: notes.refused,
-            ..Route::clone(&cached.route)
-        }))
+        RouteState::Found(Arc::new(Route { last_write: notes.last_write, refused: notes.refused, ..cached.open() }))
     }
 
     fn rival_services(&self, key: &Key, rollout: &CachedRollout) -> BTreeMap<String, String> {

@@ -1,7 +1,5 @@
 //! ReplicaSets, with their template as JSON.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use kulta_api::PodTemplate;
 use kulta_core::observed::ReplicaSet;
@@ -9,22 +7,38 @@ use serde_json::Value;
 
 use super::{count, texts};
 use crate::object::{Object, text, version};
+use crate::packed::Packed;
 
 #[derive(Clone, Debug)]
 pub struct CachedReplicaSet {
     pub version: u64,
     /// Uid of the Rollout that controls it; `None` when something else does, or nothing.
     pub owner: Option<String>,
-    pub replica_set: Arc<ReplicaSet>,
+    object: Packed,
 }
 
 #[must_use]
 pub fn replica_set(mut object: Object) -> CachedReplicaSet {
     object.trim();
-    let mut json = object.json;
+    let metadata = object.json.get("metadata").unwrap_or(&Value::Null);
+    CachedReplicaSet {
+        version: version(text(metadata, "resourceVersion")),
+        owner: controlling_rollout(metadata),
+        object: Packed::of(&object.json),
+    }
+}
+
+impl CachedReplicaSet {
+    #[must_use]
+    pub fn open(&self) -> ReplicaSet {
+        read(self.object.open())
+    }
+}
+
+fn read(mut json: Value) -> ReplicaSet {
     let template = json.pointer_mut("/spec/template").map(Value::take).unwrap_or_default();
     let metadata = json.get("metadata").unwrap_or(&Value::Null);
-    let replica_set = ReplicaSet {
+    ReplicaSet {
         name: text(metadata, "name").to_owned(),
         uid: text(metadata, "uid").to_owned(),
         created: text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH),
@@ -39,11 +53,6 @@ pub fn replica_set(mut object: Object) -> CachedReplicaSet {
         available_replicas: count(&json, "/status/availableReplicas"),
         deleting: metadata.get("deletionTimestamp").is_some(),
         failure: failure(&json),
-    };
-    CachedReplicaSet {
-        version: version(text(metadata, "resourceVersion")),
-        owner: controlling_rollout(metadata),
-        replica_set: Arc::new(replica_set),
     }
 }
 
@@ -85,7 +94,7 @@ mod tests {
             "status": { "replicas": 2, "readyReplicas": 1, "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "quota" }] },
         })));
 
-        let replica_set = &cached.replica_set;
+        let replica_set = cached.open();
         assert_eq!((cached.version, cached.owner.as_deref()), (42, Some("r1")));
         assert_eq!((replica_set.hash(), replica_set.replicas, replica_set.ready_replicas), ("abc", 2, 1));
         assert_eq!(replica_set.template.0, json!({ "spec": { "ofTheFuture": [1] } }));

@@ -1,15 +1,15 @@
 //! Rollouts, and what they refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::core::Selector;
-use kulta_api::{FieldError, GatewayRouting, Rollout};
+use kulta_api::{FieldError, GatewayRouting, Rollout, RolloutPhase};
 use serde_json::Value;
 
 use crate::key::Key;
 use crate::object::{Object, text, version};
+use crate::packed::Packed;
 
 #[derive(Clone, Debug)]
 pub struct CachedRollout {
@@ -17,19 +17,23 @@ pub struct CachedRollout {
     pub version: u64,
     /// Of two that are in each other's way the older one stays.
     pub created: Timestamp,
-    pub decoded: Decoded,
+    /// What it refers to is known.
+    pub decodable: bool,
+    /// As its status tells; an undecodable one is degraded.
+    pub phase: Option<RolloutPhase>,
     pub references: References,
+    object: Packed,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Decoded {
     Rollout {
-        rollout: Arc<Rollout>,
+        rollout: Box<Rollout>,
         /// Fields of `spec` that the API does not have.
-        unknown_fields: Arc<Vec<FieldError>>,
+        unknown_fields: Vec<FieldError>,
     },
-    /// Kept as it is, so that it can be told what is wrong with it.
-    Undecodable { object: Arc<Value>, error: FieldError },
+    /// As it is, so that it can be told what is wrong with it.
+    Undecodable { object: Value, error: FieldError },
 }
 
 /// The other objects that a rollout's spec is about.
@@ -65,24 +69,31 @@ pub fn rollout(mut object: Object) -> CachedRollout {
     let uid = text(metadata, "uid").to_owned();
     let version = version(text(metadata, "resourceVersion"));
     let created = text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH);
-    match kulta_api::decode(&object.json) {
-        Ok(rollout) => CachedRollout {
-            uid,
-            version,
-            created,
-            references: references(&key.namespace, &rollout),
-            decoded: Decoded::Rollout {
-                rollout: Arc::new(rollout),
-                unknown_fields: Arc::new(kulta_api::unknown_fields(&object.json)),
-            },
+    let decoded = kulta_api::decode(&object.json).ok();
+    CachedRollout {
+        uid,
+        version,
+        created,
+        decodable: decoded.is_some(),
+        phase: match &decoded {
+            Some(rollout) => rollout.status.as_ref().and_then(|status| status.phase),
+            None => Some(RolloutPhase::Degraded),
         },
-        Err(error) => CachedRollout {
-            uid,
-            version,
-            created,
-            references: References::default(),
-            decoded: Decoded::Undecodable { object: Arc::new(object.json), error },
-        },
+        references: decoded.map(|rollout| references(&key.namespace, &rollout)).unwrap_or_default(),
+        object: Packed::of(&object.json),
+    }
+}
+
+impl CachedRollout {
+    #[must_use]
+    pub fn open(&self) -> Decoded {
+        let object = self.object.open();
+        match kulta_api::decode(&object) {
+            Ok(rollout) => {
+                Decoded::Rollout { rollout: Box::new(rollout), unknown_fields: kulta_api::unknown_fields(&object) }
+            }
+            Err(error) => Decoded::Undecodable { object, error },
+        }
     }
 }
 
@@ -155,7 +166,7 @@ mod tests {
     fn an_undecodable_rollout_is_kept_with_its_error() {
         let cached = cached(&json!({ "canary": { "steps": 5 } }));
 
-        let Decoded::Undecodable { object, error } = cached.decoded else { panic!("decoded") };
+        let Decoded::Undecodable { object, error } = cached.open() else { panic!("decoded") };
         assert_eq!((cached.uid.as_str(), cached.version), ("u", 5));
         assert!(error.path.starts_with("spec.strategy.canary"), "{error}");
         assert_eq!(object["spec"]["strategy"]["canary"]["steps"], 5);

@@ -1,19 +1,24 @@
 //! HTTPRoutes, raw.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kulta_core::observed::Route;
 use serde_json::Value;
 
 use super::texts;
 use crate::kinds::MANAGER;
 use crate::object::{Object, text, version};
+use crate::packed::Packed;
 
 #[derive(Clone, Debug)]
 pub struct CachedRoute {
     pub version: u64,
     pub uid: String,
-    pub route: Arc<Route>,
+    pub labels: BTreeMap<String, String>,
+    foreign_managers: Vec<String>,
+    written: Option<Timestamp>,
+    object: Packed,
 }
 
 #[must_use]
@@ -22,25 +27,35 @@ pub fn route(mut object: Object) -> CachedRoute {
     let written = writers.iter().filter_map(|writer| writer.at).max();
     let foreign = writers.into_iter().map(|writer| writer.manager).filter(|manager| manager != MANAGER);
     let foreign_managers = foreign.collect();
-    let mut json = object.json;
-    let spec = json.get_mut("spec").map(Value::take).unwrap_or_default();
-    let status = json.get_mut("status").map(Value::take).unwrap_or_default();
-    let metadata = json.get("metadata").unwrap_or(&Value::Null);
-    let resource_version = text(metadata, "resourceVersion").to_owned();
+    let metadata = object.json.get("metadata").unwrap_or(&Value::Null);
     CachedRoute {
-        version: version(&resource_version),
+        version: version(text(metadata, "resourceVersion")),
         uid: text(metadata, "uid").to_owned(),
-        route: Arc::new(Route {
+        labels: texts(&object.json, "/metadata/labels"),
+        foreign_managers,
+        written,
+        object: Packed::of(&object.json),
+    }
+}
+
+impl CachedRoute {
+    #[must_use]
+    pub fn open(&self) -> Route {
+        let mut json = self.object.open();
+        let spec = json.get_mut("spec").map(Value::take).unwrap_or_default();
+        let status = json.get_mut("status").map(Value::take).unwrap_or_default();
+        let metadata = json.get("metadata").unwrap_or(&Value::Null);
+        Route {
             generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
-            resource_version,
-            labels: texts(&json, "/metadata/labels"),
+            resource_version: text(metadata, "resourceVersion").to_owned(),
+            labels: self.labels.clone(),
             spec,
             status,
-            foreign_managers,
-            written,
+            foreign_managers: self.foreign_managers.clone(),
+            written: self.written,
             last_write: None,
             refused: None,
-        }),
+        }
     }
 }
 
@@ -63,7 +78,7 @@ mod tests {
             "status": { "parents": [] },
         })));
 
-        let route = &cached.route;
+        let route = cached.open();
         assert_eq!((route.generation, route.resource_version.as_str()), (4, "9"));
         assert_eq!(route.spec, json!({ "rules": [{ "ofTheFuture": true }] }));
         assert_eq!(route.foreign_managers, ["argocd"]);
