@@ -2,6 +2,8 @@
 .PHONY: help demo setup build test lint seeds seeds-nightly cluster cluster-test bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Told where it is: a target folder that several checkouts have used in turn may hold a program that was built in another one.
+CLUSTER := CARGO_MANIFEST_DIR=$(CURDIR)/tests $(TARGET)/debug/kulta-cluster
 # Stories of `make seeds`, and minutes of `make seeds-nightly`.
 SEEDS ?= 2000
 MINUTES ?= 480
@@ -36,13 +38,13 @@ seeds-nightly: setup ## The same from a seed that nobody has seen, for MINUTES=4
 cluster: build ## Start a real control plane with a gateway and leave it running (needs root)
 	tests/tools/build.sh
 	cargo test --locked --workspace --no-run
-	$(TARGET)/debug/kulta-cluster up
+	$(CLUSTER) up
 
 cluster-test: build ## Run the stories on a real control plane (needs root)
 	tests/tools/build.sh
 	cargo test --locked --workspace --no-run
-	$(TARGET)/debug/kulta-cluster run -- tests/stories.sh
-	$(TARGET)/debug/kulta-cluster run -- tests/stories.sh stock-crd
+	$(CLUSTER) run -- tests/stories.sh
+	$(CLUSTER) run -- tests/stories.sh stock-crd
 
 bench: build ## Measure what a decision costs
 	cargo run --release --locked -p kulta-wasm --example call_cost

@@ -11,8 +11,6 @@ use crate::kulta_status::{FailureKind, KultaStatus};
 pub const OUTBOX_LENGTH: usize = 128;
 /// Size of one entry as JSON, in bytes.
 pub const ENTRY_BYTES: usize = 256;
-/// Characters of a reason that an entry keeps, so that it stays within [`ENTRY_BYTES`] even when each takes two bytes of JSON.
-pub const REASON_CHARS: usize = 32;
 
 /// One stored transition. Short keys, because up to [`OUTBOX_LENGTH`] of them are written with every status patch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +20,9 @@ pub struct OutboxEntry {
     pub at: Time,
     /// Pod template hash of the revision that the transition is about.
     pub hash: String,
+    /// The revision's number at that moment; a roll back to it gives it another one later.
+    #[serde(rename = "rev", default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
     /// Pod template hash of the stable revision at that moment; absent before the first promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<String>,
@@ -41,7 +42,7 @@ pub struct OutboxEntry {
     pub outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
-    /// Why, for a person; at most [`REASON_CHARS`] characters.
+    /// Why, for a person; as many characters as fit into [`ENTRY_BYTES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Sequence of the transition that began this revision.
@@ -86,6 +87,17 @@ impl Outcome {
     }
 }
 
+impl OutboxEntry {
+    fn shorten(&mut self) {
+        self.why = self.why.take().map(|why| why.chars().take(ENTRY_BYTES).collect());
+        while self.bytes() > ENTRY_BYTES && self.why.as_mut().is_some_and(|why| why.pop().is_some()) {}
+    }
+
+    fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
+    }
+}
+
 impl KultaStatus {
     /// Stores a transition under the next sequence number. When the outbox is full the oldest `progressed` entry is dropped and
     /// counted; without one, the oldest entry is.
@@ -96,7 +108,7 @@ impl KultaStatus {
             self.revision_sequence = entry.seq;
             entry.first = entry.seq;
         }
-        entry.why = entry.why.map(|why| why.chars().take(REASON_CHARS).collect());
+        entry.shorten();
         self.outbox.push(entry);
         while self.outbox.len() > OUTBOX_LENGTH {
             let oldest = self.outbox.iter().position(|entry| entry.kind == TransitionKind::Progressed).unwrap_or(0);
@@ -117,6 +129,7 @@ mod tests {
             kind,
             at: Time(k8s_openapi::jiff::Timestamp::from_second(1_800_000_000).unwrap()),
             hash: "7c9d8b6f5d".into(),
+            revision: Some(1_000),
             stable: Some("66d5c4b7f9".into()),
             step: Some(31),
             steps: Some(32),
@@ -124,7 +137,7 @@ mod tests {
             from: Some(999),
             outcome: Some(Outcome::Success),
             failure: Some(FailureKind::Deployment),
-            why: Some("x".repeat(500)),
+            why: Some("\u{e9}".repeat(500)),
             first,
         }
     }

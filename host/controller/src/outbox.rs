@@ -242,14 +242,12 @@ impl Batch {
         let found = self.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
         match found {
             Some(replica_set) => Revision {
-                number: Some(replica_set.revision()).filter(|number| *number > 0),
                 image: replica_set.template.images().first().map(|image| (*image).to_owned()),
                 digest: None,
                 annotations: replica_set.annotations.clone(),
                 template_annotations: replica_set.template.annotations(),
             },
             None if hash == self.current => Revision {
-                number: None,
                 image: self.template.images().first().map(|image| (*image).to_owned()),
                 digest: None,
                 annotations: self.own_annotations.clone(),

@@ -316,6 +316,16 @@ fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
 }
 
 #[test]
+fn a_transition_keeps_the_number_that_its_revision_has_at_that_moment() {
+    let mut observed = under_way(steps(), 4, 2, 100);
+    status(&mut observed).kulta = Some(kulta_api::KultaStatus { promoting: true, ..Default::default() });
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(plan.status.unwrap().patch.pointer("/kulta/outbox/0/rev"), Some(&json!(2)));
+}
+
+#[test]
 fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();

@@ -18,6 +18,7 @@ impl Pass {
             kind,
             at: time::floor(self.scene.now),
             hash: self.scene.new_hash.clone(),
+            revision: None,
             stable: (!stable.is_empty()).then(|| stable.clone()),
             step: None,
             steps: self.scene.strategy.steps,
@@ -29,7 +30,16 @@ impl Pass {
             first: 0,
         };
         detail(&mut entry);
+        entry.revision = self.number_of(&entry.hash);
         self.kulta.store(|seq, first| OutboxEntry { seq, first, ..entry });
+    }
+
+    fn number_of(&self, hash: &str) -> Option<u64> {
+        if hash == self.scene.new_hash {
+            return Some(self.scene.revision_number());
+        }
+        let replica_sets = &self.scene.observed.replica_sets;
+        replica_sets.iter().find(|replica_set| replica_set.hash() == hash).map(|replica_set| replica_set.revision())
     }
 
     /// An event about a stored transition, named by the sequence: telling it again is refused as a duplicate.

@@ -154,7 +154,7 @@ impl Origin {
         let common = [
             ("rollout", Some(subject.rollout.name.as_str().into())),
             ("namespace", Some(subject.rollout.namespace.as_str().into())),
-            ("revision", subject.revision.number.map(Value::from)),
+            ("revision", entry.revision.map(Value::from)),
             ("environment", Some(self.environment_json())),
             ("artifactId", subject.revision.artifact_id().map(Value::from)),
         ];
@@ -202,9 +202,9 @@ impl Origin {
         let beside = beside.map(|(name, other)| {
             let artifact = ("artifactId", other.revision.artifact_id().map(Value::from));
             let git = ("git", self.git_json(other.revision));
-            (name, Some(object(other.facts().into_iter().chain([artifact, git]))))
+            (name, Some(object(other.facts(entry).into_iter().chain([artifact, git]))))
         });
-        let kulta = object(kulta.into_iter().chain(told.facts()).chain(beside));
+        let kulta = object(kulta.into_iter().chain(told.facts(entry)).chain(beside));
         object([("kulta", Some(kulta)), ("git", self.git_json(told.revision))])
     }
 
@@ -244,10 +244,11 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn facts(self) -> [(&'static str, Option<Value>); 3] {
+    /// A roll back gives a revision another number: only that of the transition's own one is known for good.
+    fn facts(self, entry: &OutboxEntry) -> [(&'static str, Option<Value>); 3] {
         [
             ("hash", Some(self.hash.into())),
-            ("revision", self.revision.number.map(Value::from)),
+            ("revision", entry.revision.filter(|_| self.hash == entry.hash).map(Value::from)),
             ("image", self.revision.image.as_deref().map(Value::from)),
         ]
     }

@@ -110,7 +110,6 @@ pub struct Subject {
 /// What is known of a revision; all of it may be missing when its ReplicaSet is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revision {
-    pub number: Option<u64>,
     /// The image of the container that the artifact is about, as written in the pod template.
     pub image: Option<String>,
     /// The image's digest, `sha256:…`, when it was found elsewhere, such as in a pod's status.

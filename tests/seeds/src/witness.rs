@@ -335,23 +335,30 @@ impl Witness {
     }
 }
 
-/// The same event. What is known of a revision beside its hash stands on its ReplicaSet: while that is not made yet, or when it is
-/// gone, a rollout's event that is told again may know less of it, but nothing else. A service's event is the same to the byte.
+/// The same event. Image and annotations of a revision stand on its ReplicaSet: while that is not made yet, or when it is gone, a
+/// rollout's event that is told again may know less of them, but nothing else. A service's event is the same to the byte.
 fn same(one: &Value, other: &Value) -> bool {
     if !text(one, "/context/type").starts_with("dev.cdeventsx.") {
         return one == other;
     }
-    let artifacts = [one, other].map(|event| text(event, "/subject/content/artifactId"));
-    let known = artifacts.iter().all(|artifact| !artifact.is_empty());
+    let taken_from_replica_sets = json!({ "artifactId": null, "previousArtifactId": null });
     let bare = |event: &Value| {
         let mut event = event.clone();
-        json_patch::merge(
-            &mut event,
-            &json!({ "customData": null, "subject": { "content": { "revision": null, "artifactId": null, "previousArtifactId": null } } }),
-        );
+        let less = json!({ "customData": null, "subject": { "content": taken_from_replica_sets } });
+        json_patch::merge(&mut event, &less);
         event
     };
-    bare(one) == bare(other) && (!known || artifacts.first() == artifacts.last())
+    bare(one) == bare(other) && agree(one, other)
+}
+
+/// What both know is the same.
+fn agree(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.iter().all(|(name, value)| other.get(name).is_none_or(|other| agree(value, other)))
+        }
+        _ => one == other,
+    }
 }
 
 fn text(object: &Value, pointer: &str) -> String {

@@ -60,12 +60,14 @@ prop_compose! {
             FailureKind::Analysis, FailureKind::Gate, FailureKind::Deployment, FailureKind::Evaluation,
         ])),
         why in option::of(any::<String>()),
+        revision in option::of(any::<u64>()),
     ) -> OutboxEntry {
         OutboxEntry {
             seq: if kind == TransitionKind::Started { first } else { first + after },
             kind,
             at: Time(jiff::Timestamp::from_millisecond(millis).unwrap()),
             hash,
+            revision,
             stable: Some("66d5c4b7f9".into()),
             step, steps, weight, from, outcome, failure, why, first,
         }
@@ -74,7 +76,6 @@ prop_compose! {
 
 prop_compose! {
     fn any_revision()(
-        number in option::of(any::<u64>()),
         name in "[a-z0-9]{1,8}",
         tag in "[A-Za-z0-9_.-]{1,12}",
         digest in option::of(any::<String>()),
@@ -87,7 +88,6 @@ prop_compose! {
         ),
     ) -> Revision {
         Revision {
-            number,
             image: Some(format!("registry.example:5000/{name}:{tag}")),
             digest,
             annotations: keys.clone(),

@@ -107,14 +107,12 @@ pub fn subject() -> Subject {
         rollout: rollout(),
         strategy: "canary".into(),
         revision: Revision {
-            number: Some(2),
             image: Some("ghcr.io/acme/shop:2.0".into()),
             digest: Some(DIGEST.into()),
             annotations: map(&[("kulta.io/git-commit", "2222222")]),
             template_annotations: BTreeMap::new(),
         },
         stable: Some(Revision {
-            number: Some(1),
             image: Some("ghcr.io/acme/shop:1.0".into()),
             digest: Some(STABLE_DIGEST.into()),
             annotations: map(&[("kulta.io/git-commit", "1111111")]),
@@ -135,6 +133,7 @@ pub fn entry(kind: TransitionKind) -> OutboxEntry {
         kind,
         at: at(1_800_000_000),
         hash: "7c9d8b6f5d".into(),
+        revision: Some(2),
         stable: Some("66d5c4b7f9".into()),
         step: Some(1),
         steps: Some(4),
