@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::status::{is_false, is_zero};
@@ -82,17 +83,8 @@ pub struct AnalysisRunStatus {
 }
 
 fn phase_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AnalysisPhase>, D::Error> {
-    #[derive(Deserialize)]
-    enum Read {
-        #[serde(rename = "")]
-        Empty,
-        #[serde(untagged)]
-        Phase(AnalysisPhase),
-    }
-    Ok(match Option::<Read>::deserialize(deserializer)? {
-        Some(Read::Phase(phase)) => Some(phase),
-        Some(Read::Empty) | None => None,
-    })
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    if text.is_empty() { Ok(None) } else { AnalysisPhase::deserialize(text.into_deserializer()).map(Some) }
 }
 
 /// How many metrics there are, and how many ended in which way.
