@@ -60,7 +60,7 @@ impl JsonSchema for Provider {
 }
 
 /// The key of [`Provider`] that names analyzers where a stock CRD prunes unknown keys.
-const PLUGIN: &str = "plugin";
+pub(crate) const PLUGIN: &str = "plugin";
 
 impl Provider {
     /// Name and configuration of each analyzer that is named; validation accepts exactly one. A `plugin` that is no map
@@ -79,12 +79,6 @@ impl Provider {
             [one] => Some(*one),
             _ => None,
         }
-    }
-
-    /// The analyzer is named under `plugin`, not beside it.
-    #[must_use]
-    pub fn is_plugin(&self) -> bool {
-        self.0.contains_key(PLUGIN)
     }
 }
 

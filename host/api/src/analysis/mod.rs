@@ -4,16 +4,19 @@
 mod limits;
 mod metric;
 mod request;
+mod rule;
 mod run;
 mod status;
 mod template;
 
 pub use limits::{DEFAULT_CONSECUTIVE_ERROR_LIMIT, Limits, NumberError};
+pub(crate) use metric::PLUGIN;
 pub use metric::{Argument, ArgumentFrom, Metric, Provider, SecretKeyRef};
 pub use request::{
     AnalysisArgument, AnalysisHistory, AnalysisTemplateRef, ArgumentSource, DryRun, FieldRef, MeasurementRetention,
     RolloutAnalysis, RunMetadata,
 };
+pub use rule::MetricRule;
 pub use run::{AnalysisRun, AnalysisRunSpec, TtlStrategy};
 pub use status::{AnalysisPhase, AnalysisRunStatus, Measurement, MetricResult, RunSummary};
 pub use template::{AnalysisTemplate, AnalysisTemplateSpec, ClusterAnalysisTemplate, ClusterAnalysisTemplateSpec};

@@ -1,6 +1,7 @@
 //! What a Rollout must fulfil before KULTA acts on it (`reference/argo-rollouts.md` sections 1.1 to 1.3 and 3). All faults are told at
 //! once; a field whose support comes later is refused by its path, never ignored.
 
+pub mod analysis;
 mod gateway;
 mod pods;
 mod steps;
