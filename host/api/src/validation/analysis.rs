@@ -67,6 +67,16 @@ pub fn validate_template(spec: &AnalysisTemplateSpec, served: &[ServedAnalyzer<'
     faults.done()
 }
 
+/// Metrics alone, as they stand in a template or a run.
+///
+/// # Errors
+/// Every fault, below `spec.metrics`.
+pub fn validate_metrics(list: &[Metric], served: &[ServedAnalyzer<'_>]) -> Result<(), Vec<FieldError>> {
+    let mut faults = Faults::default();
+    metrics(list, served, &Path::new("spec"), &mut faults);
+    faults.done()
+}
+
 /// How a rollout asks for analysis, at that path; the templates themselves are not looked at.
 ///
 /// # Errors

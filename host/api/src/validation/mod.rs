@@ -7,9 +7,9 @@ mod pods;
 mod steps;
 mod strategy;
 
-pub use crate::field_error::{FieldError, joined};
+pub use crate::field_error::{FieldError, Path, joined};
 
-use crate::field_error::{Faults, Path};
+use crate::field_error::Faults;
 use crate::rollout::{DEFAULT_PROGRESS_DEADLINE_SECONDS, Rollout, RolloutSpec};
 
 /// # Errors
