@@ -56,7 +56,7 @@ impl Metric {
 }
 
 /// Empty text is as good as an absent field.
-pub(crate) fn number(field: &'static str, value: Option<&IntOrString>) -> Result<Option<i32>, NumberError> {
+fn number(field: &'static str, value: Option<&IntOrString>) -> Result<Option<i32>, NumberError> {
     match value {
         None => Ok(None),
         Some(IntOrString::Int(number)) => Ok(Some(*number)),

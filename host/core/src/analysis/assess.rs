@@ -278,3 +278,11 @@ fn event(run: &AnalysisRun, mark: &str, reason: RunEventReason, metric: Option<&
         },
     }
 }
+
+#[cfg(test)]
+#[path = "assess_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "assess_properties.rs"]
+mod properties;

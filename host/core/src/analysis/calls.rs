@@ -145,3 +145,7 @@ fn later(from: Timestamp, millis: u64) -> Timestamp {
     let wait = SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
     from.checked_add(wait).unwrap_or(from)
 }
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;
