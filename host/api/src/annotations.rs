@@ -17,6 +17,10 @@ pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
 pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// On Rollouts: which controller instance serves it.
 pub const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+/// On AnalysisRuns: what of a rollout the run judges (`Step`, `Background`, `PrePromotion`, `PostPromotion`).
+pub const ROLLOUT_TYPE: &str = "rollout-type";
+/// On AnalysisRuns: the index of the step that the run judges.
+pub const STEP_INDEX: &str = "step-index";
 /// On ReplicaSets: the canonical hash of the template that the user wrote, so that no later version computes another; several,
 /// comma separated, when the same template was written in several ways.
 pub const TEMPLATE_HASH: &str = "kulta.io/template-hash";

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition that `kulta crds` writes. It refuses no more than Argo Rollouts' own does, so that manifests which
+//! The CustomResourceDefinitions that `kulta crds` writes. They refuse no more than Argo Rollouts' own do, so that manifests which
 //! apply today still apply; everything else is validation's to say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -6,9 +6,12 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
+use crate::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::rollout::Rollout;
 
 const HEADER: &str = "# Written by `kulta crds`; changes belong in host/api.\n";
+/// Between the YAML documents of one text.
+const DOCUMENT: &str = "---\n";
 /// Formats that the API server checks and Argo's schema has too; those that schemars makes up for Rust's numbers are dropped.
 const KEPT_FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
 /// The one field where null says something: `pause: null` pauses for good, where the client sends it (kubectl's client-side apply
@@ -16,25 +19,81 @@ const KEPT_FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
 const NULLABLE_FIELD: &str = "pause";
 const IMMUTABLE_FIELD: &str = "selector";
 
+/// The kinds that KULTA serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Rollout,
+    AnalysisTemplate,
+    ClusterAnalysisTemplate,
+    AnalysisRun,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] =
+        [Self::Rollout, Self::AnalysisTemplate, Self::ClusterAnalysisTemplate, Self::AnalysisRun];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rollout => "Rollout",
+            Self::AnalysisTemplate => "AnalysisTemplate",
+            Self::ClusterAnalysisTemplate => "ClusterAnalysisTemplate",
+            Self::AnalysisRun => "AnalysisRun",
+        }
+    }
+
+    #[must_use]
+    pub fn definition(self) -> CustomResourceDefinition {
+        let mut crd = match self {
+            Self::Rollout => Rollout::crd(),
+            Self::AnalysisTemplate => AnalysisTemplate::crd(),
+            Self::ClusterAnalysisTemplate => ClusterAnalysisTemplate::crd(),
+            Self::AnalysisRun => AnalysisRun::crd(),
+        };
+        for version in &mut crd.spec.versions {
+            if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut())
+            {
+                loosen(schema, "");
+                if self == Self::Rollout {
+                    guard_selector(schema);
+                }
+            }
+        }
+        crd
+    }
+
+    /// Where the definition is kept, below `crds/`.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Rollout => "argoproj.io_rollouts.yaml",
+            Self::AnalysisTemplate => "argoproj.io_analysistemplates.yaml",
+            Self::ClusterAnalysisTemplate => "argoproj.io_clusteranalysistemplates.yaml",
+            Self::AnalysisRun => "argoproj.io_analysisruns.yaml",
+        }
+    }
+
+    /// The text of [`Kind::file`].
+    ///
+    /// # Errors
+    /// When the definition cannot be written as YAML.
+    pub fn yaml(self) -> Result<String, serde_yaml::Error> {
+        Ok(format!("{HEADER}{}", serde_yaml::to_string(&self.definition())?))
+    }
+}
+
 /// The Rollout kind.
 #[must_use]
 pub fn rollout() -> CustomResourceDefinition {
-    let mut crd = Rollout::crd();
-    for version in &mut crd.spec.versions {
-        if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut()) {
-            loosen(schema, "");
-            guard_selector(schema);
-        }
-    }
-    crd
+    Kind::Rollout.definition()
 }
 
-/// Every kind as one YAML document each.
+/// Every kind, as one YAML document each.
 ///
 /// # Errors
 /// When a definition cannot be written as YAML.
 pub fn crds_yaml() -> Result<String, serde_yaml::Error> {
-    Ok(format!("{HEADER}{}", serde_yaml::to_string(&rollout())?))
+    Ok(Kind::ALL.into_iter().map(Kind::yaml).collect::<Result<Vec<_>, _>>()?.join(DOCUMENT))
 }
 
 /// Takes back what schemars adds from Rust's types and Argo's schema does not ask for.

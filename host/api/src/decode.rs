@@ -1,4 +1,4 @@
-//! From the JSON of the API server to a [`Rollout`], so that a fault is told with the field's path.
+//! From the JSON of the API server to an object, so that a fault is told with the field's path.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::crd;
+use crate::crd::Kind;
 use crate::field_error::{FieldError, Path};
 use crate::rollout::Rollout;
 use crate::strategy::CanaryFields;
@@ -18,6 +18,14 @@ use crate::strategy::CanaryFields;
 /// When a field cannot be read: its path, and what was expected of it.
 pub fn decode(object: &Value) -> Result<Rollout, FieldError> {
     read(object, &Path::default()).map_err(|error| refined(object, error))
+}
+
+/// Reads an object of another kind, such as an AnalysisRun.
+///
+/// # Errors
+/// When a field cannot be read: its path, and what was expected of it.
+pub fn decode_as<T: DeserializeOwned>(object: &Value) -> Result<T, FieldError> {
+    read(object, &Path::default())
 }
 
 /// Reads a part of an object that stands at that path.
@@ -46,19 +54,29 @@ fn refined(object: &Value, error: FieldError) -> FieldError {
         .unwrap_or(error)
 }
 
+/// Fields of a Rollout's `spec` that the API does not have: see [`unknown_fields_of`].
+#[must_use]
+pub fn unknown_fields(object: &Value) -> Vec<FieldError> {
+    unknown_fields_of(Kind::Rollout, object)
+}
+
 /// Fields of `spec` that the API does not have: a slip of the pen, or newer than this build. With KULTA's CRD the API server
 /// drops them; with a looser one they arrive here, and nobody else can name them.
 #[must_use]
-pub fn unknown_fields(object: &Value) -> Vec<FieldError> {
-    static SCHEMA: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(|| {
-        let version = crd::rollout().spec.versions.into_iter().next()?;
-        version.schema?.open_api_v3_schema?.properties?.remove("spec")
-    });
+pub fn unknown_fields_of(kind: Kind, object: &Value) -> Vec<FieldError> {
+    static SCHEMAS: LazyLock<Vec<(Kind, JSONSchemaProps)>> =
+        LazyLock::new(|| Kind::ALL.into_iter().filter_map(|kind| Some((kind, spec_schema(kind)?))).collect());
     let mut unknown = Vec::new();
-    if let (Some(schema), Some(spec)) = (SCHEMA.as_ref(), object.get("spec")) {
+    let schema = SCHEMAS.iter().find(|(of, _)| *of == kind);
+    if let (Some((_, schema)), Some(spec)) = (schema, object.get("spec")) {
         collect_unknown(schema, spec, &Path::new("spec"), &mut unknown);
     }
     unknown
+}
+
+fn spec_schema(kind: Kind) -> Option<JSONSchemaProps> {
+    let version = kind.definition().spec.versions.into_iter().next()?;
+    version.schema?.open_api_v3_schema?.properties?.remove("spec")
 }
 
 fn collect_unknown(schema: &JSONSchemaProps, value: &Value, at: &Path, unknown: &mut Vec<FieldError>) {
@@ -96,6 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::analysis::{AnalysisRun, ClusterAnalysisTemplate};
 
     fn object(spec: Value) -> Value {
         json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": { "name": "shop" }, "spec": spec })
@@ -143,6 +162,39 @@ mod tests {
         let error = decode(&json!({ "metadata": {} })).unwrap_err();
 
         assert!(error.to_string().contains("spec"), "{error}");
+    }
+
+    #[test]
+    fn an_undecodable_field_of_an_analysis_run_is_named_by_its_path() {
+        for (spec, path) in [
+            (json!({ "metrics": [{ "name": "a", "count": [] }] }), "spec.metrics[0].count"),
+            (json!({ "metrics": [{ "name": "a", "successCondition": true }] }), "spec.metrics[0].successCondition"),
+            (json!({ "metrics": [{ "name": "a", "provider": "web" }] }), "spec.metrics[0].provider"),
+            (json!({ "args": [{ "name": "a", "value": 1 }] }), "spec.args[0].value"),
+        ] {
+            let error = decode_as::<AnalysisRun>(&object(spec)).unwrap_err();
+
+            assert_eq!(error.path, path, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_undecodable_field_of_a_cluster_template_is_named_by_its_path() {
+        let error = decode_as::<ClusterAnalysisTemplate>(&object(json!({ "templates": [{ "templateName": 5 }] })));
+
+        assert_eq!(error.unwrap_err().path, "spec.templates[0].templateName");
+    }
+
+    #[test]
+    fn a_misspelt_field_of_an_analysis_template_is_named_and_a_provider_takes_any() {
+        let object = object(json!({ "metrics": [{
+            "name": "a", "failurelimit": 3, "provider": { "anything": { "goes": true } },
+        }] }));
+
+        let paths: Vec<_> =
+            unknown_fields_of(Kind::AnalysisTemplate, &object).into_iter().map(|error| error.path).collect();
+
+        assert_eq!(paths, ["spec.metrics[0].failurelimit"]);
     }
 
     #[test]

@@ -26,15 +26,17 @@ pub fn joined(errors: &[FieldError]) -> String {
 
 /// The way to a field, written as people write it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Path(String);
+pub struct Path(String);
 
 impl Path {
-    pub(crate) fn new(start: &str) -> Self {
+    #[must_use]
+    pub fn new(start: &str) -> Self {
         Self(start.to_owned())
     }
 
     /// A key that is no plain name is put in brackets and quotes.
-    pub(crate) fn field(&self, name: &str) -> Self {
+    #[must_use]
+    pub fn field(&self, name: &str) -> Self {
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let way = &self.0;
         Self(match (plain, way.is_empty()) {
@@ -44,15 +46,18 @@ impl Path {
         })
     }
 
-    pub(crate) fn index(&self, index: usize) -> Self {
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
         Self(format!("{}[{index}]", self.0))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    pub(crate) fn error(&self, message: impl Into<String>) -> FieldError {
+    #[must_use]
+    pub fn error(&self, message: impl Into<String>) -> FieldError {
         FieldError { path: self.0.clone(), message: message.into() }
     }
 }

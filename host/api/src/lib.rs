@@ -23,8 +23,9 @@ pub mod strategy;
 pub mod template;
 pub mod validation;
 
+pub use analysis::{AnalysisPhase, AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 pub use conditions::{ConditionReason, ConditionStatus, ConditionType, RolloutCondition};
-pub use decode::{decode, unknown_fields};
+pub use decode::{decode, decode_as, unknown_fields, unknown_fields_of};
 pub use field_error::FieldError;
 pub use gateway::{GATEWAY_PLUGIN, GatewayRouting, RouteRef};
 pub use kulta_status::{DecisionEntry, FailureKind, KultaPhase, KultaStatus};

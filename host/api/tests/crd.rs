@@ -1,4 +1,4 @@
-//! The CRD that users apply.
+//! The CRDs that users apply.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kulta_api::crd;
+use kulta_api::crd::{self, Kind};
+use serde::Deserialize;
 
 /// kubectl keeps the applied text in an annotation, and annotations hold 262144 bytes in all.
 const CLIENT_SIDE_APPLY_BYTES: usize = 262_144;
@@ -16,12 +17,12 @@ const WANTED_BYTES: usize = CLIENT_SIDE_APPLY_BYTES / 2;
 /// Set to write the file instead of comparing it.
 const WRITE: &str = "KULTA_WRITE_CRDS";
 
-fn file() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../crds/argoproj.io_rollouts.yaml")
+fn file(kind: Kind) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../crds").join(kind.file())
 }
 
-fn schema() -> JSONSchemaProps {
-    let version = crd::rollout().spec.versions.remove(0);
+fn schema(kind: Kind) -> JSONSchemaProps {
+    let version = kind.definition().spec.versions.remove(0);
     version.schema.unwrap().open_api_v3_schema.unwrap()
 }
 
@@ -45,82 +46,129 @@ fn walk(schema: &JSONSchemaProps, path: &str, visit: &mut impl FnMut(&str, &JSON
     }
 }
 
-/// The paths of all schemas for which the test holds.
+/// The paths of all schemas for which the test holds, each after its kind.
 fn paths_where(test: impl Fn(&JSONSchemaProps) -> bool) -> Vec<String> {
     let mut paths = Vec::new();
-    walk(&schema(), "", &mut |path, schema| {
-        if test(schema) {
-            paths.push(path.to_owned());
-        }
-    });
+    for kind in Kind::ALL {
+        walk(&schema(kind), kind.as_str(), &mut |path, schema| {
+            if test(schema) {
+                paths.push(path.to_owned());
+            }
+        });
+    }
     paths
 }
 
 #[test]
-fn the_crd_file_is_what_the_types_say() {
-    let expected = crd::crds_yaml().unwrap();
-    if std::env::var_os(WRITE).is_some() {
-        std::fs::write(file(), &expected).unwrap();
+fn the_crd_files_are_what_the_types_say() {
+    for kind in Kind::ALL {
+        let expected = kind.yaml().unwrap();
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::write(file(kind), &expected).unwrap();
+        }
+
+        let written = std::fs::read_to_string(file(kind)).unwrap_or_default();
+
+        assert!(
+            written == expected,
+            "crds/{} is stale: write it anew with {WRITE}=1 cargo test -p kulta-api --test crd",
+            kind.file()
+        );
     }
-
-    let written = std::fs::read_to_string(file()).unwrap_or_default();
-
-    assert!(
-        written == expected,
-        "crds/argoproj.io_rollouts.yaml is stale: write it anew with `kulta crds` (or {WRITE}=1 cargo test -p kulta-api --test crd)"
-    );
 }
 
 #[test]
-fn the_crd_is_small_enough_for_client_side_apply() {
-    let yaml = crd::crds_yaml().unwrap().len();
-    let json = serde_json::to_vec(&crd::rollout()).unwrap().len();
+fn all_crds_in_one_text_are_a_document_each() {
+    let yaml = crd::crds_yaml().unwrap();
 
-    println!("Rollout CRD: {yaml} bytes of YAML, {json} bytes of JSON");
-    assert!(yaml < WANTED_BYTES && json < WANTED_BYTES, "{yaml} bytes of YAML, {json} bytes of JSON");
-}
-
-#[test]
-fn the_crd_is_named_and_listed_as_argos() {
-    let crd = crd::rollout();
-    let version = &crd.spec.versions[0];
-    let columns: Vec<_> = version
-        .additional_printer_columns
-        .iter()
-        .flatten()
-        .map(|column| (column.name.as_str(), column.type_.as_str(), column.json_path.as_str()))
+    let names: Vec<String> = serde_yaml::Deserializer::from_str(&yaml)
+        .map(|document| serde_json::Value::deserialize(document).unwrap()["spec"]["names"]["kind"].to_string())
         .collect();
 
-    assert_eq!(crd.metadata.name.as_deref(), Some("rollouts.argoproj.io"));
+    assert_eq!(names, Kind::ALL.map(|kind| format!("{:?}", kind.as_str())));
+}
+
+#[test]
+fn each_crd_is_small_enough_for_client_side_apply() {
+    for kind in Kind::ALL {
+        let yaml = kind.yaml().unwrap().len();
+        let json = serde_json::to_vec(&kind.definition()).unwrap().len();
+
+        println!("{} CRD: {yaml} bytes of YAML, {json} bytes of JSON", kind.as_str());
+        assert!(yaml < WANTED_BYTES && json < WANTED_BYTES, "{yaml} bytes of YAML, {json} bytes of JSON");
+    }
+}
+
+#[test]
+fn the_crds_are_named_and_scoped_as_argos() {
+    let named = Kind::ALL.map(|kind| {
+        let spec = kind.definition().spec;
+        assert_eq!((spec.group.as_str(), spec.versions[0].name.as_str()), ("argoproj.io", "v1alpha1"));
+        assert_eq!(spec.names.categories.unwrap_or_default(), Vec::<String>::new());
+        (spec.names.plural, spec.names.short_names.unwrap_or_default().join(","), spec.scope)
+    });
+
     assert_eq!(
-        (crd.spec.group.as_str(), version.name.as_str(), crd.spec.scope.as_str()),
-        ("argoproj.io", "v1alpha1", "Namespaced")
-    );
-    assert_eq!(crd.spec.names.short_names.as_deref(), Some(&["ro".to_owned()][..]));
-    assert_eq!(crd.spec.names.categories.unwrap_or_default(), Vec::<String>::new());
-    assert_eq!(
-        columns,
+        named.each_ref().map(|(plural, short, scope)| (plural.as_str(), short.as_str(), scope.as_str())),
         [
-            ("Desired", "integer", ".spec.replicas"),
-            ("Current", "integer", ".status.replicas"),
-            ("Up-to-date", "integer", ".status.updatedReplicas"),
-            ("Available", "integer", ".status.availableReplicas"),
-            ("Age", "date", ".metadata.creationTimestamp"),
+            ("rollouts", "ro", "Namespaced"),
+            ("analysistemplates", "at", "Namespaced"),
+            ("clusteranalysistemplates", "cat", "Cluster"),
+            ("analysisruns", "ar", "Namespaced"),
         ]
     );
 }
 
 #[test]
-fn the_crd_has_the_status_and_scale_subresources() {
-    let version = crd::rollout().spec.versions.remove(0);
-    let subresources = version.subresources.unwrap();
-    let scale = subresources.scale.unwrap();
+fn the_crds_list_argos_columns() {
+    let age = ("Age", "date", ".metadata.creationTimestamp");
+    for (kind, expected) in [
+        (
+            Kind::Rollout,
+            vec![
+                ("Desired", "integer", ".spec.replicas"),
+                ("Current", "integer", ".status.replicas"),
+                ("Up-to-date", "integer", ".status.updatedReplicas"),
+                ("Available", "integer", ".status.availableReplicas"),
+                age,
+            ],
+        ),
+        (Kind::AnalysisTemplate, vec![age]),
+        (Kind::ClusterAnalysisTemplate, vec![age]),
+        (Kind::AnalysisRun, vec![("Status", "string", ".status.phase"), age]),
+    ] {
+        let version = kind.definition().spec.versions.remove(0);
 
-    assert!(subresources.status.is_some());
+        let columns: Vec<_> = version
+            .additional_printer_columns
+            .iter()
+            .flatten()
+            .map(|column| (column.name.as_str(), column.type_.as_str(), column.json_path.as_str()))
+            .collect();
+
+        assert_eq!(columns, expected, "{}", kind.as_str());
+    }
+}
+
+#[test]
+fn the_rollout_has_the_scale_subresource() {
+    let version = crd::rollout().spec.versions.remove(0);
+    let scale = version.subresources.unwrap().scale.unwrap();
+
     assert_eq!(
         (scale.spec_replicas_path.as_str(), scale.status_replicas_path.as_str(), scale.label_selector_path.as_deref()),
         (".spec.replicas", ".status.HPAReplicas", Some(".status.selector"))
     );
+}
+
+#[test]
+fn kinds_that_have_a_status_have_it_as_a_subresource() {
+    let with_status = Kind::ALL.map(|kind| {
+        let version = kind.definition().spec.versions.remove(0);
+        version.subresources.is_some_and(|subresources| subresources.status.is_some())
+    });
+
+    assert_eq!(with_status, [true, false, false, true]);
 }
 
 #[test]
@@ -154,24 +202,32 @@ fn nothing_is_defaulted_by_the_schema() {
 #[test]
 fn no_field_of_the_spec_is_required_beyond_what_argo_requires() {
     let mut required = Vec::new();
-    walk(&schema(), "", &mut |path, schema| {
-        required.extend(schema.required.iter().flatten().map(|field| format!("{path}.{field}")));
-    });
-    required.retain(|field| !field.starts_with(".status.kulta."));
+    for kind in Kind::ALL {
+        walk(&schema(kind), kind.as_str(), &mut |path, schema| {
+            required.extend(schema.required.iter().flatten().map(|field| format!("{path}.{field}")));
+        });
+    }
+    required.retain(|field| !field.starts_with("Rollout.status.kulta."));
 
     required.retain(|field| {
         ![
-            ".spec",
-            ".spec.selector.matchExpressions[].key",
-            ".spec.selector.matchExpressions[].operator",
-            ".spec.strategy.canary.steps[].experiment.templates[].selector.matchExpressions[].key",
-            ".spec.strategy.canary.steps[].experiment.templates[].selector.matchExpressions[].operator",
-            ".status.conditions[].lastTransitionTime",
-            ".status.conditions[].lastUpdateTime",
-            ".status.conditions[].status",
-            ".status.conditions[].type",
-            ".status.pauseConditions[].reason",
-            ".status.pauseConditions[].startTime",
+            "Rollout.spec",
+            "Rollout.spec.selector.matchExpressions[].key",
+            "Rollout.spec.selector.matchExpressions[].operator",
+            "Rollout.spec.strategy.canary.steps[].experiment.templates[].selector.matchExpressions[].key",
+            "Rollout.spec.strategy.canary.steps[].experiment.templates[].selector.matchExpressions[].operator",
+            "Rollout.status.conditions[].lastTransitionTime",
+            "Rollout.status.conditions[].lastUpdateTime",
+            "Rollout.status.conditions[].status",
+            "Rollout.status.conditions[].type",
+            "Rollout.status.pauseConditions[].reason",
+            "Rollout.status.pauseConditions[].startTime",
+            "AnalysisTemplate.spec",
+            "ClusterAnalysisTemplate.spec",
+            "AnalysisRun.spec",
+            "AnalysisRun.status.metricResults[].name",
+            "AnalysisRun.status.metricResults[].phase",
+            "AnalysisRun.status.metricResults[].measurements[].phase",
         ]
         .contains(&field.as_str())
     });
@@ -180,29 +236,33 @@ fn no_field_of_the_spec_is_required_beyond_what_argo_requires() {
 
 #[test]
 fn null_is_kept_only_where_it_says_something() {
-    assert_eq!(paths_where(|schema| schema.nullable == Some(true)), [".spec.strategy.canary.steps[].pause"]);
+    assert_eq!(paths_where(|schema| schema.nullable == Some(true)), ["Rollout.spec.strategy.canary.steps[].pause"]);
 }
 
 #[test]
-fn counts_that_may_be_percentages_are_int_or_string() {
-    let paths = paths_where(|schema| schema.x_kubernetes_int_or_string == Some(true));
+fn counts_that_may_be_text_are_int_or_string() {
+    let mut expected: Vec<String> = [
+        "Rollout.spec.strategy.blueGreen.maxUnavailable",
+        "Rollout.spec.strategy.canary.maxSurge",
+        "Rollout.spec.strategy.canary.maxUnavailable",
+        "Rollout.spec.strategy.canary.steps[].pause.duration",
+        "Rollout.spec.strategy.plugin.maxSurge",
+        "Rollout.spec.strategy.plugin.maxUnavailable",
+    ]
+    .map(str::to_owned)
+    .into();
+    for kind in ["AnalysisTemplate", "ClusterAnalysisTemplate", "AnalysisRun"] {
+        let numbers =
+            ["consecutiveErrorLimit", "consecutiveSuccessLimit", "count", "failureLimit", "inconclusiveLimit"];
+        expected.extend(numbers.map(|number| format!("{kind}.spec.metrics[].{number}")));
+    }
 
-    assert_eq!(
-        paths,
-        [
-            ".spec.strategy.blueGreen.maxUnavailable",
-            ".spec.strategy.canary.maxSurge",
-            ".spec.strategy.canary.maxUnavailable",
-            ".spec.strategy.canary.steps[].pause.duration",
-            ".spec.strategy.plugin.maxSurge",
-            ".spec.strategy.plugin.maxUnavailable",
-        ]
-    );
+    assert_eq!(paths_where(|schema| schema.x_kubernetes_int_or_string == Some(true)), expected);
 }
 
 #[test]
 fn the_selector_is_guarded_by_the_only_rule() {
-    assert_eq!(paths_where(|schema| schema.x_kubernetes_validations.is_some()), [".spec.selector"]);
+    assert_eq!(paths_where(|schema| schema.x_kubernetes_validations.is_some()), ["Rollout.spec.selector"]);
 }
 
 /// What the API server calls structural: every schema has a type, or is int-or-string, or takes anything.
@@ -225,28 +285,35 @@ fn the_schema_is_structural() {
 }
 
 #[test]
-fn the_template_takes_every_field() {
-    let spec = schema().properties.unwrap().remove("spec").unwrap();
-    let template = &spec.properties.unwrap()["template"];
+fn the_pod_template_and_the_providers_take_every_field() {
+    let free = |schema: &JSONSchemaProps| {
+        schema.type_.as_deref() == Some("object") && schema.x_kubernetes_preserve_unknown_fields == Some(true)
+    };
+    let free = paths_where(free);
 
-    assert_eq!(
-        (template.type_.as_deref(), template.x_kubernetes_preserve_unknown_fields),
-        (Some("object"), Some(true))
-    );
+    for path in [
+        "Rollout.spec.template",
+        "AnalysisTemplate.spec.metrics[].provider",
+        "ClusterAnalysisTemplate.spec.metrics[].provider",
+        "AnalysisRun.spec.metrics[].provider",
+    ] {
+        assert!(free.contains(&path.to_owned()), "{path} is not among {free:?}");
+    }
 }
 
 /// Argo's fields, so that none is pruned from an object that its controller wrote.
 #[test]
-fn every_field_of_the_reference_is_in_the_schema() {
-    let mut known = Vec::new();
-    walk(&schema(), "", &mut |path, _| known.push(path.to_owned()));
+fn every_field_of_the_reference_is_in_the_schemas() {
+    let known = paths_where(|_| true);
+    let rollout = include_str!("argo_fields.txt").lines().filter(|line| line.starts_with('.'));
+    let analysis =
+        include_str!("argo_analysis_fields.txt").lines().filter(|line| line.starts_with(char::is_alphabetic));
 
-    let missing: Vec<_> = include_str!("argo_fields.txt")
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .filter(|line| !known.contains(&(*line).to_owned()))
+    let missing: Vec<_> = rollout
+        .map(|path| format!("Rollout{path}"))
+        .chain(analysis.map(str::to_owned))
+        .filter(|path| !known.contains(path))
         .collect();
 
-    assert_eq!(missing, Vec::<&str>::new());
+    assert_eq!(missing, Vec::<String>::new());
 }

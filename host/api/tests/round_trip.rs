@@ -7,21 +7,27 @@ use std::collections::BTreeMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kulta_api::{crd, decode, validation};
+use kulta_api::crd::Kind;
+use kulta_api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout, decode, decode_as, validation};
 use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// Texts that are read as closed sets.
-const CLOSED: [(&str, &str); 9] = [
-    (".status.phase", "Healthy"),
-    (".status.pauseConditions[].reason", "BlueGreenPause"),
-    (".status.conditions[].status", "Unknown"),
-    (".status.duration.completionStatus", "FastRolledBack"),
-    (".status.kulta.phase", "Paused"),
-    (".status.kulta.failure", "gate"),
-    (".status.kulta.outbox[].kind", "serviceRolledBack"),
-    (".status.kulta.outbox[].outcome", "cancel"),
-    (".status.kulta.outbox[].failure", "analysis"),
+/// Texts that are read as closed sets, each after its kind.
+const CLOSED: [(&str, &str); 12] = [
+    ("Rollout.status.phase", "Healthy"),
+    ("Rollout.status.pauseConditions[].reason", "BlueGreenPause"),
+    ("Rollout.status.conditions[].status", "Unknown"),
+    ("Rollout.status.duration.completionStatus", "FastRolledBack"),
+    ("Rollout.status.kulta.phase", "Paused"),
+    ("Rollout.status.kulta.failure", "gate"),
+    ("Rollout.status.kulta.outbox[].kind", "serviceRolledBack"),
+    ("Rollout.status.kulta.outbox[].outcome", "cancel"),
+    ("Rollout.status.kulta.outbox[].failure", "analysis"),
+    ("AnalysisRun.status.metricResults[].phase", "Inconclusive"),
+    ("AnalysisRun.status.metricResults[].measurements[].phase", "Error"),
+    ("AnalysisRun.status.phase", "Pending"),
 ];
 
 /// A value with every field that the schema knows.
@@ -55,17 +61,24 @@ fn filled(schema: &JSONSchemaProps, path: &str) -> Value {
     }
 }
 
-#[test]
-fn an_object_with_every_field_comes_back_as_it_was() {
-    let schema = crd::rollout().spec.versions.remove(0).schema.unwrap().open_api_v3_schema.unwrap();
-    let mut object = filled(&schema, "");
+fn assert_comes_back<T: DeserializeOwned + Serialize>(kind: Kind) {
+    let schema = kind.definition().spec.versions.remove(0).schema.unwrap().open_api_v3_schema.unwrap();
+    let mut object = filled(&schema, kind.as_str());
     object["apiVersion"] = json!("argoproj.io/v1alpha1");
-    object["kind"] = json!("Rollout");
+    object["kind"] = json!(kind.as_str());
     object["metadata"] = json!({ "name": "whole", "namespace": "shop" });
 
-    let read = decode(&object).unwrap_or_else(|error| panic!("{error}"));
+    let read: T = decode_as(&object).unwrap_or_else(|error| panic!("{error}"));
 
     assert_eq!(serde_json::to_value(read).unwrap(), object);
+}
+
+#[test]
+fn an_object_with_every_field_comes_back_as_it_was() {
+    assert_comes_back::<Rollout>(Kind::Rollout);
+    assert_comes_back::<AnalysisTemplate>(Kind::AnalysisTemplate);
+    assert_comes_back::<ClusterAnalysisTemplate>(Kind::ClusterAnalysisTemplate);
+    assert_comes_back::<AnalysisRun>(Kind::AnalysisRun);
 }
 
 fn share() -> impl Strategy<Value = Value> {

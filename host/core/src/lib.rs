@@ -2,6 +2,7 @@
 //! the caller hands in what it sees and the time, asks the strategy when told to, and carries out the [`Plan`].
 
 mod affinity;
+pub mod analysis;
 mod arrange;
 mod course;
 pub mod decision;

@@ -1,14 +1,15 @@
 //! What a Rollout must fulfil before KULTA acts on it (`reference/argo-rollouts.md` sections 1.1 to 1.3 and 3). All faults are told at
 //! once; a field whose support comes later is refused by its path, never ignored.
 
+pub mod analysis;
 mod gateway;
 mod pods;
 mod steps;
 mod strategy;
 
-pub use crate::field_error::{FieldError, joined};
+pub use crate::field_error::{FieldError, Path, joined};
 
-use crate::field_error::{Faults, Path};
+use crate::field_error::Faults;
 use crate::rollout::{DEFAULT_PROGRESS_DEADLINE_SECONDS, Rollout, RolloutSpec};
 
 /// # Errors

@@ -1,4 +1,4 @@
-//! How a rollout asks for analysis (`reference/argo-rollouts.md` section 1.5). The templates and runs themselves are other kinds.
+//! How a rollout asks for analysis (`reference/argo-rollouts.md` section 1.5).
 
 use std::collections::BTreeMap;
 

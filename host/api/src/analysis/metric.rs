@@ -1,0 +1,145 @@
+//! What is measured and with which arguments: the parts that templates and runs share.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::request::FieldRef;
+
+/// Empty text means absent. Any text may hold `{{args.name}}`; the numbers are int-or-string so that they may, too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metric {
+    /// Unique among the metrics of a run.
+    pub name: String,
+    /// Time from the end of one measurement to the start of the next, as text such as `30s`, `5m`, `1h`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub interval: String,
+    /// Time from the start of the run to the first measurement.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub initial_delay: String,
+    /// How many measurements are taken, errors not counted; absent: one, or without end when `interval` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<IntOrString>,
+    /// An expression over `result`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub success_condition: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub failure_condition: String,
+    /// More failed measurements than this fail the metric; absent: 0; -1: any number may fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_limit: Option<IntOrString>,
+    /// More inconclusive measurements than this make the metric inconclusive; absent: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inconclusive_limit: Option<IntOrString>,
+    /// More errors in a row than this make the metric an error; absent: 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_error_limit: Option<IntOrString>,
+    /// So many successful measurements in a row make the metric successful; absent or 0: off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive_success_limit: Option<IntOrString>,
+    pub provider: Provider,
+}
+
+/// One key: the name of an analyzer; its value: that analyzer's configuration. `plugin` holds a further map of that kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Provider(pub Map<String, Value>);
+
+impl JsonSchema for Provider {
+    fn schema_name() -> Cow<'static, str> {
+        "Provider".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    }
+}
+
+/// The key of [`Provider`] that names analyzers where a stock CRD prunes unknown keys.
+pub(crate) const PLUGIN: &str = "plugin";
+
+impl Provider {
+    /// Name and configuration of each analyzer that is named; validation accepts exactly one. A `plugin` that is no map
+    /// names none.
+    #[must_use]
+    pub fn analyzers(&self) -> Vec<(&str, &Value)> {
+        let direct = self.0.iter().filter(|(key, _)| *key != PLUGIN);
+        let plugins = self.0.get(PLUGIN).and_then(Value::as_object).into_iter().flatten();
+        direct.chain(plugins).map(|(name, config)| (name.as_str(), config)).collect()
+    }
+
+    /// The one analyzer that is named.
+    #[must_use]
+    pub fn analyzer(&self) -> Option<(&str, &Value)> {
+        match self.analyzers().as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+}
+
+/// An argument of a template or a run. In a template it may have neither `value` nor `valueFrom`: then whoever makes a run
+/// must give the value.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Argument {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ArgumentFrom>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ArgumentFrom {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_ref: Option<FieldRef>,
+}
+
+/// A Secret in the run's namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SecretKeyRef {
+    pub name: String,
+    pub key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn provider(value: Value) -> Provider {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn the_analyzer_is_the_key_or_the_key_below_plugin() {
+        let config = json!({ "query": "up" });
+        for written in [json!({ "prometheus": config }), json!({ "plugin": { "prometheus": config } })] {
+            assert_eq!(provider(written.clone()).analyzer(), Some(("prometheus", &config)), "{written}");
+        }
+    }
+
+    #[test]
+    fn none_or_several_are_no_analyzer() {
+        for written in [
+            json!({}),
+            json!({ "plugin": {} }),
+            json!({ "plugin": "x" }),
+            json!({ "web": {}, "job": {} }),
+            json!({ "web": {}, "plugin": { "a": {} } }),
+            json!({ "plugin": { "a": {}, "b": {} } }),
+        ] {
+            assert_eq!(provider(written.clone()).analyzer(), None, "{written}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! AnalysisTemplate and ClusterAnalysisTemplate.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::metric::{Argument, Metric};
+use super::request::{AnalysisTemplateRef, DryRun, MeasurementRetention};
+
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "argoproj.io",
+    version = "v1alpha1",
+    kind = "AnalysisTemplate",
+    doc = "What an analysis measures and how it is judged.",
+    plural = "analysistemplates",
+    shortname = "at",
+    namespaced,
+    derive = "PartialEq",
+    derive = "Default",
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since resource was created"
+    )
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AnalysisTemplateSpec {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<Argument>,
+    /// Metrics whose outcome changes nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dry_run: Vec<DryRun>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub measurement_retention: Vec<MeasurementRetention>,
+    /// Templates whose metrics and arguments are added to these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<AnalysisTemplateRef>,
+}
+
+/// The spec of an AnalysisTemplate, in cluster scope.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "argoproj.io",
+    version = "v1alpha1",
+    kind = "ClusterAnalysisTemplate",
+    doc = "What an analysis measures and how it is judged, for every namespace.",
+    plural = "clusteranalysistemplates",
+    shortname = "cat",
+    derive = "PartialEq",
+    derive = "Default",
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since resource was created"
+    )
+)]
+#[serde(transparent)]
+pub struct ClusterAnalysisTemplateSpec(pub AnalysisTemplateSpec);

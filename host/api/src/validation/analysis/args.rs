@@ -1,0 +1,73 @@
+//! Where arguments come from.
+
+use std::collections::BTreeSet;
+
+use crate::analysis::{AnalysisArgument, Argument};
+use crate::field_error::{Faults, Path};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// May leave the value to whoever makes the run.
+    Template,
+    Run,
+}
+
+pub(super) fn validate(args: &[Argument], of: Of, path: &Path, faults: &mut Faults) {
+    let mut names = BTreeSet::new();
+    for (index, arg) in args.iter().enumerate() {
+        let path = path.index(index);
+        name(&arg.name, &mut names, &path, faults);
+        match (&arg.value, &arg.value_from) {
+            (Some(_), Some(_)) => faults.add(&path, format!("args.{} has both value and valueFrom", arg.name)),
+            (None, None) if of == Of::Run => {
+                faults.add(&path, format!("args.{} was not resolved: it has neither value nor valueFrom", arg.name));
+            }
+            _ => {}
+        }
+        if let Some(from) = &arg.value_from {
+            let path = path.field("valueFrom");
+            let given = [from.secret_key_ref.is_some(), from.field_ref.is_some()];
+            one_source(&given, "secretKeyRef and fieldRef", &path, faults);
+            if let Some(secret) = &from.secret_key_ref {
+                let path = path.field("secretKeyRef");
+                faults.add_if(secret.name.is_empty(), &path.field("name"), "must not be empty");
+                faults.add_if(secret.key.is_empty(), &path.field("key"), "must not be empty");
+            }
+            let empty = from.field_ref.as_ref().is_some_and(|field| field.field_path.is_empty());
+            faults.add_if(empty, &path.field("fieldRef").field("fieldPath"), "must not be empty");
+        }
+    }
+}
+
+/// The values of `podTemplateHashValue`.
+const REVISIONS: [&str; 2] = ["Stable", "Latest"];
+
+pub(super) fn validate_request(args: &[AnalysisArgument], path: &Path, faults: &mut Faults) {
+    let mut names = BTreeSet::new();
+    for (index, arg) in args.iter().enumerate() {
+        let path = path.index(index);
+        name(&arg.name, &mut names, &path, faults);
+        let both = arg.value.is_some() && arg.value_from.is_some();
+        faults.add_if(both, &path, format!("args.{} has both value and valueFrom", arg.name));
+        if let Some(from) = &arg.value_from {
+            let path = path.field("valueFrom");
+            let given = [from.pod_template_hash_value.is_some(), from.field_ref.is_some()];
+            one_source(&given, "podTemplateHashValue and fieldRef", &path, faults);
+            let odd = from.pod_template_hash_value.as_deref().is_some_and(|value| !REVISIONS.contains(&value));
+            faults.add_if(odd, &path.field("podTemplateHashValue"), "must be Stable or Latest");
+            let empty = from.field_ref.as_ref().is_some_and(|field| field.field_path.is_empty());
+            faults.add_if(empty, &path.field("fieldRef").field("fieldPath"), "must not be empty");
+        }
+    }
+}
+
+fn name<'a>(name: &'a str, names: &mut BTreeSet<&'a str>, path: &Path, faults: &mut Faults) {
+    let path = path.field("name");
+    faults.add_if(name.is_empty(), &path, "must not be empty");
+    faults.add_if(!names.insert(name), &path, format!("two arguments have the same name '{name}'"));
+}
+
+fn one_source(given: &[bool], names: &str, path: &Path, faults: &mut Faults) {
+    let wrong = given.iter().filter(|given| **given).count() != 1;
+    faults.add_if(wrong, path, format!("must have exactly one of {names}"));
+}

@@ -1,0 +1,35 @@
+//! Who measures: exactly one analyzer, and one that is served.
+
+use super::ServedAnalyzer;
+use crate::analysis::{Metric, PLUGIN};
+use crate::field_error::{Faults, Path};
+
+pub(super) fn validate(metric: &Metric, served: &[ServedAnalyzer<'_>], path: &Path, faults: &mut Faults) {
+    let provider = &metric.provider;
+    let at = path.field("provider");
+    let plugin = provider.0.get(PLUGIN);
+    if plugin.is_some_and(|plugin| !plugin.is_object()) {
+        faults.add(&at.field(PLUGIN), "must be a map from the name of a plugin to its configuration");
+        return;
+    }
+    let analyzers = provider.analyzers();
+    let (name, at) = match analyzers.as_slice() {
+        [] => return faults.add(&at, "must name an analyzer"),
+        [(name, _)] if plugin.is_some() => (*name, at.field(PLUGIN).field(name)),
+        [(name, _)] => (*name, at.field(name)),
+        several => {
+            let names = several.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            return faults.add(&at, format!("must name one analyzer, not several: {names}"));
+        }
+    };
+    let Some(analyzer) = served.iter().find(|analyzer| analyzer.name == name) else {
+        let names = served.iter().map(|analyzer| analyzer.name).collect::<Vec<_>>().join(", ");
+        return faults.add(&at, format!("is not served; there are: {names}"));
+    };
+    let judged = !metric.success_condition.is_empty() || !metric.failure_condition.is_empty();
+    faults.add_if(
+        analyzer.needs_condition && !judged,
+        &path.field("successCondition"),
+        "successCondition or failureCondition must be set: without either, every value would pass",
+    );
+}

@@ -1,0 +1,350 @@
+//! Arguments: where their values come from, and `{{args.name}}` in a metric.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kulta_api::FieldError;
+use kulta_api::analysis::{AnalysisArgument, Argument, Metric, SecretKeyRef};
+use kulta_api::validation::Path;
+use serde_json::Value;
+
+use super::field_path;
+use super::resolve::Source;
+
+const OPEN: &str = "{{";
+const CLOSE: &str = "}}";
+const PREFIX: &str = "args.";
+
+/// The Secrets that arguments refer to. `check` wants a text for each: a placeholder that stands for the secret, or why there is none.
+#[must_use]
+pub fn secrets(args: &[Argument]) -> BTreeSet<SecretKeyRef> {
+    args.iter().filter_map(secret).cloned().collect()
+}
+
+fn secret(arg: &Argument) -> Option<&SecretKeyRef> {
+    arg.value_from.as_ref()?.secret_key_ref.as_ref()
+}
+
+/// The values of a run's arguments. A `fieldRef` reads the run itself: those of a rollout are values by now.
+pub(super) fn values(
+    args: &[Argument],
+    run: &dyn Fn() -> Value,
+    secrets: &BTreeMap<SecretKeyRef, Result<String, String>>,
+) -> Result<BTreeMap<String, String>, Vec<FieldError>> {
+    let mut values = BTreeMap::new();
+    let mut errors = Vec::new();
+    for (index, arg) in args.iter().enumerate() {
+        let path = Path::new("spec").field("args").index(index);
+        match value(arg, &path, run, secrets) {
+            Ok(value) => {
+                values.insert(arg.name.clone(), value);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+fn value(
+    arg: &Argument,
+    path: &Path,
+    run: &dyn Fn() -> Value,
+    secrets: &BTreeMap<SecretKeyRef, Result<String, String>>,
+) -> Result<String, FieldError> {
+    let from = path.field("valueFrom");
+    match (&arg.value, &arg.value_from) {
+        (Some(value), None) => Ok(value.clone()),
+        (Some(_), Some(_)) => Err(path.error(format!("args.{} has both value and valueFrom", arg.name))),
+        (None, Some(source)) => match (&source.secret_key_ref, &source.field_ref) {
+            (Some(secret), None) => match secrets.get(secret) {
+                Some(Ok(placeholder)) => Ok(placeholder.clone()),
+                Some(Err(why)) => Err(from.field("secretKeyRef").error(format!("args.{}: {why}", arg.name))),
+                None => Err(from
+                    .field("secretKeyRef")
+                    .error(format!("args.{}: Secret {:?} was not looked up", arg.name, secret.name))),
+            },
+            (None, Some(field)) => field_path::read(&run(), &field.field_path)
+                .map_err(|why| from.field("fieldRef").field("fieldPath").error(format!("args.{}: {why}", arg.name))),
+            _ => Err(from.error("must have exactly one of secretKeyRef and fieldRef")),
+        },
+        (None, None) => Err(path.error(format!("args.{} was not resolved", arg.name))),
+    }
+}
+
+/// What a rollout gives to its analysis, at that path: every `valueFrom` becomes a value.
+///
+/// # Errors
+/// Each argument whose value is not there.
+pub fn request_args(
+    args: &[AnalysisArgument],
+    source: &Source<'_>,
+    at: &Path,
+) -> Result<Vec<Argument>, Vec<FieldError>> {
+    let mut values = Vec::new();
+    let mut errors = Vec::new();
+    for (index, arg) in args.iter().enumerate() {
+        match request_value(arg, source, &at.index(index)) {
+            Ok(value) => values.push(Argument { name: arg.name.clone(), value: Some(value), value_from: None }),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+fn request_value(arg: &AnalysisArgument, source: &Source<'_>, path: &Path) -> Result<String, FieldError> {
+    let Some(from) = &arg.value_from else { return Ok(arg.value.clone().unwrap_or_default()) };
+    let path = path.field("valueFrom");
+    match (from.pod_template_hash_value.as_deref(), &from.field_ref) {
+        (Some("Latest"), _) => Ok(source.latest.to_owned()),
+        (Some("Stable"), _) => source.stable.map(str::to_owned).ok_or_else(|| {
+            path.field("podTemplateHashValue").error(format!("args.{}: there is no stable revision yet", arg.name))
+        }),
+        (Some(_), _) => Err(path.field("podTemplateHashValue").error("must be Stable or Latest")),
+        (None, Some(field)) => read_field(&arg.name, &field.field_path, source, &path),
+        (None, None) => Err(path.error("must have exactly one of podTemplateHashValue and fieldRef")),
+    }
+}
+
+/// A field of the rollout; `from` is the path of `valueFrom`.
+pub(super) fn read_field(arg: &str, field_path: &str, source: &Source<'_>, from: &Path) -> Result<String, FieldError> {
+    field_path::read(source.rollout, field_path)
+        .map_err(|why| from.field("fieldRef").field("fieldPath").error(format!("args.{arg}: {why} in the rollout")))
+}
+
+/// The metrics with every `{{args.name}}` filled in, in keys and values of their JSON; numbers become texts where they were such.
+pub(super) fn fill(metrics: &[Metric], values: &BTreeMap<String, String>) -> Result<Vec<Metric>, Vec<FieldError>> {
+    let mut filled = Vec::new();
+    let mut errors = Vec::new();
+    for (index, metric) in metrics.iter().enumerate() {
+        let path = Path::new("spec").field("metrics").index(index);
+        let mut unresolved = Vec::new();
+        let json = match serde_json::to_value(metric) {
+            Ok(json) => json,
+            Err(error) => {
+                errors.push(path.error(error.to_string()));
+                continue;
+            }
+        };
+        let json = fill_value(&json, values, &path, &mut unresolved);
+        if !unresolved.is_empty() {
+            let named = unresolved.into_iter().map(|error: FieldError| FieldError {
+                message: format!("metric {:?}: {}", metric.name, error.message),
+                ..error
+            });
+            errors.extend(named);
+            continue;
+        }
+        match serde_json::from_value(json) {
+            Ok(metric) => filled.push(metric),
+            Err(error) => errors.push(path.error(error.to_string())),
+        }
+    }
+    if errors.is_empty() { Ok(filled) } else { Err(errors) }
+}
+
+fn fill_value(value: &Value, values: &BTreeMap<String, String>, path: &Path, errors: &mut Vec<FieldError>) -> Value {
+    match value {
+        Value::String(written) => Value::String(text_at(written, values, path, errors)),
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(index, item)| fill_value(item, values, &path.index(index), errors)).collect()
+        }
+        Value::Object(fields) => {
+            let filled = fields.iter().map(|(key, field)| {
+                let path = path.field(key);
+                (text_at(key, values, &path, errors), fill_value(field, values, &path, errors))
+            });
+            Value::Object(filled.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn text_at(text: &str, values: &BTreeMap<String, String>, path: &Path, errors: &mut Vec<FieldError>) -> String {
+    fill_text(text, values).unwrap_or_else(|message| {
+        errors.push(path.error(message));
+        String::new()
+    })
+}
+
+/// # Errors
+/// The first placeholder that is no argument, or that does not end.
+fn fill_text(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(OPEN) {
+        let (tag, behind) = after.split_once(CLOSE).ok_or_else(|| format!("{OPEN} is not closed by {CLOSE}"))?;
+        let value = tag.trim().strip_prefix(PREFIX).and_then(|name| values.get(name));
+        filled.push_str(before);
+        filled.push_str(value.ok_or_else(|| format!("failed to resolve {OPEN}{tag}{CLOSE}"))?);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn metric(fields: Value) -> Metric {
+        let mut whole = json!({ "name": "latency" });
+        whole.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        serde_json::from_value(whole).unwrap()
+    }
+
+    #[test]
+    fn placeholders_are_filled_with_and_without_spaces() {
+        for text in ["{{args.a}}b{{args.a}}", "{{ args.a }}b{{args.a}}", "{{\targs.a}}b{{ args.a}}"] {
+            assert_eq!(fill_text(text, &values(&[("a", "x")])), Ok("xbx".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_read_as_a_placeholder_again() {
+        let filled = fill_text("{{args.a}}", &values(&[("a", "{{args.b}}"), ("b", "x")]));
+
+        assert_eq!(filled, Ok("{{args.b}}".to_owned()));
+    }
+
+    #[test]
+    fn every_text_of_a_metric_is_filled_and_quotes_do_no_harm() {
+        let written = metric(json!({
+            "interval": "{{args.every}}", "count": "{{args.n}}", "successCondition": "result == '{{args.q}}'",
+            "provider": { "web": { "headers": [{ "key": "{{args.q}}" }], "jsonBody": { "{{args.every}}": 5 } } },
+        }));
+
+        let filled = fill(&[written], &values(&[("every", "5s"), ("n", "3"), ("q", "a\"b\\\n")])).unwrap();
+
+        assert_eq!(
+            serde_json::to_value(&filled).unwrap(),
+            json!([{
+                "name": "latency", "interval": "5s", "count": "3", "successCondition": "result == 'a\"b\\\n'",
+                "provider": { "web": { "headers": [{ "key": "a\"b\\\n" }], "jsonBody": { "5s": 5 } } },
+            }])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_resolved_is_told_with_metric_field_and_argument() {
+        let written = metric(json!({
+            "count": "{{args.n}}", "provider": { "prometheus": { "query": "up{a=\"{{ args.gone }}\"}" } },
+        }));
+
+        let errors = fill(&[metric(json!({})), written], &values(&[])).unwrap_err();
+
+        assert_eq!(
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "spec.metrics[1].count: metric \"latency\": failed to resolve {{args.n}}",
+                "spec.metrics[1].provider.prometheus.query: metric \"latency\": failed to resolve {{ args.gone }}",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_open_brace_without_an_end_is_refused() {
+        assert_eq!(fill_text("a {{args.a", &values(&[])), Err("{{ is not closed by }}".to_owned()));
+    }
+
+    fn one(arg: Value, secrets: &[(SecretKeyRef, Result<String, String>)]) -> Result<String, FieldError> {
+        let run = || json!({ "metadata": { "name": "mine" } });
+        value(
+            &serde_json::from_value(arg).unwrap(),
+            &Path::new("spec.args[0]"),
+            &run,
+            &secrets.iter().cloned().collect(),
+        )
+    }
+
+    fn key(name: &str) -> SecretKeyRef {
+        SecretKeyRef { name: name.into(), key: "token".into() }
+    }
+
+    #[test]
+    fn a_secret_is_its_placeholder() {
+        let arg = json!({ "name": "a", "valueFrom": { "secretKeyRef": { "name": "s", "key": "token" } } });
+
+        assert_eq!(one(arg, &[(key("s"), Ok("<1>".into()))]), Ok("<1>".into()));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_had_says_why() {
+        let arg = json!({ "name": "a", "valueFrom": { "secretKeyRef": { "name": "s", "key": "token" } } });
+
+        let error = one(arg, &[(key("s"), Err("secrets \"s\" is forbidden".into()))]).unwrap_err();
+
+        assert_eq!(error.to_string(), "spec.args[0].valueFrom.secretKeyRef: args.a: secrets \"s\" is forbidden");
+    }
+
+    #[test]
+    fn a_field_reference_of_a_run_reads_the_run() {
+        let arg = json!({ "name": "a", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } });
+
+        assert_eq!(one(arg, &[]), Ok("mine".into()));
+    }
+
+    #[test]
+    fn an_argument_of_a_rollout_is_resolved_by_its_source() {
+        let rollout = json!({ "metadata": { "labels": { "team": "blue" } } });
+        let source = Source { rollout: &rollout, latest: "new", stable: Some("old") };
+        for (arg, expected) in [
+            (json!({ "name": "a", "value": "v" }), "v"),
+            (json!({ "name": "a" }), ""),
+            (json!({ "name": "a", "valueFrom": { "podTemplateHashValue": "Latest" } }), "new"),
+            (json!({ "name": "a", "valueFrom": { "podTemplateHashValue": "Stable" } }), "old"),
+            (json!({ "name": "a", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['team']" } } }), "blue"),
+        ] {
+            let resolved =
+                request_args(&[serde_json::from_value(arg.clone()).unwrap()], &source, &Path::new("args")).unwrap();
+
+            assert_eq!(resolved[0].value.as_deref(), Some(expected), "{arg}");
+        }
+    }
+
+    #[test]
+    fn an_argument_of_a_rollout_that_is_not_there_is_told_with_its_path() {
+        let source = Source { rollout: &json!({}), latest: "new", stable: None };
+        for (arg, path) in [
+            (json!({ "valueFrom": { "podTemplateHashValue": "Stable" } }), "args[0].valueFrom.podTemplateHashValue"),
+            (json!({ "valueFrom": { "podTemplateHashValue": "Odd" } }), "args[0].valueFrom.podTemplateHashValue"),
+            (
+                json!({ "valueFrom": { "fieldRef": { "fieldPath": "status.x" } } }),
+                "args[0].valueFrom.fieldRef.fieldPath",
+            ),
+            (json!({ "valueFrom": {} }), "args[0].valueFrom"),
+        ] {
+            let errors =
+                request_args(&[serde_json::from_value(arg.clone()).unwrap()], &source, &Path::new("args")).unwrap_err();
+
+            assert_eq!(errors[0].path, path, "{arg}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_without_braces_stays_as_it_is(text in "[^{}]{0,40}") {
+            prop_assert_eq!(fill_text(&text, &values(&[("a", "x")])), Ok(text));
+        }
+
+        #[test]
+        fn any_value_comes_out_as_it_went_in(value in any::<String>(), before in "[^{}]{0,9}", after in "[^{}]{0,9}") {
+            let written = metric(json!({ "provider": { "web": { "body": format!("{before}{{{{args.a}}}}{after}") } } }));
+
+            let filled = fill(&[written], &values(&[("a", &value)])).unwrap();
+
+            let body = filled[0].provider.0["web"]["body"].clone();
+            prop_assert_eq!(body, json!(format!("{before}{value}{after}")));
+        }
+
+        #[test]
+        fn no_text_makes_filling_panic(text in any::<String>()) {
+            let _ = fill_text(&text, &values(&[("a", "x")]));
+        }
+    }
+}

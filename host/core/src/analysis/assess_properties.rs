@@ -1,0 +1,147 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::tests::{one, phase_of};
+use super::*;
+use crate::analysis::due;
+use crate::analysis::fixtures::{Story, at, measured, metric};
+
+use AnalysisPhase::{Error, Failed, Inconclusive, Running, Successful};
+
+/// Argo's rules for one metric, said once more: the phase after these measurements.
+fn expected(
+    letters: &[char],
+    count: Option<i32>,
+    failure: i32,
+    inconclusive: i32,
+    errors: i32,
+    success: i32,
+) -> AnalysisPhase {
+    let (mut taken, mut failed, mut unclear, mut wrong, mut right) = (0, 0, 0, 0, 0);
+    for letter in letters {
+        (wrong, right) = match letter {
+            'E' => (wrong + 1, 0),
+            'S' => (0, right + 1),
+            _ => (0, 0),
+        };
+        taken += i32::from(*letter != 'E');
+        failed += i32::from(*letter == 'F');
+        unclear += i32::from(*letter == 'I');
+        if wrong > errors {
+            return Error;
+        }
+        if unclear > inconclusive {
+            return Inconclusive;
+        }
+        if failure >= 0 && failed > failure {
+            return Failed;
+        }
+        if success > 0 && right >= success {
+            return Successful;
+        }
+        if count.is_some_and(|count| taken >= count) {
+            return match (success > 0, failure >= 0) {
+                (true, true) => Inconclusive,
+                (true, false) => Failed,
+                (false, _) => Successful,
+            };
+        }
+    }
+    Running
+}
+
+proptest! {
+    #[test]
+    fn any_measurements_are_assessed_as_the_rules_say(
+        letters in prop::collection::vec(prop::sample::select(vec!['S', 'F', 'I', 'E']), 1..30),
+        room in prop::option::of(0..6_i32),
+        failure in -1..3_i32,
+        inconclusive in 0..3_i32,
+        errors in 0..3_i32,
+        success in 0..4_i32,
+    ) {
+        let success = if failure < 0 { success.max(1) } else { success };
+        let count = room.map(|room| (failure.max(0) + success).max(inconclusive).max(1) + room);
+        let mut fields = json!({
+            "interval": "5s", "failureLimit": failure, "inconclusiveLimit": inconclusive,
+            "consecutiveErrorLimit": errors, "consecutiveSuccessLimit": success,
+        });
+        if let Some(count) = count {
+            fields["count"] = json!(count);
+        }
+        let mut story = one(fields);
+
+        story.play(&letters.iter().map(|letter| measured(phase_of(*letter))).collect::<Vec<_>>());
+
+        prop_assert_eq!(story.phase(), expected(&letters, count, failure, inconclusive, errors, success));
+    }
+
+    /// The controller dies before it stores what it assessed, or hands in what it had stored before.
+    #[test]
+    fn no_measurement_is_counted_twice_however_often_the_controller_dies(
+        deaths in prop::collection::vec(0..4_u8, 1..40),
+    ) {
+        let mut story = Story::new(json!({ "metrics": [
+            metric("a", json!({ "interval": "5s" })), metric("b", json!({ "interval": "7s", "failureLimit": 99 })),
+        ] }));
+        let mut stored: BTreeMap<String, i32> = BTreeMap::new();
+        let mut stale = Vec::new();
+        for death in deaths {
+            let calls = due(&story.run, &story.checked(), at(story.now)).calls;
+            let taken: Vec<_> = calls.iter().map(|call| call.taken(measured(Successful))).collect();
+            if death == 0 {
+                continue;
+            }
+            let handed_in = taken.iter().cloned().chain(stale.clone()).collect();
+            let assessed = assess(&story.run, &story.checked(), handed_in, at(story.now));
+            if death == 1 {
+                continue;
+            }
+            story.run.status = Some(assessed.status);
+            for call in &calls {
+                *stored.entry(call.metric.clone()).or_default() += 1;
+            }
+            stale = taken;
+            if death == 3 {
+                story.now += 5;
+            }
+        }
+
+        let counted: BTreeMap<String, i32> = story
+            .run
+            .status
+            .iter()
+            .flat_map(|status| &status.metric_results)
+            .map(|result| (result.name.clone(), result.count))
+            .collect();
+        prop_assert_eq!(counted, stored);
+    }
+
+    #[test]
+    fn the_patch_turns_the_stored_status_into_the_new_one(letters in "[SFIE]{1,8}") {
+        let mut story = one(json!({ "interval": "5s", "failureLimit": 2, "inconclusiveLimit": 2 }));
+        let mut stored = json!({});
+        for letter in letters.chars() {
+            let assessed = story.answer(|_| measured(phase_of(letter)));
+            for (key, value) in assessed.patch.iter().flat_map(|patch| patch.as_object().unwrap()) {
+                merge(&mut stored[key], value);
+            }
+            prop_assert_eq!(&stored, &json!(assessed.status));
+            story.now = assessed.wake_up.map_or(story.now, |time| time.as_second());
+        }
+    }
+}
+
+/// RFC 7386, without the removal of fields.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    fields.iter().for_each(|(key, value)| merge(&mut target[key], value));
+}

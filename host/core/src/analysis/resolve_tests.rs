@@ -1,0 +1,197 @@
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+use crate::analysis::walk::Scope;
+
+const SERVED: [ServedAnalyzer<'static>; 1] = [ServedAnalyzer { name: "threshold", needs_condition: false }];
+
+fn metric(name: &str) -> Value {
+    json!({ "name": name, "provider": { "threshold": {} } })
+}
+
+/// Templates of the namespace.
+fn templates(entries: &[(&str, Value)]) -> Templates {
+    entries
+        .iter()
+        .map(|(name, spec)| {
+            let template = TemplateRef { scope: Scope::Namespace, name: (*name).to_owned() };
+            (template, Arc::new(serde_json::from_value(spec.clone()).unwrap()))
+        })
+        .collect()
+}
+
+/// The request's fields, with templates `a` and `b` where it names none.
+fn resolved(request: Value, entries: &[(&str, Value)]) -> Result<AnalysisRunSpec, Vec<String>> {
+    let names: Vec<_> = entries.iter().map(|(name, _)| json!({ "templateName": name })).collect();
+    let mut whole = json!({ "templates": names });
+    whole.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
+    let rollout = json!({ "metadata": { "name": "web" } });
+    let source = Source { rollout: &rollout, latest: "new", stable: Some("old") };
+    resolve(&serde_json::from_value(whole).unwrap(), &Path::new("at"), &source, &templates(entries), &SERVED, false)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn args(spec: &AnalysisRunSpec) -> Value {
+    json!(spec.args)
+}
+
+#[test]
+fn metrics_of_all_templates_make_one_run() {
+    let spec = resolved(
+        json!({ "dryRun": [{ "metricName": "x" }] }),
+        &[
+            ("a", json!({ "metrics": [metric("x")], "measurementRetention": [{ "metricName": "x", "limit": 3 }] })),
+            ("b", json!({ "metrics": [metric("y")], "dryRun": [{ "metricName": "y" }] })),
+        ],
+    )
+    .unwrap();
+
+    assert_eq!(
+        json!(spec),
+        json!({
+            "metrics": [metric("x"), metric("y")],
+            "dryRun": [{ "metricName": "x" }, { "metricName": "y" }],
+            "measurementRetention": [{ "metricName": "x", "limit": 3 }],
+        })
+    );
+}
+
+#[test]
+fn the_rollouts_value_goes_before_the_templates() {
+    let secret = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
+    let spec = resolved(
+        json!({ "args": [
+            { "name": "one", "value": "mine" },
+            { "name": "hash", "valueFrom": { "podTemplateHashValue": "Latest" } },
+            { "name": "token", "value": "plain" },
+            { "name": "unknown", "value": "x" },
+        ] }),
+        &[(
+            "a",
+            json!({ "metrics": [metric("x")], "args": [
+                { "name": "one", "value": "default" },
+                { "name": "two", "value": "default" },
+                { "name": "hash" },
+                { "name": "token", "valueFrom": secret },
+                { "name": "key", "valueFrom": secret },
+                { "name": "name", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
+            ] }),
+        )],
+    )
+    .unwrap();
+
+    assert_eq!(
+        args(&spec),
+        json!([
+            { "name": "one", "value": "mine" },
+            { "name": "two", "value": "default" },
+            { "name": "hash", "value": "new" },
+            { "name": "token", "value": "plain" },
+            { "name": "key", "valueFrom": secret },
+            { "name": "name", "value": "web" },
+        ])
+    );
+}
+
+#[test]
+fn templates_that_share_an_argument_agree_on_its_value() {
+    let with = |value: Value| json!({ "metrics": [metric("x")], "args": [value] });
+    let other = |value: Value| json!({ "metrics": [metric("y")], "args": [value] });
+    for (first, second, expected) in [
+        (json!({ "name": "p" }), json!({ "name": "p", "value": "1" }), Some("1")),
+        (json!({ "name": "p", "value": "1" }), json!({ "name": "p" }), Some("1")),
+        (json!({ "name": "p", "value": "1" }), json!({ "name": "p", "value": "1" }), Some("1")),
+        (json!({ "name": "p", "value": "1" }), json!({ "name": "p", "value": "2" }), None),
+    ] {
+        let spec = resolved(json!({}), &[("a", with(first.clone())), ("b", other(second.clone()))]);
+
+        let value = spec.ok().and_then(|spec| spec.args[0].value.clone());
+        assert_eq!(value.as_deref(), expected, "{first} {second}");
+    }
+}
+
+#[test]
+fn a_source_is_not_lost_to_a_template_that_leaves_the_value_open() {
+    let secret = json!({ "name": "p", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } });
+    let spec = resolved(
+        json!({}),
+        &[
+            ("a", json!({ "metrics": [metric("x")], "args": [secret] })),
+            ("b", json!({ "metrics": [metric("y")], "args": [{ "name": "p" }] })),
+        ],
+    )
+    .unwrap();
+
+    assert_eq!(args(&spec), json!([secret]));
+}
+
+#[test]
+fn each_fault_is_told_with_template_metric_and_field() {
+    for (spec, expected) in [
+        (
+            json!({ "metrics": [metric("x")], "args": [{ "name": "p" }] }),
+            "AnalysisTemplate/a spec.args[0]: args.p was not resolved: neither the template nor the rollout gives a value",
+        ),
+        (
+            json!({ "metrics": [{ "name": "x", "provider": { "threshold": { "q": "{{args.p}}" } } }] }),
+            "AnalysisTemplate/a spec.metrics[0].provider.threshold.q: metric \"x\": failed to resolve {{args.p}}",
+        ),
+        (
+            json!({ "metrics": [{ "name": "x", "provider": { "datadog": {} } }] }),
+            "AnalysisTemplate/a spec.metrics[0].provider.datadog: is not served; there are: threshold",
+        ),
+        (
+            json!({ "metrics": [{ "name": "x", "interval": "5s", "provider": { "threshold": {} } }] }),
+            "AnalysisTemplate/a spec.metrics[0].count: metric \"x\" runs indefinitely, which only a background analysis may: \
+             set count",
+        ),
+        (
+            json!({ "metrics": [metric("x"), metric("x")] }),
+            "AnalysisTemplate/a spec.metrics[1].name: two metrics have the same name 'x'",
+        ),
+        (
+            json!({ "metrics": [metric("x")], "dryRun": [{ "metricName": "x" }, { "metricName": "x" }] }),
+            "AnalysisTemplate/a spec.dryRun[1].metricName: two dryRun rules have the same name 'x'",
+        ),
+        (
+            json!({ "metrics": [metric("x")], "dryRun": [{ "metricName": "y" }] }),
+            "at run spec.dryRun[0].metricName: \"y\" matches the name of no metric",
+        ),
+        (json!({}), "at run spec.metrics: must hold at least one metric"),
+    ] {
+        assert_eq!(resolved(json!({}), &[("a", spec.clone())]).unwrap_err(), [expected], "{spec}");
+    }
+}
+
+#[test]
+fn metrics_of_two_templates_have_different_names() {
+    let spec = json!({ "metrics": [metric("x")] });
+
+    assert_eq!(
+        resolved(json!({}), &[("a", spec.clone()), ("b", spec)]).unwrap_err(),
+        ["AnalysisTemplate/b spec.metrics[0].name: two metrics have the same name 'x': see AnalysisTemplate/a"]
+    );
+}
+
+#[test]
+fn a_background_analysis_may_measure_without_end() {
+    let entries = [("a", json!({ "metrics": [{ "name": "x", "interval": "5s", "provider": { "threshold": {} } }] }))];
+    let analysis = serde_json::from_value(json!({ "templates": [{ "templateName": "a" }] })).unwrap();
+    let source = Source { rollout: &json!({}), latest: "new", stable: None };
+
+    let spec = resolve(&analysis, &Path::new("at"), &source, &templates(&entries), &SERVED, true);
+
+    assert_eq!(spec.unwrap().metrics.len(), 1);
+}
+
+#[test]
+fn more_than_a_hundred_metrics_in_all_are_refused() {
+    let half =
+        |from: usize| json!({ "metrics": (from..from + 51).map(|i| metric(&format!("m{i}"))).collect::<Vec<_>>() });
+
+    let errors = resolved(json!({}), &[("a", half(0)), ("b", half(100))]).unwrap_err();
+
+    assert_eq!(errors, ["at run spec.metrics: 102 metrics are more than the 100 allowed"]);
+}
