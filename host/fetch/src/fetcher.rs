@@ -104,7 +104,8 @@ impl Live {
     }
 
     async fn fetch(&self, request: &Request, secrets: &Secrets, counters: &Counters) -> Result<Response, Failure> {
-        secrets.masking().outcome(self.send(request, secrets, counters).await)
+        // Masked first: half a secret would not be recognised.
+        secrets.masking().outcome(self.send(request, secrets, counters).await).map_err(Failure::shortened)
     }
 
     async fn send(&self, request: &Request, secrets: &Secrets, counters: &Counters) -> Result<Response, Failure> {

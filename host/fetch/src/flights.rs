@@ -141,7 +141,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Shelf<T> {
         let (flight, _) = self.flights.join(key, || {
             let (held, fetch) = (Arc::clone(&self.held), fetch());
             async move {
-                // Another flight may have landed since the look above.
+                // On another thread a flight may have landed since the look above.
                 if let Some(value) = fresh(&held, &key) {
                     return Ok(value);
                 }

@@ -70,6 +70,24 @@ pub enum Failure {
     Failed(String),
 }
 
+/// Bytes of a failure's text; a URL in it may be as long as a server likes to make it. The WIT's limit for a message.
+const TEXT_BYTES: usize = 1024;
+
+impl Failure {
+    pub(crate) fn shortened(self) -> Self {
+        match self {
+            Self::Denied(why) => Self::Denied(beginning(why)),
+            Self::Failed(why) => Self::Failed(beginning(why)),
+            failure @ (Self::Timeout | Self::TooLarge(_)) => failure,
+        }
+    }
+}
+
+fn beginning(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES));
+    text
+}
+
 /// Header values and the body stay out of logs: they may hold what the user wrote there in plain text.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

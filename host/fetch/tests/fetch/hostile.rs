@@ -6,7 +6,7 @@ use kulta_fetch::{Failure, Request, Response, Settings};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::server::{Server, fetch, get, ok, raw, settings};
+use crate::server::{Server, fetch, get, ok, raw, redirect, settings};
 
 const MEGABYTE: usize = 1024 * 1024;
 
@@ -77,6 +77,29 @@ async fn a_body_of_just_the_limit_is_read_and_one_byte_more_is_not() {
 
     assert_eq!(answers.0.unwrap().body, "0123456789");
     assert_eq!(answers.1, Err(Failure::TooLarge(10)));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_say_how_long_it_is_is_counted() {
+    let url = raw(|mut stream| async move {
+        let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n0123456789+\r\n0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+    })
+    .await;
+
+    let answer = fetch(Settings { body_limit: 10, ..settings() }, get(url)).await;
+
+    assert_eq!(answer, Err(Failure::TooLarge(10)));
+}
+
+#[tokio::test]
+async fn a_failure_is_told_in_a_few_words_however_long_a_redirect_is() {
+    let server = Server::start(|_| redirect(302, format!("http://127.0.0.1:1/{}", "\u{e4}".repeat(10_000)))).await;
+
+    let failure = fetch(settings(), get(&server.url)).await.unwrap_err();
+
+    let Failure::Failed(why) = failure else { panic!("{failure:?}") };
+    assert!((1..=1024).contains(&why.len()), "{} bytes", why.len());
 }
 
 #[tokio::test]
