@@ -41,7 +41,8 @@ impl Hop {
             return Ok(Step::Last);
         };
         let nowhere = || Failure::Failed(format!("{} redirects to what is no URL", shown(&self.url)));
-        let mut url = location.to_str().ok().and_then(|location| self.url.join(location).ok()).ok_or_else(nowhere)?;
+        let mut url =
+            std::str::from_utf8(location.as_bytes()).ok().and_then(|it| self.url.join(it).ok()).ok_or_else(nowhere)?;
         remove_user(&mut url);
         let mut next = Self { at_home: self.at_home && url.origin() == self.url.origin(), url, ..self };
         if becomes_get(status, &next.method) {
