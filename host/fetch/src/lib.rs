@@ -1,11 +1,35 @@
-//! The only way out to the network. So far: delivering events to their sink.
+//! The only way out to the network: the requests that plugins ask for as data, and the events on their way to their sink.
 //!
 //! Nothing here installs a TLS provider; the process does that once, at its start.
 
+mod address;
+mod aws;
 mod backoff;
+mod call;
+mod clients;
+mod counters;
+mod fetcher;
+mod flights;
+mod http;
+mod mask;
+mod network;
+mod oauth2;
+mod redirect;
+mod request;
 mod retry_after;
+mod secrets;
+mod settings;
 mod sink;
+mod tape;
 
+pub use aws::AwsEnvironment;
 pub use backoff::Backoff;
+pub use counters::Counters;
+pub use fetcher::{Fetcher, FetcherError};
+pub use ipnet::IpNet;
+pub use request::{Auth, Basic, Failure, OAuth2, Request, Response};
 pub use retry_after::LONGEST_RETRY_AFTER;
+pub use secrets::{NoRandomness, Secrets};
+pub use settings::{PrefixError, Settings, SettingsError, UrlPrefix};
 pub use sink::{CdEventHttp, Delivery, Sink, SinkConfig, SinkError};
+pub use tape::TapeError;

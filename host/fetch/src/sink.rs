@@ -1,20 +1,16 @@
 //! Where events go: one URL, one POST for each event.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 
+use crate::http::{IDLE_TIMEOUT, USER_AGENT, header_map, reason};
 use crate::retry_after::retry_after;
 
-const USER_AGENT: &str = concat!("kulta/", env!("CARGO_PKG_VERSION"));
 /// Connections kept for the next event. Rollouts deliver side by side, but a sink has little use for more.
 const IDLE_CONNECTIONS: usize = 4;
-/// Below the minute after which common load balancers drop an idle connection without a word.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of an answer that are read: enough to reach its end, so that the connection can be used again, when it is a sensible one.
 const ANSWER_BYTES: usize = 16 * 1024;
 /// Characters of an answer that are passed on: an error message, not a page.
@@ -153,27 +149,4 @@ async fn beginning(mut response: Response) -> String {
     }
     let line: String = String::from_utf8_lossy(&answer).chars().take(ANSWER_CHARS).collect();
     line.replace(char::is_control, " ").trim().to_owned()
-}
-
-fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, &str> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let (Ok(key), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-            return Err(name);
-        };
-        map.append(key, value);
-    }
-    Ok(map)
-}
-
-/// The error and its causes in one line, without the URL.
-fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    line
 }

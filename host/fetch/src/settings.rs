@@ -1,0 +1,238 @@
+//! Limits, each with its reason, and which URLs may be asked.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+
+use crate::aws::AwsEnvironment;
+
+/// What Argo Rollouts gives a Prometheus query.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Prometheus itself gives up on a query after two minutes; a proxy before it may need some more.
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(5);
+/// The widest range query that Prometheus answers (11 000 points) is about 300 KB; a metric's value may be 64 KiB.
+/// With all requests in flight at their limit this is 64 MiB.
+const BODY_LIMIT: usize = 2 * 1024 * 1024;
+/// From http to https, to a host's right name and to its login page, with some to spare.
+const REDIRECTS: usize = 5;
+/// Prometheus runs 20 queries at a time and lets the rest wait.
+const IN_FLIGHT: usize = 32;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For a request that names none. 30 s unless set.
+    pub timeout: Duration,
+    /// A request that asks for more gets this. 5 min unless set.
+    pub longest_timeout: Duration,
+    /// Bytes of an answer's body; reading stops there. 2 MiB unless set.
+    pub body_limit: usize,
+    /// Redirects followed for one request; 0 follows none and is a failure when there is one. 5 unless set.
+    pub redirects: usize,
+    /// Requests on the network at a time; the others wait. 32 unless set.
+    pub in_flight: usize,
+    /// URLs that may be asked, also by redirects and for tokens; with none, any http or https URL.
+    pub prefixes: Vec<UrlPrefix>,
+    /// Whether this host itself may be asked. No unless set.
+    pub loopback: bool,
+    /// Addresses that may not be asked, besides link-local ones and metadata services.
+    pub denied: Vec<IpNet>,
+    /// Where credentials for SigV4 come from; nowhere unless set.
+    pub aws: AwsEnvironment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    #[error("a timeout is zero")]
+    Timeout,
+    #[error("the limit of an answer's size is zero")]
+    BodyLimit,
+    #[error("the limit of requests in flight is zero")]
+    InFlight,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: TIMEOUT,
+            longest_timeout: LONGEST_TIMEOUT,
+            body_limit: BODY_LIMIT,
+            redirects: REDIRECTS,
+            in_flight: IN_FLIGHT,
+            prefixes: Vec::new(),
+            loopback: false,
+            denied: Vec::new(),
+            aws: AwsEnvironment::default(),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        if self.timeout.is_zero() || self.longest_timeout.is_zero() {
+            Err(SettingsError::Timeout)
+        } else if self.body_limit == 0 {
+            Err(SettingsError::BodyLimit)
+        } else if self.in_flight == 0 {
+            Err(SettingsError::InFlight)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn timeout_for(&self, asked: Duration) -> Duration {
+        if asked.is_zero() { self.timeout } else { asked.min(self.longest_timeout) }
+    }
+
+    pub(crate) fn allows(&self, url: &Url) -> bool {
+        self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| prefix.covers(url))
+    }
+}
+
+/// The beginning of URLs: the same scheme, host and port, and a path that goes on at a `/`.
+/// `https://metrics.example/api` covers `https://metrics.example/api/v1` but not `https://metrics.example/apis`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlPrefix(Url);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrefixError {
+    #[error("{prefix:?} is not a URL such as \"https://prometheus.monitoring:9090/api\": {reason}")]
+    Url { prefix: String, reason: String },
+    #[error("{prefix:?} begins neither with http:// nor with https://")]
+    Scheme { prefix: String },
+    // Not repeated: it may hold a password.
+    #[error("a URL prefix has a user, a query or a fragment; it may only have a scheme, a host, a port and a path")]
+    Parts,
+}
+
+impl FromStr for UrlPrefix {
+    type Err = PrefixError;
+
+    fn from_str(prefix: &str) -> Result<Self, PrefixError> {
+        let prefix = prefix.to_owned();
+        let url = match Url::parse(&prefix) {
+            Ok(url) => url,
+            Err(error) => return Err(PrefixError::Url { prefix, reason: error.to_string() }),
+        };
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(PrefixError::Scheme { prefix });
+        }
+        let extra = !url.username().is_empty() || url.password().is_some();
+        if extra || url.query().is_some() || url.fragment().is_some() {
+            return Err(PrefixError::Parts);
+        }
+        Ok(Self(url))
+    }
+}
+
+impl UrlPrefix {
+    fn covers(&self, url: &Url) -> bool {
+        let rest = url.path().strip_prefix(self.0.path().trim_end_matches('/'));
+        self.0.origin() == url.origin()
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            && !climbs(url.path())
+    }
+}
+
+/// Whether a server that decodes the path before it walks it would leave the prefix. Plain `..` are gone by now.
+fn climbs(path: &str) -> bool {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    decoded.split(['/', '\\']).any(|segment| segment == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(prefix: &str, url: &str) -> bool {
+        let settings = Settings { prefixes: vec![prefix.parse().unwrap()], ..Settings::default() };
+        settings.allows(&url.parse().unwrap())
+    }
+
+    #[test]
+    fn a_prefix_covers_its_path_and_what_is_below_it() {
+        let cases = [
+            ("http://good.example", "http://good.example/"),
+            ("http://good.example", "http://GOOD.example:80/api/v1?query=up"),
+            ("http://good.example/", "http://good.example/api"),
+            ("http://good.example/api", "http://good.example/api"),
+            ("http://good.example/api", "http://good.example/api/v1/query?query=up"),
+            ("http://good.example/api/", "http://good.example/api/v1"),
+            ("http://good.example:9090/api", "http://user:password@good.example:9090/api"),
+        ];
+
+        for (prefix, url) in cases {
+            assert!(allows(prefix, url), "{prefix} {url}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_does_not_cover_what_only_looks_alike() {
+        let cases = [
+            ("http://good.example", "http://good.example.evil/"),
+            ("http://good.example", "http://good.example@evil/"),
+            ("http://good.example", "http://good.example:x@evil/"),
+            ("http://good.example", "https://good.example/"),
+            ("http://good.example", "http://good.example:8080/"),
+            ("http://good.example:9090", "http://good.example/"),
+            ("http://good.example/api", "http://good.example/apis"),
+            ("http://good.example/api", "http://good.example/"),
+            ("http://good.example/api", "http://good.example/api/../admin"),
+            ("http://good.example/api", "http://good.example/api/%2e%2e/admin"),
+            ("http://good.example/api", "http://good.example/api/..%2fadmin"),
+            ("http://good.example/api", "http://good.example/api/..%5Cadmin"),
+            ("http://good.example/api", "http://evil/http://good.example/api"),
+        ];
+
+        for (prefix, url) in cases {
+            assert!(!allows(prefix, url), "{prefix} {url}");
+        }
+    }
+
+    #[test]
+    fn without_prefixes_any_url_is_allowed() {
+        assert!(Settings::default().allows(&"https://anywhere.example/".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_prefix_that_is_none_says_what_is_wrong() {
+        let cases = [
+            ("metrics.example", "is not a URL"),
+            ("ftp://metrics.example", "neither"),
+            ("http://user@metrics.example", "may only have"),
+            ("http://metrics.example/?a=b", "may only have"),
+            ("http://metrics.example/#a", "may only have"),
+        ];
+
+        for (prefix, expected) in cases {
+            let error = UrlPrefix::from_str(prefix).unwrap_err().to_string();
+            assert!(error.contains(expected), "{prefix}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_request_gets_the_time_it_asks_for_up_to_the_longest() {
+        let settings = Settings::default();
+
+        let times = [0, 1, 100_000].map(|seconds| settings.timeout_for(Duration::from_secs(seconds)));
+
+        assert_eq!(times, [TIMEOUT, Duration::from_secs(1), LONGEST_TIMEOUT]);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        let usual = Settings::default;
+        let cases = [
+            (Settings { timeout: Duration::ZERO, ..usual() }, SettingsError::Timeout),
+            (Settings { longest_timeout: Duration::ZERO, ..usual() }, SettingsError::Timeout),
+            (Settings { body_limit: 0, ..usual() }, SettingsError::BodyLimit),
+            (Settings { in_flight: 0, ..usual() }, SettingsError::InFlight),
+        ];
+
+        for (settings, error) in cases {
+            assert_eq!(settings.check(), Err(error));
+        }
+    }
+}
