@@ -65,6 +65,12 @@ pub trait Analyzer {
         Ok(())
     }
 
+    /// The run is over: answers the requests that cancel what a [`Action::Wait`] left running elsewhere, and is called once more
+    /// with their answers. Nothing is left by plugins that never wait. What it answers beyond requests is not looked at.
+    fn terminate(_config: Self::Config, _occasion: &Occasion) -> Result<Action, Error> {
+        Ok(Action::measured("null"))
+    }
+
     /// Takes the measurement. Must be a pure function: the same arguments, the same answer.
     ///
     /// The first call of a measurement has no `answers`. [`Action::Fetch`] makes the host send requests and call again with the
@@ -171,7 +177,11 @@ impl<T: Analyzer> plugin::Guest for Exported<T> {
 
 impl<T: Analyzer> analyzer::Guest for Exported<T> {
     fn analyze(config: String, occasion: Occasion) -> Result<Action, Error> {
-        T::analyze(config::parse(&config)?, &occasion)
+        let config = config::parse(&config)?;
+        match occasion.call {
+            Call::Measure | Call::Resume => T::analyze(config, &occasion),
+            Call::Terminate => T::terminate(config, &occasion),
+        }
     }
 }
 
@@ -213,6 +223,26 @@ mod tests {
         let Action::Measured(measured) = action else { panic!("not measured") };
         let entry = &measured.metadata[0];
         assert_eq!(entry.key.len() + entry.value.len(), MAX_METADATA_BYTES);
+    }
+
+    struct Endless;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct NoConfig {}
+
+    impl Analyzer for Endless {
+        const ABOUT: About = About { name: "endless", version: "0.1.0", summary: "Waits" };
+        type Config = NoConfig;
+
+        fn analyze(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
+            Ok(Action::wait(occasion.now + 1))
+        }
+    }
+
+    #[test]
+    fn a_plugin_without_anything_to_cancel_ends_when_it_is_terminated() {
+        let asked = Occasion { call: Call::Terminate, ..occasion() };
+        assert_eq!(crate::testing::analyzer::analyze::<Endless>("{}", &asked), Ok(Action::measured("null")));
     }
 
     #[test]

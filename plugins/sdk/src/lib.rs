@@ -38,6 +38,7 @@
 extern crate self as kulta_plugin;
 
 pub mod analyzer;
+pub mod auth;
 #[doc(hidden)]
 pub mod bindings;
 pub mod condition;
@@ -45,6 +46,7 @@ mod config;
 mod duration;
 pub mod fetch;
 pub mod log;
+pub mod number;
 mod strategy;
 pub mod testing;
 pub mod text;
