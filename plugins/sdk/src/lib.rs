@@ -3,8 +3,9 @@
 //! A plugin is a pure function: it gets a configuration and a situation, and answers. It has no clock, no network, no file
 //! and no memory but what it is handed; the one thing it may call is the host's log ([`log`]).
 //!
-//! Implement the trait of the kind ([`Strategy`]), name the type in the kind's macro ([`export_strategy!`]) and build a
-//! `cdylib` for `wasm32-unknown-unknown`. All types work natively too, so a policy is tested with `cargo test`, no Wasm involved.
+//! Implement the trait of the kind ([`Strategy`], [`Analyzer`], [`Condition`]), name the type in the kind's macro
+//! ([`export_strategy!`], [`export_analyzer!`], [`export_condition!`]) and build a `cdylib` for `wasm32-unknown-unknown`.
+//! All types work natively too, so a policy is tested with `cargo test`, no Wasm involved.
 //!
 //! ```
 //! use kulta_plugin::{About, Decision, Error, Next, Situation, Strategy};
@@ -36,15 +37,23 @@
 // The macros name this crate by its own name, from inside too.
 extern crate self as kulta_plugin;
 
+pub mod analyzer;
+pub mod auth;
 #[doc(hidden)]
 pub mod bindings;
+pub mod condition;
 mod config;
 mod duration;
+pub mod fetch;
 pub mod log;
+pub mod number;
 mod strategy;
 pub mod testing;
+pub mod text;
 
+pub use analyzer::Analyzer;
 pub use bindings::kulta::plugin::types::{Error, Label, Revision, Rollout, Verdict};
+pub use condition::Condition;
 pub use duration::{Duration, DurationError};
 pub use strategy::{
     Decision, Exported, Failure, FailureKind, Goal, HeaderMatch, ManagedRoute, Mirror, Next, Pause, PauseCause,

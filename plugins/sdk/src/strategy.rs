@@ -1,6 +1,7 @@
 //! Strategies: where should a revision be now, on its way forward or back?
 
-use crate::bindings::exports::kulta::plugin::{plugin, strategy};
+use crate::bindings::exports::kulta::plugin::plugin;
+use crate::bindings::strategy::exports::kulta::plugin::strategy;
 use crate::{About, Error, config};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -82,6 +83,7 @@ macro_rules! export_strategy {
         const _: () = {
             type Component = $crate::Exported<$strategy>;
     $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::strategy::export!(Component with_types_in $crate::bindings::strategy);
         };
     };
 }

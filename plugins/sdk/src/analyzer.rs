@@ -1,0 +1,262 @@
+//! Analyzers: take one measurement of a metric, and judge it or leave that to the metric's own conditions.
+//!
+//! ```
+//! use kulta_plugin::analyzer::{Action, Occasion};
+//! use kulta_plugin::fetch::Request;
+//! use kulta_plugin::{About, Analyzer, Error};
+//!
+//! /// Measures what a URL answers.
+//! struct Body;
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     url: String,
+//! }
+//!
+//! impl Analyzer for Body {
+//!     const ABOUT: About = About { name: "body", version: "0.1.0", summary: "Measures a number that a URL answers" };
+//!     type Config = Config;
+//!
+//!     fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
+//!         match occasion.answers.first() {
+//!             None => Ok(Action::fetch(vec![Request::get(config.url)])),
+//!             Some(Ok(response)) => Ok(Action::measured(response.json::<f64>()?.to_string())),
+//!             Some(Err(failure)) => Err(failure.clone().into()),
+//!         }
+//!     }
+//! }
+//!
+//! kulta_plugin::export_analyzer!(Body);
+//! ```
+
+use crate::bindings::analyzer::exports::kulta::plugin::analyzer;
+use crate::bindings::exports::kulta::plugin::plugin;
+use crate::fetch::Request;
+use crate::text::shortened;
+use crate::{About, Error, Label, Verdict, config};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+
+pub use analyzer::{Action, Call, Fetching, Judged, Measured, Occasion, Waiting};
+
+/// What the host accepts in one answer; it refuses more.
+pub const MAX_REQUESTS: usize = 16;
+pub const MAX_BODY_BYTES: usize = 64 << 10;
+pub const MAX_VALUE_BYTES: usize = 64 << 10;
+pub const MAX_MEMORY_BYTES: usize = 4 << 10;
+pub const MAX_REASON_BYTES: usize = 1 << 10;
+pub const MAX_METADATA: usize = 32;
+/// Key and value together.
+pub const MAX_METADATA_BYTES: usize = 256;
+
+/// An analyzer plugin. Instants are Unix milliseconds.
+pub trait Analyzer {
+    const ABOUT: About;
+
+    /// The configuration, read from JSON. Its JSON Schema is published, and the host checks it before anything is called;
+    /// `#[serde(deny_unknown_fields)]` makes a misspelt field an error.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// Checks what a schema cannot say. Begin the message with the field's path (`headers[1]: …`).
+    fn check_config(_config: &Self::Config) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The run is over: answers the requests that cancel what a [`Action::Wait`] left running elsewhere, and is called once more
+    /// with their answers. Nothing is left by plugins that never wait. What it answers beyond requests is not looked at.
+    fn terminate(_config: Self::Config, _occasion: &Occasion) -> Result<Action, Error> {
+        Ok(Action::measured("null"))
+    }
+
+    /// Takes the measurement. Must be a pure function: the same arguments, the same answer.
+    ///
+    /// The first call of a measurement has no `answers`. [`Action::Fetch`] makes the host send requests and call again with the
+    /// answers and the memory that the action carried; [`Action::Wait`] makes it call again later with [`Call::Resume`];
+    /// the other two end the measurement. Their memory is what the metric's next measurement begins with.
+    fn analyze(config: Self::Config, occasion: &Occasion) -> Result<Action, Error>;
+}
+
+impl Occasion {
+    /// The host's fact of that key, for example `prometheus.address`.
+    pub fn fact(&self, key: &str) -> Option<&str> {
+        self.facts.iter().find(|fact| fact.key == key).map(|fact| fact.value.as_str())
+    }
+
+    /// What [`remember`] kept. `None` when there is no memory yet; an error when it is not this plugin's.
+    pub fn recall<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        if self.memory.is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&self.memory)
+            .map(Some)
+            .map_err(|error| Error::Internal(format!("read the memory: {error}")))
+    }
+}
+
+/// Writes a value to be kept as memory; at most [`MAX_MEMORY_BYTES`].
+pub fn remember(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let memory = serde_json::to_vec(value).map_err(|error| Error::Internal(format!("write the memory: {error}")))?;
+    match memory.len() {
+        0..=MAX_MEMORY_BYTES => Ok(memory),
+        size => Err(Error::Internal(format!("{size} bytes of memory, at most {MAX_MEMORY_BYTES}"))),
+    }
+}
+
+impl Action {
+    /// Have these requests made, and call again with the answers in the same order.
+    pub fn fetch(requests: Vec<Request>) -> Self {
+        Self::Fetch(Fetching { requests, memory: Vec::new() })
+    }
+
+    /// Call again at that instant (Unix milliseconds) with `Call::Resume`.
+    pub fn wait(until: u64) -> Self {
+        Self::Wait(Waiting { until, memory: Vec::new() })
+    }
+
+    /// The measurement's value, as JSON text, for the metric's conditions to judge.
+    pub fn measured(value: impl Into<String>) -> Self {
+        Self::Measured(Measured { value: value.into(), metadata: Vec::new(), memory: Vec::new() })
+    }
+
+    /// The measurement with its verdict. `value` is JSON text.
+    pub fn judged(verdict: Verdict, value: impl Into<String>, reason: &str) -> Self {
+        Self::Judged(Judged {
+            verdict,
+            settles: false,
+            value: value.into(),
+            metadata: Vec::new(),
+            reason: shortened(reason, MAX_REASON_BYTES),
+            memory: Vec::new(),
+        })
+    }
+
+    /// Sets the memory, whatever the action.
+    pub fn with_memory(mut self, memory: Vec<u8>) -> Self {
+        *match &mut self {
+            Self::Fetch(fetching) => &mut fetching.memory,
+            Self::Wait(waiting) => &mut waiting.memory,
+            Self::Measured(measured) => &mut measured.memory,
+            Self::Judged(judged) => &mut judged.memory,
+        } = memory;
+        self
+    }
+
+    /// Adds metadata to a measurement, its value shortened to what the host accepts. Requests and waits have none.
+    pub fn with_metadata(mut self, key: &str, value: &str) -> Self {
+        let value = shortened(value, MAX_METADATA_BYTES.saturating_sub(key.len()));
+        match &mut self {
+            Self::Measured(Measured { metadata, .. }) | Self::Judged(Judged { metadata, .. }) => {
+                metadata.push(Label { key: key.into(), value });
+            }
+            Self::Fetch(_) | Self::Wait(_) => {}
+        }
+        self
+    }
+}
+
+/// An [`Analyzer`] as the component's exports; [`export_analyzer!`](crate::export_analyzer) uses it.
+pub struct Exported<T>(PhantomData<T>);
+
+impl<T: Analyzer> plugin::Guest for Exported<T> {
+    fn describe() -> plugin::Info {
+        plugin::Info {
+            name: T::ABOUT.name.into(),
+            version: T::ABOUT.version.into(),
+            summary: T::ABOUT.summary.into(),
+            config_schema: config::schema::<T::Config>(),
+        }
+    }
+
+    fn check_config(config: String) -> Result<(), Error> {
+        T::check_config(&config::parse(&config)?)
+    }
+}
+
+impl<T: Analyzer> analyzer::Guest for Exported<T> {
+    fn analyze(config: String, occasion: Occasion) -> Result<Action, Error> {
+        let config = config::parse(&config)?;
+        match occasion.call {
+            Call::Measure | Call::Resume => T::analyze(config, &occasion),
+            Call::Terminate => T::terminate(config, &occasion),
+        }
+    }
+}
+
+/// Makes the type the component's analyzer. Natively it does nothing, so the crate can be tested as any other.
+#[macro_export]
+macro_rules! export_analyzer {
+    ($analyzer:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Component = $crate::analyzer::Exported<$analyzer>;
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::analyzer::export!(Component with_types_in $crate::bindings::analyzer);
+        };
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::analyzer::occasion;
+
+    #[test]
+    fn what_is_remembered_is_recalled() {
+        let memory = remember(&vec![1u64, 2]).unwrap();
+        let asked = Occasion { memory, ..occasion() };
+        assert_eq!(asked.recall::<Vec<u64>>(), Ok(Some(vec![1, 2])));
+        assert_eq!(occasion().recall::<Vec<u64>>(), Ok(None));
+    }
+
+    #[test]
+    fn more_memory_than_the_host_keeps_is_an_error() {
+        assert!(remember(&"x".repeat(MAX_MEMORY_BYTES - 2)).is_ok());
+        assert!(remember(&"x".repeat(MAX_MEMORY_BYTES - 1)).is_err());
+    }
+
+    #[test]
+    fn metadata_is_shortened_to_what_the_host_accepts() {
+        let action = Action::measured("1").with_metadata("query", &"x".repeat(1_000));
+        let Action::Measured(measured) = action else { panic!("not measured") };
+        let entry = &measured.metadata[0];
+        assert_eq!(entry.key.len() + entry.value.len(), MAX_METADATA_BYTES);
+    }
+
+    struct Endless;
+
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct NoConfig {}
+
+    impl Analyzer for Endless {
+        const ABOUT: About = About { name: "endless", version: "0.1.0", summary: "Waits" };
+        type Config = NoConfig;
+
+        fn analyze(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
+            Ok(Action::wait(occasion.now + 1))
+        }
+    }
+
+    #[test]
+    fn a_plugin_without_anything_to_cancel_ends_when_it_is_terminated() {
+        let asked = Occasion { call: Call::Terminate, ..occasion() };
+        assert_eq!(crate::testing::analyzer::analyze::<Endless>("{}", &asked), Ok(Action::measured("null")));
+    }
+
+    #[test]
+    fn memory_goes_with_every_action() {
+        let memory_of = |action: Action| match action.with_memory(vec![7]) {
+            Action::Fetch(fetching) => fetching.memory,
+            Action::Wait(waiting) => waiting.memory,
+            Action::Measured(measured) => measured.memory,
+            Action::Judged(judged) => judged.memory,
+        };
+        for action in
+            [Action::fetch(Vec::new()), Action::wait(1), Action::measured("1"), Action::judged(Verdict::Pass, "1", "")]
+        {
+            assert_eq!(memory_of(action), [7]);
+        }
+    }
+}

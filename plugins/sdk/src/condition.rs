@@ -1,0 +1,58 @@
+//! Conditions: judge a value by an expression.
+
+use crate::bindings::condition::exports::kulta::plugin::condition;
+use crate::bindings::exports::kulta::plugin::plugin;
+use crate::{About, Error, config};
+use schemars::JsonSchema;
+use std::marker::PhantomData;
+
+/// A condition language: what `successCondition` and `failureCondition` are written in.
+pub trait Condition {
+    const ABOUT: About;
+
+    /// Judges `value` (JSON text) by the expression. Must be a pure function.
+    /// `invalid-config` when the expression is at fault, `unavailable` when it cannot be applied to this value.
+    fn evaluate(expression: &str, value: &str) -> Result<bool, Error>;
+}
+
+/// A condition language has nothing to configure: only `{}` is accepted.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoConfig {}
+
+/// A [`Condition`] as the component's exports; [`export_condition!`](crate::export_condition) uses it.
+pub struct Exported<T>(PhantomData<T>);
+
+impl<T: Condition> plugin::Guest for Exported<T> {
+    fn describe() -> plugin::Info {
+        plugin::Info {
+            name: T::ABOUT.name.into(),
+            version: T::ABOUT.version.into(),
+            summary: T::ABOUT.summary.into(),
+            config_schema: config::schema::<NoConfig>(),
+        }
+    }
+
+    fn check_config(config: String) -> Result<(), Error> {
+        config::parse::<NoConfig>(&config).map(|NoConfig {}| ())
+    }
+}
+
+impl<T: Condition> condition::Guest for Exported<T> {
+    fn evaluate(expression: String, value: String) -> Result<bool, Error> {
+        T::evaluate(&expression, &value)
+    }
+}
+
+/// Makes the type the component's condition language. Natively it does nothing, so the crate can be tested as any other.
+#[macro_export]
+macro_rules! export_condition {
+    ($condition:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Component = $crate::condition::Exported<$condition>;
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::condition::export!(Component with_types_in $crate::bindings::condition);
+        };
+    };
+}

@@ -1,0 +1,35 @@
+//! Texts within the host's limits.
+
+const ELLIPSIS: &str = "…";
+
+/// The text itself, or as much of its beginning as fits into `bytes` with an ellipsis.
+pub fn shortened(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let mut end = bytes.saturating_sub(ELLIPSIS.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    match text.get(..end) {
+        Some(start) if bytes >= ELLIPSIS.len() => format!("{start}{ELLIPSIS}"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_fits_is_kept() {
+        assert_eq!(shortened("four", 4), "four");
+    }
+
+    #[test]
+    fn a_longer_text_ends_in_an_ellipsis_within_the_limit() {
+        assert_eq!(shortened("ääääää", 8), "ää…");
+        assert_eq!(shortened("abcdef", 5), "ab…");
+        assert_eq!(shortened("abcdef", 2), "");
+    }
+}

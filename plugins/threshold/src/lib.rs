@@ -1,0 +1,53 @@
+//! The threshold analyzer: error rate and latency in plain words, judged over a window and not without enough requests.
+//!
+//! ```yaml
+//! gateway: contour
+//! service: shop-canary
+//! errorRate: "< 1%"
+//! latency: {p99: "< 300ms"}
+//! window: 1m
+//! ```
+//!
+//! It asks a Prometheus server for the requests of the window, those that failed (5xx) and the percentiles, all at one instant,
+//! and judges. Value: `{"requests": 412, "errorRate": 0.052, "latency": {"p99": 120}}`, latencies in milliseconds; the same as
+//! texts in the metadata. Where fewer than `minimum` requests were counted, `noData` says what that means. It keeps no memory.
+//!
+//! `errorRate: "< 1%"` looks at the canary alone: an outage that both versions share fails it too.
+
+mod config;
+mod judge;
+mod limit;
+mod policy;
+#[cfg(test)]
+mod policy_tests;
+mod queries;
+#[cfg(test)]
+mod recorded;
+
+pub use config::{Config, Gateway, LatencyUnit, NoData, Queries};
+pub use policy::analyze;
+
+use kulta_plugin::analyzer::{Action, Occasion};
+use kulta_plugin::{About, Analyzer, Error};
+
+pub struct Threshold;
+
+impl Analyzer for Threshold {
+    const ABOUT: About = About {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        summary: "Judges error rate and latency by limits in plain words",
+    };
+
+    type Config = Config;
+
+    fn check_config(config: &Config) -> Result<(), Error> {
+        policy::check(config)
+    }
+
+    fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
+        policy::analyze(&config, occasion)
+    }
+}
+
+kulta_plugin::export_analyzer!(Threshold);

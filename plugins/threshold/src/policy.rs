@@ -1,0 +1,70 @@
+//! From configuration to requests, from answers to a verdict.
+
+use crate::config::Config;
+use crate::judge::{Findings, judge};
+use crate::queries::{Asked, asked, check as check_queries};
+use kulta_plugin::Error;
+use kulta_plugin::analyzer::{Action, Occasion};
+use kulta_plugin::fetch::{Answer, Request};
+use promql::{Data, Query, read};
+use serde::de::IgnoredAny;
+
+/// What holds whatever the occasion is. An error begins with the field's path.
+pub fn check(config: &Config) -> Result<(), Error> {
+    config.limits()?;
+    if config.minimum == 0 {
+        return Err(Error::InvalidConfig("minimum: must be at least 1".into()));
+    }
+    check_queries(config)?;
+    config.server().check()
+}
+
+/// Asks all at once, and then judges what came back.
+pub fn analyze(config: &Config, occasion: &Occasion) -> Result<Action, Error> {
+    check(config)?;
+    let limits = config.limits()?;
+    let asked = asked(config, &limits, occasion)?;
+    if occasion.answers.is_empty() {
+        return requests(config, &asked, occasion).map(Action::fetch);
+    }
+    let findings = findings(&asked, &occasion.answers)?;
+    Ok(judge(&limits, config.minimum, config.no_data, &findings))
+}
+
+/// All for one instant, so that the counts belong together.
+fn requests(config: &Config, asked: &Asked, occasion: &Occasion) -> Result<Vec<Request>, Error> {
+    let server = config.server();
+    let instant = |query| Query::Instant { query, time: Some(occasion.now) };
+    asked.queries().map(|query| server.request(occasion, &instant(query))).collect()
+}
+
+fn findings(asked: &Asked, answers: &[Answer]) -> Result<Findings, Error> {
+    let numbers: Vec<Option<f64>> =
+        answers.iter().zip(asked.queries()).map(|(answer, query)| number(answer, query)).collect::<Result<_, _>>()?;
+    if numbers.len() != asked.queries().count() {
+        return Err(Error::Internal(format!("{} answers, {} were asked for", answers.len(), asked.queries().count())));
+    }
+    let mut numbers = numbers.into_iter();
+    let mut next = || numbers.next().flatten();
+    let requests = next().unwrap_or(f64::NAN);
+    // A series of errors comes into being with the first one.
+    let errors = if asked.errors.is_some() { next().unwrap_or(0.0) } else { f64::NAN };
+    let latency = asked.latency.iter().map(|_| next().unwrap_or(f64::NAN) * asked.latency_scale).collect();
+    Ok(Findings { requests, errors, latency })
+}
+
+/// One number, or nothing.
+fn number(answer: &Answer, query: &str) -> Result<Option<f64>, Error> {
+    match read::<IgnoredAny>(answer)?.data {
+        Data::Scalar(number) => Ok(Some(number)),
+        Data::Vector(samples) => match samples.as_slice() {
+            [] => Ok(None),
+            [sample] => Ok(Some(sample.value)),
+            samples => Err(Error::InvalidConfig(format!(
+                "queries: {} series where one is needed, aggregate them, for example with sum(): {query}",
+                samples.len()
+            ))),
+        },
+        Data::Matrix(_) => Err(Error::InvalidConfig(format!("queries: a range where a number is needed: {query}"))),
+    }
+}
