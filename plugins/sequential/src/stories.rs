@@ -1,0 +1,237 @@
+//! Whole runs: the analyzer called as the host calls it, against a Prometheus that scrapes made-up pods.
+
+use crate::Sequential;
+use kulta_plugin::analyzer::{Action, Judged, Occasion};
+use kulta_plugin::fetch::{Answer, Failure, Request};
+use kulta_plugin::testing::NOW;
+use kulta_plugin::testing::analyzer::{analyze, measure, occasion, respond};
+use kulta_plugin::{Error, Verdict};
+
+const CONFIG: &str = r#"{"address":"http://prometheus:9090","warmup":0,
+    "canary":{"total":"ct","bad":"cb"},"stable":{"total":"st","bad":"sb"}}"#;
+const EMPTY: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+const INTERVAL: u64 = 10_000;
+
+/// Requests per second of each side, and how many in a thousand are bad from a time on (Unix milliseconds).
+#[derive(Clone, Copy)]
+struct World {
+    canary: (u64, u64),
+    stable: (u64, u64),
+    since: u64,
+}
+
+const HEALTHY: World = World { canary: (5, 5), stable: (95, 5), since: 0 };
+const BROKEN: World = World { canary: (5, 100), ..HEALTHY };
+
+impl World {
+    /// Each side is one pod that has been there for an hour, scraped at every instant.
+    fn answer(self, request: &Request) -> Answer {
+        let field = |name: &str| {
+            let start = request.url.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+            start.unwrap().to_owned()
+        };
+        let millis = |name: &str| (field(name).parse::<f64>().unwrap() * 1_000.0).round() as u64;
+        let query = field("query");
+        let (rate, bad) = if query.starts_with('c') { self.canary } else { self.stable };
+        let value = |time: u64| match query.ends_with('t') {
+            true => (time - (NOW - 3_600_000)) * rate / 1_000,
+            false => time.saturating_sub(self.since.max(NOW - 3_600_000)) * rate * bad / 1_000_000,
+        };
+        let points: Vec<String> = (millis("start")..=millis("end"))
+            .step_by(millis("step") as usize)
+            .map(|time| format!(r#"[{},"{}"]"#, time as f64 / 1_000.0, value(time)))
+            .collect();
+        let series = format!(r#"{{"metric":{{"pod":"p"}},"values":[{}]}}"#, points.join(","));
+        respond(200, &format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#))
+    }
+}
+
+fn at(number: u32, memory: Vec<u8>) -> Occasion {
+    Occasion { now: NOW + u64::from(number) * INTERVAL, run_started_at: NOW, number, memory, ..occasion() }
+}
+
+fn judged(action: Result<Action, Error>) -> Judged {
+    match action {
+        Ok(Action::Judged(judged)) => judged,
+        other => panic!("expected a judgement, got {other:?}"),
+    }
+}
+
+fn measured(config: &str, occasion: &Occasion, world: World) -> Judged {
+    judged(measure::<Sequential>(config, occasion, |request| world.answer(request)).0)
+}
+
+/// Measures until it is settled, at most `measurements` times; answers the last judgement and how many there were.
+fn run(config: &str, world: World, measurements: u32) -> (Judged, u32) {
+    let mut memory = Vec::new();
+    for number in 1..=measurements {
+        let asked = Occasion { last: number == measurements, ..at(number, memory) };
+        let judged = measured(config, &asked, world);
+        if judged.settles || number == measurements {
+            return (judged, number);
+        }
+        memory = judged.memory;
+    }
+    panic!("no measurement");
+}
+
+fn metadata<'a>(judged: &'a Judged, key: &str) -> &'a str {
+    let found = judged.metadata.iter().find(|entry| entry.key == key);
+    found.map(|entry| entry.value.as_str()).unwrap_or_else(|| panic!("no {key} in {:?}", judged.metadata))
+}
+
+fn with(fields: &str) -> String {
+    CONFIG.replacen('{', &format!("{{{fields},"), 1)
+}
+
+#[test]
+fn a_bad_canary_fails_and_the_reason_says_by_how_much() {
+    let (judged, measurements) = run(CONFIG, BROKEN, 100);
+    assert!(judged.settles && measurements <= 5, "{measurements}");
+    let Verdict::Fail(reason) = &judged.verdict else { panic!("{:?}", judged.verdict) };
+    assert!(reason.starts_with("the canary is worse: canary 15 of 150 bad (10 %), stable "), "{reason}");
+    assert_eq!(metadata(&judged, "decision"), "worse");
+}
+
+#[test]
+fn a_good_canary_passes_before_the_horizon() {
+    let (judged, measurements) = run(CONFIG, HEALTHY, 1_000);
+    assert!(judged.settles && measurements < 200, "{measurements}");
+    assert_eq!(judged.verdict, Verdict::Pass);
+    assert!(judged.reason.starts_with("the canary is not worse: "), "{}", judged.reason);
+}
+
+#[test]
+fn while_nothing_is_decided_a_measurement_passes_without_settling() {
+    let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
+    assert_eq!((first.verdict.clone(), first.settles), (Verdict::Pass, false));
+    assert_eq!(metadata(&first, "decision"), "undecided");
+    assert!(first.reason.starts_with("undecided after 1 window: "), "{}", first.reason);
+}
+
+#[test]
+fn the_last_measurement_says_what_the_configuration_wants_said() {
+    let (inconclusive, _) = run(CONFIG, HEALTHY, 5);
+    let (pass, _) = run(&with(r#""horizon":"pass""#), HEALTHY, 5);
+    assert!(matches!(inconclusive.verdict, Verdict::Inconclusive(_)) && inconclusive.settles);
+    assert!(pass.verdict == Verdict::Pass && pass.settles);
+    assert_eq!(metadata(&pass, "decision"), "undecided");
+}
+
+#[test]
+fn too_few_requests_are_never_a_verdict() {
+    let config = with(r#""horizon":"pass","minimumSample":1000"#);
+    let (judged, _) = run(&config, BROKEN, 5);
+    assert!(matches!(judged.verdict, Verdict::Inconclusive(_)), "{:?}", judged.verdict);
+    assert!(judged.reason.contains("250 of the 1000 requests"), "{}", judged.reason);
+}
+
+#[test]
+fn an_outage_that_both_sides_share_is_not_the_canarys_fault() {
+    let outage = World { canary: (5, 300), stable: (95, 300), since: NOW + 30_000 };
+    let (judged, _) = run(CONFIG, outage, 60);
+    assert_eq!(judged.verdict, Verdict::Pass, "{}", judged.reason);
+}
+
+#[test]
+fn a_measurement_shows_its_numbers() {
+    let mut judged = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
+    for number in 2..=6 {
+        judged = measured(CONFIG, &at(number, judged.memory), HEALTHY);
+    }
+    assert_eq!(metadata(&judged, "canary"), "1 of 300 bad (0.333 %)");
+    assert_eq!(metadata(&judged, "windows"), "6");
+    for key in ["eValue", "eValueNotWorse", "pValue", "dispersion"] {
+        assert!(metadata(&judged, key).parse::<f64>().unwrap() >= 0.0);
+    }
+    assert!(metadata(&judged, "confidenceSequence").starts_with("below "));
+    assert_eq!(judged.value, metadata(&judged, "eValue"));
+}
+
+#[test]
+fn the_first_measurement_learns_from_stables_past_how_errors_cluster() {
+    let (_, requests) = measure::<Sequential>(CONFIG, &at(1, Vec::new()), |request| HEALTHY.answer(request));
+    let starts: Vec<bool> = requests.iter().map(|request| request.url.contains("start=1767225600&")).collect();
+    assert_eq!(starts, [true, true, false, false]);
+    assert!(requests[3].url.contains("query=sb&start=1767225360&end=1767225610&step=10"), "{}", requests[3].url);
+}
+
+#[test]
+fn later_measurements_and_a_given_dispersion_ask_for_no_past() {
+    let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
+    let later = measure::<Sequential>(CONFIG, &at(2, first.memory), |request| HEALTHY.answer(request)).1;
+    let given =
+        measure::<Sequential>(&with(r#""dispersion":2"#), &at(1, Vec::new()), |request| HEALTHY.answer(request)).1;
+    assert!(later.iter().all(|request| request.url.contains("&start=1767225610&end=1767225620&")));
+    assert!(given.iter().all(|request| request.url.contains("&start=1767225600&end=1767225610&")));
+}
+
+#[test]
+fn nothing_is_asked_while_warming_up() {
+    let config = CONFIG.replace(r#""warmup":0"#, r#""warmup":"10s""#);
+    let (action, requests) = measure::<Sequential>(&config, &at(1, Vec::new()), |request| HEALTHY.answer(request));
+    assert_eq!((judged(action).verdict, requests.len()), (Verdict::Pass, 0));
+}
+
+#[test]
+fn windows_that_a_failed_measurement_missed_are_counted_by_the_next() {
+    let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
+    let down = |_: &Request| Err(Failure::Failed("connection refused".into()));
+    let failed = measure::<Sequential>(CONFIG, &at(2, first.memory.clone()), down).0;
+    assert_eq!(failed, Err(Error::Unavailable("canary.total: the request failed: connection refused".into())));
+
+    let after = measured(CONFIG, &at(4, first.memory.clone()), HEALTHY);
+    let mut each = first;
+    for number in 2..=4 {
+        each = measured(CONFIG, &at(number, each.memory), HEALTHY);
+    }
+    assert_eq!(metadata(&after, "windows"), "4");
+    assert_eq!(after.memory, each.memory, "as if nothing had happened");
+}
+
+#[test]
+fn a_measurement_that_was_cut_short_counts_once() {
+    let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
+    let Ok(Action::Fetch(fetching)) = analyze::<Sequential>(CONFIG, &at(2, first.memory.clone())) else {
+        panic!("no requests")
+    };
+    let again = measured(CONFIG, &at(2, fetching.memory), HEALTHY);
+    assert_eq!(again, measured(CONFIG, &at(2, first.memory), HEALTHY));
+}
+
+#[test]
+fn a_second_look_at_the_same_time_counts_nothing() {
+    let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
+    let again = measured(CONFIG, &at(1, first.memory.clone()), HEALTHY);
+    assert_eq!(again, first);
+}
+
+#[test]
+fn a_query_that_is_wrong_is_named() {
+    let html = |_: &Request| respond(200, "<html>login</html>");
+    let rate = |request: &Request| {
+        let body = HEALTHY.answer(request).unwrap().text().replace("\"]]", ".5\"]]");
+        respond(200, if request.url.contains("query=st") { &body } else { EMPTY })
+    };
+    let error_of =
+        |server: &dyn Fn(&Request) -> Answer| match measure::<Sequential>(CONFIG, &at(1, Vec::new()), server).0 {
+            Err(Error::Unavailable(message) | Error::InvalidConfig(message)) => message,
+            other => panic!("expected an error, got {other:?}"),
+        };
+    assert!(error_of(&html).starts_with("canary.total: the answer is not Prometheus's"));
+    assert!(error_of(&rate).starts_with("stable.total: {pod=\"p\"} rose by "));
+}
+
+#[test]
+fn memory_of_another_version_is_an_error_that_says_so() {
+    let asked = at(2, vec![9, 1, 2, 3]);
+    let error = analyze::<Sequential>(CONFIG, &asked).unwrap_err();
+    assert_eq!(error, Error::Internal("memory: version 9; this plugin knows version 1".into()));
+}
+
+#[test]
+fn answers_that_were_not_asked_for_are_an_error() {
+    let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
+    let unasked = Occasion { answers: vec![respond(200, "{}"); 4], ..at(2, first.memory) };
+    assert!(matches!(analyze::<Sequential>(CONFIG, &unasked), Err(Error::Internal(_))));
+}
