@@ -12,12 +12,26 @@ use std::process::Command;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Embedded in the binary.
-const BUILT_IN: [&str; 2] = ["canary", "linear"];
+const BUILT_IN: [&str; 7] = ["canary", "linear", "prometheus", "web", "threshold", "sequential", "conditions"];
 /// For this crate's own tests only.
 const FIXTURES: [&str; 1] = ["hostile"];
 
 /// What a change of makes the components stale, below `plugins/`.
-const SOURCES: [&str; 7] = ["Cargo.toml", "Cargo.lock", "sdk", "canary", "linear", "fixtures", "../wit"];
+const SOURCES: [&str; 13] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "sdk",
+    "canary",
+    "linear",
+    "promql",
+    "prometheus",
+    "web",
+    "threshold",
+    "sequential",
+    "conditions",
+    "fixtures",
+    "../wit",
+];
 
 /// Debian's Rust for the web, for machines where rustup cannot fetch the target: cargo and rustc with std's source.
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";

@@ -1,5 +1,6 @@
-//! What the host makes sure of in every decision before anyone looks at it. Sizes are those that the WIT names.
+//! What the host makes sure of in every answer before anyone looks at it. Sizes are those that the WIT names.
 
+use crate::analyzer::{Action, Label, Request};
 use crate::error::CallError;
 use crate::strategy::{Decision, HeaderMatch, Next, RouteKind, RouteMatch, Scale, Situation, TextMatch};
 
@@ -9,6 +10,9 @@ const MAX_RUNS: usize = 16;
 const MAX_ROUTES: usize = 16;
 /// A share belongs to a run.
 const MAX_SHARES: usize = MAX_RUNS;
+const MAX_REQUESTS: usize = 16;
+const MAX_BODY_BYTES: usize = 64 << 10;
+const MAX_VALUE_BYTES: usize = 64 << 10;
 const MAX_FACTS: usize = 32;
 const MAX_FACT_BYTES: usize = 256;
 /// Kubernetes' limit for names, and ours for all that is one.
@@ -37,16 +41,56 @@ pub(crate) fn check(decision: &Decision, situation: &Situation) -> Checked {
     next(&decision.next)
 }
 
+/// Refuses an analyzer's answer that is too large or cannot be meant.
+pub(crate) fn check_action(action: &Action) -> Checked {
+    let memory = match action {
+        Action::Fetch(fetching) => {
+            sane(!fetching.requests.is_empty(), || "it asks for no request".to_owned())?;
+            at_most("requests", fetching.requests.len(), MAX_REQUESTS)?;
+            fetching.requests.iter().try_for_each(request)?;
+            &fetching.memory
+        }
+        Action::Wait(waiting) => {
+            instant(waiting.until)?;
+            &waiting.memory
+        }
+        Action::Measured(measured) => {
+            at_most("value", measured.value.len(), MAX_VALUE_BYTES)?;
+            labels("metadata", &measured.metadata)?;
+            &measured.memory
+        }
+        Action::Judged(judged) => {
+            at_most("value", judged.value.len(), MAX_VALUE_BYTES)?;
+            at_most("reason", judged.reason.len(), MAX_REASON_BYTES)?;
+            labels("metadata", &judged.metadata)?;
+            &judged.memory
+        }
+    };
+    at_most("memory", memory.len(), MAX_MEMORY_BYTES)
+}
+
+fn request(request: &Request) -> Checked {
+    at_most("a request's body", request.body.len(), MAX_BODY_BYTES)
+}
+
+fn labels(what: &str, labels: &[Label]) -> Checked {
+    at_most(what, labels.len(), MAX_FACTS)?;
+    labels
+        .iter()
+        .try_for_each(|label| at_most("a fact", label.key.len().saturating_add(label.value.len()), MAX_FACT_BYTES))
+}
+
+fn instant(until: u64) -> Checked {
+    sane(until <= LAST_INSTANT, || format!("waits until {until} ms"))
+}
+
 fn sizes(decision: &Decision) -> Checked {
     at_most("memory", decision.memory.len(), MAX_MEMORY_BYTES)?;
     at_most("reason", decision.reason.len(), MAX_REASON_BYTES)?;
     at_most("runs", decision.runs.len(), MAX_RUNS)?;
     at_most("additional", decision.additional.len(), MAX_SHARES)?;
     at_most("routes", decision.routes.len(), MAX_ROUTES)?;
-    at_most("facts", decision.facts.len(), MAX_FACTS)?;
-    for fact in &decision.facts {
-        at_most("a fact", fact.key.len().saturating_add(fact.value.len()), MAX_FACT_BYTES)?;
-    }
+    labels("facts", &decision.facts)?;
     for run in &decision.runs {
         at_most("a run's name", run.name.len(), MAX_NAME_BYTES)?;
     }
@@ -112,8 +156,7 @@ fn next(next: &Next) -> Checked {
         }
         Next::Hold(_) | Next::Promote => None,
     };
-    let until = until.unwrap_or(0);
-    sane(until <= LAST_INSTANT, || format!("waits until {until} ms"))
+    instant(until.unwrap_or(0))
 }
 
 fn at_most(what: &str, size: usize, limit: usize) -> Checked {

@@ -1,20 +1,19 @@
 //! From bytes to a component that may be called: its size, what it imports, what it is.
 
-use crate::bindings::StrategyPluginPre;
 use crate::error::{LoadError, shortened};
+use crate::plugin::Kind;
 use crate::runtime::{CallState, Runtime};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre};
 
 /// The only import with functions in it. Its version is the linker's to judge.
 const LOG: &str = "kulta:plugin/log";
-const STRATEGY: &str = "kulta:plugin/strategy";
 
 /// Compiles: milliseconds to seconds of pure computing, so call it on a thread for blocking work.
-pub(crate) fn compile(runtime: &Runtime, bytes: &[u8]) -> Result<StrategyPluginPre<CallState>, LoadError> {
+pub(crate) fn compile(runtime: &Runtime, kind: Kind, bytes: &[u8]) -> Result<InstancePre<CallState>, LoadError> {
     let limit = runtime.limits.component_bytes;
     if bytes.len() > limit {
         return Err(LoadError::TooLarge { bytes: bytes.len(), limit });
@@ -26,14 +25,10 @@ pub(crate) fn compile(runtime: &Runtime, bytes: &[u8]) -> Result<StrategyPluginP
         return Err(LoadError::ForbiddenImports(forbidden));
     }
     let exports = exports(&runtime.engine, &component);
-    if !exports.iter().any(|name| unversioned(name) == STRATEGY) {
-        return Err(LoadError::WrongKind { wanted: STRATEGY, exports });
+    if !exports.iter().any(|name| unversioned(name) == kind.interface()) {
+        return Err(LoadError::WrongKind { wanted: kind, exports });
     }
-    runtime
-        .linker
-        .instantiate_pre(&component)
-        .and_then(StrategyPluginPre::new)
-        .map_err(|error| LoadError::Incompatible(shortened(format!("{error:#}"))))
+    runtime.linker.instantiate_pre(&component).map_err(|error| LoadError::Incompatible(shortened(format!("{error:#}"))))
 }
 
 /// `sha256:` and hex, as registries write it.

@@ -1,6 +1,7 @@
 //! What can go wrong with a plugin, in classes that are told apart by type.
 
 use crate::limits::{DeadlineExceeded, MemoryExceeded};
+use crate::plugin::Kind;
 use std::time::Duration;
 use thiserror::Error;
 use wasmtime::Trap;
@@ -115,9 +116,9 @@ impl CallError {
 /// wasmtime keeps the type of this error to itself, so its text is all there is; a test notices when it changes.
 const ANSWER_LIMIT_REACHED: &str = "fuel allocated for hostcalls has been exhausted";
 
-impl From<crate::bindings::kulta::plugin::types::Error> for Report {
-    fn from(error: crate::bindings::kulta::plugin::types::Error) -> Self {
-        use crate::bindings::kulta::plugin::types::Error;
+impl From<crate::bindings::any::kulta::plugin::types::Error> for Report {
+    fn from(error: crate::bindings::any::kulta::plugin::types::Error) -> Self {
+        use crate::bindings::any::kulta::plugin::types::Error;
         match error {
             Error::InvalidConfig(message) => Self::InvalidConfig(shortened(message)),
             Error::Unavailable(message) => Self::Unavailable(shortened(message)),
@@ -135,8 +136,8 @@ pub enum LoadError {
     NotAComponent(String),
     #[error("the component imports what plugins may not have: {}", .0.join(", "))]
     ForbiddenImports(Vec<String>),
-    #[error("not a strategy plugin: it exports no {wanted}, but {}", listed(.exports))]
-    WrongKind { wanted: &'static str, exports: Vec<String> },
+    #[error("not {wanted} plugin: it exports no {}, but {}", wanted.interface(), listed(.exports))]
+    WrongKind { wanted: Kind, exports: Vec<String> },
     #[error("the component does not fit the interface: {0}")]
     Incompatible(String),
     #[error("the plugin's configuration schema cannot be used: {0}")]
@@ -165,10 +166,10 @@ impl LoadError {
 /// Why a plugin cannot be had by its name.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum LookupError {
-    #[error("there is no strategy plugin {name:?}; there are: {}", listed(.served))]
-    Unknown { name: String, served: Vec<String> },
-    #[error("strategy plugin {name:?}: {source}")]
-    Load { name: String, source: LoadError },
+    #[error("there is no {} plugin {name:?}; there are: {}", kind.as_str(), listed(.served))]
+    Unknown { kind: Kind, name: String, served: Vec<String> },
+    #[error("{} plugin {name:?}: {source}", kind.as_str())]
+    Load { kind: Kind, name: String, source: LoadError },
 }
 
 impl LookupError {

@@ -15,23 +15,29 @@
 //! # }
 //! ```
 
+pub mod analyzer;
 mod answer;
 mod bindings;
 mod component;
+mod condition;
 mod error;
 mod limits;
 mod log;
+mod plugin;
 mod plugins;
 mod runtime;
 mod schema;
 pub mod strategy;
 mod ticker;
 
+pub use analyzer::AnalyzerPlugin;
+pub use condition::ConditionPlugin;
 pub use error::{CallError, CheckError, ConfigError, FailureClass, LoadError, LookupError, Report};
 pub use limits::Limits;
-pub use plugins::Plugins;
+pub use plugin::{Info, Kind, Plugin};
+pub use plugins::{CONDITION_LANGUAGE, Plugins};
 pub use runtime::StartError;
-pub use strategy::{Info, StrategyPlugin};
+pub use strategy::StrategyPlugin;
 
 #[cfg(test)]
 mod hostile_tests;

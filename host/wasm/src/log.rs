@@ -1,6 +1,6 @@
 //! The only thing a plugin may call: the host's log, with a cap for each call.
 
-use crate::bindings::kulta::plugin::log::Level;
+use crate::bindings::any::kulta::plugin::log::Level;
 use crate::error::shortened;
 use std::sync::Arc;
 

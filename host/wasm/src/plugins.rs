@@ -1,7 +1,10 @@
-//! The plugins that are served, by name.
+//! The plugins that are served, by kind and name.
 
+use crate::analyzer::AnalyzerPlugin;
+use crate::condition::ConditionPlugin;
 use crate::error::{LoadError, LookupError};
 use crate::limits::Limits;
+use crate::plugin::Kind;
 use crate::runtime::{Runtime, StartError, Timing};
 use crate::strategy::StrategyPlugin;
 use std::borrow::Cow;
@@ -9,22 +12,28 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::OnceCell;
 
-/// Built from `plugins/` together with this crate.
-const BUILT_IN: [(&str, &[u8]); 2] = [
-    ("canary", include_bytes!(concat!(env!("OUT_DIR"), "/canary.wasm"))),
-    ("linear", include_bytes!(concat!(env!("OUT_DIR"), "/linear.wasm"))),
-];
-
-/// All plugins by name. A component is compiled when it is first asked for, or by [`warm`](Self::warm); never on the caller's thread.
-pub struct Plugins {
-    runtime: Arc<Runtime>,
-    entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+macro_rules! built_in {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")))
+    };
 }
 
-struct Entry {
-    bytes: Cow<'static, [u8]>,
-    /// A refusal is kept as well: the same bytes would be refused again.
-    loaded: OnceCell<Result<Arc<StrategyPlugin>, LoadError>>,
+/// Built from `plugins/` together with this crate.
+const STRATEGIES: &[(&str, &[u8])] = &[built_in!("canary"), built_in!("linear")];
+const ANALYZERS: &[(&str, &[u8])] =
+    &[built_in!("prometheus"), built_in!("web"), built_in!("threshold"), built_in!("sequential")];
+const CONDITIONS: &[(&str, &[u8])] = &[built_in!("conditions")];
+
+/// The name under which the language of `successCondition` and `failureCondition` is served.
+pub const CONDITION_LANGUAGE: &str = "conditions";
+
+/// All plugins by kind and name. A component is compiled when it is first asked for, or by [`warm`](Self::warm); never on the
+/// caller's thread.
+pub struct Plugins {
+    runtime: Arc<Runtime>,
+    strategies: Shelf<StrategyPlugin>,
+    analyzers: Shelf<AnalyzerPlugin>,
+    conditions: Shelf<ConditionPlugin>,
 }
 
 impl Plugins {
@@ -40,59 +49,107 @@ impl Plugins {
     }
 
     fn with(limits: Limits, timing: Timing) -> Result<Self, StartError> {
-        let plugins = Self { runtime: Arc::new(Runtime::start(limits, timing)?), entries: RwLock::default() };
-        for (name, bytes) in BUILT_IN {
-            plugins.put(name.to_owned(), Cow::Borrowed(bytes));
-        }
-        Ok(plugins)
+        Ok(Self {
+            runtime: Arc::new(Runtime::start(limits, timing)?),
+            strategies: Shelf::of(STRATEGIES),
+            analyzers: Shelf::of(ANALYZERS),
+            conditions: Shelf::of(CONDITIONS),
+        })
     }
 
-    /// Serves a component under a name, in place of any that had it. Those who hold the old one keep it.
-    pub fn insert(&self, name: impl Into<String>, component: Vec<u8>) {
-        self.put(name.into(), Cow::Owned(component));
+    /// Serves a component under a name, in place of any of its kind that had it. Those who hold the old one keep it.
+    pub fn insert(&self, kind: Kind, name: impl Into<String>, component: Vec<u8>) {
+        let (name, bytes) = (name.into(), Cow::Owned(component));
+        match kind {
+            Kind::Strategy => self.strategies.put(name, bytes),
+            Kind::Analyzer => self.analyzers.put(name, bytes),
+            Kind::Condition => self.conditions.put(name, bytes),
+        }
     }
 
     /// In alphabetical order.
-    pub fn names(&self) -> Vec<String> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.keys().cloned().collect()
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        match kind {
+            Kind::Strategy => self.strategies.names(),
+            Kind::Analyzer => self.analyzers.names(),
+            Kind::Condition => self.conditions.names(),
+        }
     }
 
     /// The strategy of that name. Compiles it if nobody has yet, which takes milliseconds to seconds; later calls answer at once.
     pub async fn strategy(&self, name: &str) -> Result<Arc<StrategyPlugin>, LookupError> {
-        let Some(entry) = self.entry(name) else {
-            return Err(LookupError::Unknown { name: name.to_owned(), served: self.names() });
-        };
-        let load = async || {
-            let bytes = entry.bytes.clone();
-            match StrategyPlugin::load(Arc::clone(&self.runtime), name, bytes).await {
-                Err(error) if !error.is_final() => Err(error),
-                loaded => Ok(loaded.map(Arc::new)),
-            }
-        };
-        let loaded = entry.loaded.get_or_try_init(load).await;
-        loaded
-            .and_then(|loaded| loaded.as_ref().map(Arc::clone).map_err(Clone::clone))
-            .map_err(|source| LookupError::Load { name: name.to_owned(), source })
+        self.strategies.take(&self.runtime, name).await
     }
 
-    /// Compiles all that is served, one after the other, so that starting up leaves a core for other work. Run it in the background.
+    /// The analyzer of that name; as [`strategy`](Self::strategy).
+    pub async fn analyzer(&self, name: &str) -> Result<Arc<AnalyzerPlugin>, LookupError> {
+        self.analyzers.take(&self.runtime, name).await
+    }
+
+    /// The condition language of that name; as [`strategy`](Self::strategy).
+    pub async fn condition(&self, name: &str) -> Result<Arc<ConditionPlugin>, LookupError> {
+        self.conditions.take(&self.runtime, name).await
+    }
+
+    /// Compiles the strategies, which every rollout needs, one after the other, so that starting up leaves a core for other work.
+    /// Run it in the background.
     pub async fn warm(&self) {
-        for name in self.names() {
+        for name in self.strategies.names() {
             if let Err(error) = self.strategy(&name).await {
                 tracing::warn!(plugin = name, "compile ahead of use: {error}");
             }
         }
     }
+}
 
-    fn entry(&self, name: &str) -> Option<Arc<Entry>> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(name).cloned()
+/// A component of one kind.
+pub(crate) trait Served: Sized {
+    const KIND: Kind;
+
+    async fn load(runtime: Arc<Runtime>, name: &str, bytes: Cow<'static, [u8]>) -> Result<Self, LoadError>;
+}
+
+/// The components of one kind, by name.
+struct Shelf<P> {
+    entries: RwLock<BTreeMap<String, Arc<Entry<P>>>>,
+}
+
+struct Entry<P> {
+    bytes: Cow<'static, [u8]>,
+    /// A refusal is kept as well: the same bytes would be refused again.
+    loaded: OnceCell<Result<Arc<P>, LoadError>>,
+}
+
+impl<P: Served> Shelf<P> {
+    fn of(built_in: &[(&str, &'static [u8])]) -> Self {
+        let shelf = Self { entries: RwLock::default() };
+        for (name, bytes) in built_in {
+            shelf.put((*name).to_owned(), Cow::Borrowed(bytes));
+        }
+        shelf
     }
 
     fn put(&self, name: String, bytes: Cow<'static, [u8]>) {
         let entry = Arc::new(Entry { bytes, loaded: OnceCell::new() });
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.insert(name, entry);
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(name, entry);
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    async fn take(&self, runtime: &Arc<Runtime>, name: &str) -> Result<Arc<P>, LookupError> {
+        let entry = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let Some(entry) = entry else {
+            return Err(LookupError::Unknown { kind: P::KIND, name: name.to_owned(), served: self.names() });
+        };
+        let load = async || match P::load(Arc::clone(runtime), name, entry.bytes.clone()).await {
+            Err(error) if !error.is_final() => Err(error),
+            loaded => Ok(loaded.map(Arc::new)),
+        };
+        let loaded = entry.loaded.get_or_try_init(load).await;
+        loaded
+            .and_then(|loaded| loaded.as_ref().map(Arc::clone).map_err(Clone::clone))
+            .map_err(|source| LookupError::Load { kind: P::KIND, name: name.to_owned(), source })
     }
 }

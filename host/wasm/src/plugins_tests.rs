@@ -2,7 +2,7 @@
 
 use crate::strategy::{Decision, Next, Situation};
 use crate::testing::{BUILT_IN, plugins, situation};
-use crate::{CallError, CheckError, FailureClass, LoadError, LookupError, Report};
+use crate::{CallError, CheckError, FailureClass, Kind, LoadError, LookupError, Report};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ const RECORDED: [(&str, &str); 2] = [
 struct Recorded {
     config: String,
     situation: Situation,
-    answer: Result<Decision, crate::bindings::kulta::plugin::types::Error>,
+    answer: Result<Decision, crate::bindings::any::kulta::plugin::types::Error>,
 }
 
 async fn refusal(component: Vec<u8>) -> LoadError {
     let plugins = plugins();
-    plugins.insert("theirs", component);
+    plugins.insert(Kind::Strategy, "theirs", component);
     match plugins.strategy("theirs").await {
         Err(LookupError::Load { source, .. }) => source,
         other => panic!("expected a refusal, got {other:?}"),
@@ -51,8 +51,8 @@ async fn components_answer_as_the_native_policies_do() {
 async fn the_built_in_plugins_describe_themselves() {
     let plugins = &*BUILT_IN;
     plugins.warm().await;
-    assert_eq!(plugins.names(), ["canary", "linear"]);
-    for name in plugins.names() {
+    assert_eq!(plugins.names(Kind::Strategy), ["canary", "linear"]);
+    for name in plugins.names(Kind::Strategy) {
         let plugin = plugins.strategy(&name).await.unwrap();
         assert_eq!(plugin.info().name, name);
         assert_eq!(plugin.info().version, env!("CARGO_PKG_VERSION"));
@@ -80,7 +80,7 @@ async fn many_who_ask_at_once_get_the_same_plugin() {
 async fn a_plugin_of_the_same_name_replaces_a_built_in_one() {
     let plugins = plugins();
     let old = plugins.strategy("canary").await.unwrap();
-    plugins.insert("canary", crate::testing::HOSTILE.to_vec());
+    plugins.insert(Kind::Strategy, "canary", crate::testing::HOSTILE.to_vec());
     let new = plugins.strategy("canary").await.unwrap();
     assert_eq!(new.info().name, "hostile");
     assert!(old.decide(r#"{"steps":[]}"#, &situation()).await.is_ok(), "the old one still answers");

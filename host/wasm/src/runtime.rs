@@ -1,8 +1,8 @@
 //! The engine that all components share, and what a single call gets of it.
 
-use crate::bindings::StrategyPlugin;
-use crate::bindings::kulta::plugin::log::{Host as LogHost, Level};
-use crate::bindings::kulta::plugin::types::Host as TypesHost;
+use crate::bindings::any::AnyPlugin;
+use crate::bindings::any::kulta::plugin::log::{Host as LogHost, Level};
+use crate::bindings::any::kulta::plugin::types::Host as TypesHost;
 use crate::limits::{DeadlineExceeded, Limits, MemoryGuard};
 use crate::log::CallLog;
 use crate::ticker::{Running, TICK, Ticker};
@@ -57,7 +57,7 @@ impl Runtime {
         config.epoch_interruption(timing == Timing::Deadline);
         let engine = Engine::new(&config).map_err(StartError::Engine)?;
         let mut linker = Linker::new(&engine);
-        StrategyPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut CallState| state)
+        AnyPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut CallState| state)
             .map_err(StartError::Engine)?;
         let ticker = match timing {
             Timing::Deadline => Some(Ticker::start(&engine).map_err(StartError::Ticker)?),

@@ -1,7 +1,7 @@
 //! What several test modules share.
 
 use crate::strategy::{Goal, Revision, Rollout, Situation};
-use crate::{Limits, Plugins, StrategyPlugin};
+use crate::{Kind, Limits, Plugins, StrategyPlugin};
 use std::sync::{Arc, LazyLock};
 
 /// A strategy that misbehaves as its configuration says.
@@ -40,7 +40,7 @@ pub(crate) static BUILT_IN: LazyLock<Plugins> = LazyLock::new(plugins);
 
 static WITH_HOSTILE: LazyLock<Plugins> = LazyLock::new(|| {
     let plugins = plugins();
-    plugins.insert("hostile", HOSTILE.to_vec());
+    plugins.insert(Kind::Strategy, "hostile", HOSTILE.to_vec());
     plugins
 });
 

@@ -1,0 +1,165 @@
+//! What all plugins have in common, whatever their kind: they describe themselves and check their configuration.
+
+use crate::bindings::any::AnyPluginPre;
+use crate::bindings::any::exports::kulta::plugin::plugin::Info as Described;
+use crate::component;
+use crate::error::{CallError, CheckError, ConfigError, LoadError, Report, shortened};
+use crate::log::{CallLog, Speaker};
+use crate::runtime::{CallState, Runtime};
+use crate::schema::ConfigSchema;
+use crate::ticker::Running;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt::{Display, Formatter};
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+/// What a plugin can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Strategy,
+    Analyzer,
+    Condition,
+}
+
+impl Kind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strategy => "strategy",
+            Self::Analyzer => "analyzer",
+            Self::Condition => "condition",
+        }
+    }
+
+    /// The interface that makes a component one.
+    pub const fn interface(self) -> &'static str {
+        match self {
+            Self::Strategy => "kulta:plugin/strategy",
+            Self::Analyzer => "kulta:plugin/analyzer",
+            Self::Condition => "kulta:plugin/condition",
+        }
+    }
+}
+
+/// With its article.
+impl Display for Kind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let article = if matches!(self, Self::Analyzer) { "an" } else { "a" };
+        write!(f, "{article} {}", self.as_str())
+    }
+}
+
+/// What a plugin says of itself. The name it is served under may be another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// At most 1 KiB, as version and summary.
+    pub name: String,
+    pub version: String,
+    pub summary: String,
+}
+
+/// One component that has been loaded. Every call gets an instance of its own, so calls know nothing of each other, and a trap ends
+/// with its call.
+pub struct Plugin {
+    runtime: Arc<Runtime>,
+    pre: AnyPluginPre<CallState>,
+    speaker: Arc<Speaker>,
+    info: Info,
+    schema: ConfigSchema,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("info", &self.info).field("digest", &self.speaker.digest).finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    /// Compiles on a thread for blocking work, then asks the component to describe itself.
+    pub(crate) async fn load(
+        runtime: Arc<Runtime>,
+        kind: Kind,
+        name: &str,
+        bytes: Cow<'static, [u8]>,
+    ) -> Result<(Self, InstancePre<CallState>), LoadError> {
+        let compiler = Arc::clone(&runtime);
+        let compile = move || component::compile(&compiler, kind, &bytes).map(|pre| (pre, component::digest(&bytes)));
+        let (instance, digest) = tokio::task::spawn_blocking(compile).await.map_err(|_| LoadError::Interrupted)??;
+        let pre = AnyPluginPre::new(instance.clone()).map_err(|error| incompatible(&error))?;
+        let speaker = Arc::new(Speaker { plugin: name.to_owned(), digest });
+        let described = describe(&runtime, &pre, &speaker).await.map_err(LoadError::Describe)?;
+        let plugin = Self {
+            runtime,
+            pre,
+            speaker,
+            info: Info {
+                name: shortened(described.name),
+                version: shortened(described.version),
+                summary: shortened(described.summary),
+            },
+            schema: ConfigSchema::parse(described.config_schema)?,
+        };
+        Ok((plugin, instance))
+    }
+
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// `sha256:` and the hex digest of the component.
+    pub fn digest(&self) -> &str {
+        &self.speaker.digest
+    }
+
+    /// The configuration's JSON Schema (2020-12), as text.
+    pub fn config_schema(&self) -> &str {
+        self.schema.text()
+    }
+
+    /// Checks a configuration against the plugin's schema, then, if it fits, by the plugin itself.
+    /// Not cached: ask when the configuration has changed.
+    pub async fn check_config(&self, config: &Value) -> Result<(), CheckError> {
+        let errors = self.schema.errors(config);
+        if !errors.is_empty() {
+            return Err(CheckError::Invalid(errors));
+        }
+        let (mut store, _running) = self.begin_call(String::new());
+        let answer = async {
+            let instance = self.pre.instantiate_async(&mut store).await?;
+            instance.kulta_plugin_plugin().call_check_config(&mut store, &config.to_string()).await
+        };
+        match answer.await.map_err(|error| CallError::from_wasmtime(&error))? {
+            Ok(()) => Ok(()),
+            Err(error) => Err(match Report::from(error) {
+                Report::InvalidConfig(message) => {
+                    CheckError::Invalid(vec![ConfigError { path: String::new(), message }])
+                }
+                report => CheckError::Call(CallError::Reported(report)),
+            }),
+        }
+    }
+
+    /// What a call needs; `about` is the object that the plugin speaks of in the log, as `<namespace>/<name>`.
+    pub(crate) fn begin_call(&self, about: String) -> (Store<CallState>, Option<Running<'_>>) {
+        self.runtime.begin_call(CallLog::new(Arc::clone(&self.speaker), about))
+    }
+}
+
+pub(crate) fn incompatible(error: &wasmtime::Error) -> LoadError {
+    LoadError::Incompatible(shortened(format!("{error:#}")))
+}
+
+async fn describe(
+    runtime: &Runtime,
+    pre: &AnyPluginPre<CallState>,
+    speaker: &Arc<Speaker>,
+) -> Result<Described, CallError> {
+    let log = CallLog::new(Arc::clone(speaker), String::new());
+    let (mut store, _running) = runtime.begin_call(log);
+    let described = async {
+        let instance = pre.instantiate_async(&mut store).await?;
+        instance.kulta_plugin_plugin().call_describe(&mut store).await
+    };
+    described.await.map_err(|error| CallError::from_wasmtime(&error))
+}
