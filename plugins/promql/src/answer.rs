@@ -242,6 +242,7 @@ mod tests {
     use super::*;
     use kulta_plugin::fetch::Failure;
     use kulta_plugin::testing::analyzer::respond;
+    use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     fn read_body(body: &str) -> Result<Reply<IgnoredAny>, Error> {
@@ -356,5 +357,22 @@ mod tests {
         let body = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series},{series}]}}}}"#);
         let reason = reason_of(&respond(200, &body));
         assert!(reason.starts_with("the query answers 2 series with 12000 numbers"), "{reason}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused_in_few_words(
+            status in prop::sample::select(vec![200u16, 204, 400, 503]),
+            kind in prop::sample::select(vec!["scalar", "vector", "matrix", "string", "x"]),
+            result in "[\\[\\]{}:,0-9\"a-z]{0,40}",
+            cut in 0usize..200,
+        ) {
+            let body = format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#);
+            let body: String = body.chars().take(cut).collect();
+            if let Err(error) = read::<IgnoredAny>(&respond(status, &body)) {
+                let Error::Unavailable(reason) = error else { panic!("not unavailable") };
+                prop_assert!(reason.len() <= 600, "{}", reason);
+            }
+        }
     }
 }

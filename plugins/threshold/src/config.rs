@@ -31,6 +31,7 @@ pub struct Config {
     /// With `gateway: contour`: the Service's namespace. Absent: the rollout's.
     pub namespace: Option<String>,
     /// With `gateway: contour`: the Service's port. Absent: all its ports.
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// With `gateway: envoy`: the cluster that is judged, by its `envoy_cluster_name`.
     pub cluster: Option<String>,
@@ -60,10 +61,11 @@ pub struct Config {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+// No docs on the variants: the schema is a plain list of names then, and its errors name them.
 pub enum Gateway {
-    /// Contour's Envoys: a Service is found by its name.
+    // Contour's Envoys: a Service is found by its name.
     Contour,
-    /// Any Envoy: the cluster is named as its metrics name it.
+    // Any Envoy: the cluster is named as its metrics name it.
     Envoy,
 }
 

@@ -6,6 +6,7 @@ use crate::queries::{Asked, asked, check as check_queries};
 use kulta_plugin::Error;
 use kulta_plugin::analyzer::{Action, Occasion};
 use kulta_plugin::fetch::{Answer, Request};
+use kulta_plugin::text::shortened;
 use promql::{Data, Query, read};
 use serde::de::IgnoredAny;
 
@@ -53,8 +54,12 @@ fn findings(asked: &Asked, answers: &[Answer]) -> Result<Findings, Error> {
     Ok(Findings { requests, errors, latency })
 }
 
+/// As much of a query as an error quotes, in bytes.
+const QUERY_BYTES: usize = 256;
+
 /// One number, or nothing.
 fn number(answer: &Answer, query: &str) -> Result<Option<f64>, Error> {
+    let query = shortened(query, QUERY_BYTES);
     match read::<IgnoredAny>(answer)?.data {
         Data::Scalar(number) => Ok(Some(number)),
         Data::Vector(samples) => match samples.as_slice() {

@@ -167,6 +167,26 @@ fn contours_metrics_are_asked_for_by_service() {
     assert_eq!(queries[2], latency);
 }
 
+/// From an Envoy 1.40 whose clusters have the names in metrics that Contour 1.33 gives them.
+const SCRAPE: &str = include_str!("../golden/contour.prom");
+
+#[test]
+fn what_is_asked_of_contour_is_in_a_real_scrape() {
+    let config = BOTH.replace(r#""service":"web-canary""#, r#""service":"web-canary","port":80"#);
+    for (query, series) in queries_of(&config).iter().zip([
+        r#"envoy_cluster_upstream_rq_xx{envoy_cluster_name="shop_web-canary_80"}"#,
+        r#"envoy_cluster_upstream_rq_xx{envoy_cluster_name="shop_web-canary_80",envoy_response_code_class="5"}"#,
+        r#"envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="shop_web-canary_80"}"#,
+    ]) {
+        let (metric, labels) = series.trim_end_matches('}').split_once('{').unwrap();
+        assert!(query.contains(series), "{query}");
+        let is_asked_for = |line: &&str| {
+            line.starts_with(&format!("{metric}{{")) && labels.split(',').all(|label| line.contains(label))
+        };
+        assert!(SCRAPE.lines().any(|line| is_asked_for(&line)), "{series}");
+    }
+}
+
 #[test]
 fn namespace_port_and_window_can_be_told() {
     let config = ERRORS.replace('}', r#","namespace":"other","port":80,"window":"90s"}"#);
