@@ -1,8 +1,10 @@
 //! Flags, each with its environment twin.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kulta_fetch::{IpNet, UrlPrefix};
 
 use crate::demo::Speed;
 
@@ -51,6 +53,24 @@ pub struct ControllerArguments {
         value_name = "KEYS"
     )]
     pub git_commit_annotations: Vec<String>,
+    /// Prometheus that metrics ask when they name no address; ARGO_ROLLOUTS_PROMETHEUS_ADDRESS is read as well
+    #[arg(long, env = "KULTA_PROMETHEUS_ADDRESS", value_name = "URL")]
+    pub prometheus_address: Option<String>,
+    /// URLs that analyses may ask begin with one of these, comma separated; any http or https URL when absent
+    #[arg(long, env = "KULTA_METRICS_URL_PREFIX", value_delimiter = ',', value_name = "URLS")]
+    pub metrics_url_prefix: Vec<UrlPrefix>,
+    /// Networks that analyses may not ask, comma separated, such as 10.1.0.0/16; link-local and metadata addresses never are
+    #[arg(long, env = "KULTA_METRICS_DENY", value_delimiter = ',', value_name = "NETWORKS")]
+    pub metrics_deny: Vec<IpNet>,
+    /// Let analyses ask this host itself: for a sidecar, or a controller outside the cluster
+    #[arg(long, env = "KULTA_METRICS_LOOPBACK")]
+    pub metrics_loopback: bool,
+    /// Append each request of analyses and its answer to this file, secrets masked
+    #[arg(long, env = "KULTA_METRICS_RECORD", value_name = "FILE", conflicts_with = "metrics_replay")]
+    pub metrics_record: Option<PathBuf>,
+    /// Answer the requests of analyses from such a file, and ask nobody
+    #[arg(long, env = "KULTA_METRICS_REPLAY", value_name = "FILE")]
+    pub metrics_replay: Option<PathBuf>,
     /// Rollouts looked at side by side
     #[arg(long, env = "KULTA_WORKERS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,

@@ -11,7 +11,7 @@ use kulta_controller::metrics::Metrics;
 use kulta_controller::outbox::Teller;
 use kulta_controller::server;
 use kulta_events::{Environment, GitKeys, Origin};
-use kulta_fetch::{Sink, SinkConfig};
+use kulta_fetch::{AwsEnvironment, Fetcher, Sink, SinkConfig};
 use kulta_wasm::{Limits, Plugins};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ const SINK_TIMEOUT: Duration = Duration::from_secs(10);
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 /// Audit logs and the API server's fairness tell clients apart by it.
 const USER_AGENT: &str = concat!("kulta/", env!("CARGO_PKG_VERSION"));
+/// What Argo Rollouts calls the address of its Prometheus.
+const ARGO_PROMETHEUS_ADDRESS: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
 /// Two cores' worth: decisions are short, and memory grows with each thread's arenas.
 const THREADS: usize = 2;
 
@@ -59,6 +61,7 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
     let client = kube::Client::try_from(config).context("make a client for the cluster")?;
     let metrics = Arc::new(Metrics::default());
     let plugins = Arc::new(Plugins::new(Limits::default()).context("start the plugin runtime")?);
+    let requests = Arc::new(fetcher(&arguments).context("set up the requests of analyses")?);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
 
@@ -66,9 +69,14 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
         namespaces: arguments.namespaces.clone(),
         instance_id: arguments.instance_id.clone(),
         workers: usize::from(arguments.workers),
+        prometheus_address: arguments
+            .prometheus_address
+            .clone()
+            .or_else(|| std::env::var(ARGO_PROMETHEUS_ADDRESS).ok())
+            .filter(|address| !address.is_empty()),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let parts = Parts { client: client.clone(), plugins, metrics, clock: Arc::clone(&clock), teller };
+    let parts = Parts { client: client.clone(), plugins, requests, metrics, clock: Arc::clone(&clock), teller };
     let controller = Controller::new(parts, settings).await;
     let mut server = tokio::spawn(server::serve(Arc::clone(&controller), arguments.listen, stop.clone()));
 
@@ -89,6 +97,21 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn fetcher(arguments: &ControllerArguments) -> Result<Fetcher> {
+    let settings = kulta_fetch::Settings {
+        prefixes: arguments.metrics_url_prefix.clone(),
+        loopback: arguments.metrics_loopback,
+        denied: arguments.metrics_deny.clone(),
+        aws: AwsEnvironment::of_process(),
+        ..kulta_fetch::Settings::default()
+    };
+    Ok(match (&arguments.metrics_record, &arguments.metrics_replay) {
+        (_, Some(file)) => Fetcher::replaying(file).context("--metrics-replay")?,
+        (Some(file), None) => Fetcher::recording(settings, file).context("--metrics-record")?,
+        (None, None) => Fetcher::new(settings)?,
+    })
 }
 
 fn teller(arguments: &ControllerArguments) -> Result<Option<Teller>> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedService};
+use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedRun, CachedService, CachedTemplate};
 use crate::index::{Index, selects};
 use crate::key::Key;
 use crate::object::Object;
@@ -16,15 +16,18 @@ pub enum Watched {
     ReplicaSets,
     Services,
     Routes,
+    Runs,
+    Templates,
+    ClusterTemplates,
 }
 
-/// What is known of the routes of a scope.
+/// What is known of a kind that a cluster may lack, in a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RouteWatch {
+pub enum KindWatch {
     /// The first list is under way: nothing is known yet.
     Filling,
     Filled,
-    /// The cluster serves no HTTPRoute.
+    /// The cluster does not serve the kind.
     NotInstalled,
     /// The API server's words.
     Forbidden(String),
@@ -36,6 +39,8 @@ pub struct Touched {
     pub keys: BTreeSet<Key>,
     /// A rollout is gone: its name and uid.
     pub removed: Option<(Key, String)>,
+    /// AnalysisRuns to look at.
+    pub runs: BTreeSet<Key>,
     /// Services that no rollout refers to any more though one is written on them: see [`Contents::orphan`].
     pub orphans: BTreeSet<Key>,
 }
@@ -61,7 +66,12 @@ pub struct Contents {
     pub replica_sets: Store<CachedReplicaSet>,
     pub services: Store<CachedService>,
     pub routes: Store<CachedRoute>,
-    pub route_watches: BTreeMap<Scope, RouteWatch>,
+    pub runs: Store<CachedRun>,
+    pub templates: Store<CachedTemplate>,
+    /// In no namespace.
+    pub cluster_templates: Store<CachedTemplate>,
+    /// Of the kinds that may not be served.
+    pub watches: BTreeMap<(Watched, Scope), KindWatch>,
     pub index: Index,
     /// Rollouts of one namespace whose selectors reach each other's pods, either way.
     overlaps: BTreeMap<Key, BTreeSet<Key>>,
@@ -97,6 +107,14 @@ impl Caches {
                 let route = decode::route(object);
                 self.write().apply_route(key, route)
             }
+            Watched::Runs => {
+                let run = decode::analysis_run(object);
+                self.write().apply_run(key, run)
+            }
+            Watched::Templates | Watched::ClusterTemplates => {
+                let template = decode::template(&object);
+                self.write().apply_template(kind, key, template)
+            }
         }
     }
 
@@ -111,6 +129,9 @@ impl Caches {
             Watched::ReplicaSets => contents.replica_sets.begin_list(scope),
             Watched::Services => contents.services.begin_list(scope),
             Watched::Routes => contents.routes.begin_list(scope),
+            Watched::Runs => contents.runs.begin_list(scope),
+            Watched::Templates => contents.templates.begin_list(scope),
+            Watched::ClusterTemplates => contents.cluster_templates.begin_list(scope),
         }
     }
 
@@ -122,24 +143,31 @@ impl Caches {
             Watched::ReplicaSets => contents.replica_sets.end_list(scope),
             Watched::Services => contents.services.end_list(scope),
             Watched::Routes => contents.routes.end_list(scope),
+            Watched::Runs => contents.runs.end_list(scope),
+            Watched::Templates => contents.templates.end_list(scope),
+            Watched::ClusterTemplates => contents.cluster_templates.end_list(scope),
         };
         gone.iter().map(|key| contents.delete(kind, key)).collect()
     }
 
-    /// Notes how the routes of a scope can be seen; tells who is touched when that is news.
-    pub fn set_route_watch(&self, scope: &Scope, state: RouteWatch) -> BTreeSet<Key> {
+    /// Notes how a kind can be seen in a scope; tells who is touched when that is news.
+    pub fn set_watch(&self, kind: Watched, scope: &Scope, state: KindWatch) -> BTreeSet<Key> {
         let mut contents = self.write();
-        let before = contents.route_watches.insert(scope.clone(), state.clone());
+        let before = contents.watches.insert((kind, scope.clone()), state.clone());
         if before.as_ref() == Some(&state) {
             return BTreeSet::new();
         }
-        contents.rollouts_with_routes_in(scope)
+        match kind {
+            Watched::Routes => contents.rollouts_with_routes_in(scope),
+            Watched::Runs | Watched::Templates | Watched::ClusterTemplates => contents.rollouts_with_analyses(None),
+            Watched::Rollouts | Watched::ReplicaSets | Watched::Services => BTreeSet::new(),
+        }
     }
 
     /// The routes of a scope are no longer watched.
     pub fn forget_routes(&self, scope: &Scope) {
         let mut contents = self.write();
-        contents.route_watches.remove(scope);
+        contents.watches.remove(&(Watched::Routes, scope.clone()));
         let keys: Vec<Key> = contents.routes.keys(scope).cloned().collect();
         for key in keys {
             contents.routes.remove(&key);
@@ -226,6 +254,30 @@ impl Contents {
         Touched { keys, ..Touched::default() }
     }
 
+    fn apply_run(&mut self, key: Key, run: CachedRun) -> Touched {
+        let owner = run.owner.clone();
+        let before = self.runs.set(key.clone(), run).and_then(|before| before.owner);
+        let mut touched = Touched { runs: BTreeSet::from([key.clone()]), ..Touched::default() };
+        if before != owner {
+            if let Some(before) = &before {
+                self.index.remove_run(&key, before);
+                touched.keys.extend(self.index.rollout(before).cloned());
+            }
+            if let Some(owner) = &owner {
+                self.index.add_run(&key, owner);
+            }
+        }
+        touched.keys.extend(owner.and_then(|owner| self.index.rollout(&owner).cloned()));
+        touched
+    }
+
+    fn apply_template(&mut self, kind: Watched, key: Key, template: CachedTemplate) -> Touched {
+        let namespace = (kind == Watched::Templates).then(|| key.namespace.clone());
+        let store = if kind == Watched::Templates { &mut self.templates } else { &mut self.cluster_templates };
+        store.set(key, template);
+        Touched { keys: self.rollouts_with_analyses(namespace.as_deref()), ..Touched::default() }
+    }
+
     fn delete(&mut self, kind: Watched, key: &Key) -> Touched {
         let mut touched = Touched::default();
         match kind {
@@ -248,6 +300,21 @@ impl Contents {
             Watched::Services => {
                 self.services.remove(key);
                 touched.keys.extend(self.index.rollouts_of_service(key).cloned());
+            }
+            Watched::Runs => {
+                touched.runs.insert(key.clone());
+                if let Some(owner) = self.runs.remove(key).and_then(|before| before.owner) {
+                    self.index.remove_run(key, &owner);
+                    touched.keys.extend(self.index.rollout(&owner).cloned());
+                }
+            }
+            Watched::Templates => {
+                self.templates.remove(key);
+                touched.keys = self.rollouts_with_analyses(Some(&key.namespace));
+            }
+            Watched::ClusterTemplates => {
+                self.cluster_templates.remove(key);
+                touched.keys = self.rollouts_with_analyses(None);
             }
             Watched::Routes => {
                 if let Some(before) = self.routes.remove(key) {
@@ -336,6 +403,17 @@ impl Contents {
             .iter()
             .filter(|other| age(other).is_some_and(|other| other < own))
             .min_by_key(|other| age(other))
+    }
+
+    /// Of one namespace, or of all. Templates name each other, and change rarely: all who name one are touched.
+    fn rollouts_with_analyses(&self, namespace: Option<&str>) -> BTreeSet<Key> {
+        self.rollouts
+            .iter()
+            .filter(|(key, rollout)| {
+                namespace.is_none_or(|own| own == key.namespace) && !rollout.references.analyses.is_empty()
+            })
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     fn rollouts_with_routes_in(&self, scope: &Scope) -> BTreeSet<Key> {

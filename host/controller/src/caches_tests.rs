@@ -147,10 +147,10 @@ fn routes_are_looked_for_where_rollouts_name_them() {
 #[test]
 fn who_looks_for_routes_in_a_scope_is_touched_when_it_can_no_longer_be_seen() {
     let caches = two_rollouts();
-    caches.set_route_watch(&Scope::Cluster, RouteWatch::Filled);
+    caches.set_watch(Watched::Routes, &Scope::Cluster, KindWatch::Filled);
 
-    let first = caches.set_route_watch(&Scope::Cluster, RouteWatch::Forbidden("no".into()));
-    let again = caches.set_route_watch(&Scope::Cluster, RouteWatch::Forbidden("no".into()));
+    let first = caches.set_watch(Watched::Routes, &Scope::Cluster, KindWatch::Forbidden("no".into()));
+    let again = caches.set_watch(Watched::Routes, &Scope::Cluster, KindWatch::Forbidden("no".into()));
 
     assert_eq!((first.len(), again.len()), (2, 0));
 }

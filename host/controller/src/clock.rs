@@ -39,6 +39,18 @@ impl Clock for VirtualClock {
     }
 }
 
+/// Milliseconds since 1970, as plugins count them; an instant before is 0.
+#[must_use]
+pub fn millis(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or(0)
+}
+
+/// The instant of so many milliseconds since 1970, if there is one.
+#[must_use]
+pub fn instant(millis: u64) -> Option<Timestamp> {
+    i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok())
+}
+
 /// How long until `at`; nothing when it has passed.
 #[must_use]
 pub fn until(now: Timestamp, at: Timestamp) -> Duration {

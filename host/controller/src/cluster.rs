@@ -89,6 +89,28 @@ impl Cluster {
         self.counted(Kind::Rollout, "patch", result)
     }
 
+    /// A merge patch of an AnalysisRun's status. On Argo's own CRD, which has no status subresource, of the object.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn patch_run_status(&self, key: &Key, patch: &Value) -> Result<Object, Error> {
+        let api = self.api(Kind::AnalysisRun, &key.namespace);
+        let result = api.patch_status(&key.name, &Self::signed(), &Patch::Merge(patch)).await;
+        match self.counted(Kind::AnalysisRun, "patch", result) {
+            Err(error) if refusal(&error) == Refusal::Gone => self.merge(Kind::AnalysisRun, key, patch).await,
+            result => result,
+        }
+    }
+
+    /// A Secret, whole. Only those that arguments of analyses name are asked for.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn secret(&self, key: &Key) -> Result<Object, Error> {
+        let result = self.api(Kind::Secret, &key.namespace).get(&key.name).await;
+        self.counted(Kind::Secret, "get", result)
+    }
+
     /// A merge patch.
     ///
     /// # Errors

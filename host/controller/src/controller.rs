@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::Applier;
 use crate::backoff::Backoff;
-use crate::caches::{Caches, RouteWatch, Touched, Watched};
+use crate::analysis::{Analyzers, Requests, RunNotes, SecretReader, self};
+use crate::caches::{Caches, KindWatch, Touched, Watched};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::memory::Memory;
@@ -34,12 +35,16 @@ pub struct Settings {
     pub instance_id: Option<String>,
     /// Rollouts that are looked at side by side.
     pub workers: usize,
+    /// Where metrics ask that name no address.
+    pub prometheus_address: Option<String>,
 }
 
 /// What the controller is given from outside.
 pub struct Parts {
     pub client: Client,
     pub plugins: Arc<Plugins>,
+    /// Who makes the requests that analyzers ask for.
+    pub requests: Arc<dyn Requests>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     /// Nobody is told CDEvents without it.
@@ -60,8 +65,14 @@ pub struct Controller {
     pub applier: Applier,
     pub outbox: Outbox,
     pub record_kept: bool,
-    recorder: Arc<Recorder>,
-    plugins: Arc<Plugins>,
+    pub recorder: Arc<Recorder>,
+    pub plugins: Arc<Plugins>,
+    pub requests: Arc<dyn Requests>,
+    pub analyzers: Analyzers,
+    pub secrets: SecretReader,
+    /// AnalysisRuns that wait for a look.
+    pub run_queue: Arc<Queue>,
+    pub run_notes: Arc<RunNotes>,
     /// First lists that are still under way.
     filling: Mutex<BTreeSet<(Watched, Scope)>>,
     /// Namespaces (or the cluster) whose routes are watched.
@@ -72,7 +83,7 @@ pub struct Controller {
 impl Controller {
     /// Asks the cluster one thing: whether its Rollout CRD keeps KULTA's record.
     pub async fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { client, plugins, metrics, clock, teller } = parts;
+        let Parts { client, plugins, requests, metrics, clock, teller } = parts;
         let cluster = Cluster::new(client, Arc::clone(&metrics));
         let memory = Arc::new(Memory::default());
         let record_kept = cluster.record_kept().await;
@@ -89,6 +100,11 @@ impl Controller {
             caches: Caches::default(),
             queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             orphans: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
+            run_queue: Arc::new(Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64)),
+            run_notes: Arc::default(),
+            analyzers: Analyzers::new(Arc::clone(&plugins)),
+            secrets: SecretReader::new(cluster.clone()),
+            requests,
             strategies: Strategies::new(Arc::clone(&plugins), Arc::clone(&metrics)),
             applier: Applier {
                 cluster: cluster.clone(),
@@ -123,6 +139,15 @@ impl Controller {
         self.settings.namespaces.iter().cloned().map(Scope::Namespace).collect()
     }
 
+    /// Runs and templates are watched from the start: a person may create a run, and a template is wanted at once.
+    fn analysis_watches(&self) -> Vec<(Watched, Scope)> {
+        let mut watches = vec![(Watched::ClusterTemplates, Scope::Cluster)];
+        for kind in [Watched::Runs, Watched::Templates] {
+            watches.extend(self.scopes().into_iter().map(|scope| (kind, scope)));
+        }
+        watches
+    }
+
     /// The label selector of the Rollouts that this instance serves.
     #[must_use]
     pub fn instance_selector(&self) -> String {
@@ -147,6 +172,9 @@ impl Controller {
             for service in touched.orphans {
                 self.orphans.add(service);
             }
+            for run in touched.runs {
+                self.run_queue.add(run);
+            }
         }
         self.route_wanted.notify_one();
     }
@@ -156,10 +184,11 @@ impl Controller {
         let was_ready = self.ready();
         self.filling.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, scope.clone()));
         if !was_ready && self.ready() {
-            let (keys, orphans) = {
+            let (keys, orphans, runs) = {
                 let caches = self.caches.read();
                 let keys: Vec<_> = caches.rollouts.iter().map(|(key, _)| key.clone()).collect();
-                (keys, caches.orphans())
+                let runs: Vec<_> = caches.runs.iter().map(|(key, _)| key.clone()).collect();
+                (keys, caches.orphans(), runs)
             };
             tracing::info!(rollouts = keys.len(), "all caches are filled");
             for service in orphans {
@@ -167,6 +196,9 @@ impl Controller {
             }
             for key in keys {
                 self.queue.add(key);
+            }
+            for run in runs {
+                self.run_queue.add(run);
             }
         }
     }
@@ -199,11 +231,16 @@ impl Controller {
                 watches.spawn(watch::run(Arc::clone(&self), kind, scope));
             }
         }
+        for (kind, scope) in self.analysis_watches() {
+            self.caches.set_watch(kind, &scope, KindWatch::Filling);
+            watches.spawn(watch::run(Arc::clone(&self), kind, scope));
+        }
         watches.spawn(watch_routes(Arc::clone(&self)));
         watches.spawn(deliver(Arc::clone(&self)));
         let mut workers = JoinSet::new();
         for _ in 0..self.settings.workers {
             workers.spawn(work(Arc::clone(&self)));
+            workers.spawn(analyse(Arc::clone(&self)));
         }
         workers.spawn(let_go(Arc::clone(&self)));
         let (recorder, silence) = (Arc::clone(&self.recorder), CancellationToken::new());
@@ -215,6 +252,7 @@ impl Controller {
         stop.cancelled().await;
         self.queue.close();
         self.orphans.close();
+        self.run_queue.close();
         while workers.join_next().await.is_some() {}
         silence.cancel();
         while telling.join_next().await.is_some() {}
@@ -235,7 +273,7 @@ async fn watch_routes(controller: Arc<Controller>) {
         for scope in wanted {
             let new = controller.route_scopes.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone());
             if new {
-                controller.caches.set_route_watch(&scope, RouteWatch::Filling);
+                controller.caches.set_watch(Watched::Routes, &scope, KindWatch::Filling);
                 watches.spawn(watch::run(Arc::clone(&controller), Watched::Routes, scope));
             }
         }
@@ -248,6 +286,18 @@ async fn let_go(controller: Arc<Controller>) {
     while let Some(service) = controller.orphans.next().await {
         let outcome = release::look(&controller, &service).await;
         controller.orphans.finish(&service, outcome);
+    }
+}
+
+/// One worker for AnalysisRuns; as [`work`].
+async fn analyse(controller: Arc<Controller>) {
+    while let Some(key) = controller.run_queue.next().await {
+        let look = std::panic::AssertUnwindSafe(analysis::look(&controller, &key)).catch_unwind().await;
+        let outcome = look.unwrap_or_else(|_| {
+            tracing::error!(run = %key, "a look panicked");
+            crate::queue::Outcome::Failed { not_before: None }
+        });
+        controller.run_queue.finish(&key, outcome);
     }
 }
 

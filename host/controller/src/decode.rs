@@ -1,10 +1,12 @@
 //! From the API server's JSON to what the caches keep: once, at the door.
 
+mod analysis;
 mod replica_set;
 mod rollout;
 mod route;
 mod service;
 
+pub use analysis::{CachedRun, CachedTemplate, analysis_run, template};
 pub use replica_set::{CachedReplicaSet, replica_set};
 pub use rollout::{CachedRollout, Decoded, References, RouteReferences, rollout};
 pub use route::{CachedRoute, route};

@@ -12,6 +12,7 @@ use crate::key::Key;
 pub struct Index {
     rollout_by_uid: HashMap<String, Key>,
     replica_sets_by_owner: HashMap<String, BTreeSet<Key>>,
+    runs_by_owner: HashMap<String, BTreeSet<Key>>,
     rollouts_by_service: HashMap<Key, BTreeSet<Key>>,
     rollouts_by_route: HashMap<Key, BTreeSet<Key>>,
     /// Rollouts that choose routes by label: namespace of the routes, and the choice.
@@ -54,6 +55,23 @@ impl Index {
                 self.replica_sets_by_owner.remove(owner);
             }
         }
+    }
+
+    pub fn add_run(&mut self, key: &Key, owner: &str) {
+        self.runs_by_owner.entry(owner.to_owned()).or_default().insert(key.clone());
+    }
+
+    pub fn remove_run(&mut self, key: &Key, owner: &str) {
+        if let Some(keys) = self.runs_by_owner.get_mut(owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.runs_by_owner.remove(owner);
+            }
+        }
+    }
+
+    pub fn runs(&self, owner: &str) -> impl Iterator<Item = &Key> {
+        self.runs_by_owner.get(owner).into_iter().flatten()
     }
 
     #[must_use]

@@ -1,12 +1,12 @@
-//! Kubernetes events on Rollouts, named by what they tell: a second telling is refused by the API server.
+//! Kubernetes events on Rollouts and AnalysisRuns, named by what they tell: a second telling is refused by the API server.
 
 use jiff::Timestamp;
-use kulta_core::plan::{EventKind, KubeEvent};
+use kulta_core::plan::EventKind;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::apply::Target;
-use crate::kinds::MANAGER;
+use crate::key::Key;
+use crate::kinds::{Kind, MANAGER};
 
 /// Longest name of an object.
 const NAME_LENGTH: usize = 253;
@@ -15,8 +15,25 @@ const MESSAGE_CHARS: usize = 1_000;
 /// Hex characters that stand for what a name had to lose.
 const HASH_LENGTH: usize = 16;
 
+/// The object that an event is about.
+#[derive(Clone, Debug)]
+pub struct Regarding {
+    pub kind: Kind,
+    pub key: Key,
+    pub uid: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What it tells, as a part of the event's name.
+    pub name: String,
+    pub kind: EventKind,
+    pub reason: &'static str,
+    pub message: String,
+}
+
 #[must_use]
-pub fn body(target: &Target, event: &KubeEvent, now: Timestamp) -> Value {
+pub fn body(regarding: &Regarding, event: &Message, now: Timestamp) -> Value {
     let time = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
     let kind = match event.kind {
         EventKind::Normal => "Normal",
@@ -25,16 +42,16 @@ pub fn body(target: &Target, event: &KubeEvent, now: Timestamp) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": name(&target.key.name, &event.name), "namespace": target.key.namespace },
+        "metadata": { "name": name(&regarding.key.name, &event.name), "namespace": regarding.key.namespace },
         "involvedObject": {
             "apiVersion": "argoproj.io/v1alpha1",
-            "kind": "Rollout",
-            "namespace": target.key.namespace,
-            "name": target.key.name,
-            "uid": target.uid
+            "kind": regarding.kind.as_str(),
+            "namespace": regarding.key.namespace,
+            "name": regarding.key.name,
+            "uid": regarding.uid
         },
         "type": kind,
-        "reason": event.reason.as_str(),
+        "reason": event.reason,
         "message": event.message.chars().take(MESSAGE_CHARS).collect::<String>(),
         "source": { "component": MANAGER },
         "firstTimestamp": time,
@@ -43,10 +60,10 @@ pub fn body(target: &Target, event: &KubeEvent, now: Timestamp) -> Value {
     })
 }
 
-/// `<rollout>.<what>` as a DNS subdomain; one that is too long ends in a hash of itself.
-fn name(rollout: &str, what: &str) -> String {
+/// `<object>.<what>` as a DNS subdomain; one that is too long ends in a hash of itself.
+fn name(object: &str, what: &str) -> String {
     let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-');
-    let full: String = format!("{rollout}.{what}")
+    let full: String = format!("{object}.{what}")
         .to_lowercase()
         .chars()
         .map(|character| if allowed(character) { character } else { '-' })

@@ -1,5 +1,6 @@
 //! Watches a cluster and carries out what `kulta-core` decides.
 
+pub mod analysis;
 pub mod apply;
 pub mod backoff;
 pub mod caches;

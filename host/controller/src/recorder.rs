@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kulta_core::plan::KubeEvent;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::Target;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Refusal, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
-use crate::kube_events;
+use crate::kube_events::{self, Message, Regarding};
 
 /// Events that wait to be told; whoever has one more waits with it.
 const WAITING: usize = 1024;
@@ -28,7 +26,7 @@ pub struct Recorder {
 }
 
 struct Recorded {
-    rollout: Key,
+    object: Key,
     reason: &'static str,
     body: Value,
 }
@@ -41,11 +39,11 @@ impl Recorder {
     }
 
     /// The event's time is now, whenever it is told.
-    pub async fn record(&self, target: &Target, event: &KubeEvent) {
-        let body = kube_events::body(target, event, self.clock.now());
-        let recorded = Recorded { rollout: target.key.clone(), reason: event.reason.as_str(), body };
+    pub async fn record(&self, regarding: &Regarding, event: Message) {
+        let body = kube_events::body(regarding, &event, self.clock.now());
+        let recorded = Recorded { object: regarding.key.clone(), reason: event.reason, body };
         if self.sender.send(recorded).await.is_err() {
-            tracing::warn!(rollout = %target.key, reason = event.reason.as_str(), "a Kubernetes event came too late to be told");
+            tracing::warn!(object = %regarding.key, reason = event.reason, "a Kubernetes event came too late to be told");
         }
     }
 
@@ -73,11 +71,11 @@ impl Recorder {
     }
 
     async fn tell(&self, recorded: Recorded) {
-        let Recorded { rollout, reason, body } = recorded;
-        if let Err(error) = self.cluster.create(Kind::Event, &rollout.namespace, &body, false).await
+        let Recorded { object, reason, body } = recorded;
+        if let Err(error) = self.cluster.create(Kind::Event, &object.namespace, &body, false).await
             && refusal(&error) != Refusal::Conflict
         {
-            tracing::warn!(%rollout, reason, "tell a Kubernetes event: {}", words(&error));
+            tracing::warn!(%object, reason, "tell a Kubernetes event: {}", words(&error));
         }
     }
 }
@@ -90,7 +88,7 @@ mod tests {
     use jiff::Timestamp;
     use kube::Client;
     use kube::client::Body;
-    use kulta_core::plan::{EventKind, EventReason};
+    use kulta_core::plan::EventKind;
     use tower::service_fn;
 
     use super::*;
@@ -116,17 +114,12 @@ mod tests {
         (Arc::new(Recorder::new(cluster, clock)), told)
     }
 
-    fn target() -> Target {
-        Target { key: Key::new("ns", "web"), uid: "u".into(), generation: 1, resource_version: "1".into() }
+    fn web() -> Regarding {
+        Regarding { kind: Kind::Rollout, key: Key::new("ns", "web"), uid: "u".into() }
     }
 
-    fn event(name: &str) -> KubeEvent {
-        KubeEvent {
-            name: name.into(),
-            kind: EventKind::Normal,
-            reason: EventReason::RolloutPaused,
-            message: "paused".into(),
-        }
+    fn event(name: &str) -> Message {
+        Message { name: name.into(), kind: EventKind::Normal, reason: "RolloutPaused", message: "paused".into() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,7 +129,7 @@ mod tests {
         let run = tokio::spawn(async move { running.run(stop).await });
         let began = tokio::time::Instant::now();
 
-        recorder.record(&target(), &event("1")).await;
+        recorder.record(&web(), event("1")).await;
 
         assert_eq!((began.elapsed(), told.lock().unwrap().len()), (Duration::ZERO, 0));
         run.abort();
@@ -146,7 +139,7 @@ mod tests {
     async fn what_waits_when_the_controller_stops_is_told_in_order() {
         let (recorder, told) = recorder(Duration::from_millis(100));
         for name in ["1", "2", "3"] {
-            recorder.record(&target(), &event(name)).await;
+            recorder.record(&web(), event(name)).await;
         }
         let stop = CancellationToken::new();
         stop.cancel();

@@ -95,7 +95,7 @@ impl Strategies {
 }
 
 /// A JSON pointer as the path that users read: `/steps/0/x` becomes `.steps[0].x`.
-fn dotted(pointer: &str) -> String {
+pub(crate) fn dotted(pointer: &str) -> String {
     if pointer.is_empty() {
         return String::new();
     }

@@ -8,7 +8,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 
 use crate::backoff::Backoff;
-use crate::caches::{RouteWatch, Touched, Watched};
+use crate::caches::{KindWatch, Touched, Watched};
 use crate::cluster::words;
 use crate::controller::Controller;
 use crate::kinds::Kind;
@@ -25,6 +25,18 @@ impl Watched {
             Self::ReplicaSets => Kind::ReplicaSet,
             Self::Services => Kind::Service,
             Self::Routes => Kind::HttpRoute,
+            Self::Runs => Kind::AnalysisRun,
+            Self::Templates => Kind::AnalysisTemplate,
+            Self::ClusterTemplates => Kind::ClusterAnalysisTemplate,
+        }
+    }
+
+    /// A cluster may lack the kind, and most rollouts need none of it: nobody else waits for its first list.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        match self {
+            Self::Rollouts | Self::ReplicaSets | Self::Services => false,
+            Self::Routes | Self::Runs | Self::Templates | Self::ClusterTemplates => true,
         }
     }
 }
@@ -39,10 +51,10 @@ pub async fn run(controller: Arc<Controller>, watched: Watched, scope: Scope) {
     };
     let mut config = watcher::Config::default().page_size(PAGE);
     match watched {
-        Watched::Rollouts => config = config.labels(&controller.instance_selector()),
+        Watched::Rollouts | Watched::Runs => config = config.labels(&controller.instance_selector()),
         // Pods of plain Deployments are none of our business, and most ReplicaSets are theirs.
         Watched::ReplicaSets => config = config.labels(kulta_api::annotations::POD_TEMPLATE_HASH),
-        Watched::Services | Watched::Routes => {}
+        Watched::Services | Watched::Routes | Watched::Templates | Watched::ClusterTemplates => {}
     }
     let stream = watcher::watcher(api, config).backoff(Delays::default());
     let mut stream = std::pin::pin!(stream);
@@ -69,8 +81,8 @@ fn handle(controller: &Controller, watched: Watched, scope: &Scope, event: Event
             for touched in caches.end_list(watched, scope) {
                 controller.touched(touched);
             }
-            if watched == Watched::Routes {
-                let keys = caches.set_route_watch(scope, RouteWatch::Filled);
+            if watched.is_optional() {
+                let keys = caches.set_watch(watched, scope, KindWatch::Filled);
                 controller.touched(Touched { keys, ..Touched::default() });
             }
             if std::mem::take(first) {
@@ -93,15 +105,15 @@ fn failed(controller: &Controller, watched: Watched, scope: &Scope, error: &watc
         other => (0, other.to_string()),
     };
     tracing::warn!(kind = watched.kind().as_str(), ?scope, code, "watch: {message}");
-    if watched != Watched::Routes {
+    if !watched.is_optional() {
         return;
     }
     let state = match code {
-        404 => RouteWatch::NotInstalled,
-        403 => RouteWatch::Forbidden(message),
+        404 => KindWatch::NotInstalled,
+        403 => KindWatch::Forbidden(message),
         _ => return,
     };
-    let keys = controller.caches.set_route_watch(scope, state);
+    let keys = controller.caches.set_watch(watched, scope, state);
     controller.touched(Touched { keys, ..Touched::default() });
 }
 

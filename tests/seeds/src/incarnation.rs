@@ -39,6 +39,15 @@ pub struct World {
     pub elect: bool,
 }
 
+/// These stories analyse nothing.
+struct NoNetwork;
+
+impl Requests for NoNetwork {
+    fn fetch<'a>(&'a self, _: Request, _: &'a Secrets) -> BoxFuture<'a, Result<Response, Failure>> {
+        Box::pin(async { Err(Failure::Denied("there is no network here".to_owned())) })
+    }
+}
+
 pub struct Incarnation {
     pub name: String,
     dead: Arc<AtomicBool>,
@@ -60,11 +69,13 @@ impl Incarnation {
         let parts = Parts {
             client: client.clone(),
             plugins: Arc::clone(&world.plugins),
+            requests: Arc::new(NoNetwork),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::clone(&clock),
             teller: Some(teller),
         };
-        let settings = Settings { namespaces: Vec::new(), instance_id: None, workers: WORKERS };
+        let settings =
+            Settings { namespaces: Vec::new(), instance_id: None, workers: WORKERS, prometheus_address: None };
         let elector = world.elect.then(|| Elector::new(client, NAMESPACE, name.to_owned(), clock));
         let ended = Arc::clone(&dead);
         let task = tokio::spawn(async move {

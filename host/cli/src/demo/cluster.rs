@@ -18,6 +18,7 @@ use kulta_embedded::server::Server;
 use kulta_embedded::store::{self, ListOptions, Selection, Store};
 use kulta_embedded::world::{Tallies, World};
 use kulta_events::{Environment, GitKeys, Origin};
+use kulta_fetch::Fetcher;
 use kulta_wasm::{Limits, Plugins};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -86,16 +87,25 @@ impl Cluster {
     pub fn control(&mut self) -> Result<()> {
         let client = client(self.address, MANAGER)?;
         let plugins = Arc::new(Plugins::new(Limits::default()).context("start the plugin runtime")?);
+        // The cluster in memory is on this host.
+        let settings = kulta_fetch::Settings { loopback: true, ..kulta_fetch::Settings::default() };
+        let requests = Fetcher::new(settings).context("set up the requests of analyses")?;
         let environment = Environment { id: ENVIRONMENT.to_owned(), source: None };
         let origin = Origin::new(EVENT_SOURCE, environment, GitKeys::default()).context("the events' origin")?;
         let parts = Parts {
             client,
             plugins,
+            requests: Arc::new(requests),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::new(SystemClock),
             teller: Some(Teller { sink: Box::new(self.events.clone()), origin }),
         };
-        let settings = Settings { namespaces: Vec::new(), instance_id: None, workers: WORKERS };
+        let settings = Settings {
+            namespaces: Vec::new(),
+            instance_id: None,
+            workers: WORKERS,
+            prometheus_address: Some(format!("http://{}", self.prometheus)),
+        };
         self.tasks.spawn(async move {
             let controller = Controller::new(parts, settings).await;
             lease::lead(controller, None, CancellationToken::new()).await.context("the controller")

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::core::Selector;
 use kulta_api::{FieldError, GatewayRouting, Rollout, RolloutPhase};
+use kulta_core::analysis::TemplateRef;
 use serde_json::Value;
 
 use crate::key::Key;
@@ -43,6 +44,8 @@ pub struct References {
     pub routes: RouteReferences,
     pub selector: Option<Selector>,
     pub template_labels: BTreeMap<String, String>,
+    /// AnalysisTemplates that it names itself; they may name further ones.
+    pub analyses: BTreeSet<TemplateRef>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,6 +120,7 @@ fn references(namespace: &str, rollout: &Rollout) -> References {
         routes,
         selector: spec.selector.clone().and_then(|selector| Selector::try_from(selector).ok()),
         template_labels: spec.template.labels(),
+        analyses: kulta_core::reference::named_templates(&spec.strategy),
     }
 }
 

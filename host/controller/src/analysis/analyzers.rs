@@ -1,0 +1,76 @@
+//! The analyzers that are served, and whether a metric's configuration is one that they take.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kulta_api::FieldError;
+use kulta_core::analysis::Checked;
+use kulta_core::observed::Analyzer;
+use kulta_wasm::{CheckError, Kind, Plugins};
+use serde_json::Value;
+
+use crate::strategies::dotted;
+
+/// Checked configurations that are remembered; beyond that the memory starts anew.
+const CHECKED_AT_MOST: usize = 10_000;
+/// Analyzers that measure and leave the judging to the metric's conditions. A plugin of somebody else's may judge.
+const MEASURING: [&str; 2] = ["prometheus", "web"];
+
+/// What is wrong, by the path below the provider.
+type Complaints = Arc<Vec<(String, String)>>;
+
+pub struct Analyzers {
+    plugins: Arc<Plugins>,
+    /// What `check-config` said, by analyzer and configuration: it is a pure function.
+    checked: Mutex<HashMap<(String, String), Complaints>>,
+}
+
+impl Analyzers {
+    #[must_use]
+    pub fn new(plugins: Arc<Plugins>) -> Self {
+        Self { plugins, checked: Mutex::default() }
+    }
+
+    /// In alphabetical order.
+    #[must_use]
+    pub fn served(&self) -> Vec<Analyzer> {
+        let names = self.plugins.names(Kind::Analyzer).into_iter();
+        names.map(|name| Analyzer { needs_condition: MEASURING.contains(&name.as_str()), name }).collect()
+    }
+
+    /// What the analyzers find wrong with a run's metrics, each with its path. An analyzer that cannot be asked finds nothing: measuring
+    /// will tell.
+    pub async fn check(&self, checked: &Checked) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        for (index, metric) in checked.metrics.iter().enumerate() {
+            let Some((name, config)) = metric.metric.provider.analyzer() else { continue };
+            for (below, message) in self.complaints(name, config).await.iter() {
+                let path = format!("spec.metrics[{index}].provider.{name}{below}");
+                errors.push(FieldError { path, message: message.clone() });
+            }
+        }
+        errors
+    }
+
+    async fn complaints(&self, name: &str, config: &Value) -> Complaints {
+        let question = (name.to_owned(), config.to_string());
+        let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let Ok(plugin) = self.plugins.analyzer(name).await else { return Complaints::default() };
+        let complaints = match plugin.check_config(config).await {
+            Ok(()) => Complaints::default(),
+            Err(CheckError::Invalid(errors)) => {
+                Arc::new(errors.into_iter().map(|error| (dotted(&error.path), error.message)).collect())
+            }
+            Err(CheckError::Call(_)) => return Complaints::default(),
+        };
+        let mut all = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= CHECKED_AT_MOST {
+            all.clear();
+        }
+        all.insert(question, Arc::clone(&complaints));
+        complaints
+    }
+}

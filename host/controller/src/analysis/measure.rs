@@ -1,0 +1,140 @@
+//! One measurement: the analyzer is asked, the requests that it wants are made, and it is asked again with the answers.
+
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, join_all};
+use kulta_api::analysis::Metric;
+use kulta_core::analysis::{Call, Condition, Outcome, judge};
+use kulta_fetch::{Failure, Fetcher, Request, Response, Secrets};
+use kulta_wasm::analyzer::{Action, Measured, Occasion};
+use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Plugins, Report};
+
+use super::convert::{self, Surroundings};
+use crate::clock::{self, Clock};
+use crate::metrics::Metrics;
+
+/// A token, a query, some pages: whoever asks for more rounds than this does not end.
+const MOST_ROUNDS: usize = 8;
+
+/// Who makes requests.
+pub trait Requests: Send + Sync + 'static {
+    fn fetch<'a>(&'a self, request: Request, secrets: &'a Secrets) -> BoxFuture<'a, Result<Response, Failure>>;
+}
+
+impl Requests for Fetcher {
+    fn fetch<'a>(&'a self, request: Request, secrets: &'a Secrets) -> BoxFuture<'a, Result<Response, Failure>> {
+        Box::pin(Self::fetch(self, request, secrets))
+    }
+}
+
+/// What a measurement works with.
+pub struct Measurement {
+    pub plugins: Arc<Plugins>,
+    pub requests: Arc<dyn Requests>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub surroundings: Surroundings,
+    pub secrets: Arc<Secrets>,
+    /// Its arguments are filled in; secrets are placeholders.
+    pub metric: Metric,
+    pub call: Call,
+}
+
+impl Measurement {
+    /// Never fails: what goes wrong is the measurement's error.
+    pub async fn take(&self) -> Outcome {
+        match self.rounds().await {
+            Ok(outcome) => outcome,
+            Err(message) => Outcome::Errored { message: self.mask(message) },
+        }
+    }
+
+    async fn rounds(&self) -> Result<Outcome, String> {
+        let mut memory = self.call.memory.clone().map_err(|error| error.to_string())?;
+        let provider = self.metric.provider.analyzer();
+        let (name, config) = provider.ok_or_else(|| "the metric names no provider".to_owned())?;
+        let config = config.to_string();
+        let plugin = self.plugins.analyzer(name).await.map_err(|error| {
+            self.metrics.plugin_call(name, error.class().as_str());
+            error.to_string()
+        })?;
+        let mut answers = Vec::new();
+        for _ in 0..MOST_ROUNDS {
+            let occasion = convert::occasion(&self.call, &self.surroundings, self.clock.now(), memory, answers);
+            match self.ask(name, &plugin, &config, &occasion).await? {
+                Action::Fetch(fetching) => {
+                    answers = join_all(fetching.requests.into_iter().map(|request| self.fetch(request))).await;
+                    memory = fetching.memory;
+                }
+                Action::Wait(waiting) => {
+                    let until = clock::instant(waiting.until).ok_or("the analyzer waits for no instant")?;
+                    return Ok(Outcome::Waiting { until, memory: waiting.memory });
+                }
+                Action::Measured(measured) => return Ok(self.judge(measured).await),
+                Action::Judged(judged) => return Ok(convert::judged(judged, |text| self.mask(text))),
+            }
+        }
+        Err(format!("analyzer {name} asked for requests {MOST_ROUNDS} times and came to no end"))
+    }
+
+    async fn ask(
+        &self,
+        name: &str,
+        plugin: &AnalyzerPlugin,
+        config: &str,
+        occasion: &Occasion,
+    ) -> Result<Action, String> {
+        let answer = plugin.analyze(config, occasion).await;
+        self.metrics.plugin_call(name, answer.as_ref().map_or_else(|error| error.class().as_str(), |_| "ok"));
+        answer.map_err(own_words)
+    }
+
+    async fn fetch(&self, asked: kulta_wasm::analyzer::Request) -> kulta_wasm::analyzer::Answer {
+        let answer = match convert::request(asked) {
+            Ok(request) => self.requests.fetch(request, &self.secrets).await,
+            Err(failure) => Err(failure),
+        };
+        convert::answer(answer)
+    }
+
+    async fn judge(&self, measured: Measured) -> Outcome {
+        let (success, failure) = (
+            self.condition(&self.metric.success_condition, &measured.value).await,
+            self.condition(&self.metric.failure_condition, &measured.value).await,
+        );
+        let (phase, message) = judge(success.as_ref(), failure.as_ref(), &measured.value);
+        Outcome::Measured {
+            value: self.mask(measured.value),
+            phase,
+            message: self.mask(message),
+            metadata: convert::metadata(measured.metadata, |text| self.mask(text)),
+            memory: measured.memory,
+        }
+    }
+
+    async fn condition<'a>(&self, expression: &'a str, value: &str) -> Option<Condition<'a>> {
+        if expression.is_empty() {
+            return None;
+        }
+        let about = format!("{} {}", self.surroundings.run, self.metric.name);
+        let result = match self.plugins.condition(CONDITION_LANGUAGE).await {
+            Ok(language) => language.evaluate(&about, expression, value).await.map_err(own_words),
+            Err(error) => Err(error.to_string()),
+        };
+        Some(Condition { expression, result })
+    }
+
+    fn mask(&self, text: String) -> String {
+        self.secrets.mask(&text).into_owned()
+    }
+}
+
+/// What a plugin reports itself needs no preface.
+fn own_words(error: CallError) -> String {
+    match error {
+        CallError::Reported(Report::InvalidConfig(words) | Report::Unavailable(words) | Report::Internal(words)) => {
+            words
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,194 @@
+//! What the process remembers of runs. All of it may be lost: what was under way is measured again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use kulta_core::analysis::{Call, CallKind, Taken};
+use tokio::task::JoinSet;
+
+use crate::key::Key;
+
+/// How long the cache is waited for after a write. A watch that lags longer is broken and tells so itself.
+const LONGEST_LAG: SignedDuration = SignedDuration::from_secs(5);
+
+/// A call by what makes it one: its metric, its attempt, and what is asked.
+type Flight = (String, u32, CallKind);
+
+#[derive(Debug, Default)]
+pub struct RunNotes {
+    runs: Mutex<HashMap<Key, Notes>>,
+    /// Measurements under way; given up when the controller is.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// Version that the own last write produced, and when.
+    written: Option<(u64, Timestamp)>,
+    under_way: HashSet<Flight>,
+    landed: Vec<Taken>,
+}
+
+/// Where a run stands beside its status.
+#[derive(Debug, PartialEq)]
+pub enum Stand {
+    /// The cache has yet to tell of the own last write; look again then.
+    Lagging(Timestamp),
+    /// What has been measured since.
+    Landed(Vec<Taken>),
+}
+
+impl RunNotes {
+    pub fn stand(&self, key: &Key, cached_version: u64, now: Timestamp) -> Stand {
+        let mut runs = self.runs();
+        let Some(notes) = runs.get_mut(key) else { return Stand::Landed(Vec::new()) };
+        if let Some((version, at)) = notes.written {
+            let end = at.checked_add(LONGEST_LAG).unwrap_or(at);
+            if cached_version < version && end > now {
+                return Stand::Lagging(end);
+            }
+            notes.written = None;
+        }
+        Stand::Landed(notes.landed.clone())
+    }
+
+    /// These results are stored, or of no use any more.
+    pub fn stored(&self, key: &Key, taken: &[Taken], version: Option<(u64, Timestamp)>) {
+        if let Some(notes) = self.runs().get_mut(key) {
+            notes.landed.retain(|landed| !taken.contains(landed));
+        }
+        if version.is_some() {
+            self.runs().entry(key.clone()).or_default().written = version;
+        }
+    }
+
+    /// Notes that a call is being made; false when it already is.
+    pub fn begin(&self, key: &Key, call: &Call) -> bool {
+        let mut runs = self.runs();
+        let notes = runs.entry(key.clone()).or_default();
+        let landed = notes.landed.iter().any(|taken| of_taken(taken) == of_call(call));
+        !landed && notes.under_way.insert(of_call(call))
+    }
+
+    /// A call has been answered. Nobody waits for the answer when the run has been forgotten meanwhile.
+    pub fn land(&self, key: &Key, taken: Taken) {
+        if let Some(notes) = self.runs().get_mut(key)
+            && notes.under_way.remove(&of_taken(&taken))
+        {
+            notes.landed.push(taken);
+        }
+    }
+
+    pub fn forget(&self, key: &Key) {
+        self.runs().remove(key);
+    }
+
+    pub fn spawn(&self, measurement: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(measurement);
+    }
+
+    /// A panic under the lock leaves at worst a measurement that is taken again.
+    fn runs(&self) -> MutexGuard<'_, HashMap<Key, Notes>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_call(call: &Call) -> Flight {
+    (call.metric.clone(), call.attempt, call.kind)
+}
+
+fn of_taken(taken: &Taken) -> Flight {
+    (taken.metric.clone(), taken.attempt, taken.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use kulta_core::analysis::Outcome;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn key() -> Key {
+        Key::new("ns", "run")
+    }
+
+    fn call() -> Call {
+        Call {
+            metric: "errors".into(),
+            kind: CallKind::Measure,
+            number: 1,
+            attempt: 1,
+            last: false,
+            memory: Ok(Vec::new()),
+            started_at: at(0),
+        }
+    }
+
+    fn taken() -> Taken {
+        call().taken(Outcome::Errored { message: "no".into() })
+    }
+
+    #[test]
+    fn a_call_that_is_under_way_is_not_made_again() {
+        let notes = RunNotes::default();
+
+        assert_eq!([notes.begin(&key(), &call()), notes.begin(&key(), &call())], [true, false]);
+    }
+
+    #[test]
+    fn a_call_whose_answer_is_not_stored_yet_is_not_made_again() {
+        let notes = RunNotes::default();
+        notes.begin(&key(), &call());
+        notes.land(&key(), taken());
+
+        assert!(!notes.begin(&key(), &call()));
+    }
+
+    #[test]
+    fn an_answer_waits_until_it_is_stored() {
+        let notes = RunNotes::default();
+        notes.begin(&key(), &call());
+        notes.land(&key(), taken());
+        assert_eq!(notes.stand(&key(), 1, at(0)), Stand::Landed(vec![taken()]));
+
+        notes.stored(&key(), &[taken()], None);
+
+        assert_eq!(notes.stand(&key(), 1, at(0)), Stand::Landed(Vec::new()));
+    }
+
+    #[test]
+    fn the_cache_is_waited_for_after_a_write() {
+        let notes = RunNotes::default();
+
+        notes.stored(&key(), &[], Some((7, at(0))));
+
+        assert_eq!(notes.stand(&key(), 6, at(1)), Stand::Lagging(at(5)));
+        assert_eq!(notes.stand(&key(), 7, at(1)), Stand::Landed(Vec::new()));
+    }
+
+    #[test]
+    fn a_cache_that_never_tells_is_not_waited_for_for_ever() {
+        let notes = RunNotes::default();
+
+        notes.stored(&key(), &[], Some((7, at(0))));
+
+        assert_eq!(notes.stand(&key(), 6, at(5)), Stand::Landed(Vec::new()));
+    }
+
+    #[test]
+    fn the_answer_of_a_run_that_is_gone_is_dropped() {
+        let notes = RunNotes::default();
+        notes.begin(&key(), &call());
+        notes.forget(&key());
+
+        notes.land(&key(), taken());
+
+        assert_eq!(notes.stand(&key(), 1, at(0)), Stand::Landed(Vec::new()));
+    }
+}
