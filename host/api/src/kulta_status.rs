@@ -9,6 +9,9 @@ use crate::outbox::OutboxEntry;
 /// Entries of the decision log that are kept: enough to explain the step at hand and the ones before it.
 pub const DECISION_LOG_LENGTH: usize = 8;
 
+/// Characters of a failure's reason that are kept until its events are stored, which have room for fewer.
+pub const FAILURE_CHARS: usize = 160;
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KultaStatus {
@@ -37,6 +40,12 @@ pub struct KultaStatus {
     pub restoring: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
+    /// What was said of the failure; at most [`FAILURE_CHARS`] characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+    /// Sequence of the transition that told of the failed analysis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_cause: Option<u64>,
     /// Why the last decisions were taken, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<DecisionEntry>,

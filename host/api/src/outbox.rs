@@ -11,6 +11,8 @@ use crate::kulta_status::{FailureKind, KultaStatus};
 pub const OUTBOX_LENGTH: usize = 128;
 /// Size of one entry as JSON, in bytes.
 pub const ENTRY_BYTES: usize = 256;
+/// Characters that an entry keeps of a name, so that it stays within [`ENTRY_BYTES`] even when each takes two bytes of JSON.
+pub const NAME_CHARS: usize = 32;
 
 /// One stored transition. Short keys, because up to [`OUTBOX_LENGTH`] of them are written with every status patch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +44,15 @@ pub struct OutboxEntry {
     pub outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
+    /// The analysis run that the transition is about: its name, less `<rollout>-<hash>-` where it begins so; at most [`NAME_CHARS`] characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The run's metric; at most [`NAME_CHARS`] characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// Sequence of the transition that made this one necessary: the end of the analysis that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<u64>,
     /// Why, for a person; as many characters as fit into [`ENTRY_BYTES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -64,6 +75,19 @@ pub enum TransitionKind {
     ServiceUpgraded,
     /// Traffic had reached the canary; stable is restored.
     ServiceRolledBack,
+    /// An analysis run is wanted and begins.
+    AnalysisStarted,
+    /// A metric of a run has its outcome.
+    MetricFinished,
+    /// A run has its outcome, or the rollout went on without it.
+    AnalysisFinished,
+}
+
+impl TransitionKind {
+    /// One of many of its kind: given up before the others when there is no room.
+    const fn is_detail(self) -> bool {
+        matches!(self, Self::Progressed | Self::MetricFinished)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,8 +123,8 @@ impl OutboxEntry {
 }
 
 impl KultaStatus {
-    /// Stores a transition under the next sequence number. When the outbox is full the oldest `progressed` entry is dropped and
-    /// counted; without one, the oldest entry is.
+    /// Stores a transition under the next sequence number. When the outbox is full the oldest `progressed` or `metricFinished` entry
+    /// is dropped and counted; without one, the oldest entry is.
     pub fn store(&mut self, build: impl FnOnce(u64, u64) -> OutboxEntry) -> u64 {
         self.sequence += 1;
         let mut entry = build(self.sequence, self.revision_sequence);
@@ -108,10 +132,13 @@ impl KultaStatus {
             self.revision_sequence = entry.seq;
             entry.first = entry.seq;
         }
+        for name in [&mut entry.run, &mut entry.metric] {
+            *name = name.take().map(|name| name.chars().take(NAME_CHARS).collect());
+        }
         entry.shorten();
         self.outbox.push(entry);
         while self.outbox.len() > OUTBOX_LENGTH {
-            let oldest = self.outbox.iter().position(|entry| entry.kind == TransitionKind::Progressed).unwrap_or(0);
+            let oldest = self.outbox.iter().position(|entry| entry.kind.is_detail()).unwrap_or(0);
             self.outbox.remove(oldest);
             self.dropped += 1;
         }
@@ -137,8 +164,25 @@ mod tests {
             from: Some(999),
             outcome: Some(Outcome::Success),
             failure: Some(FailureKind::Deployment),
-            why: Some("\u{e9}".repeat(500)),
+            run: None,
+            metric: None,
+            cause: Some(999_999),
+            why: Some("\"".repeat(500)),
             first,
+        }
+    }
+
+    fn run_entry(kind: TransitionKind) -> impl FnOnce(u64, u64) -> OutboxEntry {
+        move |seq, first| OutboxEntry {
+            stable: None,
+            steps: None,
+            weight: None,
+            from: None,
+            failure: None,
+            run: Some("1000-31.2".into()),
+            metric: Some("\"".repeat(500)),
+            cause: None,
+            ..entry(kind)(seq, first)
         }
     }
 
@@ -147,9 +191,44 @@ mod tests {
         let mut status = KultaStatus { sequence: 1_000_000, ..KultaStatus::default() };
 
         status.store(entry(TransitionKind::ServiceRolledBack));
+        status.store(run_entry(TransitionKind::MetricFinished));
 
-        let bytes = serde_json::to_vec(&status.outbox[0]).unwrap().len();
-        assert!(bytes <= ENTRY_BYTES, "{bytes} bytes");
+        for entry in &status.outbox {
+            let bytes = serde_json::to_vec(entry).unwrap().len();
+            assert!(bytes <= ENTRY_BYTES, "{bytes} bytes: {entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_that_fits_is_kept_whole() {
+        let mut status = KultaStatus::default();
+        let why = "Metric \"success-rate\" assessed Failed due to failed (1) > failureLimit (0)";
+
+        status.store(|seq, first| OutboxEntry {
+            step: None,
+            steps: None,
+            weight: None,
+            from: None,
+            revision: Some(12),
+            outcome: Some(Outcome::Failure),
+            failure: Some(FailureKind::Analysis),
+            cause: Some(1_041),
+            why: Some(why.into()),
+            ..entry(TransitionKind::Finished)(seq, first)
+        });
+
+        assert_eq!(status.outbox[0].why.as_deref(), Some(why));
+    }
+
+    #[test]
+    fn the_outcome_of_a_metric_is_dropped_before_that_of_its_run() {
+        let mut status = KultaStatus::default();
+        status.store(run_entry(TransitionKind::AnalysisFinished));
+        for _ in 0..OUTBOX_LENGTH {
+            status.store(run_entry(TransitionKind::MetricFinished));
+        }
+
+        assert_eq!((status.outbox[0].kind, status.outbox[1].seq), (TransitionKind::AnalysisFinished, 3));
     }
 
     #[test]

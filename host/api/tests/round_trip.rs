@@ -104,7 +104,17 @@ fn step(max: i32) -> impl Strategy<Value = Value> {
         (0..50_i32).prop_map(|replicas| json!({ "setCanaryScale": { "replicas": replicas } })),
         (0..=200_i32).prop_map(|weight| json!({ "setCanaryScale": { "weight": weight } })),
         Just(json!({ "setCanaryScale": { "matchTrafficWeight": true } })),
+        analysis().prop_map(|analysis| json!({ "analysis": analysis })),
     ]
+}
+
+fn analysis() -> impl Strategy<Value = Value> {
+    ("[a-z]{1,12}", any::<bool>(), "[a-z]{1,8}", "[ -~]{0,12}").prop_map(|(template, cluster, arg, value)| {
+        json!({
+            "templates": [{ "templateName": template, "clusterScope": cluster }],
+            "args": [{ "name": arg, "value": value }],
+        })
+    })
 }
 
 fn routes() -> impl Strategy<Value = Value> {
@@ -127,6 +137,7 @@ prop_compose! {
         routes in routes(),
         floor in prop::option::of(0..5_i32),
         delay in prop::option::of(0..900_i32),
+        analysis in prop::option::of(analysis()),
     ) -> Value {
         let mut canary = json!({
             "canaryService": "next", "stableService": "now",
@@ -135,6 +146,9 @@ prop_compose! {
         });
         if !steps.is_empty() {
             canary["steps"] = json!(steps);
+        }
+        if let Some(analysis) = analysis {
+            canary["analysis"] = analysis;
         }
         if let Some(floor) = floor {
             canary["minPodsPerReplicaSet"] = json!(floor);
@@ -181,7 +195,6 @@ const GATEWAY: &str = "/spec/strategy/canary/trafficRouting/plugins/argoproj-lab
 fn unsupported() -> Vec<(&'static str, &'static str, String)> {
     let mut fields = vec![
         ("/spec", "workloadRef", "spec.workloadRef".to_owned()),
-        (CANARY, "analysis", "spec.strategy.canary.analysis".to_owned()),
         (CANARY, "pingPong", "spec.strategy.canary.pingPong".to_owned()),
     ];
     for router in ["alb", "ambassador", "apisix", "appMesh", "istio", "nginx", "smi", "traefik"] {
@@ -225,7 +238,7 @@ proptest! {
     #[test]
     fn an_unsupported_step_in_a_valid_rollout_is_the_only_fault(
         mut object in valid_rollout(),
-        kind in prop::sample::select(vec!["analysis", "experiment", "setHeaderRoute", "setMirrorRoute", "plugin"]),
+        kind in prop::sample::select(vec!["experiment", "setHeaderRoute", "setMirrorRoute", "plugin"]),
     ) {
         let steps = fields(&mut object, CANARY).entry("steps").or_insert(json!([])).as_array_mut().unwrap();
         let index = steps.len();

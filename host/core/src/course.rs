@@ -1,11 +1,13 @@
 //! A revision's life as the host leads it: which course it is on, and what a change of template or a verb does to it.
 
+use kulta_api::kulta_status::FAILURE_CHARS;
 use kulta_api::rollout::RollbackWindow;
 use kulta_api::status::{CompletionStatus, RolloutDuration};
-use kulta_api::{Outcome, TransitionKind};
+use kulta_api::{FailureKind, Outcome, TransitionKind};
 
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason};
+use crate::runs::Ending;
 use crate::time;
 
 /// Who leads the revision now. Only on `Forward` is the strategy asked where to go.
@@ -22,6 +24,9 @@ pub(crate) enum Course {
     Full,
     Forward,
 }
+
+const SUPERSEDED: Ending = Ending { outcome: Outcome::Cancel, why: "superseded" };
+const ABORTED: Ending = Ending { outcome: Outcome::Cancel, why: "aborted" };
 
 impl Pass {
     pub fn course(&self) -> Course {
@@ -91,6 +96,7 @@ impl Pass {
     /// Ends the story of the revision that the status was about.
     fn leave_revision(&mut self, template_changed: bool) {
         let old = self.status.current_pod_hash.clone();
+        self.drop_runs(SUPERSEDED);
         let was_under_way = !old.is_empty() && old != self.status.stable_rs;
         if !was_under_way {
             return;
@@ -116,7 +122,7 @@ impl Pass {
         self.status.duration =
             Some(RolloutDuration { rollout_started_at: Some(time::floor(now)), ..Default::default() });
         self.kulta.step_started_at = Some(time::floor(now));
-        self.kulta.failure = None;
+        self.forget_failure();
         self.kulta.promoting = false;
         self.kulta.memory.clear();
         self.kulta.plugin_failures = 0;
@@ -144,6 +150,17 @@ impl Pass {
             }
             self.event(EventKind::Normal, EventReason::SkipSteps, "Rollback within the rollback window".to_owned());
         }
+    }
+
+    fn forget_failure(&mut self) {
+        self.kulta.failure = None;
+        self.kulta.failure_reason = None;
+        self.kulta.failure_cause = None;
+    }
+
+    /// What is left is not judged: a person or the rollback window skipped it.
+    pub fn skips_analysis(&self) -> bool {
+        self.status.promote_full || self.within_rollback_window()
     }
 
     /// The template is older than stable, with fewer revisions in between than the window holds.
@@ -189,7 +206,13 @@ impl Pass {
         self.status.promote_full = false;
         self.clear_pause();
         self.set_step(0);
+        self.drop_unfinished_runs(ABORTED);
         self.kulta.restoring = Some(self.scene.new_hash.clone());
+        // What the failed run said is known; of other failures the reason is all that there is.
+        let known = self.kulta.failure == Some(FailureKind::Analysis) && self.kulta.failure_reason.is_some();
+        if let Some(why) = why.filter(|_| self.kulta.failure.is_some() && !known) {
+            self.kulta.failure_reason = Some(why.chars().take(FAILURE_CHARS).collect());
+        }
         why.unwrap_or("aborted by request").clone_into(&mut self.reason);
         if let Some(duration) = &mut self.status.duration {
             duration.finished_at = Some(time::floor(self.scene.now));
@@ -204,8 +227,9 @@ impl Pass {
     }
 
     fn retry(&mut self) {
+        self.drop_runs(ABORTED);
         self.kulta.restoring = None;
-        self.kulta.failure = None;
+        self.forget_failure();
         self.kulta.exposed = false;
         self.kulta.promoting = false;
         self.kulta.plugin_failures = 0;

@@ -25,6 +25,41 @@ pub struct Situation {
     pub paused: Option<(PauseCause, Timestamp)>,
     /// A person lifted the pause of this step.
     pub promoted: bool,
+    /// The analyses that earlier decisions of this revision asked for.
+    pub runs: Vec<Run>,
+}
+
+/// An analysis that a decision asked for. Names: `background`, `steps/<i>/analysis`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub name: String,
+    /// Rises with every fresh run of the name.
+    pub attempt: u32,
+    pub phase: RunPhase,
+    pub started_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunPhase {
+    /// Under way, or about to be.
+    Running,
+    Judged(Verdict),
+    FailedToRun(String),
+}
+
+/// The texts say why, for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Fail(String),
+    Inconclusive(String),
+}
+
+/// A run that should be running or done; a higher attempt than there is asks for a fresh one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedRun {
+    pub name: String,
+    pub attempt: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +93,8 @@ pub struct Decision {
     pub memory: Vec<u8>,
     pub weight: u32,
     pub canary: Scale,
+    /// What is no longer named is terminated.
+    pub runs: Vec<WantedRun>,
     pub next: Next,
     pub reason: String,
 }

@@ -2,15 +2,17 @@
 
 use jiff::Timestamp;
 use kulta_api::status::CompletionStatus;
-use kulta_api::{KultaPhase, Outcome, TransitionKind, annotations};
+use kulta_api::{FailureKind, KultaPhase, Outcome, TransitionKind, annotations};
 
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason};
+use crate::runs::PROMOTED;
 use crate::time;
 
 impl Pass {
     /// The new revision becomes the stable one (`reference/argo-rollouts.md` section 4, "Promotion").
     pub fn become_stable(&mut self) {
+        self.drop_runs(PROMOTED);
         let first = self.status.stable_rs.is_empty();
         let fast = self.status.promote_full && self.scene.strategy.steps.is_some();
         let window = !first && self.within_rollback_window();
@@ -48,18 +50,24 @@ impl Pass {
         let Some(left) = self.kulta.restoring.take() else { return };
         let aborted = self.status.abort;
         let failure = self.kulta.failure;
+        let cause = self.kulta.failure_cause.filter(|_| failure == Some(FailureKind::Analysis));
         if self.kulta.exposed {
             self.tell(TransitionKind::ServiceRolledBack, |entry| {
                 entry.hash.clone_from(&left);
                 entry.failure = failure;
+                entry.cause = cause;
             });
         }
-        let why = if aborted { "aborted" } else { "rolled back" };
+        let said = self.kulta.failure_reason.clone().filter(|_| aborted && failure.is_some());
+        let why = said.unwrap_or_else(|| if aborted { "aborted" } else { "rolled back" }.to_owned());
         self.tell(TransitionKind::Finished, |entry| {
             entry.hash = left;
             entry.outcome = Some(if failure.is_some() { Outcome::Failure } else { Outcome::Cancel });
             entry.failure = failure;
-            entry.why = Some(why.to_owned());
+            // No field of this event: the room is the reason's.
+            entry.steps = None;
+            entry.cause = cause;
+            entry.why = Some(why);
         });
         self.kulta.exposed = false;
         if aborted {

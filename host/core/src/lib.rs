@@ -24,6 +24,7 @@ pub mod reference;
 pub mod replica_set;
 pub mod replicas;
 mod restart;
+mod runs;
 mod scene;
 pub mod selector;
 mod services;

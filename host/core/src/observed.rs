@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kulta_api::analysis::AnalysisRun;
+use kulta_api::validation::analysis::ServedAnalyzer;
 use kulta_api::{PodTemplate, Rollout, annotations};
 use serde_json::Value;
+
+use crate::analysis::Templates;
 
 /// One rollout and everything around it, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -31,10 +35,34 @@ pub struct Observed {
     pub create_error: Option<String>,
     /// Names of ReplicaSets that a stranger holds, found when one of them was to be created.
     pub taken_names: BTreeSet<String>,
+    /// The templates that the rollout's analyses refer to, directly or through others: those that are there
+    /// ([`crate::reference::templates`] says which to look for).
+    pub templates: Templates,
+    /// The analyzers that metrics may name.
+    pub analyzers: Arc<Vec<Analyzer>>,
+    /// The AnalysisRuns that the rollout controls, by owner reference.
+    pub runs: Vec<Arc<AnalysisRun>>,
+    /// Names of AnalysisRuns that a stranger holds, found when one of them was to be created.
+    pub taken_run_names: BTreeSet<String>,
     /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
     pub delivered: u64,
     /// Answers to the [`crate::plan::Need`]s of the plan before.
     pub looked_up: LookedUp,
+}
+
+/// An analyzer that can be named under `provider`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Analyzer {
+    pub name: String,
+    /// It measures and leaves the judging to the metric's conditions.
+    pub needs_condition: bool,
+}
+
+impl Analyzer {
+    #[must_use]
+    pub fn served(&self) -> ServedAnalyzer<'_> {
+        ServedAnalyzer { name: &self.name, needs_condition: self.needs_condition }
+    }
 }
 
 /// Facts that no cache holds, looked up only when a plan asks.

@@ -2,21 +2,27 @@
 
 use jiff::Timestamp;
 use kulta_api::validation::{self, FieldError};
-use kulta_api::{KultaStatus, Rollout, RolloutStatus};
+use kulta_api::{KultaStatus, Outcome, Rollout, RolloutStatus};
 use serde_json::Value;
 
 use crate::course::Course;
-use crate::decision::{Decision, Situation, StrategyFailure, Waiting};
+use crate::decision::{Decision, PauseCause, Situation, StrategyFailure, Waiting};
 use crate::identity::{self, Identity};
 use crate::observed::Observed;
 use crate::plan::{Action, KubeEvent, Need, Plan, Write};
 use crate::reference;
 use crate::replica_set::{self, Blueprint};
+use crate::runs::{Ending, Stop};
 use crate::scene::{Scene, StrategyChoice};
 use crate::status;
 use crate::traffic::Obstacle;
 use crate::workload::Notes;
 use crate::{hash, time};
+
+/// There is no update to judge.
+const NOT_WANTED: Ending = Ending { outcome: Outcome::Cancel, why: "no longer wanted" };
+/// A person, or the rollback window, skipped what is left.
+const SKIPPED: Ending = Ending { outcome: Outcome::Cancel, why: "skipped" };
 
 /// A pass either needs the strategy's answer or is done.
 #[derive(Debug)]
@@ -69,6 +75,10 @@ pub(crate) struct Pass {
     pub contested: Option<Obstacle>,
     /// Annotations to write with the next patch of a ReplicaSet.
     pub notes: Notes,
+    /// Writes that the API server has refused before: they come last, so that they do not keep the rest from being written.
+    pub refused: Vec<Write>,
+    /// What a person went past is measured afresh: the lifted pause is used up.
+    pub lift_spent: bool,
     pub reason: String,
 }
 
@@ -115,10 +125,13 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         strategy_failure: None,
         contested: None,
         notes: Notes::new(),
+        refused: Vec::new(),
+        lift_spent: false,
         reason: String::new(),
     };
     pass.settle_revision();
     pass.settle_verbs();
+    pass.observe_runs();
     pass.go_on()
 }
 
@@ -167,11 +180,34 @@ fn need_defaults(rollout: &Rollout) -> Plan {
 impl Pass {
     /// Takes the course that the status calls for.
     pub fn go_on(mut self) -> Turn {
-        match self.course() {
-            Course::First => self.first_deploy(),
-            Course::Steady => self.steady(),
+        let course = self.course();
+        match (course, self.background_stop()) {
+            (Course::Held | Course::Full, Some(Stop::Abort(why))) if !self.skips_analysis() => {
+                self.abort_by_analysis(&why);
+                return self.go_on();
+            }
+            (Course::Full, Some(Stop::Pause)) if !self.skips_analysis() => {
+                self.pause(PauseCause::Analysis, None);
+                self.hold();
+                return self.done();
+            }
+            _ => {}
+        }
+        match course {
+            Course::First | Course::Steady => {
+                self.drop_runs(NOT_WANTED);
+                if course == Course::First { self.first_deploy() } else { self.steady() }
+            }
             Course::Held => self.hold(),
-            Course::Full => self.promote_fully(),
+            Course::Full => {
+                if self.skips_analysis() {
+                    self.drop_runs(SKIPPED);
+                } else {
+                    self.want_background();
+                    self.went_on();
+                }
+                self.promote_fully();
+            }
             Course::Aborted if self.scene.traffic.as_ref().is_some_and(|traffic| traffic.shape.dynamic_stable) => {
                 return self.ask_to_restore();
             }

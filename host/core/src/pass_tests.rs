@@ -97,6 +97,7 @@ pub(crate) fn hold(step: u32, weight: u32) -> Decision {
         memory: Vec::new(),
         weight,
         canary: Scale::FollowWeight,
+        runs: Vec::new(),
         next: Next::Hold(Waiting::Pods),
         reason: "because".into(),
     }
@@ -386,7 +387,17 @@ fn at_rest_nothing_is_written() {
     assert_eq!((second.status.map(|status| status.patch), second.writes), (None, Vec::new()));
 }
 
-fn merge(target: &mut Value, patch: &Value) {
+/// The observation after the plan's status was stored.
+pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
+    let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
+    if let Some(patch) = &plan.status {
+        merge(&mut status, &patch.patch);
+    }
+    observed.rollout.status = Some(serde_json::from_value(status).unwrap());
+    observed
+}
+
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
         return;

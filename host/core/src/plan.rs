@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
 
 /// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
@@ -76,6 +77,21 @@ pub enum Action {
         /// The field manager whose weight this puts right.
         corrects: Option<String>,
     },
+    /// A 409 "already exists" means that somebody holds the name: a stranger's goes into [`crate::Observed::taken_run_names`],
+    /// one that this rollout controls is the run itself, which the cache has yet to tell of.
+    CreateAnalysisRun {
+        name: String,
+        body: Value,
+    },
+    /// Merge patch. One that is gone needs no end.
+    PatchAnalysisRun {
+        name: String,
+        patch: Value,
+    },
+    DeleteAnalysisRun {
+        name: String,
+        uid: String,
+    },
     /// Through the eviction subresource, so that disruption budgets hold.
     EvictPod {
         name: String,
@@ -135,6 +151,12 @@ pub enum EventReason {
     ProgressDeadlineExceeded,
     StrategyError,
     ReplicaSetCreateError,
+    AnalysisRunPending,
+    AnalysisRunRunning,
+    AnalysisRunSuccessful,
+    AnalysisRunFailed,
+    AnalysisRunError,
+    AnalysisRunInconclusive,
 }
 
 impl EventReason {
@@ -159,6 +181,25 @@ impl EventReason {
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
             Self::StrategyError => "StrategyError",
             Self::ReplicaSetCreateError => "ReplicaSetCreateError",
+            Self::AnalysisRunPending => "AnalysisRunPending",
+            Self::AnalysisRunRunning => "AnalysisRunRunning",
+            Self::AnalysisRunSuccessful => "AnalysisRunSuccessful",
+            Self::AnalysisRunFailed => "AnalysisRunFailed",
+            Self::AnalysisRunError => "AnalysisRunError",
+            Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
+        }
+    }
+
+    /// What is told on the Rollout when one of its runs comes to this phase.
+    #[must_use]
+    pub const fn of_run(phase: AnalysisPhase) -> Self {
+        match phase {
+            AnalysisPhase::Pending => Self::AnalysisRunPending,
+            AnalysisPhase::Running => Self::AnalysisRunRunning,
+            AnalysisPhase::Successful => Self::AnalysisRunSuccessful,
+            AnalysisPhase::Failed => Self::AnalysisRunFailed,
+            AnalysisPhase::Error => Self::AnalysisRunError,
+            AnalysisPhase::Inconclusive => Self::AnalysisRunInconclusive,
         }
     }
 }

@@ -1,16 +1,50 @@
 //! What the spec refers to: Services that must be there, and must be nobody else's (`reference/argo-rollouts.md` section 1.5,
-//! "References checked every sync").
+//! "References checked every sync");
+//! and templates that the analyses are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kulta_api::annotations;
-use kulta_api::validation::FieldError;
+use kulta_api::analysis::RolloutAnalysis;
+use kulta_api::validation::{FieldError, Path};
+use kulta_api::{Rollout, annotations};
 
-use crate::observed::{Observed, Service};
+use crate::analysis::{self, Source, TemplateRef, Templates};
+use crate::observed::{Analyzer, Observed, Service};
+use crate::runs::Role;
 
 /// Path of the strategy's fields in the object.
-fn strategy_path(observed: &Observed) -> &'static str {
-    if observed.rollout.spec.strategy.plugin.is_some() { "spec.strategy.plugin" } else { "spec.strategy.canary" }
+fn strategy_path(rollout: &Rollout) -> &'static str {
+    if rollout.spec.strategy.plugin.is_some() { "spec.strategy.plugin" } else { "spec.strategy.canary" }
+}
+
+/// Path of the analysis that the spec asks for in this role.
+pub(crate) fn analysis_path(rollout: &Rollout, role: Role) -> String {
+    let path = strategy_path(rollout);
+    match role {
+        Role::Background => format!("{path}.analysis"),
+        Role::Step(index) => format!("{path}.steps[{index}].analysis"),
+    }
+}
+
+/// The analyses that the spec asks for.
+fn analyses(rollout: &Rollout) -> Vec<(Role, &RolloutAnalysis)> {
+    let strategy = &rollout.spec.strategy;
+    let background = strategy.fields().and_then(|fields| fields.analysis.as_ref());
+    let steps = strategy.canary.iter().flat_map(|canary| canary.steps.iter().zip(0..));
+    let steps = steps.filter_map(|(step, index)| Some((Role::Step(index), step.analysis.as_ref()?)));
+    background
+        .map(|analysis| (Role::Background, analysis))
+        .into_iter()
+        .chain(steps)
+        .filter(|(_, analysis)| !analysis.templates.is_empty())
+        .collect()
+}
+
+/// The templates that a rollout's analyses refer to, as far as those found tell: one that is not among them is to be looked up, and
+/// may name more.
+#[must_use]
+pub fn templates(rollout: &Rollout, found: &Templates) -> BTreeSet<TemplateRef> {
+    analyses(rollout).into_iter().flat_map(|(_, analysis)| analysis::referenced(&analysis.templates, found)).collect()
 }
 
 /// Everything that is wrong with the references; empty when all is well.
@@ -18,7 +52,7 @@ fn strategy_path(observed: &Observed) -> &'static str {
 pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
     errors.extend(observed.unknown_fields.iter().cloned());
-    let path = strategy_path(observed);
+    let path = strategy_path(&observed.rollout);
     if let Some(fields) = observed.rollout.spec.strategy.fields() {
         let labels = observed.rollout.spec.template.labels();
         for (field, name) in [("canaryService", &fields.canary_service), ("stableService", &fields.stable_service)] {
@@ -38,7 +72,50 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
         let message = format!("matches pods of Rollout {rival:?} too: each needs a selector of its own");
         errors.push(FieldError { path: "spec.selector".to_owned(), message });
     }
+    errors.extend(check_analyses(observed));
     errors
+}
+
+/// Stands for a hash that is not known yet while only the form of a run is looked at.
+const SOME_HASH: &str = "hash";
+
+/// What keeps the runs from being made, looked at before any of them is wanted.
+fn check_analyses(observed: &Observed) -> Vec<FieldError> {
+    let rollout = &observed.rollout;
+    let analyses = analyses(rollout);
+    if analyses.is_empty() {
+        return Vec::new();
+    }
+    let object = serde_json::to_value(rollout).unwrap_or_default();
+    let source = Source { rollout: &object, latest: SOME_HASH, stable: Some(SOME_HASH) };
+    let served: Vec<_> = observed.analyzers.iter().map(Analyzer::served).collect();
+    let faults = |(role, analysis): (Role, &RolloutAnalysis)| {
+        let at = Path::new(&analysis_path(rollout, role));
+        let analysis = without_later_fields(analysis);
+        analysis::resolve(&analysis, &at, &source, &observed.templates, &served, role.is_endless()).err()
+    };
+    let all = analyses.into_iter().filter_map(faults).flatten();
+    // Two analyses with one template have its faults in common.
+    let mut told = Vec::new();
+    for error in all {
+        if !told.contains(&error) {
+            told.push(error);
+        }
+    }
+    told
+}
+
+/// Arguments read from what may not be there yet, such as the status, are not judged before the run is made.
+fn without_later_fields(analysis: &RolloutAnalysis) -> RolloutAnalysis {
+    let mut analysis = analysis.clone();
+    for arg in &mut analysis.args {
+        let field = arg.value_from.as_ref().and_then(|from| from.field_ref.as_ref());
+        if field.is_some_and(|field| !field.field_path.starts_with("metadata")) {
+            arg.value_from = None;
+            arg.value = Some(String::new());
+        }
+    }
+    analysis
 }
 
 fn misfit(observed: &Observed, service: &Service, labels: &BTreeMap<String, String>) -> Option<String> {

@@ -81,10 +81,18 @@ const CANARY_PLUGIN: &str = "canary";
 impl StrategyChoice {
     pub fn of_canary(canary: &CanaryStrategy) -> Self {
         let steps = json!(canary.steps);
+        let hash = hash::steps_hash(&steps);
+        let mut config = json!({ "steps": steps });
+        // Without templates there is nothing to measure.
+        if let Some(analysis) = canary.fields.analysis.as_ref().filter(|analysis| !analysis.templates.is_empty())
+            && let Some(config) = config.as_object_mut()
+        {
+            config.insert("analysis".to_owned(), json!(analysis));
+        }
         Self {
             plugin: CANARY_PLUGIN.to_owned(),
-            hash: hash::steps_hash(&steps),
-            config: json!({ "steps": steps }),
+            hash,
+            config,
             steps: Some(u32::try_from(canary.steps.len()).unwrap_or(u32::MAX)),
         }
     }

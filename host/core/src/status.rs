@@ -35,6 +35,9 @@ const COUNTS: [&str; 9] = [
 pub(crate) fn conclude(mut pass: Pass) -> Plan {
     count(&mut pass);
     weigh(&mut pass);
+    pass.settle_runs();
+    let refused = std::mem::take(&mut pass.refused);
+    pass.writes.extend(refused);
     progress::judge(&mut pass);
     let spec = &pass.scene.observed.rollout.spec;
     let generation = pass.scene.observed.rollout.metadata.generation.unwrap_or(0);

@@ -7,6 +7,7 @@ use crate::arrange::Target;
 use crate::decision::{Decision, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
 use crate::pass::{Ask, Pass, Turn};
 use crate::plan::{EventKind, EventReason};
+use crate::runs::{PROMOTED, Stop};
 use crate::scene;
 use crate::time;
 
@@ -18,6 +19,7 @@ const FAILURES_UNTIL_PAUSE: u64 = 5;
 const RETRY_SECONDS: u32 = 2;
 /// Characters of a reason that the decision log keeps.
 const REASON_CHARS: usize = 160;
+const RESUMED: &str = "Rollout is resumed";
 
 impl Pass {
     /// Asks where to go from the current step.
@@ -47,7 +49,12 @@ impl Pass {
         let mut canary = scene.new.as_ref().map(|new| scene::revision(new)).unwrap_or_default();
         canary.hash.clone_from(&scene.new_hash);
         canary.number = scene.revision_number();
-        let paused = self.status.pause(PauseReason::CanaryPauseStep);
+        let pauses = [
+            (PauseReason::InconclusiveAnalysisRun, PauseCause::Analysis),
+            (PauseReason::CanaryPauseStep, PauseCause::Step),
+        ];
+        let paused =
+            pauses.into_iter().find_map(|(reason, cause)| Some((cause, self.status.pause(reason)?.start_time.0)));
         let step_started = self.kulta.step_started_at.as_ref().map_or(scene.now, |time| time.0);
         Situation {
             namespace: metadata.namespace.clone().unwrap_or_default(),
@@ -69,8 +76,9 @@ impl Pass {
             memory: memory::decode(&self.kulta.memory),
             weight: scene.weight_in_force(),
             reached,
-            paused: paused.map(|pause| (PauseCause::Step, pause.start_time.0)),
+            paused,
             promoted: self.status.pause_lifted(),
+            runs: if goal == Goal::Forward { self.runs() } else { Vec::new() },
         }
     }
 
@@ -80,6 +88,27 @@ impl Pass {
             let in_force = self.scene.traffic.as_ref().map_or(0, |traffic| traffic.served.most);
             self.restore(decision.weight.min(in_force));
             return self.done();
+        }
+        match self.background_overrules(&decision.next) {
+            Some(Stop::Abort(why)) => {
+                self.log_decision(&decision);
+                self.abort_by_analysis(&why);
+                return self.go_on();
+            }
+            Some(Stop::Pause) => {
+                self.log_decision(&decision);
+                "paused: the background analysis is inconclusive".clone_into(&mut self.reason);
+                self.pause(PauseCause::Analysis, None);
+                self.hold();
+                return self.done();
+            }
+            None => {}
+        }
+        // What ends the update begins no run.
+        if !matches!(decision.next, Next::Abort { .. })
+            && let Err(failure) = self.want_runs_of(&decision)
+        {
+            return self.undecided(&failure);
         }
         self.kulta.plugin_failures = 0;
         self.kulta.memory = memory::encode(&decision.memory);
@@ -112,16 +141,22 @@ impl Pass {
     /// What the decision says beside weight and scale.
     fn follow(&mut self, decision: &Decision) {
         self.reason.clone_from(&decision.reason);
+        if !matches!(decision.next, Next::Pause { .. } | Next::Abort { .. }) {
+            self.went_on();
+        }
         match &decision.next {
             Next::Hold(waiting) => self.waiting = Some(*waiting),
             Next::Until(at) => {
                 self.waiting = Some(Waiting::Other);
                 self.wake(*at);
             }
-            Next::Pause { until, .. } => self.pause(*until),
+            Next::Pause { cause, until } => self.pause(*cause, *until),
             Next::Promote => match self.scene.strategy.steps {
                 Some(steps) => self.set_step(steps),
-                None => self.status.promote_full = true,
+                None => {
+                    self.drop_runs(PROMOTED);
+                    self.status.promote_full = true;
+                }
             },
             Next::Abort { kind, reason } => {
                 self.kulta.failure = Some(*kind);
@@ -130,24 +165,38 @@ impl Pass {
         }
     }
 
-    fn pause(&mut self, until: Option<Timestamp>) {
+    pub fn pause(&mut self, cause: PauseCause, until: Option<Timestamp>) {
+        let reason = match cause {
+            PauseCause::Step => PauseReason::CanaryPauseStep,
+            PauseCause::Analysis => PauseReason::InconclusiveAnalysisRun,
+            PauseCause::Experiment => PauseReason::InconclusiveExperiment,
+        };
         self.waiting = Some(Waiting::Other);
-        if self.status.pause(PauseReason::CanaryPauseStep).is_none() {
+        if self.status.pause(reason).is_none() {
             let start_time = time::ceil(self.scene.now);
-            self.status.pause_conditions.push(PauseCondition { reason: PauseReason::CanaryPauseStep, start_time });
+            self.status.pause_conditions.push(PauseCondition { reason, start_time });
             self.status.controller_pause = true;
             let (step, weight) = (self.step(), self.scene.weight_in_force());
             self.tell(TransitionKind::Paused, |entry| {
                 entry.step = Some(step);
                 entry.weight = Some(weight);
+                entry.why = (cause != PauseCause::Step).then(|| reason.as_str().to_owned());
             });
-            let message = format!("Rollout is paused ({})", PauseReason::CanaryPauseStep.as_str());
+            let message = format!("Rollout is paused ({})", reason.as_str());
             self.event(EventKind::Normal, EventReason::RolloutPaused, message);
         }
         if let Some(until) = until {
             // The pause was counted from the pass that began it; its start is written down in whole seconds.
             self.wake(time::ceil(until).0);
         }
+    }
+
+    /// A person lifted the pause, or its cause is gone.
+    pub fn resume(&mut self) {
+        self.clear_pause();
+        let step = self.step();
+        self.tell(TransitionKind::Resumed, |entry| entry.step = Some(step));
+        self.event(EventKind::Normal, EventReason::RolloutResumed, RESUMED.to_owned());
     }
 
     /// A step is done: the next one begins in the same patch.
@@ -175,7 +224,7 @@ impl Pass {
             format!("Rollout step {}{of} completed ({what})", situation.step + 1),
         );
         if was_paused {
-            self.event(EventKind::Normal, EventReason::RolloutResumed, "Rollout is resumed".to_owned());
+            self.event(EventKind::Normal, EventReason::RolloutResumed, RESUMED.to_owned());
         }
     }
 
@@ -194,6 +243,9 @@ impl Pass {
                 Some(kulta_api::IntOrString::String(text)) => format!("pause: {text}"),
                 None => "pause".to_owned(),
             };
+        }
+        if step.analysis.is_some() {
+            return "analysis".to_owned();
         }
         match &step.set_canary_scale {
             Some(SetCanaryScale { weight: Some(weight), .. }) => format!("setCanaryScale{{weight: {weight}}}"),
@@ -224,10 +276,14 @@ impl Pass {
             self.restore(0);
             return self.done();
         }
+        if let Some(Stop::Abort(why)) = self.background_stop() {
+            self.abort_by_analysis(&why);
+            return self.go_on();
+        }
         let failures = self.kulta.plugin_failures.saturating_add(1).min(FAILURES_UNTIL_PAUSE);
         self.kulta.plugin_failures = failures;
         if failures == FAILURES_UNTIL_PAUSE || failure.permanent {
-            self.pause(None);
+            self.pause(PauseCause::Step, None);
         }
         if !failure.permanent {
             self.wake(time::after(self.scene.now, RETRY_SECONDS * u32::try_from(failures).unwrap_or(1)));

@@ -26,6 +26,9 @@ impl Pass {
             from: None,
             outcome: None,
             failure: None,
+            run: None,
+            metric: None,
+            cause: None,
             why: None,
             first: 0,
         };

@@ -37,7 +37,7 @@ impl Pass {
             self.kulta.exposed = true;
         }
         self.switch_services();
-        let refused = weight.map(|weight| self.write_routes(weight)).unwrap_or_default();
+        self.refused = weight.map(|weight| self.write_routes(weight)).unwrap_or_default();
         self.new_replica_set(pods.new);
         if let Some(stable) = self.scene.stable.clone()
             && Some(&stable.name) != self.scene.new.as_ref().map(|new| &new.name)
@@ -50,8 +50,6 @@ impl Pass {
         self.restart();
         self.collect_history();
         self.number_rollout();
-        // What is refused again must not keep the rest from being written.
-        self.writes.extend(refused);
     }
 
     pub fn annotate(&mut self, hash: &str, key: &'static str, value: Option<String>) {

@@ -12,6 +12,17 @@ const MAX_COUNT: u32 = i32::MAX as u32;
 pub struct Config {
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// Absent: nothing is measured in the background.
+    pub analysis: Option<Background>,
+}
+
+/// An analysis in the background of the update. What it measures is the host's affair.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Background {
+    /// Index of the step with which it begins; absent: it begins with the update.
+    #[schemars(range(max = MAX_COUNT))]
+    pub starting_step: Option<u32>,
 }
 
 /// One step. A field for each kind, as in Argo's own type, so that an unknown kind is an error that names it.
@@ -26,7 +37,13 @@ pub struct Step {
     pub pause: Option<Pause>,
     /// The new version's pods, independent of its traffic from here on.
     pub set_canary_scale: Option<SetCanaryScale>,
+    /// Waits for an analysis, and goes on if it passes.
+    pub analysis: Option<Analysis>,
 }
+
+/// That there is one is all that counts here: what it measures is the host's affair.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+pub struct Analysis {}
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -65,10 +82,11 @@ impl Config {
 
 impl Step {
     fn error(&self) -> Option<&'static str> {
-        match (self.set_weight, self.pause, self.set_canary_scale) {
-            (None, None, None) => Some("must have one of setWeight, pause, setCanaryScale"),
-            (Some(_), Some(_), _) => Some("setWeight and pause exclude each other"),
-            _ => None,
+        let kinds = [self.set_weight.is_some(), self.pause.is_some(), self.analysis.is_some()];
+        match kinds.into_iter().filter(|present| *present).count() {
+            0 if self.set_canary_scale.is_none() => Some("must have one of setWeight, pause, setCanaryScale, analysis"),
+            0 | 1 => None,
+            _ => Some("setWeight, pause and analysis exclude each other"),
         }
     }
 }
@@ -94,6 +112,7 @@ mod tests {
             r#"[{"setCanaryScale":{"replicas":3}},{"setCanaryScale":{"weight":25}},{"setCanaryScale":{"matchTrafficWeight":true}}]"#,
             r#"[{"setCanaryScale":{}}]"#,
             r#"[{"setWeight":10,"setCanaryScale":{"replicas":3}}]"#,
+            r#"[{"analysis":{}},{"analysis":{"templates":[{"templateName":"errors"}],"args":[{"name":"a","value":"b"}]}}]"#,
         ] {
             let checked = testing::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#));
             assert_eq!(checked, Ok(()), "{steps}");
@@ -103,8 +122,24 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_of_step_is_named_by_its_path() {
-        let message = error_of(r#"[{"setWeight":10},{"analysis":{}}]"#);
-        assert!(message.starts_with("steps[1].analysis: "), "{message}");
+        let message = error_of(r#"[{"setWeight":10},{"experiment":{}}]"#);
+        assert!(message.starts_with("steps[1].experiment: "), "{message}");
+    }
+
+    #[test]
+    fn a_background_analysis_is_accepted_with_all_that_it_measures() {
+        for analysis in [r"{}", r#"{"startingStep":2,"templates":[{"templateName":"errors"}]}"#] {
+            let checked = testing::check_config::<Canary>(&format!(r#"{{"steps":[],"analysis":{analysis}}}"#));
+            assert_eq!(checked, Ok(()), "{analysis}");
+        }
+    }
+
+    #[test]
+    fn a_negative_starting_step_is_named_by_its_path() {
+        match testing::check_config::<Canary>(r#"{"analysis":{"startingStep":-1}}"#) {
+            Err(Error::InvalidConfig(message)) => assert!(message.starts_with("analysis.startingStep: "), "{message}"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -123,11 +158,12 @@ mod tests {
 
     #[test]
     fn all_impossible_steps_are_named_at_once() {
-        let message = error_of(r#"[{},{"setWeight":1},{"setWeight":1,"pause":{}}]"#);
+        let message = error_of(r#"[{},{"setWeight":1},{"setWeight":1,"pause":{}},{"setWeight":1,"analysis":{}}]"#);
         assert_eq!(
             message,
-            "steps[0]: must have one of setWeight, pause, setCanaryScale\n\
-             steps[2]: setWeight and pause exclude each other"
+            "steps[0]: must have one of setWeight, pause, setCanaryScale, analysis\n\
+             steps[2]: setWeight, pause and analysis exclude each other\n\
+             steps[3]: setWeight, pause and analysis exclude each other"
         );
     }
 }

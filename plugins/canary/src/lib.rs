@@ -1,11 +1,14 @@
 //! The canary strategy: the steps of an Argo Rollouts canary, one after the other.
 //!
-//! Configuration: `{"steps": […]}`, the steps as in `spec.strategy.canary.steps`. It keeps no memory: where a revision is,
-//! and since when it is paused, is in the situation.
+//! Configuration: `{"steps": […], "analysis": {…}}`, as in `spec.strategy.canary`. It keeps no memory: where a revision is,
+//! since when it is paused, and what its analyses say is in the situation.
 //!
 //! `scale.follow-weight` for the stable side is a share like any other; that a stable side which is not dynamic stays at full size
 //! is the host's rule, not this policy's.
 
+mod analysis;
+#[cfg(test)]
+mod analysis_tests;
 mod config;
 mod policy;
 #[cfg(test)]
@@ -15,7 +18,7 @@ mod properties;
 #[cfg(test)]
 mod recorded;
 
-pub use config::{Config, Pause, SetCanaryScale, Step};
+pub use config::{Analysis, Background, Config, Pause, SetCanaryScale, Step};
 pub use policy::decide;
 
 use kulta_plugin::{About, Decision, Error, Situation, Strategy};
@@ -26,7 +29,7 @@ impl Strategy for Canary {
     const ABOUT: About = About {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        summary: "Raises the new version's weight by steps, with pauses between them",
+        summary: "Raises the new version's weight by steps, with pauses and analyses between them",
     };
 
     type Config = Config;
@@ -36,7 +39,7 @@ impl Strategy for Canary {
     }
 
     fn decide(config: Config, situation: &Situation) -> Result<Decision, Error> {
-        policy::decide(&config.steps, situation)
+        policy::decide(&config, situation)
     }
 }
 

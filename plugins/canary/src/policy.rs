@@ -1,14 +1,21 @@
-//! The policy itself: pure functions from steps and situation to a decision.
+//! The policy itself: pure functions from configuration and situation to a decision.
 
-use crate::config::{Pause, Step};
-use kulta_plugin::{Decision, Error, Goal, Next, Pause as PauseAnswer, PauseCause, Scale, Situation, Waiting};
+use crate::analysis::{Analyses, Say};
+use crate::config::{Config, Pause, Step};
+use kulta_plugin::{
+    Decision, Error, Failure, FailureKind, Goal, Next, Pause as PauseAnswer, PauseCause, Scale, Situation, Waiting,
+};
 
 /// Pauses are stored in the API in whole seconds.
 const SECOND: u64 = 1_000;
 
 /// Where the revision should be now. An error if a weight is above the rollout's largest.
-pub fn decide(steps: &[Step], situation: &Situation) -> Result<Decision, Error> {
-    let course = Course { steps, max_weight: situation.rollout.max_weight };
+pub fn decide(config: &Config, situation: &Situation) -> Result<Decision, Error> {
+    let course = Course {
+        steps: &config.steps,
+        max_weight: situation.rollout.max_weight,
+        analyses: Analyses::new(config, situation),
+    };
     course.check_weights()?;
     Ok(match situation.goal {
         Goal::Forward => course.forward(situation),
@@ -19,6 +26,7 @@ pub fn decide(steps: &[Step], situation: &Situation) -> Result<Decision, Error> 
 struct Course<'a> {
     steps: &'a [Step],
     max_weight: u32,
+    analyses: Analyses<'a>,
 }
 
 impl Course<'_> {
@@ -31,15 +39,20 @@ impl Course<'_> {
     }
 
     fn forward(&self, situation: &Situation) -> Decision {
-        let index = index(situation.step);
-        let Some(step) = self.steps.get(index) else {
-            return self.promote();
-        };
-        match step.pause {
-            Some(_) if situation.promoted => self.begin(index + 1),
-            Some(pause) => self.pause(index, pause, situation),
-            None if situation.reached => self.begin(index + 1),
-            None => self.begin(index),
+        let index = index(situation.step).min(self.steps.len());
+        match self.analyses.say(index) {
+            Say::Failed(why) => return self.abort(index, why),
+            Say::Inconclusive(why) => return self.unsure(index, &why, situation.weight),
+            Say::Nothing => {}
+        }
+        match self.steps.get(index) {
+            None => self.promote(),
+            Some(Step { pause: Some(_), .. }) if situation.promoted => self.begin(index + 1),
+            Some(Step { pause: Some(pause), .. }) => self.pause(index, *pause, situation),
+            Some(Step { analysis: Some(_), .. }) if self.analyses.step_done(index) => self.begin(index + 1),
+            Some(Step { analysis: Some(_), .. }) => self.analyse(index),
+            Some(_) if situation.reached => self.begin(index + 1),
+            Some(_) => self.begin(index),
         }
     }
 
@@ -54,6 +67,7 @@ impl Course<'_> {
                 format!("moving the weight to {}", self.share(decision.weight))
             }
             Step { pause: Some(_), .. } => "getting ready to pause".to_owned(),
+            Step { analysis: Some(_), .. } => "beginning the analysis".to_owned(),
             _ => format!("scaling the canary to {}", self.scale_text(&decision.canary)),
         };
         decision.reason = format!("{}: {doing}", self.place(index));
@@ -83,11 +97,37 @@ impl Course<'_> {
         decision
     }
 
+    /// The run takes its time, whatever happens to pods meanwhile.
+    fn analyse(&self, index: usize) -> Decision {
+        let mut decision = self.at(index);
+        decision.next = Next::Hold(Waiting::Runs);
+        decision.reason = format!("{}: waiting for the analysis at {}", self.place(index), self.share(decision.weight));
+        decision
+    }
+
+    fn abort(&self, index: usize, why: String) -> Decision {
+        let mut decision = self.at(index);
+        decision.reason = format!("{}: {why}", self.place(index));
+        decision.next = Next::Abort(Failure { kind: FailureKind::Analysis, reason: why });
+        decision
+    }
+
+    /// Nobody can tell: a person decides, and until then the canary gets no more traffic than it has.
+    fn unsure(&self, index: usize, why: &str, confirmed: u32) -> Decision {
+        let mut decision = self.at(index);
+        let before = index.checked_sub(1).map_or(0, |before| self.at(before).weight);
+        decision.weight = decision.weight.min(confirmed.max(before));
+        decision.next = Next::Pause(PauseAnswer { cause: PauseCause::Analysis, until: None });
+        decision.reason = format!("{}: paused at {}, {why}", self.place(index), self.share(decision.weight));
+        decision
+    }
+
     fn promote(&self) -> Decision {
         let count = count(self.steps.len());
         Decision {
             weight: self.max_weight,
             canary: Scale::Weight(self.max_weight),
+            runs: self.analyses.wanted(self.steps.len()),
             next: Next::Promote,
             reason: match count {
                 0 => "no steps: promoting".to_owned(),
@@ -129,14 +169,15 @@ impl Course<'_> {
         Decision {
             weight,
             canary,
+            runs: self.analyses.wanted(index),
             next: Next::Hold(Waiting::Pods),
             ..Decision::at(count(index), count(self.steps.len()))
         }
     }
 
-    /// Counted from 1, as people do.
+    /// Counted from 1, as people do; behind the last step it is still the last one.
     fn place(&self, index: usize) -> String {
-        format!("step {}/{}", index + 1, self.steps.len())
+        format!("step {}/{}", (index + 1).min(self.steps.len()), self.steps.len())
     }
 
     fn share(&self, weight: u32) -> String {

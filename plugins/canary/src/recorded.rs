@@ -3,13 +3,16 @@
 
 use crate::Canary;
 use kulta_plugin::testing::{self, NOW};
-use kulta_plugin::{Goal, PauseCause, Situation};
+use kulta_plugin::{Goal, PauseCause, Run, RunPhase, Situation, Verdict};
 
 const STEPS: [&str; 3] = [
     "[]",
     r#"[{"setWeight":10},{"pause":{"duration":"30s"}},{"setWeight":50},{"pause":{}}]"#,
     r#"[{"setCanaryScale":{"replicas":3}},{"setWeight":20},{"setCanaryScale":{"matchTrafficWeight":true}},{"setWeight":120}]"#,
 ];
+
+const ANALYSED: &str = r#"{"steps":[{"setWeight":10},{"analysis":{"templates":[{"templateName":"errors"}]}},{"setWeight":50}],
+    "analysis":{"templates":[{"templateName":"errors"}],"startingStep":1}}"#;
 
 #[test]
 fn the_recording_holds_what_the_policy_answers() {
@@ -41,7 +44,22 @@ fn calls() -> Vec<(String, Situation)> {
         let asked = Situation { goal: Goal::Restore, weight, ..testing::situation() };
         calls.push((config(STEPS[1]), asked));
     }
-    for broken in ["{", r#"{"steps":[{"analysis":{}}]}"#, r#"{"steps":[{"pause":{"duration":"x"}}]}"#] {
+    for phase in [
+        RunPhase::Running,
+        RunPhase::Judged(Verdict::Pass),
+        RunPhase::Judged(Verdict::Fail("9 % of requests fail".into())),
+        RunPhase::Judged(Verdict::Inconclusive("no data".into())),
+        RunPhase::FailedToRun("no route".into()),
+    ] {
+        for (step, name) in [(1, "steps/1/analysis"), (1, "background"), (2, "background")] {
+            for promoted in [false, true] {
+                let run = Run { name: name.into(), attempt: 2, phase: phase.clone(), started_at: NOW };
+                let asked = Situation { step, promoted, weight: 10, runs: vec![run], ..testing::situation() };
+                calls.push((ANALYSED.to_owned(), asked));
+            }
+        }
+    }
+    for broken in ["{", r#"{"steps":[{"experiment":{}}]}"#, r#"{"steps":[{"pause":{"duration":"x"}}]}"#] {
         calls.push((broken.to_owned(), testing::situation()));
     }
     calls

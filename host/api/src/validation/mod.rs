@@ -4,6 +4,7 @@
 pub mod analysis;
 mod gateway;
 mod pods;
+mod request;
 mod steps;
 mod strategy;
 

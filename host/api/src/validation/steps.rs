@@ -1,5 +1,6 @@
 //! The steps of a canary.
 
+use super::request;
 use crate::duration;
 use crate::field_error::{Faults, Path};
 use crate::step::{CanaryStep, SetCanaryScale};
@@ -13,15 +14,15 @@ pub(super) fn validate(steps: &[CanaryStep], fields: &CanaryFields, path: &Path,
 
 fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: &mut Faults) {
     let later = [
-        (step.analysis.is_some(), "analysis"),
         (step.experiment.is_some(), "experiment"),
         (step.set_header_route.is_some(), "setHeaderRoute"),
         (step.set_mirror_route.is_some(), "setMirrorRoute"),
         (step.plugin.is_some(), "plugin"),
     ];
-    let served = [step.set_weight.is_some(), step.pause.is_some(), step.set_canary_scale.is_some()];
+    let served =
+        [step.set_weight.is_some(), step.pause.is_some(), step.set_canary_scale.is_some(), step.analysis.is_some()];
     match served.into_iter().chain(later.map(|(present, _)| present)).filter(|present| *present).count() {
-        0 => faults.add(path, "must say what to do: setWeight, pause or setCanaryScale"),
+        0 => faults.add(path, "must say what to do: setWeight, pause, setCanaryScale or analysis"),
         1 => {}
         _ => faults.add(path, "must say one thing only: make a step of each"),
     }
@@ -40,6 +41,9 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
         let path = path.field("setCanaryScale");
         faults.add_if(fields.traffic_routing.is_none(), &path, "can only be used with trafficRouting");
         validate_scale(scale, &path, faults);
+    }
+    if let Some(judged) = &step.analysis {
+        request::step(judged, &path.field("analysis"), faults);
     }
 }
 
@@ -151,7 +155,7 @@ mod tests {
 
     #[test]
     fn steps_that_come_later_are_refused_by_their_path() {
-        for kind in ["analysis", "experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] {
+        for kind in ["experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] {
             assert_eq!(paths(&step(json!({ kind: {} }))), [format!("spec.strategy.canary.steps[0].{kind}")]);
         }
     }

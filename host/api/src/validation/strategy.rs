@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{gateway, steps};
+use super::{gateway, request, steps};
 use crate::field_error::{Faults, Path};
 use crate::gateway::GATEWAY_PLUGIN;
 use crate::share::{DEFAULT_SHARE, ProgressThreshold, Share};
@@ -27,21 +27,24 @@ pub(super) fn validate(strategy: &RolloutStrategy, path: &Path, faults: &mut Fau
     faults.unsupported(strategy.blue_green.is_some(), &path.field("blueGreen"));
     if let Some(canary) = &strategy.canary {
         let path = path.field("canary");
-        fields(&canary.fields, &path, faults);
+        fields(&canary.fields, Some(canary.steps.len()), &path, faults);
         steps::validate(&canary.steps, &canary.fields, &path.field("steps"), faults);
     }
     if let Some(plugin) = &strategy.plugin {
         let path = path.field("plugin");
         faults.add_if(plugin.name.is_empty(), &path.field("name"), "is required");
         faults.add_if(plugin.steps.is_some(), &path.field("steps"), "is for canary only: this plugin makes the steps");
-        fields(&plugin.fields, &path, faults);
+        fields(&plugin.fields, None, &path, faults);
     }
 }
 
-fn fields(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
+/// `steps`: how many there are, where that is known.
+fn fields(fields: &CanaryFields, steps: Option<usize>, path: &Path, faults: &mut Faults) {
     services(fields, path, faults);
     shares(fields, path, faults);
-    faults.unsupported(fields.analysis.is_some(), &path.field("analysis"));
+    if let Some(background) = &fields.analysis {
+        request::background(background, steps, &path.field("analysis"), faults);
+    }
     faults.unsupported(fields.ping_pong.is_some(), &path.field("pingPong"));
     if let Some(routing) = &fields.traffic_routing {
         traffic_routing(routing, &path.field("trafficRouting"), faults);

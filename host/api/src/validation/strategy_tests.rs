@@ -162,7 +162,6 @@ fn traffic_routing_without_a_router_is_refused() {
 #[test]
 fn parts_that_come_later_are_refused_by_their_path() {
     assert_faults(vec![
-        (canary(json!({ "analysis": { "templates": [] } })), &["spec.strategy.canary.analysis"]),
         (canary(json!({ "pingPong": {} })), &["spec.strategy.canary.pingPong"]),
         (
             routed(json!({ "trafficRouting": { "managedRoutes": [{ "name": "header" }] } })),

@@ -1,6 +1,7 @@
 //! Transitions in, CDEvents out. The specification's schemas are found in `CDEVENTS_SCHEMAS`, else beside the repository.
 
 #[cfg(test)]
+mod analyses;
 mod conformance;
 #[cfg(test)]
 mod contents;

@@ -1,0 +1,111 @@
+//! What a rollout asks to be analysed. Whether the templates are there, and what is in them, is seen elsewhere.
+
+use super::analysis::validate_request;
+use crate::analysis::RolloutAnalysis;
+use crate::field_error::{Faults, Path};
+
+/// In the background. `steps`: how many there are, where that is known. Without templates nothing is measured, as in Argo Rollouts.
+pub(super) fn background(analysis: &RolloutAnalysis, steps: Option<usize>, path: &Path, faults: &mut Faults) {
+    let start = analysis.starting_step.and_then(|index| usize::try_from(index).ok());
+    if let (Some(start), Some(steps)) = (start, steps) {
+        faults.add_if(
+            start > steps,
+            &path.field("startingStep"),
+            format!("{start} lies behind the last of {steps} steps: it would never begin"),
+        );
+    }
+    parts(analysis, path, faults);
+}
+
+pub(super) fn step(analysis: &RolloutAnalysis, path: &Path, faults: &mut Faults) {
+    faults.add_if(
+        analysis.templates.is_empty(),
+        &path.field("templates"),
+        "is required: a step needs something to measure",
+    );
+    faults.add_if(
+        analysis.starting_step.is_some(),
+        &path.field("startingStep"),
+        "is for the analysis in the background only: this one begins with its step",
+    );
+    parts(analysis, path, faults);
+}
+
+fn parts(analysis: &RolloutAnalysis, path: &Path, faults: &mut Faults) {
+    for error in validate_request(analysis, path.as_str()).err().unwrap_or_default() {
+        faults.push(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::rollout::Rollout;
+    use crate::validation::tests::{assert_faults, canary, rollout};
+
+    fn step(analysis: Value) -> Rollout {
+        canary(json!({ "steps": [{ "setWeight": 5 }, { "analysis": analysis }] }))
+    }
+
+    fn background(analysis: Value) -> Rollout {
+        canary(json!({ "steps": [{ "setWeight": 5 }], "analysis": analysis }))
+    }
+
+    fn named() -> Value {
+        json!([{ "templateName": "errors" }, { "templateName": "latency", "clusterScope": true }])
+    }
+
+    #[test]
+    fn an_analysis_names_its_templates() {
+        assert_faults(vec![
+            (step(json!({ "templates": named() })), &[]),
+            (step(json!({})), &["spec.strategy.canary.steps[1].analysis.templates"]),
+            (step(json!({ "templates": [{}] })), &["spec.strategy.canary.steps[1].analysis.templates[0].templateName"]),
+            (background(json!({ "templates": named() })), &[]),
+            (background(json!({})), &[]),
+            (background(json!({ "templates": [{}] })), &["spec.strategy.canary.analysis.templates[0].templateName"]),
+        ]);
+    }
+
+    #[test]
+    fn the_background_begins_within_the_steps() {
+        let at: &[&str] = &["spec.strategy.canary.analysis.startingStep"];
+        let starting = |step: i32| background(json!({ "templates": named(), "startingStep": step }));
+        assert_faults(vec![
+            (starting(0), &[]),
+            (starting(1), &[]),
+            (starting(2), at),
+            (starting(-1), at),
+            (canary(json!({ "analysis": { "startingStep": 0 } })), &[]),
+        ]);
+    }
+
+    #[test]
+    fn an_analysis_step_begins_with_its_step() {
+        assert_faults(vec![(
+            step(json!({ "templates": named(), "startingStep": 1 })),
+            &["spec.strategy.canary.steps[1].analysis.startingStep"],
+        )]);
+    }
+
+    #[test]
+    fn a_plugin_strategy_has_a_background_too() {
+        let plugin = |analysis: Value| {
+            rollout(json!({ "strategy": { "canary": null, "plugin": { "name": "linear", "analysis": analysis } } }))
+        };
+        assert_faults(vec![
+            (plugin(json!({ "templates": named(), "startingStep": 7 })), &[]),
+            (plugin(json!({ "startingStep": -1 })), &["spec.strategy.plugin.analysis.startingStep"]),
+        ]);
+    }
+
+    #[test]
+    fn an_argument_that_is_wrong_is_told_with_its_path() {
+        let args = json!([{ "name": "a", "valueFrom": { "podTemplateHashValue": "Newest" } }]);
+        assert_faults(vec![(
+            background(json!({ "templates": named(), "args": args })),
+            &["spec.strategy.canary.analysis.args[0].valueFrom.podTemplateHashValue"],
+        )]);
+    }
+}

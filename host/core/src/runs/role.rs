@@ -1,0 +1,108 @@
+//! What a run is for, and how it is named: by the strategy, by its object, in the outbox.
+
+use crate::analysis::Occasion;
+
+/// An analysis that a strategy can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Background,
+    /// Index of the step.
+    Step(u32),
+}
+
+impl Role {
+    /// By the strategy's name for it.
+    pub fn parse(name: &str) -> Option<Self> {
+        if name == "background" {
+            return Some(Self::Background);
+        }
+        let index = name.strip_prefix("steps/")?.strip_suffix("/analysis")?;
+        index.parse().ok().map(Self::Step)
+    }
+
+    pub fn name(self) -> String {
+        match self {
+            Self::Background => "background".to_owned(),
+            Self::Step(index) => format!("steps/{index}/analysis"),
+        }
+    }
+
+    /// As Argo labels it, which is also how its events begin.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Background => "Background",
+            Self::Step(_) => "Step",
+        }
+    }
+
+    /// It may measure until somebody ends it.
+    pub fn is_endless(self) -> bool {
+        self == Self::Background
+    }
+
+    pub fn occasion(self) -> Occasion {
+        match self {
+            Self::Background => Occasion::Background,
+            Self::Step(index) => Occasion::Step(index),
+        }
+    }
+}
+
+/// What the name of a run's object says, behind `<rollout>-<hash>-`: `<revision>[-<step>][.<n>]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub role: Role,
+    /// 1 for the plain name, 2 for `.1`, and so on.
+    pub attempt: u32,
+}
+
+impl Named {
+    pub fn parse(suffix: &str) -> Option<Self> {
+        let (base, attempt) = match suffix.split_once('.') {
+            Some((base, count)) => (base, count.parse::<u32>().ok()?.checked_add(1)?),
+            None => (suffix, 1),
+        };
+        let (revision, role) = match base.split_once('-') {
+            Some((revision, step)) => (revision, Role::Step(step.parse().ok()?)),
+            None => (base, Role::Background),
+        };
+        revision.parse::<u64>().ok()?;
+        Some(Self { role, attempt })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_found_by_the_name_that_the_strategy_gives_it() {
+        for role in [Role::Background, Role::Step(0), Role::Step(12)] {
+            assert_eq!(Role::parse(&role.name()), Some(role));
+        }
+    }
+
+    #[test]
+    fn other_names_are_no_role() {
+        for name in ["", "pre", "post", "steps/1/experiment", "steps/1/plugin", "steps//analysis", "steps/-1/analysis"]
+        {
+            assert_eq!(Role::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_run_says_what_it_is_for_and_which_attempt_it_is() {
+        for (suffix, expected) in [
+            ("2", Some((Role::Background, 1))),
+            ("2.1", Some((Role::Background, 2))),
+            ("2-0", Some((Role::Step(0), 1))),
+            ("12-3.4", Some((Role::Step(3), 5))),
+            ("2-pre", None),
+            ("x", None),
+            ("2.x", None),
+            ("", None),
+        ] {
+            assert_eq!(Named::parse(suffix).map(|named| (named.role, named.attempt)), expected, "{suffix}");
+        }
+    }
+}

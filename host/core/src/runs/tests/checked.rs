@@ -1,0 +1,57 @@
+//! What is looked at before any run is wanted.
+
+use super::*;
+
+#[test]
+fn a_template_that_is_missing_is_an_invalid_spec_until_it_appears() {
+    let mut observed = analysed(1);
+    assert_eq!(invalid(observed.clone()), None);
+    observed.templates.clear();
+
+    let message = invalid(observed).unwrap();
+
+    for part in
+        ["spec.strategy.canary.analysis.templates[0]", "steps[1].analysis.templates[0]", "AnalysisTemplate/errors"]
+    {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn only_the_background_may_measure_without_end() {
+    let mut observed = analysed(1);
+    let metric = json!({ "name": "rate", "interval": "5s", "provider": { "threshold": {} } });
+    template(&mut observed, json!({ "metrics": [metric] }));
+
+    let message = invalid(observed.clone()).unwrap();
+    observed.rollout.spec.strategy.canary.as_mut().unwrap().steps.remove(1);
+
+    assert!(message.contains("rate"), "{message}");
+    assert_eq!(invalid(observed), None);
+}
+
+#[test]
+fn an_analyzer_that_is_not_served_is_an_invalid_spec() {
+    let mut observed = analysed(1);
+    observed.analyzers = Arc::default();
+
+    // Both analyses have the template: its fault is told once.
+    let message = invalid(observed).unwrap();
+    assert!(message.contains("threshold"), "{message}");
+    assert_eq!(message.matches("AnalysisTemplate/errors").count(), 1, "{message}");
+}
+
+#[test]
+fn the_canary_is_told_of_its_background_where_there_is_one() {
+    let with = asked(begin(analysed(0), now())).config;
+    let mut observed = analysed(0);
+    canary_without_background(&mut observed);
+    let without = asked(begin(observed, now())).config;
+
+    let keys =
+        |config: &str| serde_json::from_str::<BTreeMap<String, Value>>(config).unwrap().into_keys().collect::<Vec<_>>();
+    assert_eq!(
+        (keys(&with), keys(&without)),
+        (vec!["analysis".to_owned(), "steps".to_owned()], vec!["steps".to_owned()])
+    );
+}

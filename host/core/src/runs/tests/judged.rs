@@ -1,0 +1,202 @@
+//! What verdicts lead to, whatever the strategy says.
+
+use super::*;
+
+const ARGOS_WORDS: &str = "Background analysis phase error/failed: slow";
+
+#[test]
+fn a_failed_background_aborts_whatever_the_strategy_says() {
+    let observed = with_background(2, "Failed", "slow");
+
+    let plan = decided(observed.clone(), &wants(2, 80, &[("background", 1)]));
+
+    let status = after(&observed, &plan);
+    assert_eq!((status.abort, route_writes(&plan)), (true, vec![0]));
+    assert!(status.message.ends_with(ARGOS_WORDS), "{}", status.message);
+}
+
+#[test]
+fn a_message_is_cut_to_what_a_strategy_may_answer_with() {
+    let observed = with_background(2, "Inconclusive", &"ä".repeat(2_000));
+
+    let seen = asked(begin(observed, now())).situation.runs;
+
+    let RunPhase::Judged(Verdict::Inconclusive(message)) = &seen[0].phase else { panic!("{seen:?}") };
+    assert_eq!((message.len(), message.starts_with('ä')), (768, true));
+}
+
+#[test]
+fn a_failed_background_is_not_passed_by_a_step() {
+    let observed = with_background(0, "Error", "slow");
+
+    let plan = decided(observed.clone(), &wants(1, 50, &[("background", 1)]));
+
+    let status = after(&observed, &plan);
+    assert_eq!((status.abort, status.current_step_index), (true, Some(0)));
+    assert!(!events(&plan).contains(&"RolloutStepCompleted"));
+}
+
+#[test]
+fn a_failed_background_aborts_although_the_strategy_fails() {
+    let observed = with_background(2, "Failed", "slow");
+    let failure = StrategyFailure { class: "trapped".into(), message: "boom".into(), permanent: false };
+
+    let plan = done(asked(begin(observed.clone(), now())).answer(Err(failure)));
+
+    assert!(is_aborted(&observed, &plan));
+}
+
+#[test]
+fn a_failed_background_aborts_a_rollout_that_a_person_stopped() {
+    let mut observed = with_background(2, "Failed", "slow");
+    observed.rollout.spec.paused = Some(true);
+
+    let plan = done(begin(observed.clone(), now()));
+
+    assert!(is_aborted(&observed, &plan));
+}
+
+#[test]
+fn a_failed_background_aborts_behind_the_last_step() {
+    let observed = with_background(4, "Failed", "slow");
+
+    let plan = done(begin(observed.clone(), now()));
+
+    assert!(is_aborted(&observed, &plan));
+}
+
+#[test]
+fn a_full_promotion_by_a_person_is_not_stopped_by_an_analysis_and_ends_it() {
+    let mut observed = with_background(2, "Running", "");
+    status(&mut observed).promote_full = true;
+
+    let plan = done(begin(observed.clone(), now()));
+
+    assert_eq!((is_aborted(&observed, &plan), terminated(&plan)), (false, vec![name(&observed, "2").as_str()]));
+}
+
+#[test]
+fn an_inconclusive_background_pauses_whatever_the_strategy_says() {
+    for index in [2, 4] {
+        let observed = with_background(index, "Inconclusive", "no data");
+
+        let plan = decided(observed.clone(), &wants(2, 80, &[("background", 1)]));
+
+        let status = after(&observed, &plan);
+        assert_eq!(status.pause_conditions[0].reason, PauseReason::InconclusiveAnalysisRun, "step {index}");
+        assert_eq!((status.controller_pause, status.message.as_str()), (true, "InconclusiveAnalysisRun"));
+        assert_eq!(route_writes(&plan), Vec::<u32>::new());
+    }
+}
+
+#[test]
+fn a_pause_by_analysis_is_told_to_the_strategy_as_such() {
+    let mut observed = with_background(2, "Inconclusive", "no data");
+    let pause = |reason| PauseCondition { reason, start_time: kulta_api::Time(now()) };
+    status(&mut observed).pause_conditions =
+        vec![pause(PauseReason::CanaryPauseStep), pause(PauseReason::InconclusiveAnalysisRun)];
+
+    assert_eq!(asked(begin(observed, now())).situation.paused, Some((PauseCause::Analysis, now())));
+}
+
+/// A person went past an inconclusive background.
+fn lifted(index: i32) -> Observed {
+    let mut observed = with_background(index, "Inconclusive", "no data");
+    record_background(&mut observed, "2", "Inconclusive");
+    status(&mut observed).controller_pause = true;
+    observed
+}
+
+#[test]
+fn what_a_person_went_past_is_measured_afresh_and_may_pause_again() {
+    for (index, runs) in [(2, vec![("background", 2)]), (2, vec![("background", 1)]), (4, vec![])] {
+        let observed = lifted(index);
+
+        let plan = decided(observed.clone(), &wants(2, 50, &runs));
+
+        let status = after(&observed, &plan);
+        assert_eq!(created(&plan), [name(&observed, "2.1")], "step {index}, {runs:?}");
+        assert_eq!((status.controller_pause, status.pause_conditions.len()), (false, 0));
+        assert!(events(&plan).contains(&"RolloutResumed"), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_lifted_pause_of_another_kind_lasts_until_its_step_is_passed() {
+    let mut observed = with_background(2, "Running", "");
+    status(&mut observed).controller_pause = true;
+
+    let plan = decided(observed.clone(), &wants(2, 80, &[("background", 1)]));
+
+    assert!(after(&observed, &plan).controller_pause);
+}
+
+#[test]
+fn a_pause_by_an_analysis_that_is_gone_is_over() {
+    let mut observed = analysed(2);
+    status(&mut observed).controller_pause = true;
+    status(&mut observed).pause_conditions =
+        vec![PauseCondition { reason: PauseReason::InconclusiveAnalysisRun, start_time: kulta_api::Time(now()) }];
+
+    let plan = decided(observed.clone(), &hold(2, 50));
+
+    assert_eq!(after(&observed, &plan).pause_conditions, []);
+}
+
+#[test]
+fn the_deadline_does_not_run_while_an_analysis_is_waited_for() {
+    let mut observed = analysed(1);
+    observed.rollout.spec.progress_deadline_seconds = Some(5);
+    let waiting = Decision { next: Next::Hold(Waiting::Runs), ..wants(1, 50, &[(STEP, 1)]) };
+    let observed = stored(observed.clone(), &decided(observed, &waiting));
+    let later = now().checked_add(SignedDuration::from_secs(60)).unwrap();
+
+    let mut turn = begin(observed.clone(), later);
+    while let Turn::Ask(ask) = turn {
+        turn = ask.answer(Ok(waiting.clone()));
+    }
+
+    assert!(!events(&done(turn)).contains(&"ProgressDeadlineExceeded"));
+}
+
+fn any_next() -> impl Strategy<Value = Next> {
+    prop_oneof![
+        Just(Next::Hold(Waiting::Pods)),
+        Just(Next::Hold(Waiting::Runs)),
+        Just(Next::Until(now())),
+        Just(Next::Pause { cause: PauseCause::Step, until: None }),
+        Just(Next::Pause { cause: PauseCause::Analysis, until: None }),
+        Just(Next::Promote),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_answer_keeps_a_failed_background_from_aborting(
+        index in 0i32..5, step in 0u32..6, weight in 0u32..=120, next in any_next(), lifted in any::<bool>(), wanted in any::<bool>()
+    ) {
+        let mut observed = with_background(index, "Failed", "slow");
+        status(&mut observed).controller_pause = lifted;
+        let runs: &[(&str, u32)] = if wanted { &[("background", 1)] } else { &[] };
+
+        let plan = decided(observed.clone(), &Decision { next, ..wants(step, weight, runs) });
+
+        prop_assert!(is_aborted(&observed, &plan));
+        prop_assert!(route_writes(&plan).iter().all(|weight| *weight == 0));
+    }
+
+    #[test]
+    fn no_run_is_created_twice_and_none_that_is_wanted_is_terminated(
+        index in 0i32..5, attempt in 1u32..4, phase in "(|Running|Successful|Inconclusive)", lifted in any::<bool>()
+    ) {
+        let mut observed = with_background(index, &phase, "");
+        status(&mut observed).controller_pause = lifted;
+
+        let plan = decided(observed.clone(), &wants(2, 50, &[("background", attempt)]));
+
+        let current = after(&observed, &plan).canary.current_background_analysis_run_status.unwrap().name;
+        prop_assert!(!created(&plan).contains(&name(&observed, "2").as_str()));
+        prop_assert!(created(&plan).len() <= 1);
+        prop_assert!(!terminated(&plan).contains(&current.as_str()));
+    }
+}

@@ -1,0 +1,170 @@
+//! Whole passes with analyses: what is seen in, the plan out.
+
+mod checked;
+mod ended;
+mod judged;
+mod made;
+mod told;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use kulta_api::analysis::AnalysisRun;
+use kulta_api::conditions::{self, ConditionType};
+use kulta_api::{FailureKind, OutboxEntry, PauseCondition, PauseReason, RolloutStatus, TransitionKind};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::analysis::{Scope, TemplateRef};
+use crate::decision::{Decision, Next, PauseCause, RunPhase, StrategyFailure, Verdict, Waiting, WantedRun};
+use crate::fixtures;
+use crate::observed::{Analyzer, Observed};
+use crate::pass::{Turn, begin};
+use crate::pass_tests::{asked, done, hold, now, route_writes, status, stored, under_way};
+use crate::plan::{Action, Plan};
+
+pub(super) const STEP: &str = "steps/1/analysis";
+
+pub(super) fn steps() -> Value {
+    json!([
+        { "setWeight": 50 },
+        { "analysis": { "templates": [{ "templateName": "errors" }] } },
+        { "setWeight": 80 },
+        { "pause": {} }
+    ])
+}
+
+/// Step `index` of a canary with an analysis as step 1 and one in the background.
+pub(super) fn analysed(index: i32) -> Observed {
+    let mut observed = under_way(steps(), index, 1, 50);
+    let canary = observed.rollout.spec.strategy.canary.as_mut().unwrap();
+    canary.fields.analysis = serde_json::from_value(json!({ "templates": [{ "templateName": "errors" }] })).unwrap();
+    observed.analyzers = Arc::new(vec![Analyzer { name: "threshold".into(), needs_condition: false }]);
+    let spec = json!({ "metrics": [{ "name": "rate", "provider": { "threshold": {} } }] });
+    template(&mut observed, spec);
+    observed
+}
+
+pub(super) fn template(observed: &mut Observed, spec: Value) {
+    let name = TemplateRef { scope: Scope::Namespace, name: "errors".into() };
+    observed.templates.insert(name, Arc::new(serde_json::from_value(spec).unwrap()));
+}
+
+pub(super) fn hash(observed: &Observed) -> String {
+    observed.rollout.status.as_ref().unwrap().current_pod_hash.clone()
+}
+
+pub(super) fn name(observed: &Observed, suffix: &str) -> String {
+    format!("web-{}-{suffix}", hash(observed))
+}
+
+/// A run of the new revision as the cluster has it.
+pub(super) fn run(observed: &mut Observed, suffix: &str, phase: &str, message: &str) {
+    let revision = hash(observed);
+    let metric =
+        json!({ "name": "rate", "phase": if phase.is_empty() { "Pending" } else { phase }, "message": message });
+    let run: AnalysisRun = serde_json::from_value(json!({
+        "metadata": {
+            "name": name(observed, suffix), "uid": format!("uid-{suffix}"), "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": { "rollouts-pod-template-hash": revision }
+        },
+        "spec": {},
+        "status": { "phase": phase, "message": message, "metricResults": [metric] },
+    }))
+    .unwrap();
+    observed.runs.push(Arc::new(run));
+}
+
+/// The status records this run of the background.
+pub(super) fn record_background(observed: &mut Observed, suffix: &str, phase: &str) {
+    let record = json!({ "name": name(observed, suffix), "status": phase });
+    status(observed).canary.current_background_analysis_run_status = serde_json::from_value(record).unwrap();
+}
+
+pub(super) fn record_step(observed: &mut Observed, suffix: &str, phase: &str) {
+    let record = json!({ "name": name(observed, suffix), "status": phase });
+    status(observed).canary.current_step_analysis_run_status = serde_json::from_value(record).unwrap();
+}
+
+/// Both recorded, the background in that phase.
+pub(super) fn with_background(index: i32, phase: &str, message: &str) -> Observed {
+    let mut observed = analysed(index);
+    run(&mut observed, "2", phase, message);
+    record_background(&mut observed, "2", "Running");
+    observed
+}
+
+pub(super) fn wants(step: u32, weight: u32, runs: &[(&str, u32)]) -> Decision {
+    let wanted = |(name, attempt): &(&str, u32)| WantedRun { name: (*name).to_owned(), attempt: *attempt };
+    Decision { runs: runs.iter().map(wanted).collect(), ..hold(step, weight) }
+}
+
+/// The strategy always answers this.
+pub(super) fn decided(observed: Observed, decision: &Decision) -> Plan {
+    let mut turn = begin(observed, now());
+    loop {
+        match turn {
+            Turn::Ask(ask) => turn = ask.answer(Ok(decision.clone())),
+            Turn::Done(plan) => return *plan,
+        }
+    }
+}
+
+pub(super) fn created(plan: &Plan) -> Vec<&str> {
+    let names = plan.writes.iter().filter_map(|write| match &write.action {
+        Action::CreateAnalysisRun { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    names.collect()
+}
+
+pub(super) fn terminated(plan: &Plan) -> Vec<&str> {
+    let names = plan.writes.iter().filter_map(|write| match &write.action {
+        Action::PatchAnalysisRun { name, patch } if patch["spec"]["terminate"] == true => Some(name.as_str()),
+        _ => None,
+    });
+    names.collect()
+}
+
+pub(super) fn deleted(plan: &Plan) -> Vec<&str> {
+    let names = plan.writes.iter().filter_map(|write| match &write.action {
+        Action::DeleteAnalysisRun { name, .. } => Some(name.as_str()),
+        _ => None,
+    });
+    names.collect()
+}
+
+pub(super) fn after(observed: &Observed, plan: &Plan) -> RolloutStatus {
+    stored(observed.clone(), plan).rollout.status.unwrap()
+}
+
+pub(super) fn told(observed: &Observed, plan: &Plan) -> Vec<OutboxEntry> {
+    after(observed, plan).kulta.unwrap().outbox
+}
+
+pub(super) fn kinds(observed: &Observed, plan: &Plan) -> Vec<TransitionKind> {
+    told(observed, plan).into_iter().map(|entry| entry.kind).collect()
+}
+
+pub(super) fn events(plan: &Plan) -> Vec<&'static str> {
+    plan.events.iter().map(|event| event.reason.as_str()).collect()
+}
+
+pub(super) fn is_aborted(observed: &Observed, plan: &Plan) -> bool {
+    after(observed, plan).abort
+}
+
+pub(super) fn invalid(observed: Observed) -> Option<String> {
+    let turn = begin(observed.clone(), now());
+    let plan = match turn {
+        Turn::Done(plan) => plan,
+        Turn::Ask(_) => return None,
+    };
+    let status = after(&observed, &plan);
+    conditions::find(&status.conditions, ConditionType::InvalidSpec).map(|condition| condition.message.clone())
+}
+
+pub(super) fn canary_without_background(observed: &mut Observed) {
+    observed.rollout.spec.strategy.canary.as_mut().unwrap().fields.analysis = None;
+}

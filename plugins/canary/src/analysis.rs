@@ -1,0 +1,110 @@
+//! Analyses: which runs are wanted at a step, and what their verdicts lead to. The host measures and judges.
+
+use crate::config::Config;
+use kulta_plugin::{Run, RunPhase, Situation, Verdict, WantedRun};
+
+const BACKGROUND: &str = "background";
+
+/// What the analyses at hand say, the worst of them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Say {
+    Nothing,
+    /// Why, for a person.
+    Inconclusive(String),
+    /// Why, in the words that Argo Rollouts uses.
+    Failed(String),
+}
+
+/// What of the configuration is about analyses, and the runs that there are.
+#[derive(Clone, Copy)]
+pub struct Analyses<'a> {
+    config: &'a Config,
+    runs: &'a [Run],
+    promoted: bool,
+}
+
+impl<'a> Analyses<'a> {
+    pub fn new(config: &'a Config, situation: &'a Situation) -> Self {
+        Self { config, runs: &situation.runs, promoted: situation.promoted }
+    }
+
+    /// All that should be running or done at this step; behind the last one the background goes on.
+    pub fn wanted(&self, index: usize) -> Vec<WantedRun> {
+        let background = self.in_background(index).then(|| {
+            let run = self.find(BACKGROUND);
+            let attempt = run.map_or(1, |run| run.attempt);
+            // A person went past what it could not tell: it is measured afresh.
+            let afresh = self.promoted && run.is_some_and(is_inconclusive);
+            WantedRun { name: BACKGROUND.to_owned(), attempt: if afresh { attempt.saturating_add(1) } else { attempt } }
+        });
+        let step = self.is_step(index).then(|| {
+            let name = step_name(index);
+            let attempt = self.find(&name).map_or(1, |run| run.attempt);
+            WantedRun { name, attempt }
+        });
+        background.into_iter().chain(step).collect()
+    }
+
+    /// The step's own run goes before the background's, failures go before the rest.
+    pub fn say(&self, index: usize) -> Say {
+        let step = self.is_step(index).then(|| self.find(&step_name(index))).flatten();
+        let background = self.in_background(index).then(|| self.find(BACKGROUND)).flatten();
+        let both = [(step, "Step-based", "the analysis"), (background, "Background", "the background analysis")];
+        let failed = both.iter().find_map(|(run, kind, _)| {
+            let message = failure((*run)?)?;
+            let what = format!("{kind} analysis phase error/failed");
+            Some(if message.is_empty() { what } else { format!("{what}: {message}") })
+        });
+        let inconclusive = || {
+            both.iter().find_map(|(run, _, name)| match &(*run)?.phase {
+                RunPhase::Judged(Verdict::Inconclusive(why)) if why.is_empty() => {
+                    Some(format!("{name} is inconclusive"))
+                }
+                RunPhase::Judged(Verdict::Inconclusive(why)) => Some(format!("{name} is inconclusive: {why}")),
+                _ => None,
+            })
+        };
+        match failed {
+            Some(why) => Say::Failed(why),
+            None if self.promoted => Say::Nothing,
+            None => inconclusive().map_or(Say::Nothing, Say::Inconclusive),
+        }
+    }
+
+    /// The step's run has passed, or a person went past it.
+    pub fn step_done(&self, index: usize) -> bool {
+        self.find(&step_name(index)).is_some_and(|run| match &run.phase {
+            RunPhase::Judged(Verdict::Pass) => true,
+            RunPhase::Judged(Verdict::Inconclusive(_)) => self.promoted,
+            _ => false,
+        })
+    }
+
+    fn is_step(&self, index: usize) -> bool {
+        self.config.steps.get(index).is_some_and(|step| step.analysis.is_some())
+    }
+
+    fn in_background(&self, index: usize) -> bool {
+        let begins = |start: u32| usize::try_from(start).is_ok_and(|start| index >= start);
+        self.config.analysis.is_some_and(|background| background.starting_step.is_none_or(begins))
+    }
+
+    fn find(&self, name: &str) -> Option<&'a Run> {
+        self.runs.iter().find(|run| run.name == name)
+    }
+}
+
+fn step_name(index: usize) -> String {
+    format!("steps/{index}/analysis")
+}
+
+fn is_inconclusive(run: &Run) -> bool {
+    matches!(run.phase, RunPhase::Judged(Verdict::Inconclusive(_)))
+}
+
+fn failure(run: &Run) -> Option<&str> {
+    match &run.phase {
+        RunPhase::Judged(Verdict::Fail(why)) | RunPhase::FailedToRun(why) => Some(why),
+        RunPhase::Judged(_) | RunPhase::Running => None,
+    }
+}
