@@ -130,6 +130,25 @@ impl Applier {
                 let route = Key::new(namespace.clone(), name.clone());
                 self.patch_route(target, &route, patch, *weight, corrects.as_deref()).await?;
             }
+            Action::CreateAnalysisRun { name, body } => self.create_run(target, name, body).await?,
+            Action::PatchAnalysisRun { name, patch } => {
+                let run = key.sibling(name);
+                match self.cluster.merge(Kind::AnalysisRun, &run, patch).await {
+                    Err(error) if refusal(&error) != Refusal::Gone => {
+                        return Err(failed(format!("patch AnalysisRun {run}"))(error));
+                    }
+                    _ => {}
+                }
+            }
+            Action::DeleteAnalysisRun { name, uid } => {
+                let run = key.sibling(name);
+                match self.cluster.delete(Kind::AnalysisRun, &run, uid).await {
+                    Err(error) if refusal(&error) != Refusal::Gone => {
+                        return Err(failed(format!("delete AnalysisRun {run}"))(error));
+                    }
+                    _ => {}
+                }
+            }
             Action::EvictPod { name } => {
                 let pod = key.sibling(name);
                 match self.cluster.evict(&pod).await {
@@ -189,6 +208,28 @@ impl Applier {
         tracing::warn!(rollout = %target.key, "ReplicaSet {object} is not this rollout's: taking another hash");
         self.memory.note(&target.key, |notes| notes.taken_names.insert(object.name.clone()));
         Err(failed(error))
+    }
+
+    /// A 409 means that the run was created before, and the cache has yet to tell of it, or that a stranger holds its name.
+    async fn create_run(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
+        let run = target.key.sibling(name);
+        let failed = |source| ApplyError::Write { what: format!("create AnalysisRun {run}"), source };
+        let Err(error) = self.cluster.create(Kind::AnalysisRun, &target.key.namespace, body, false).await else {
+            return Ok(());
+        };
+        if refusal(&error) != Refusal::Conflict {
+            return Err(failed(error));
+        }
+        match self.cluster.find(Kind::AnalysisRun, &run).await.map_err(failed)? {
+            Some(holder) if holder.controlled_by(&target.uid) => Ok(()),
+            Some(_) => {
+                tracing::warn!(rollout = %target.key, "AnalysisRun {run} is not this rollout's: taking another name");
+                self.memory.note(&target.key, |notes| notes.taken_run_names.insert(run.name.clone()));
+                Err(failed(error))
+            }
+            // Gone again: the next look creates it.
+            None => Err(failed(error)),
+        }
     }
 
     async fn patch_route(

@@ -8,6 +8,7 @@ pub const MANAGER: &str = "kulta";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Rollout,
+    AnalysisRun,
     ReplicaSet,
     Service,
     HttpRoute,
@@ -22,6 +23,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rollout => "Rollout",
+            Self::AnalysisRun => "AnalysisRun",
             Self::ReplicaSet => "ReplicaSet",
             Self::Service => "Service",
             Self::HttpRoute => "HTTPRoute",
@@ -35,6 +37,7 @@ impl Kind {
     const fn group_version_plural(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Rollout => ("argoproj.io", "v1alpha1", "rollouts"),
+            Self::AnalysisRun => ("argoproj.io", "v1alpha1", "analysisruns"),
             Self::ReplicaSet => ("apps", "v1", "replicasets"),
             Self::Service => ("", "v1", "services"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
@@ -57,8 +60,9 @@ impl Kind {
     }
 
     /// All kinds, for counting requests under bounded names.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rollout,
+        Self::AnalysisRun,
         Self::ReplicaSet,
         Self::Service,
         Self::HttpRoute,

@@ -31,6 +31,8 @@ pub struct Notes {
     pub create_error: Option<(i64, String)>,
     /// Names of ReplicaSets that this rollout would have taken and a stranger holds.
     pub taken_names: BTreeSet<String>,
+    /// Names of AnalysisRuns, likewise.
+    pub taken_run_names: BTreeSet<String>,
     /// Events up to this sequence are delivered.
     pub delivered: u64,
     /// The record that the CRD prunes.

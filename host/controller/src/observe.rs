@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kube::core::SelectorExt;
 use kulta_api::FieldError;
+use kulta_core::analysis::Templates;
 use kulta_core::observed::{LookedUp, Observed, ObservedRoute, Route, RouteState};
 use serde_json::Value;
 
@@ -77,6 +78,10 @@ impl View<'_> {
             record_kept: self.record_kept,
             create_error,
             taken_names: self.notes.taken_names.clone(),
+            templates: Templates::new(),
+            analyzers: Arc::default(),
+            runs: Vec::new(),
+            taken_run_names: self.notes.taken_run_names.clone(),
             delivered: self.notes.delivered,
             looked_up: LookedUp::default(),
             rollout,

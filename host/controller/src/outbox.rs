@@ -232,7 +232,10 @@ impl Batch {
             | TransitionKind::Paused
             | TransitionKind::Resumed
             | TransitionKind::Promoted
-            | TransitionKind::Finished => {}
+            | TransitionKind::Finished
+            | TransitionKind::AnalysisStarted
+            | TransitionKind::MetricFinished
+            | TransitionKind::AnalysisFinished => {}
         }
         Subject { rollout: self.rollout.clone(), strategy: self.strategy.clone(), revision, stable }
     }

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use kulta_api::{FailureKind, FieldError};
-use kulta_core::decision::{Decision, Goal, Next, PauseCause, Revision, Scale, Situation, StrategyFailure, Waiting};
+use kulta_core::decision::{
+    Decision, Goal, Next, PauseCause, Revision, Run, RunPhase, Scale, Situation, StrategyFailure, Verdict, Waiting,
+    WantedRun,
+};
 use kulta_core::pass::Ask;
 use kulta_wasm::strategy as wit;
 use kulta_wasm::{CallError, CheckError, Plugins, Report};
@@ -156,8 +159,25 @@ fn to_wit(situation: &Situation) -> wit::Situation {
         reached: situation.reached,
         paused: situation.paused.map(|(by, since)| (cause(by), millis(since))),
         promoted: situation.promoted,
-        runs: Vec::new(),
+        runs: situation.runs.iter().map(run_to_wit).collect(),
         facts: Vec::new(),
+    }
+}
+
+fn run_to_wit(run: &Run) -> wit::Run {
+    wit::Run {
+        name: run.name.clone(),
+        attempt: run.attempt,
+        phase: match &run.phase {
+            RunPhase::Running => wit::RunPhase::Running,
+            RunPhase::Judged(Verdict::Pass) => wit::RunPhase::Judged(wit::Verdict::Pass),
+            RunPhase::Judged(Verdict::Fail(why)) => wit::RunPhase::Judged(wit::Verdict::Fail(why.clone())),
+            RunPhase::Judged(Verdict::Inconclusive(why)) => {
+                wit::RunPhase::Judged(wit::Verdict::Inconclusive(why.clone()))
+            }
+            RunPhase::FailedToRun(why) => wit::RunPhase::FailedToRun(why.clone()),
+        },
+        started_at: millis(run.started_at),
     }
 }
 
@@ -165,7 +185,6 @@ fn to_wit(situation: &Situation) -> wit::Situation {
 /// When the decision asks for something that this build does not serve: names it.
 fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
     for (asked, what) in [
-        (!decision.runs.is_empty(), "analysis, experiment or step plugin runs"),
         (!decision.routes.is_empty(), "managed routes"),
         (!decision.additional.is_empty(), "shares for side revisions"),
     ] {
@@ -210,6 +229,7 @@ fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
             wit::Scale::Weight(weight) => Scale::Weight(weight),
             wit::Scale::Replicas(replicas) => Scale::Replicas(replicas),
         },
+        runs: decision.runs.into_iter().map(|run| WantedRun { name: run.name, attempt: run.attempt }).collect(),
         next,
         reason: decision.reason,
     })

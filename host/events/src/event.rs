@@ -4,6 +4,7 @@ use cdevents_sdk::spec_0_5_1::{service_deployed, service_removed};
 use kulta_api::{OutboxEntry, Time, TransitionKind};
 use serde_json::{Map, Value, json};
 
+use crate::analysis;
 use crate::encode::header_value;
 use crate::ids::Ids;
 use crate::kinds::{Content, Field, SERVICE_REMOVED, Side, event_type};
@@ -19,6 +20,8 @@ const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
 const FIRST_SEQUENCE: u64 = 1;
 /// How a link names the event that began this chain.
 const TRIGGER: &str = "TRIGGER";
+/// How a link names the event that made this one necessary.
+const CAUSED_BY: &str = "causedBy";
 
 /// A CDEvent, ready to be sent in CloudEvents' binary mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,16 @@ impl Origin {
             Content::Rollout(fields) => (
                 format!("{}/{}", subject.rollout.uid, entry.hash),
                 self.rollout_content(fields, entry, subject, previous),
+                self.custom_data(entry, &subject.rollout, this, None),
+            ),
+            Content::SuiteRun(stage) => (
+                analysis::run_id(entry, &subject.rollout),
+                self.suite_run_content(stage, entry, &subject.rollout),
+                self.custom_data(entry, &subject.rollout, this, None),
+            ),
+            Content::CaseRun => (
+                analysis::case_id(entry, &subject.rollout),
+                self.case_run_content(entry, &subject.rollout),
                 self.custom_data(entry, &subject.rollout, this, None),
             ),
             Content::Service(side) => {
@@ -254,7 +267,8 @@ impl Told<'_> {
     }
 }
 
-/// The first event of a revision points to what triggered it, each later one to the one before, and the last ends the chain.
+/// The first event of a revision points to what triggered it, each later one to the one before, those of a failure to the analysis
+/// that failed, and the last ends the chain.
 fn links(entry: &OutboxEntry, ids: &Ids, parent: Option<&str>) -> Vec<Value> {
     // A rollout that was taken over midway may have no beginning.
     let follows = entry.seq > entry.first.max(FIRST_SEQUENCE);
@@ -267,6 +281,10 @@ fn links(entry: &OutboxEntry, ids: &Ids, parent: Option<&str>) -> Vec<Value> {
         }
         (None, None) => {}
     }
+    if let Some(cause) = entry.cause {
+        let target = json!({ "contextId": ids.event(cause) });
+        links.push(json!({ "linkType": "RELATION", "linkKind": CAUSED_BY, "target": target }));
+    }
     if entry.kind == TransitionKind::Finished {
         links.push(object([("linkType", Some("END".into())), ("from", from)]));
     }
@@ -278,6 +296,6 @@ fn service_id(rollout: &RolloutId) -> String {
 }
 
 /// An object of the members that have a value.
-fn object(members: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Value {
+pub(crate) fn object(members: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Value {
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
 }

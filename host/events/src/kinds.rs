@@ -12,6 +12,10 @@ pub(crate) struct EventType {
 pub(crate) enum Content {
     /// The specification's own `service.*`: an environment, and the artifact of the side that serves now.
     Service(Side),
+    /// The specification's own `testsuiterun.*`: one analysis run.
+    SuiteRun(Stage),
+    /// The specification's own `testcaserun.finished`: one metric of a run.
+    CaseRun,
     /// Ours: rollout, namespace, revision, environment and artifact, and these fields where the entry knows them.
     Rollout(&'static [Field]),
 }
@@ -20,6 +24,12 @@ pub(crate) enum Content {
 pub(crate) enum Side {
     Revision,
     Stable,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Started,
+    Finished,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,6 +69,13 @@ pub(crate) const fn event_type(kind: TransitionKind) -> EventType {
         ),
         TransitionKind::ServiceDeployed => ("dev.cdevents.service.deployed.0.3.0", Content::Service(Side::Revision)),
         TransitionKind::ServiceUpgraded => ("dev.cdevents.service.upgraded.0.3.0", Content::Service(Side::Revision)),
+        TransitionKind::AnalysisStarted => {
+            ("dev.cdevents.testsuiterun.started.0.3.0", Content::SuiteRun(Stage::Started))
+        }
+        TransitionKind::AnalysisFinished => {
+            ("dev.cdevents.testsuiterun.finished.0.3.0", Content::SuiteRun(Stage::Finished))
+        }
+        TransitionKind::MetricFinished => ("dev.cdevents.testcaserun.finished.0.3.0", Content::CaseRun),
         // The restored artifact serves now, so the event is about it.
         TransitionKind::ServiceRolledBack => ("dev.cdevents.service.rolledback.0.3.0", Content::Service(Side::Stable)),
     };

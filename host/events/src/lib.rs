@@ -1,6 +1,7 @@
 //! The story of a rollout as CDEvents 0.5.1. A pure builder: the same transition gives the same bytes, today or after a restart,
 //! so a redelivery is the same event. No clock, no network, no cluster.
 
+mod analysis;
 mod artifact;
 mod encode;
 mod event;

@@ -61,6 +61,7 @@ prop_compose! {
         ])),
         why in option::of(any::<String>()),
         revision in option::of(any::<u64>()),
+        (run, metric, cause) in (option::of("[0-9.-]{1,9}"), option::of(any::<String>()), option::of(1_u64..100)),
     ) -> OutboxEntry {
         OutboxEntry {
             seq: if kind == TransitionKind::Started { first } else { first + after },
@@ -69,7 +70,7 @@ prop_compose! {
             hash,
             revision,
             stable: Some("66d5c4b7f9".into()),
-            step, steps, weight, from, outcome, failure, why, first,
+            step, steps, weight, from, outcome, failure, run, metric, cause, why, first,
         }
     }
 }

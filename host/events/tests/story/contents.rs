@@ -30,6 +30,9 @@ fn every_kind_has_its_type() {
             "dev.cdevents.service.deployed.0.3.0",
             "dev.cdevents.service.upgraded.0.3.0",
             "dev.cdevents.service.rolledback.0.3.0",
+            "dev.cdevents.testsuiterun.started.0.3.0",
+            "dev.cdevents.testcaserun.finished.0.3.0",
+            "dev.cdevents.testsuiterun.finished.0.3.0",
         ]
     );
 }

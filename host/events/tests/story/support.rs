@@ -17,7 +17,7 @@ pub const ARTIFACT: &str = "pkg:oci/shop@sha256%3A0b31b1c02ff458ad9b7b81cbdf8f02
 pub const STABLE_ARTIFACT: &str = "pkg:oci/shop@sha256%3A5d20c808ce198565ff70b3ed23a991dd49afac45dece63474b27ce6ed036adc6\
                                    ?repository_url=ghcr.io/acme/shop&tag=1.0";
 
-pub const KINDS: [TransitionKind; 9] = [
+pub const KINDS: [TransitionKind; 12] = [
     TransitionKind::Started,
     TransitionKind::Progressed,
     TransitionKind::Paused,
@@ -27,6 +27,9 @@ pub const KINDS: [TransitionKind; 9] = [
     TransitionKind::ServiceDeployed,
     TransitionKind::ServiceUpgraded,
     TransitionKind::ServiceRolledBack,
+    TransitionKind::AnalysisStarted,
+    TransitionKind::MetricFinished,
+    TransitionKind::AnalysisFinished,
 ];
 
 /// The folder with the specification's schemas and conformance samples.
@@ -141,6 +144,9 @@ pub fn entry(kind: TransitionKind) -> OutboxEntry {
         from: Some(10),
         outcome: finished.then_some(Outcome::Failure),
         failure: finished.then_some(FailureKind::Deployment),
+        run: None,
+        metric: None,
+        cause: None,
         why: finished.then(|| "progress deadline".into()),
         first: 5,
     }
