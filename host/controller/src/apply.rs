@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Error;
-use kulta_core::plan::{Action, Plan, StatusPatch, Write};
+use kulta_core::plan::{Action, KubeEvent, Plan, StatusPatch, Write};
 use serde_json::{Value, json};
 
 use crate::caches::Watched;
@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::cluster::{self, Cluster, Refusal, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
+use crate::kube_events::{Message, Regarding};
 use crate::memory::{Memory, Notes};
 use crate::object::Object;
 use crate::recorder::Recorder;
@@ -60,12 +61,12 @@ impl Applier {
             self.patch_status(target, status, record_kept).await?;
         }
         for event in &plan.events {
-            self.recorder.record(target, event).await;
+            self.tell(target, event).await;
         }
         for write in plan.writes {
             self.write(target, &write).await?;
             for event in &write.events {
-                self.recorder.record(target, event).await;
+                self.tell(target, event).await;
             }
         }
         self.memory.note(&target.key, Notes::all_taken);
@@ -89,6 +90,17 @@ impl Applier {
             });
         }
         Ok(())
+    }
+
+    async fn tell(&self, target: &Target, event: &KubeEvent) {
+        let regarding = Regarding { kind: Kind::Rollout, key: target.key.clone(), uid: target.uid.clone() };
+        let message = Message {
+            name: event.name.clone(),
+            kind: event.kind,
+            reason: event.reason.as_str(),
+            message: event.message.clone(),
+        };
+        self.recorder.record(&regarding, message).await;
     }
 
     async fn write(&self, target: &Target, write: &Write) -> Result<(), ApplyError> {
@@ -214,14 +226,19 @@ impl Applier {
     async fn create_run(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
         let run = target.key.sibling(name);
         let failed = |source| ApplyError::Write { what: format!("create AnalysisRun {run}"), source };
-        let Err(error) = self.cluster.create(Kind::AnalysisRun, &target.key.namespace, body, false).await else {
-            return Ok(());
+        let error = match self.cluster.create(Kind::AnalysisRun, &target.key.namespace, body, false).await {
+            Ok(stored) => {
+                self.wrote(target, Watched::Runs, run, &stored);
+                return Ok(());
+            }
+            Err(error) if refusal(&error) == Refusal::Conflict => error,
+            Err(error) => return Err(failed(error)),
         };
-        if refusal(&error) != Refusal::Conflict {
-            return Err(failed(error));
-        }
         match self.cluster.find(Kind::AnalysisRun, &run).await.map_err(failed)? {
-            Some(holder) if holder.controlled_by(&target.uid) => Ok(()),
+            Some(holder) if holder.controlled_by(&target.uid) => {
+                self.wrote(target, Watched::Runs, run, &holder);
+                Ok(())
+            }
             Some(_) => {
                 tracing::warn!(rollout = %target.key, "AnalysisRun {run} is not this rollout's: taking another name");
                 self.memory.note(&target.key, |notes| notes.taken_run_names.insert(run.name.clone()));

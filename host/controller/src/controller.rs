@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt;
 use kube::Client;
 use kulta_api::annotations::INSTANCE_ID;
+use kulta_core::observed::Analyzer;
 use kulta_wasm::Plugins;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::analysis::{self, Analyzers, Requests, RunNotes, SecretReader};
 use crate::apply::Applier;
 use crate::backoff::Backoff;
-use crate::analysis::{Analyzers, Requests, RunNotes, SecretReader, self};
 use crate::caches::{Caches, KindWatch, Touched, Watched};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -69,6 +70,7 @@ pub struct Controller {
     pub plugins: Arc<Plugins>,
     pub requests: Arc<dyn Requests>,
     pub analyzers: Analyzers,
+    pub served_analyzers: Arc<Vec<Analyzer>>,
     pub secrets: SecretReader,
     /// AnalysisRuns that wait for a look.
     pub run_queue: Arc<Queue>,
@@ -92,6 +94,7 @@ impl Controller {
                 "the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD"
             );
         }
+        let analyzers = Analyzers::new(Arc::clone(&plugins));
         let recorder = Arc::new(Recorder::new(cluster.clone(), Arc::clone(&clock)));
         let controller = Self {
             filling: Mutex::default(),
@@ -102,7 +105,8 @@ impl Controller {
             orphans: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             run_queue: Arc::new(Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64)),
             run_notes: Arc::default(),
-            analyzers: Analyzers::new(Arc::clone(&plugins)),
+            served_analyzers: Arc::new(analyzers.served()),
+            analyzers,
             secrets: SecretReader::new(cluster.clone()),
             requests,
             strategies: Strategies::new(Arc::clone(&plugins), Arc::clone(&metrics)),

@@ -9,10 +9,13 @@ pub const MANAGER: &str = "kulta";
 pub enum Kind {
     Rollout,
     AnalysisRun,
+    AnalysisTemplate,
+    ClusterAnalysisTemplate,
     ReplicaSet,
     Service,
     HttpRoute,
     Pod,
+    Secret,
     EndpointSlice,
     Event,
     Lease,
@@ -24,10 +27,13 @@ impl Kind {
         match self {
             Self::Rollout => "Rollout",
             Self::AnalysisRun => "AnalysisRun",
+            Self::AnalysisTemplate => "AnalysisTemplate",
+            Self::ClusterAnalysisTemplate => "ClusterAnalysisTemplate",
             Self::ReplicaSet => "ReplicaSet",
             Self::Service => "Service",
             Self::HttpRoute => "HTTPRoute",
             Self::Pod => "Pod",
+            Self::Secret => "Secret",
             Self::EndpointSlice => "EndpointSlice",
             Self::Event => "Event",
             Self::Lease => "Lease",
@@ -38,10 +44,13 @@ impl Kind {
         match self {
             Self::Rollout => ("argoproj.io", "v1alpha1", "rollouts"),
             Self::AnalysisRun => ("argoproj.io", "v1alpha1", "analysisruns"),
+            Self::AnalysisTemplate => ("argoproj.io", "v1alpha1", "analysistemplates"),
+            Self::ClusterAnalysisTemplate => ("argoproj.io", "v1alpha1", "clusteranalysistemplates"),
             Self::ReplicaSet => ("apps", "v1", "replicasets"),
             Self::Service => ("", "v1", "services"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
             Self::Pod => ("", "v1", "pods"),
+            Self::Secret => ("", "v1", "secrets"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "endpointslices"),
             Self::Event => ("", "v1", "events"),
             Self::Lease => ("coordination.k8s.io", "v1", "leases"),
@@ -60,13 +69,16 @@ impl Kind {
     }
 
     /// All kinds, for counting requests under bounded names.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Rollout,
         Self::AnalysisRun,
+        Self::AnalysisTemplate,
+        Self::ClusterAnalysisTemplate,
         Self::ReplicaSet,
         Self::Service,
         Self::HttpRoute,
         Self::Pod,
+        Self::Secret,
         Self::EndpointSlice,
         Self::Event,
         Self::Lease,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::SelectorExt;
-use kulta_api::FieldError;
-use kulta_core::analysis::Templates;
-use kulta_core::observed::{LookedUp, Observed, ObservedRoute, Route, RouteState};
+use kulta_api::{FieldError, Rollout};
+use kulta_core::analysis::{Scope as TemplateScope, TemplateRef, Templates};
+use kulta_core::observed::{Analyzer, LookedUp, Observed, ObservedRoute, Route, RouteState};
 use serde_json::Value;
 
-use crate::caches::{Contents, RouteWatch};
+use crate::caches::{Contents, KindWatch, Watched};
 use crate::clock::Clock;
 use crate::decode::{CachedRollout, Decoded};
 use crate::key::Key;
@@ -33,6 +33,7 @@ pub struct View<'a> {
     pub notes: &'a Notes,
     pub clock: &'a dyn Clock,
     pub record_kept: bool,
+    pub analyzers: &'a Arc<Vec<Analyzer>>,
 }
 
 impl View<'_> {
@@ -42,7 +43,7 @@ impl View<'_> {
             Decoded::Rollout { rollout, unknown_fields } => (*rollout, unknown_fields),
             Decoded::Undecodable { object, error } => return Seen::Undecodable { object, error },
         };
-        if self.filling(cached) {
+        if self.filling(key, cached) {
             return Seen::Filling;
         }
         if !self.record_kept
@@ -78,9 +79,15 @@ impl View<'_> {
             record_kept: self.record_kept,
             create_error,
             taken_names: self.notes.taken_names.clone(),
-            templates: Templates::new(),
-            analyzers: Arc::default(),
-            runs: Vec::new(),
+            templates: self.templates(key, &rollout),
+            analyzers: Arc::clone(self.analyzers),
+            runs: self
+                .caches
+                .index
+                .runs(&cached.uid)
+                .filter_map(|name| self.caches.runs.get(name)?.open().ok())
+                .map(Arc::new)
+                .collect(),
             taken_run_names: self.notes.taken_run_names.clone(),
             delivered: self.notes.delivered,
             looked_up: LookedUp::default(),
@@ -88,16 +95,41 @@ impl View<'_> {
         }))
     }
 
-    fn watch_of(&self, namespace: &str) -> Option<&RouteWatch> {
-        self.caches.route_watches.iter().find(|(scope, _)| scope.covers(namespace)).map(|(_, watch)| watch)
+    fn watch_of(&self, kind: Watched, namespace: &str) -> Option<&KindWatch> {
+        let mut watches = self.caches.watches.iter();
+        watches.find(|((watched, scope), _)| *watched == kind && scope.covers(namespace)).map(|(_, watch)| watch)
     }
 
-    fn filling(&self, rollout: &CachedRollout) -> bool {
-        rollout
-            .references
-            .routes
-            .namespaces()
-            .any(|namespace| matches!(self.watch_of(namespace), None | Some(RouteWatch::Filling)))
+    /// Those that are there of the templates that the rollout names, and of those that these name.
+    fn templates(&self, key: &Key, rollout: &Rollout) -> Templates {
+        let find = |named: &TemplateRef| match named.scope {
+            TemplateScope::Namespace => self.caches.templates.get(&key.sibling(&named.name)),
+            TemplateScope::Cluster => self.caches.cluster_templates.get(&Key::new("", named.name.as_str())),
+        };
+        let mut found = Templates::new();
+        loop {
+            let wanted = kulta_core::reference::templates(rollout, &found);
+            let more: Vec<_> = wanted
+                .into_iter()
+                .filter(|named| !found.contains_key(named))
+                .filter_map(|named| Some((named.clone(), find(&named)?.spec.clone().ok()?)))
+                .collect();
+            if more.is_empty() {
+                return found;
+            }
+            found.extend(more);
+        }
+    }
+
+    /// Something that the rollout refers to has yet to be listed for the first time.
+    fn filling(&self, key: &Key, rollout: &CachedRollout) -> bool {
+        let unknown = |kind, namespace: &str| matches!(self.watch_of(kind, namespace), None | Some(KindWatch::Filling));
+        let references = &rollout.references;
+        let analyses = !references.analyses.is_empty()
+            && [Watched::Runs, Watched::Templates, Watched::ClusterTemplates]
+                .into_iter()
+                .any(|kind| unknown(kind, &key.namespace));
+        analyses || references.routes.namespaces().any(|namespace| unknown(Watched::Routes, namespace))
     }
 
     fn routes(&self, rollout: &CachedRollout) -> Vec<ObservedRoute> {
@@ -116,9 +148,9 @@ impl View<'_> {
     }
 
     fn route(&self, key: &Key) -> RouteState {
-        match self.watch_of(&key.namespace) {
-            Some(RouteWatch::NotInstalled) => return RouteState::NotInstalled,
-            Some(RouteWatch::Forbidden(words)) => {
+        match self.watch_of(Watched::Routes, &key.namespace) {
+            Some(KindWatch::NotInstalled) => return RouteState::NotInstalled,
+            Some(KindWatch::Forbidden(words)) => {
                 return RouteState::Forbidden { words: words.clone(), until: None };
             }
             _ => {}

@@ -32,8 +32,14 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
             return Outcome::Done { wake_up: lagging };
         }
         let notes = controller.memory.of(key);
-        View { caches: &caches, notes: &notes, clock: controller.clock.as_ref(), record_kept: controller.record_kept }
-            .see(key)
+        View {
+            caches: &caches,
+            notes: &notes,
+            clock: controller.clock.as_ref(),
+            record_kept: controller.record_kept,
+            analyzers: &controller.served_analyzers,
+        }
+        .see(key)
     };
     let (target, plan) = match seen {
         Seen::Gone => {

@@ -14,6 +14,7 @@ use kulta_wasm::strategy as wit;
 use kulta_wasm::{CallError, CheckError, Plugins, Report};
 use serde_json::Value;
 
+use crate::clock::{self, millis};
 use crate::metrics::Metrics;
 
 /// Checked configurations that are remembered; beyond that the memory starts anew.
@@ -111,15 +112,8 @@ pub(crate) fn dotted(pointer: &str) -> String {
     })
 }
 
-fn millis(time: Timestamp) -> u64 {
-    u64::try_from(time.as_millisecond()).unwrap_or(0)
-}
-
 fn time(millis: u64) -> Result<Timestamp, String> {
-    i64::try_from(millis)
-        .ok()
-        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
-        .ok_or_else(|| format!("{millis} ms is no instant"))
+    clock::instant(millis).ok_or_else(|| format!("{millis} ms is no instant"))
 }
 
 fn to_wit(situation: &Situation) -> wit::Situation {

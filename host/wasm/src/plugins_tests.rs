@@ -98,3 +98,170 @@ async fn an_expression_that_wants_all_the_memory_only_ends_its_own_call() {
     let hungry = plugin.evaluate("", "len(0..asInt(result)) > 0", "\"100000000\"").await;
     let next = plugin.evaluate("", "result > 1", "2").await;
 
+    assert!(hungry.is_err(), "{hungry:?}");
+    assert_eq!(next, Ok(true));
+}
+
+#[tokio::test]
+async fn the_built_in_plugins_describe_themselves() {
+    let plugins = &*BUILT_IN;
+    plugins.warm().await;
+    assert_eq!(plugins.names(Kind::Strategy), ["canary", "linear"]);
+    for name in plugins.names(Kind::Strategy) {
+        let plugin = plugins.strategy(&name).await.unwrap();
+        assert_eq!(plugin.info().name, name);
+        assert_eq!(plugin.info().version, env!("CARGO_PKG_VERSION"));
+        assert!(!plugin.info().summary.is_empty());
+        assert_eq!(plugin.digest().len(), "sha256:".len() + 64);
+        assert!(plugin.config_schema().contains("2020-12"));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_answered_with_the_names_there_are() {
+    let error = BUILT_IN.strategy("blue").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no strategy plugin \"blue\"; there are: canary, linear");
+    assert_eq!(error.class(), FailureClass::Unknown);
+}
+
+#[tokio::test]
+async fn many_who_ask_at_once_get_the_same_plugin() {
+    let plugins = plugins();
+    let (one, other) = tokio::join!(plugins.strategy("linear"), plugins.strategy("linear"));
+    assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
+}
+
+#[tokio::test]
+async fn a_plugin_of_the_same_name_replaces_a_built_in_one() {
+    let plugins = plugins();
+    let old = plugins.strategy("canary").await.unwrap();
+    plugins.insert(Kind::Strategy, "canary", crate::testing::HOSTILE.to_vec());
+    let new = plugins.strategy("canary").await.unwrap();
+    assert_eq!(new.info().name, "hostile");
+    assert!(old.decide(r#"{"steps":[]}"#, &situation()).await.is_ok(), "the old one still answers");
+}
+
+#[tokio::test]
+async fn imports_beside_the_log_are_refused_by_name() {
+    let error = refusal(component(
+        r#"(component
+            (import "wasi:clocks/wall-clock@0.2.0" (instance (export "now" (func (result u64)))))
+            (import "run" (func))
+            (import "kulta:plugin/types@0.1.0" (instance (type $n (record (field "n" u32))) (export "named" (type (eq $n)))))
+        )"#,
+    ));
+    let error = error.await;
+    let names = vec!["wasi:clocks/wall-clock@0.2.0".to_owned(), "run".to_owned()];
+    assert_eq!(error, LoadError::ForbiddenImports(names));
+    assert_eq!(error.class(), FailureClass::Refused);
+}
+
+#[tokio::test]
+async fn an_unknown_function_of_the_log_is_refused() {
+    let hostile = r#"(component
+        (import "kulta:plugin/log@0.1.0" (instance (export "erase" (func))))
+        (instance $strategy)
+        (export "kulta:plugin/strategy@0.1.0" (instance $strategy))
+    )"#;
+    let error = refusal(component(hostile)).await;
+    assert!(matches!(&error, LoadError::Incompatible(why) if why.contains("erase")), "{error}");
+}
+
+#[tokio::test]
+async fn a_component_of_no_known_kind_is_refused_with_what_it_exports() {
+    let error = refusal(component(r#"(component (instance $i) (export "acme:cats/purr" (instance $i)))"#));
+    assert_eq!(
+        error.await.to_string(),
+        "not a strategy plugin: it exports no kulta:plugin/strategy, but acme:cats/purr"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_component_is_refused() {
+    for bytes in [b"hello".to_vec(), Vec::new(), component("(module)")] {
+        let error = refusal(bytes).await;
+        assert!(matches!(error, LoadError::NotAComponent(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_component_over_the_size_limit_is_refused_unread() {
+    let error = refusal(vec![0; (32 << 20) + 1]).await;
+    assert_eq!(error, LoadError::TooLarge { bytes: (32 << 20) + 1, limit: 32 << 20 });
+}
+
+#[tokio::test]
+async fn good_configurations_pass_both_checks() {
+    let plugins = &*BUILT_IN;
+    for (name, config) in [
+        ("canary", json!({"steps": []})),
+        ("canary", json!({"steps": [{"setWeight": 10}, {"pause": {"duration": "1h30m"}}, {"pause": {}}]})),
+        ("canary", json!({"steps": [{"setCanaryScale": {"replicas": 3}}, {"pause": {"duration": 30}}]})),
+        ("linear", json!({"stepWeight": 10, "interval": "1m"})),
+        ("linear", json!({"stepWeight": 10, "interval": 60, "maxWeight": 50})),
+    ] {
+        let checked = plugins.strategy(name).await.unwrap().check_config(&config).await;
+        assert_eq!(checked, Ok(()), "{name} {config}");
+    }
+}
+
+#[tokio::test]
+async fn bad_configurations_are_named_by_their_paths() {
+    let plugins = &*BUILT_IN;
+    for (name, config, expected) in [
+        ("canary", json!({"steps": [{"setWeight": 1}, {"analysis": {}}]}), "steps[1].analysis: unknown field"),
+        ("canary", json!({"steps": [{"setWeight": -1}]}), "steps[0].setWeight: -1 is less than the minimum of 0"),
+        ("canary", json!({"steps": [{"pause": {"duration": -1}}]}), "steps[0].pause.duration: -1 is less than"),
+        ("canary", json!({"steps": [{"pause": {"duration": "5d"}}]}), "steps[0].pause.duration: \"5d\" does not match"),
+        (
+            "canary",
+            json!({"steps": [{"pause": {"duration": "600000h"}}]}),
+            "steps[0].pause.duration: a duration cannot be longer",
+        ),
+        ("canary", json!({"steps": [{"setCanaryScale": {"pods": 3}}]}), "steps[0].setCanaryScale.pods: unknown field"),
+        (
+            "canary",
+            json!({"steps": [{"setWeight": 1, "pause": {}}]}),
+            "steps[0]: setWeight and pause exclude each other",
+        ),
+        ("canary", json!({"step": []}), "step: unknown field"),
+        ("linear", json!({"interval": 60}), "stepWeight: required"),
+        ("linear", json!({"stepWeight": 0, "interval": 60}), "stepWeight: 0 is less than the minimum of 1"),
+        ("linear", json!({"stepWeight": 10, "interval": 60, "maxWeight": 5}), "stepWeight: 10 is above maxWeight 5"),
+    ] {
+        let checked = plugins.strategy(name).await.unwrap().check_config(&config).await;
+        let Err(error @ CheckError::Invalid(_)) = checked else {
+            panic!("expected {config} to be invalid, got {checked:?}");
+        };
+        assert!(error.to_string().starts_with(expected), "{config}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_weight_above_this_rollouts_largest_is_the_configurations_fault() {
+    let plugin = BUILT_IN.strategy("canary").await.unwrap();
+    let config = r#"{"steps":[{"setWeight":150}]}"#;
+    let error = plugin.decide(config, &situation()).await.unwrap_err();
+    let message = "steps[0].setWeight: 150 is above the largest weight 100".to_owned();
+    assert_eq!(error, CallError::Reported(Report::InvalidConfig(message)));
+}
+
+#[tokio::test]
+async fn calls_work_again_after_the_clock_has_slept() {
+    let plugin = BUILT_IN.strategy("canary").await.unwrap();
+    // The clock goes to sleep after a second without calls.
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    let decision = plugin.decide(r#"{"steps":[]}"#, &situation()).await.unwrap();
+    assert_eq!(decision.next, Next::Promote);
+}
+
+#[tokio::test]
+async fn without_deadlines_the_answers_are_the_same() {
+    let untimed = crate::Plugins::untimed(crate::Limits::default()).unwrap();
+    let config = json!({ "steps": [{ "setWeight": 20 }] }).to_string();
+    let timed = BUILT_IN.strategy("canary").await.unwrap().decide(&config, &situation()).await;
+
+    let answer = untimed.strategy("canary").await.unwrap().decide(&config, &situation()).await;
+
+    assert_eq!(format!("{answer:?}"), format!("{timed:?}"));
+}

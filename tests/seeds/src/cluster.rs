@@ -65,7 +65,9 @@ impl Cluster {
             serde_json::to_value(Gateway::crd())?,
             serde_json::to_value(GatewayClass::crd())?,
         ];
-        definitions.push(serde_json::to_value(kulta_api::crd::rollout())?);
+        for kind in kulta_api::crd::Kind::ALL {
+            definitions.push(serde_json::to_value(kind.definition())?);
+        }
         for definition in definitions {
             cluster.create_any("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", definition)?;
         }

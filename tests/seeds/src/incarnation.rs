@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::body::Body;
+use futures::future::BoxFuture;
 use kube::Client;
+use kulta_controller::analysis::Requests;
 use kulta_controller::clock::{Clock, VirtualClock};
 use kulta_controller::controller::{Controller, Parts, Settings};
 use kulta_controller::lease::{self, Elector};
@@ -15,6 +17,7 @@ use kulta_controller::outbox::Teller;
 use kulta_embedded::server::Server;
 use kulta_embedded::store::Store;
 use kulta_events::{Environment, GitKeys, Origin};
+use kulta_fetch::{Failure, Request, Response, Secrets};
 use kulta_wasm::Plugins;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

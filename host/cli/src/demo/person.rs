@@ -35,7 +35,8 @@ impl Person {
     /// # Errors
     /// As the API server answers.
     pub async fn prepare(&self, controller_name: &str) -> Result<()> {
-        for definition in [kulta_api::crd::rollout(), HttpRoute::crd(), Gateway::crd(), GatewayClass::crd()] {
+        let own = kulta_api::crd::Kind::ALL.map(kulta_api::crd::Kind::definition);
+        for definition in own.into_iter().chain([HttpRoute::crd(), Gateway::crd(), GatewayClass::crd()]) {
             let definition = serde_json::to_value(definition).context("write a definition as JSON")?;
             self.send(Method::POST, DEFINITIONS, JSON, &definition).await?;
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::core::Selector;
 use kulta_api::{FieldError, GatewayRouting, Rollout, RolloutPhase};
-use kulta_core::analysis::TemplateRef;
+use kulta_core::analysis::{TemplateRef, Templates};
 use serde_json::Value;
 
 use crate::key::Key;
@@ -120,7 +120,7 @@ fn references(namespace: &str, rollout: &Rollout) -> References {
         routes,
         selector: spec.selector.clone().and_then(|selector| Selector::try_from(selector).ok()),
         template_labels: spec.template.labels(),
-        analyses: kulta_core::reference::named_templates(&spec.strategy),
+        analyses: kulta_core::reference::templates(rollout, &Templates::new()),
     }
 }
 

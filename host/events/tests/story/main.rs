@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod analyses;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod contents;
