@@ -256,6 +256,7 @@ impl Contents {
 
     fn apply_run(&mut self, key: Key, run: CachedRun) -> Touched {
         let owner = run.owner.clone();
+        let same = self.runs.get(&key).is_some_and(|before| before.tells_the_same_as(&run));
         let before = self.runs.set(key.clone(), run).and_then(|before| before.owner);
         let mut touched = Touched { runs: BTreeSet::from([key.clone()]), ..Touched::default() };
         if before != owner {
@@ -266,6 +267,8 @@ impl Contents {
             if let Some(owner) = &owner {
                 self.index.add_run(&key, owner);
             }
+        } else if same {
+            return touched;
         }
         touched.keys.extend(owner.and_then(|owner| self.index.rollout(&owner).cloned()));
         touched

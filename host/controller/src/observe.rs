@@ -85,7 +85,8 @@ impl View<'_> {
                 .caches
                 .index
                 .runs(&cached.uid)
-                .filter_map(|name| self.caches.runs.get(name)?.open().ok())
+                .filter_map(|name| self.caches.runs.get(name))
+                .map(|cached| cached.open_as_far_as_possible())
                 .map(Arc::new)
                 .collect(),
             taken_run_names: self.notes.taken_run_names.clone(),

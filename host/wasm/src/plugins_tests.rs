@@ -209,7 +209,7 @@ async fn good_configurations_pass_both_checks() {
 async fn bad_configurations_are_named_by_their_paths() {
     let plugins = &*BUILT_IN;
     for (name, config, expected) in [
-        ("canary", json!({"steps": [{"setWeight": 1}, {"analysis": {}}]}), "steps[1].analysis: unknown field"),
+        ("canary", json!({"steps": [{"setWeight": 1}, {"experiment": {}}]}), "steps[1].experiment: unknown field"),
         ("canary", json!({"steps": [{"setWeight": -1}]}), "steps[0].setWeight: -1 is less than the minimum of 0"),
         ("canary", json!({"steps": [{"pause": {"duration": -1}}]}), "steps[0].pause.duration: -1 is less than"),
         ("canary", json!({"steps": [{"pause": {"duration": "5d"}}]}), "steps[0].pause.duration: \"5d\" does not match"),

@@ -35,6 +35,15 @@ const SCALE_DOWN_DELAY: Duration = Duration::from_secs(3);
 pub const SCRAPE_INTERVAL: Duration = Duration::from_millis(500);
 /// What rates are taken over: long enough for a tenth of the requests to tell.
 pub const WINDOW: Duration = Duration::from_secs(4);
+/// Share of errors that an update may have.
+const ERRORS_ALLOWED: &str = "< 3%";
+const TEMPLATE: &str = "errors";
+/// Between measurements at speed 1.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// An error rate is believed when it is seen so often and once more.
+const FAILURES_ALLOWED: u32 = 2;
+/// Measurements without enough requests that are borne.
+const TOO_FEW_ALLOWED: u32 = 5;
 const ROUTE_DELAY: Duration = Duration::from_millis(100);
 
 /// Good: half of the answers within 20 ms, no errors.
@@ -101,7 +110,7 @@ pub fn world(speed: Speed, seed: u64) -> Settings {
 
 /// Everything around the Rollout, each with the path that it is created at, in order.
 #[must_use]
-pub fn surroundings(controller_name: &str) -> Vec<(String, Value)> {
+pub fn surroundings(controller_name: &str, speed: Speed) -> Vec<(String, Value)> {
     let gateway_api = format!("/apis/{GATEWAY_API}/v1");
     let version = format!("{GATEWAY_API}/v1");
     let service = |name: &str| {
@@ -127,6 +136,7 @@ pub fn surroundings(controller_name: &str) -> Vec<(String, Value)> {
             json!({ "apiVersion": version, "kind": "Gateway", "metadata": { "name": "gateway" },
                 "spec": { "gatewayClassName": "embedded", "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }] } }),
         ),
+        (format!("/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/analysistemplates"), template(speed)),
         service(STABLE),
         service(CANARY),
         (
@@ -139,6 +149,32 @@ pub fn surroundings(controller_name: &str) -> Vec<(String, Value)> {
                 } }),
         ),
     ]
+}
+
+/// What judges an update: in plain words, by an analyzer that is a plugin.
+fn template(speed: Speed) -> Value {
+    let window = format!("{}s", WINDOW.as_secs());
+    let requests = format!("http_requests_total{{{VERSION_LABEL}=\"{{{{args.version}}}}\"");
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+        "metadata": { "name": TEMPLATE },
+        "spec": {
+            "args": [{ "name": "version" }],
+            "metrics": [{
+                "name": "errors",
+                "interval": format!("{}ms", speed.scaled(MEASURE_EVERY).as_millis()),
+                "failureLimit": FAILURES_ALLOWED,
+                "inconclusiveLimit": TOO_FEW_ALLOWED,
+                "provider": { "threshold": {
+                    "errorRate": ERRORS_ALLOWED,
+                    "queries": {
+                        "requests": format!("sum(increase({requests}}}[{window}]))"),
+                        "errors": format!("sum(increase({requests},code=\"500\"}}[{window}])) or vector(0)"),
+                    },
+                } },
+            }],
+        },
+    })
 }
 
 /// The Rollout with its first version.
@@ -164,6 +200,14 @@ pub fn rollout(speed: Speed) -> Value {
                 "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": ROUTE } } },
                 "scaleDownDelaySeconds": delay,
                 "abortScaleDownDelaySeconds": delay,
+                "analysis": {
+                    "startingStep": 1,
+                    "templates": [{ "templateName": TEMPLATE }],
+                    "args": [{
+                        "name": "version",
+                        "valueFrom": { "fieldRef": { "fieldPath": format!("spec.template.metadata.labels.{VERSION_LABEL}") } },
+                    }],
+                },
                 "steps": [
                     { "setWeight": 10 },
                     { "pause": { "duration": pause } },

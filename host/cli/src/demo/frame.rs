@@ -188,7 +188,7 @@ pub mod fixtures {
     pub fn back() -> Scene {
         let mut scene = bad();
         scene.title = "4/4  back to v2";
-        scene.doings.push("a person sees 6.3 % errors from v3 and aborts".into());
+        scene.doings.push("KULTA takes v3 back: error rate 6.3 % is not < 3 %".into());
         scene.traffic.add(BTreeMap::from([("v2".to_owned(), measured(500.0, 0.0, 0.045))]));
         let aborted = "RolloutAborted: Rollout aborted update to revision 3";
         scene.seen = Seen {

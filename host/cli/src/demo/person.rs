@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use gateway_api::apis::standard::{gatewayclasses::GatewayClass, gateways::Gateway, httproutes::HttpRoute};
 use http::{Method, Request, header};
 use kube::{Client, CustomResourceExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::app::{self, NAMESPACE, ROLLOUT, Version};
 use super::cluster;
@@ -17,7 +17,6 @@ const PERSON: &str = "person";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
-const MERGE_PATCH: &str = "application/merge-patch+json";
 
 pub struct Person {
     client: Client,
@@ -34,13 +33,13 @@ impl Person {
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn prepare(&self, controller_name: &str) -> Result<()> {
+    pub async fn prepare(&self, controller_name: &str, speed: Speed) -> Result<()> {
         let own = kulta_api::crd::Kind::ALL.map(kulta_api::crd::Kind::definition);
         for definition in own.into_iter().chain([HttpRoute::crd(), Gateway::crd(), GatewayClass::crd()]) {
             let definition = serde_json::to_value(definition).context("write a definition as JSON")?;
             self.send(Method::POST, DEFINITIONS, JSON, &definition).await?;
         }
-        for (path, object) in app::surroundings(controller_name) {
+        for (path, object) in app::surroundings(controller_name, speed) {
             self.send(Method::POST, &path, JSON, &object).await?;
         }
         Ok(())
@@ -55,15 +54,6 @@ impl Person {
                 self.send(Method::PATCH, &rollout(), JSON_PATCH, &app::update(version)).await
             }
         }
-    }
-
-    /// As `kubectl argo rollouts abort` writes it.
-    ///
-    /// # Errors
-    /// As the API server answers.
-    pub async fn abort(&self) -> Result<()> {
-        let status = format!("{}/status", rollout());
-        self.send(Method::PATCH, &status, MERGE_PATCH, &json!({ "status": { "abort": true } })).await
     }
 
     async fn send(&self, method: Method, path: &str, content_type: &str, body: &Value) -> Result<()> {

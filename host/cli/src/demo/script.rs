@@ -8,26 +8,19 @@ use kulta_api::RolloutPhase;
 use super::app::Version;
 use super::observe::{Role, Seeable, Seen};
 use super::speed::Speed;
-use super::traffic::Traffic;
 
 /// How long a version serves before the next one comes.
 const SERVE: Duration = Duration::from_secs(4);
 /// The whole story, at any speed; a minute is what the demo promises.
 const LIMIT: Duration = Duration::from_secs(57);
-/// A share of errors above which a person is alarmed.
-const ALARMING: f64 = 0.03;
-/// Measurements in a row that a person believes.
-const LOOKS: u32 = 4;
 
-/// What is to be done now, in a person's place.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What happens now.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Act {
+    /// To be done, in a person's place.
     Deploy(Version),
-    /// `errors` is the share of that version's answers that was seen, from 0 to 1.
-    Abort {
-        version: Version,
-        errors: f64,
-    },
+    /// The controller takes a version back, and says why.
+    TakenBack { version: Version, why: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,14 +40,12 @@ enum Scene {
 pub struct Script {
     speed: Speed,
     scene: Scene,
-    alarms: u32,
-    measured: u64,
 }
 
 impl Script {
     #[must_use]
     pub const fn new(speed: Speed) -> Self {
-        Self { speed, scene: Scene::Empty, alarms: 0, measured: 0 }
+        Self { speed, scene: Scene::Empty }
     }
 
     #[must_use]
@@ -88,7 +79,7 @@ impl Script {
     ///
     /// # Errors
     /// When the story does not go as it has to.
-    pub fn look(&mut self, now: Duration, seen: &Seen, traffic: &Traffic) -> Result<Option<Act>> {
+    pub fn look(&mut self, now: Duration, seen: &Seen) -> Result<Option<Act>> {
         let rollout = seen.rollout.clone().unwrap_or_default();
         if now > LIMIT {
             bail!(
@@ -103,13 +94,14 @@ impl Script {
             Scene::Under(version) => {
                 if is_healthy(&rollout, version) {
                     if version == Version::Bad {
-                        bail!("{} was promoted before anybody saw its errors", version.tag());
+                        bail!("{} was promoted before its errors were seen", version.tag());
                     }
                     self.scene = Scene::Serving(version, now);
+                } else if version == Version::Bad && rollout.version == version.tag() && rollout.aborted {
+                    self.scene = Scene::Back;
+                    return Ok(Some(Act::TakenBack { version, why: rollout.message }));
                 } else if rollout.up_to_date && rollout.phase == Some(RolloutPhase::Degraded) {
                     bail!("{} failed: {}", version.tag(), rollout.message);
-                } else if version == Version::Bad {
-                    return Ok(self.watch(seen, traffic));
                 }
             }
             Scene::Serving(version, since) if now.saturating_sub(since) >= self.speed.scaled(SERVE) => match version {
@@ -131,21 +123,6 @@ impl Script {
     fn deploy(&mut self, version: Version) -> Option<Act> {
         self.scene = Scene::Under(version);
         Some(Act::Deploy(version))
-    }
-
-    /// A person watches the dashboard, and believes what it shows some times in a row.
-    fn watch(&mut self, seen: &Seen, traffic: &Traffic) -> Option<Act> {
-        if std::mem::replace(&mut self.measured, traffic.measured) == traffic.measured {
-            return None;
-        }
-        let errors = traffic.of(Version::Bad.tag()).and_then(|measured| measured.errors).unwrap_or_default();
-        let alarming = seen.weights.canary > 0 && errors >= ALARMING;
-        self.alarms = if alarming { self.alarms.saturating_add(1) } else { 0 };
-        if self.alarms < LOOKS {
-            return None;
-        }
-        self.scene = Scene::Back;
-        Some(Act::Abort { version: Version::Bad, errors })
     }
 }
 

@@ -1,31 +1,24 @@
 use super::*;
 use crate::demo::observe::{Revision, Weights};
-use crate::demo::traffic::Measured;
 
 /// Looks at one second after another.
 struct Watcher {
     script: Script,
     now: Duration,
-    traffic: Traffic,
 }
 
 impl Watcher {
     fn new() -> Self {
-        Self { script: Script::new("1".parse().unwrap()), now: Duration::ZERO, traffic: Traffic::default() }
+        Self { script: Script::new("1".parse().unwrap()), now: Duration::ZERO }
     }
 
     fn look(&mut self, seen: &Seen) -> Option<Act> {
         self.now += Duration::from_secs(1);
-        self.script.look(self.now, seen, &self.traffic).unwrap()
+        self.script.look(self.now, seen).unwrap()
     }
 
     fn look_for(&mut self, seconds: u64, seen: &Seen) -> Option<Act> {
         (0..seconds).find_map(|_| self.look(seen))
-    }
-
-    fn measure(&mut self, errors: f64) {
-        let measured = Measured { rate: 50.0, errors: Some(errors), p95: None };
-        self.traffic.add([("v3".to_owned(), measured)].into());
     }
 
     /// Until the bad version is on its way.
@@ -94,51 +87,32 @@ fn a_status_of_the_version_before_does_not_count() {
     assert_eq!(act, None);
 }
 
-#[test]
-fn errors_that_last_make_a_person_abort() {
-    let mut watcher = Watcher::until_bad();
-    let bad = canary("v3", RolloutPhase::Paused);
-
-    let acts: Vec<_> = (0..LOOKS)
-        .map(|_| {
-            watcher.measure(0.05);
-            watcher.look(&bad)
-        })
-        .collect();
-
-    assert_eq!(acts, [None, None, None, Some(Act::Abort { version: Version::Bad, errors: 0.05 })]);
+fn taken_back() -> Seen {
+    let aborted = Seeable { aborted: true, message: "too many errors".into(), ..rollout("v3", RolloutPhase::Degraded) };
+    Seen { rollout: Some(aborted), weights: Weights { stable: 100, canary: 0 }, ..Seen::default() }
 }
 
 #[test]
-fn the_same_measurement_is_not_believed_twice() {
+fn a_bad_version_that_is_taken_back_is_told_with_the_reason() {
     let mut watcher = Watcher::until_bad();
-    watcher.measure(0.05);
+
+    let act = watcher.look(&taken_back());
+
+    assert_eq!(act, Some(Act::TakenBack { version: Version::Bad, why: "too many errors".into() }));
+}
+
+#[test]
+fn a_bad_version_is_let_go_on_until_the_controller_takes_it_back() {
+    let mut watcher = Watcher::until_bad();
 
     assert_eq!(watcher.look_for(10, &canary("v3", RolloutPhase::Paused)), None);
 }
 
 #[test]
-fn a_few_errors_alarm_nobody() {
-    let mut watcher = Watcher::until_bad();
-    let bad = canary("v3", RolloutPhase::Paused);
-
-    let act = (0..10).find_map(|look| {
-        watcher.measure(if look % 2 == 0 { 0.05 } else { 0.0 });
-        watcher.look(&bad)
-    });
-
-    assert_eq!(act, None);
-}
-
-#[test]
 fn it_is_over_when_stable_has_served_alone_for_a_while() {
     let mut watcher = Watcher::until_bad();
-    for _ in 0..LOOKS {
-        watcher.measure(0.05);
-        watcher.look(&canary("v3", RolloutPhase::Paused));
-    }
-    let aborted = Seeable { aborted: true, ..rollout("v3", RolloutPhase::Degraded) };
-    let back = Seen { rollout: Some(aborted), weights: Weights { stable: 100, canary: 0 }, ..Seen::default() };
+    let back = taken_back();
+    watcher.look(&back);
 
     watcher.look_for(4, &back);
     let early = watcher.script.is_over();
@@ -151,9 +125,9 @@ fn it_is_over_when_stable_has_served_alone_for_a_while() {
 fn a_bad_version_that_gets_through_is_a_failure() {
     let mut watcher = Watcher::until_bad();
 
-    let failed = watcher.script.look(watcher.now, &healthy("v3"), &watcher.traffic).unwrap_err();
+    let failed = watcher.script.look(watcher.now, &healthy("v3")).unwrap_err();
 
-    assert_eq!(failed.to_string(), "v3 was promoted before anybody saw its errors");
+    assert_eq!(failed.to_string(), "v3 was promoted before its errors were seen");
 }
 
 #[test]
@@ -162,7 +136,7 @@ fn a_good_version_that_fails_is_a_failure() {
     watcher.look(&Seen::default());
     watcher.look_for(5, &healthy("v1"));
 
-    let failed = watcher.script.look(watcher.now, &canary("v2", RolloutPhase::Degraded), &watcher.traffic);
+    let failed = watcher.script.look(watcher.now, &canary("v2", RolloutPhase::Degraded));
 
     assert!(failed.unwrap_err().to_string().starts_with("v2 failed"));
 }
@@ -171,7 +145,7 @@ fn a_good_version_that_fails_is_a_failure() {
 fn a_story_without_an_end_is_a_failure_that_tells_where_it_stands() {
     let mut script = Script::new("1".parse().unwrap());
 
-    let failed = script.look(Duration::from_secs(58), &canary("v1", RolloutPhase::Progressing), &Traffic::default());
+    let failed = script.look(Duration::from_secs(58), &canary("v1", RolloutPhase::Progressing));
 
     let words = failed.unwrap_err().to_string();
     assert!(words.contains("within 57 s") && words.ends_with("the rollout Progressing"), "{words}");

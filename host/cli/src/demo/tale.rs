@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::app::{ROLLOUT, ROUTE};
 use super::cluster::Cluster;
-use super::frame::{Frame, percent};
+use super::frame::Frame;
 use super::observe::{self, Seen};
 use super::person::Person;
 use super::script::{Act, Script};
@@ -69,7 +69,7 @@ impl Tale {
     /// When it does not go as it has to.
     pub async fn tell(&mut self, screen: &mut Screen, interrupts: &mut Interrupts) -> Result<Ended> {
         self.show(screen)?;
-        self.person.prepare(self.cluster.controller_name()).await?;
+        self.person.prepare(self.cluster.controller_name(), self.speed).await?;
         self.cluster.control()?;
         let mut ticks = tokio::time::interval(TICK.min(traffic::interval(self.speed)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,7 +84,7 @@ impl Tale {
             }
             self.cluster.check()?;
             self.look().await?;
-            let act = self.script.look(self.begun.elapsed(), &self.seen, &self.traffic)?;
+            let act = self.script.look(self.begun.elapsed(), &self.seen)?;
             if self.opened.is_none() && self.script.is_open() {
                 self.opened = Some(self.cluster.requests());
             }
@@ -120,10 +120,7 @@ impl Tale {
                 self.person.deploy(version, self.speed).await?;
                 self.doings.push(format!("a person deploys {}", version.tag()));
             }
-            Act::Abort { version, errors } => {
-                self.person.abort().await?;
-                self.doings.push(format!("a person sees {} errors from {} and aborts", percent(errors), version.tag()));
-            }
+            Act::TakenBack { version, why } => self.doings.push(format!("KULTA takes {} back: {why}", version.tag())),
         }
         Ok(())
     }

@@ -20,9 +20,18 @@ const KEPT_AT_MOST: usize = 10_000;
 
 pub struct SecretReader {
     cluster: Cluster,
-    /// The API server's answers: the `data` of each, and when it was read.
-    read: Mutex<HashMap<Key, (Timestamp, Arc<BTreeMap<String, String>>)>>,
+    read: Mutex<HashMap<Key, Read>>,
 }
+
+/// A Secret as it was read.
+#[derive(Clone)]
+struct Read {
+    at: Timestamp,
+    values: Values,
+}
+
+/// By key; decoded.
+type Values = Arc<BTreeMap<String, String>>;
 
 /// What stands for each secret of a run, or why it cannot be had; and what the placeholders stand for.
 pub struct Resolved {
@@ -58,26 +67,22 @@ impl SecretReader {
         Ok(resolved)
     }
 
-    async fn data(
-        &self,
-        key: &Key,
-        now: Timestamp,
-    ) -> Result<Result<Arc<BTreeMap<String, String>>, String>, kube::Error> {
+    async fn data(&self, key: &Key, now: Timestamp) -> Result<Result<Values, String>, kube::Error> {
         let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        if let Some((at, data)) = known
+        if let Some(Read { at, values }) = known
             && at.checked_add(FRESH_FOR).is_ok_and(|end| end > now)
         {
-            return Ok(Ok(data));
+            return Ok(Ok(values));
         }
         match self.cluster.secret(key).await {
             Ok(object) => {
-                let data = Arc::new(texts(&object.json));
+                let values = Arc::new(texts(&object.json));
                 let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
                 if read.len() >= KEPT_AT_MOST {
                     read.clear();
                 }
-                read.insert(key.clone(), (now, Arc::clone(&data)));
-                Ok(Ok(data))
+                read.insert(key.clone(), Read { at: now, values: Arc::clone(&values) });
+                Ok(Ok(values))
             }
             Err(error) => match refusal(&error) {
                 Refusal::Gone => Ok(Err(format!("there is no Secret {}", key.name))),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use kulta_api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use kulta_api::analysis::{AnalysisRun, AnalysisRunStatus, AnalysisTemplateSpec};
 use kulta_api::{AnalysisPhase, FieldError, decode_as};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::replica_set::controlling_rollout;
 use crate::object::{Object, text, version};
@@ -19,6 +19,8 @@ pub struct CachedRun {
     pub owner: Option<String>,
     /// Its status says that it has ended.
     pub ended: bool,
+    /// What its rollout looks at: all but measurements and counts.
+    outcome: String,
     object: Packed,
 }
 
@@ -33,12 +35,63 @@ pub fn analysis_run(mut object: Object) -> CachedRun {
         resource_version,
         uid: text(metadata, "uid").to_owned(),
         owner: controlling_rollout(metadata),
+        outcome: outcome(&object.json),
         ended: serde_json::from_value(phase).is_ok_and(AnalysisPhase::is_completed),
         object: Packed::of(&object.json),
     }
 }
 
+/// Spec, name and labels, phases and messages, as text.
+fn outcome(run: &Value) -> String {
+    let at = |value: &Value, field: &str| value.get(field).cloned().unwrap_or_default();
+    let status = at(run, "status");
+    let results = at(&status, "metricResults");
+    let metrics: Vec<Value> = results
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|result| json!([at(result, "name"), at(result, "phase"), at(result, "message")]))
+        .collect();
+    let metadata = at(run, "metadata");
+    let terminate = run.pointer("/spec/terminate");
+    json!([
+        at(&metadata, "uid"),
+        at(&metadata, "labels"),
+        at(&metadata, "deletionTimestamp"),
+        terminate,
+        at(&status, "phase"),
+        at(&status, "message"),
+        at(&status, "startedAt"),
+        at(&status, "completedAt"),
+        metrics
+    ])
+    .to_string()
+}
+
 impl CachedRun {
+    /// Whether its rollout has something to see.
+    #[must_use]
+    pub fn tells_the_same_as(&self, other: &Self) -> bool {
+        self.outcome == other.outcome
+    }
+
+    /// As [`open`](Self::open); one that cannot be read is one that has ended in an error, under the name and labels that it has.
+    #[must_use]
+    pub fn open_as_far_as_possible(&self) -> AnalysisRun {
+        self.open().unwrap_or_else(|error| {
+            let metadata = self.object.open().get("metadata").cloned().unwrap_or_default();
+            AnalysisRun {
+                metadata: serde_json::from_value(metadata).unwrap_or_default(),
+                status: Some(AnalysisRunStatus {
+                    phase: Some(AnalysisPhase::Error),
+                    message: error.to_string(),
+                    ..AnalysisRunStatus::default()
+                }),
+                ..AnalysisRun::default()
+            }
+        })
+    }
+
     /// # Errors
     /// When a field cannot be read: its path.
     pub fn open(&self) -> Result<AnalysisRun, FieldError> {
@@ -65,9 +118,32 @@ pub fn template(object: &Object) -> CachedTemplate {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn a_run_that_cannot_be_read_has_ended_in_an_error_for_its_rollout() {
+        let cached = analysis_run(Object::new(json!({ "metadata": { "name": "web-1" }, "spec": { "metrics": 5 } })));
+
+        let run = cached.open_as_far_as_possible();
+
+        let status = run.status.unwrap();
+        assert_eq!((run.metadata.name.as_deref(), status.phase), (Some("web-1"), Some(AnalysisPhase::Error)));
+        assert!(status.message.contains("spec.metrics"), "{}", status.message);
+    }
+
+    #[test]
+    fn one_more_measurement_is_nothing_to_a_rollout() {
+        let run = |phase: &str, count: u32| {
+            analysis_run(Object::new(json!({
+                "metadata": { "name": "web-1", "resourceVersion": count.to_string() },
+                "status": { "phase": phase, "metricResults": [{ "name": "errors", "phase": "Running", "count": count }] },
+            })))
+        };
+
+        let same = [run("Running", 2), run("Failed", 2)].map(|next| next.tells_the_same_as(&run("Running", 1)));
+
+        assert_eq!(same, [true, false]);
+    }
 
     #[test]
     fn a_run_knows_its_rollout_and_whether_it_has_ended() {
