@@ -28,8 +28,8 @@ const READY_AFTER: Duration = Duration::from_millis(1500);
 const GONE_AFTER: Duration = Duration::from_secs(1);
 /// How long each weight is watched.
 const PAUSE: Duration = Duration::from_secs(7);
-/// A person needs that long to see errors, whatever the speed.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// An analysis measures once a second at most, whatever the speed, and needs some looks.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(4);
 /// How long pods stay that get no more requests.
 const SCALE_DOWN_DELAY: Duration = Duration::from_secs(3);
 pub const SCRAPE_INTERVAL: Duration = Duration::from_millis(500);
@@ -38,10 +38,10 @@ pub const WINDOW: Duration = Duration::from_secs(4);
 /// Share of errors that an update may have.
 const ERRORS_ALLOWED: &str = "< 3%";
 const TEMPLATE: &str = "errors";
-/// Between measurements at speed 1.
+/// Between measurements: the shortest there is.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// An error rate is believed when it is seen so often and once more.
-const FAILURES_ALLOWED: u32 = 2;
+const FAILURES_ALLOWED: u32 = 1;
 /// Measurements without enough requests that are borne.
 const TOO_FEW_ALLOWED: u32 = 5;
 const ROUTE_DELAY: Duration = Duration::from_millis(100);
@@ -110,7 +110,7 @@ pub fn world(speed: Speed, seed: u64) -> Settings {
 
 /// Everything around the Rollout, each with the path that it is created at, in order.
 #[must_use]
-pub fn surroundings(controller_name: &str, speed: Speed) -> Vec<(String, Value)> {
+pub fn surroundings(controller_name: &str) -> Vec<(String, Value)> {
     let gateway_api = format!("/apis/{GATEWAY_API}/v1");
     let version = format!("{GATEWAY_API}/v1");
     let service = |name: &str| {
@@ -136,7 +136,7 @@ pub fn surroundings(controller_name: &str, speed: Speed) -> Vec<(String, Value)>
             json!({ "apiVersion": version, "kind": "Gateway", "metadata": { "name": "gateway" },
                 "spec": { "gatewayClassName": "embedded", "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }] } }),
         ),
-        (format!("/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/analysistemplates"), template(speed)),
+        (format!("/apis/argoproj.io/v1alpha1/namespaces/{NAMESPACE}/analysistemplates"), template()),
         service(STABLE),
         service(CANARY),
         (
@@ -152,7 +152,7 @@ pub fn surroundings(controller_name: &str, speed: Speed) -> Vec<(String, Value)>
 }
 
 /// What judges an update: in plain words, by an analyzer that is a plugin.
-fn template(speed: Speed) -> Value {
+fn template() -> Value {
     let window = format!("{}s", WINDOW.as_secs());
     let requests = format!("http_requests_total{{{VERSION_LABEL}=\"{{{{args.version}}}}\"");
     json!({
@@ -162,7 +162,7 @@ fn template(speed: Speed) -> Value {
             "args": [{ "name": "version" }],
             "metrics": [{
                 "name": "errors",
-                "interval": format!("{}ms", speed.scaled(MEASURE_EVERY).as_millis()),
+                "interval": format!("{}s", MEASURE_EVERY.as_secs()),
                 "failureLimit": FAILURES_ALLOWED,
                 "inconclusiveLimit": TOO_FEW_ALLOWED,
                 "provider": { "threshold": {

@@ -33,13 +33,13 @@ impl Person {
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn prepare(&self, controller_name: &str, speed: Speed) -> Result<()> {
+    pub async fn prepare(&self, controller_name: &str) -> Result<()> {
         let own = kulta_api::crd::Kind::ALL.map(kulta_api::crd::Kind::definition);
         for definition in own.into_iter().chain([HttpRoute::crd(), Gateway::crd(), GatewayClass::crd()]) {
             let definition = serde_json::to_value(definition).context("write a definition as JSON")?;
             self.send(Method::POST, DEFINITIONS, JSON, &definition).await?;
         }
-        for (path, object) in app::surroundings(controller_name, speed) {
+        for (path, object) in app::surroundings(controller_name) {
             self.send(Method::POST, &path, JSON, &object).await?;
         }
         Ok(())

@@ -99,7 +99,9 @@ impl Script {
                     self.scene = Scene::Serving(version, now);
                 } else if version == Version::Bad && rollout.version == version.tag() && rollout.aborted {
                     self.scene = Scene::Back;
-                    return Ok(Some(Act::TakenBack { version, why: rollout.message }));
+                    // The message begins with what the picture shows anyway: that the update to this revision was aborted.
+                    let why = rollout.message.rsplit_once(": Background").map(|(_, why)| format!("background{why}"));
+                    return Ok(Some(Act::TakenBack { version, why: why.unwrap_or(rollout.message) }));
                 } else if rollout.up_to_date && rollout.phase == Some(RolloutPhase::Degraded) {
                     bail!("{} failed: {}", version.tag(), rollout.message);
                 }

@@ -69,7 +69,7 @@ impl Tale {
     /// When it does not go as it has to.
     pub async fn tell(&mut self, screen: &mut Screen, interrupts: &mut Interrupts) -> Result<Ended> {
         self.show(screen)?;
-        self.person.prepare(self.cluster.controller_name(), self.speed).await?;
+        self.person.prepare(self.cluster.controller_name()).await?;
         self.cluster.control()?;
         let mut ticks = tokio::time::interval(TICK.min(traffic::interval(self.speed)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -11,6 +11,9 @@ use crate::time;
 /// From a measurement that was an error to the next one, whatever the interval is.
 pub const ERROR_RETRY_MILLIS: u64 = 10_000;
 
+/// The API keeps whole seconds: a shorter interval would be over before it began, and begin again at once.
+const SHORTEST_INTERVAL_MILLIS: u64 = 1_000;
+
 /// What is to be asked of analyzers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Due {
@@ -118,7 +121,7 @@ fn next(metric: &CheckedMetric, result: Option<&MetricResult>, terminating: bool
         return None;
     }
     let wait = match metric.interval {
-        Some(interval) if last.phase != AnalysisPhase::Error => interval,
+        Some(interval) if last.phase != AnalysisPhase::Error => interval.max(SHORTEST_INTERVAL_MILLIS),
         _ => ERROR_RETRY_MILLIS,
     };
     let finished = last.finished_at.as_ref().map_or(started, |time| time.0);

@@ -206,3 +206,12 @@ fn asking_twice_says_the_same() {
 
     assert_eq!(story.due(), story.due());
 }
+
+#[test]
+fn an_interval_of_less_than_a_second_is_one_second() {
+    let mut story = Story::new(json!({ "metrics": [metric("a", json!({ "interval": "250ms", "count": 9 }))] }));
+
+    let first = story.answer(|_| measured(Successful));
+
+    assert_eq!(first.wake_up, Some(at(1_001)));
+}
