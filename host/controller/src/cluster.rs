@@ -102,13 +102,13 @@ impl Cluster {
         }
     }
 
-    /// A Secret, whole. Only those that arguments of analyses name are asked for.
+    /// One object, for the kinds that no cache holds.
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn secret(&self, key: &Key) -> Result<Object, Error> {
-        let result = self.api(Kind::Secret, &key.namespace).get(&key.name).await;
-        self.counted(Kind::Secret, "get", result)
+    pub async fn get(&self, kind: Kind, key: &Key) -> Result<Object, Error> {
+        let result = self.api(kind, &key.namespace).get(&key.name).await;
+        self.counted(kind, "get", result)
     }
 
     /// A merge patch.

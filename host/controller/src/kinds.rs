@@ -16,6 +16,7 @@ pub enum Kind {
     HttpRoute,
     Pod,
     Secret,
+    Job,
     EndpointSlice,
     Event,
     Lease,
@@ -34,6 +35,7 @@ impl Kind {
             Self::HttpRoute => "HTTPRoute",
             Self::Pod => "Pod",
             Self::Secret => "Secret",
+            Self::Job => "Job",
             Self::EndpointSlice => "EndpointSlice",
             Self::Event => "Event",
             Self::Lease => "Lease",
@@ -51,6 +53,7 @@ impl Kind {
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
             Self::Pod => ("", "v1", "pods"),
             Self::Secret => ("", "v1", "secrets"),
+            Self::Job => ("batch", "v1", "jobs"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "endpointslices"),
             Self::Event => ("", "v1", "events"),
             Self::Lease => ("coordination.k8s.io", "v1", "leases"),
@@ -69,7 +72,7 @@ impl Kind {
     }
 
     /// All kinds, for counting requests under bounded names.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Rollout,
         Self::AnalysisRun,
         Self::AnalysisTemplate,
@@ -79,6 +82,7 @@ impl Kind {
         Self::HttpRoute,
         Self::Pod,
         Self::Secret,
+        Self::Job,
         Self::EndpointSlice,
         Self::Event,
         Self::Lease,

@@ -77,6 +77,17 @@ impl Secrets {
         self.mask.text(text)
     }
 
+    /// Whether a placeholder stands somewhere in the text.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        self.entries.iter().any(|entry| text.contains(&entry.placeholder))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(crate) fn masking(&self) -> &Mask {
         &self.mask
     }
@@ -190,6 +201,13 @@ mod tests {
         let b = secrets.add("B2").unwrap();
 
         assert_eq!(secrets.fill(&format!("k{a}{b}-{a}ku")), "kA1B2-A1ku");
+    }
+
+    #[test]
+    fn a_placeholder_is_found_in_a_text() {
+        let (secrets, placeholder) = one("s3cret");
+
+        assert_eq!([secrets.is_in(&format!("Bearer {placeholder}")), secrets.is_in("Bearer s3cret")], [true, false]);
     }
 
     #[test]

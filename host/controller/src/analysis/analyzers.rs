@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kulta_api::FieldError;
 use kulta_core::analysis::Checked;
 use kulta_core::observed::Analyzer;
+use kulta_fetch::Secrets;
 use kulta_wasm::{CheckError, Kind, Plugins};
 use serde_json::Value;
 
+use super::job;
 use crate::strategies::dotted;
 
 /// Checked configurations that are remembered; beyond that the memory starts anew.
@@ -34,17 +36,24 @@ impl Analyzers {
     /// In alphabetical order.
     #[must_use]
     pub fn served(&self) -> Vec<Analyzer> {
-        let names = self.plugins.names(Kind::Analyzer).into_iter();
-        names.map(|name| Analyzer { needs_condition: MEASURING.contains(&name.as_str()), name }).collect()
+        let mut names = self.plugins.names(Kind::Analyzer);
+        names.push(job::PROVIDER.to_owned());
+        names.sort_unstable();
+        names.into_iter().map(|name| Analyzer { needs_condition: MEASURING.contains(&name.as_str()), name }).collect()
     }
 
     /// What the analyzers find wrong with a run's metrics, each with its path. An analyzer that cannot be asked finds nothing: measuring
     /// will tell.
-    pub async fn check(&self, checked: &Checked) -> Vec<FieldError> {
+    pub async fn check(&self, checked: &Checked, secrets: &Secrets) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for (index, metric) in checked.metrics.iter().enumerate() {
             let Some((name, config)) = metric.metric.provider.analyzer() else { continue };
-            for (below, message) in self.complaints(name, config).await.iter() {
+            let complaints = if name == job::PROVIDER {
+                Arc::new(job::complaints(config, secrets))
+            } else {
+                self.complaints(name, config, secrets.is_empty()).await
+            };
+            for (below, message) in complaints.iter() {
                 let path = format!("spec.metrics[{index}].provider.{name}{below}");
                 errors.push(FieldError { path, message: message.clone() });
             }
@@ -52,7 +61,8 @@ impl Analyzers {
         errors
     }
 
-    async fn complaints(&self, name: &str, config: &Value) -> Complaints {
+    /// A configuration with placeholders of secrets never comes again: it is not remembered.
+    async fn complaints(&self, name: &str, config: &Value, remember: bool) -> Complaints {
         let question = (name.to_owned(), config.to_string());
         let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
         if let Some(known) = known {
@@ -66,6 +76,9 @@ impl Analyzers {
             }
             Err(CheckError::Call(_)) => return Complaints::default(),
         };
+        if !remember {
+            return complaints;
+        }
         let mut all = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= CHECKED_AT_MOST {
             all.clear();

@@ -12,6 +12,7 @@ use kulta_fetch::Secrets;
 use kulta_wasm::analyzer as wit;
 
 use super::convert::Surroundings;
+use super::job;
 use super::measure::Measurement;
 use super::notes::Stand;
 use crate::caches::Contents;
@@ -90,7 +91,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     controller.run_notes.stored(key, &landed, None);
     let due = analysis::due(run, &checked, now);
     let wake_up = due.wake_up;
-    measure(controller, key, seen.rollout, &checked, &secrets, due);
+    measure(controller, key, &seen, &checked, &secrets, due);
     Outcome::Done { wake_up }
 }
 
@@ -111,23 +112,16 @@ async fn check(
         Ok(checked) => checked,
         Err(errors) => return Ok(Err(errors)),
     };
-    let errors = controller.analyzers.check(&checked).await;
+    let errors = controller.analyzers.check(&checked, &resolved.secrets).await;
     Ok(if errors.is_empty() { Ok((checked, Arc::new(resolved.secrets))) } else { Err(errors) })
 }
 
 /// Starts what is due and not under way.
-fn measure(
-    controller: &Controller,
-    key: &Key,
-    rollout: Option<wit::Rollout>,
-    checked: &Checked,
-    secrets: &Arc<Secrets>,
-    due: Due,
-) {
+fn measure(controller: &Controller, key: &Key, seen: &Seen, checked: &Checked, secrets: &Arc<Secrets>, due: Due) {
     let surroundings = Surroundings {
         run: key.to_string(),
         run_started_at: due.run_started_at,
-        rollout,
+        rollout: seen.rollout.clone(),
         prometheus: controller.settings.prometheus_address.clone(),
     };
     for call in due.calls {
@@ -141,6 +135,8 @@ fn measure(
             clock: Arc::clone(&controller.clock),
             metrics: Arc::clone(&controller.metrics),
             surroundings: surroundings.clone(),
+            cluster: controller.cluster.clone(),
+            owner: job::Owner { run: key.clone(), uid: seen.uid.clone() },
             secrets: Arc::clone(secrets),
             metric: metric.metric.clone(),
             call,

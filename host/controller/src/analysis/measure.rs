@@ -10,7 +10,9 @@ use kulta_wasm::analyzer::{Action, Measured, Occasion};
 use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Plugins, Report};
 
 use super::convert::{self, Surroundings};
+use super::job;
 use crate::clock::{self, Clock};
+use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 
 /// A token, a query, some pages: whoever asks for more rounds than this does not end.
@@ -34,6 +36,9 @@ pub struct Measurement {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub surroundings: Surroundings,
+    /// For the one provider that makes objects.
+    pub cluster: Cluster,
+    pub owner: job::Owner,
     pub secrets: Arc<Secrets>,
     /// Its arguments are filled in; secrets are placeholders.
     pub metric: Metric,
@@ -53,6 +58,9 @@ impl Measurement {
         let mut memory = self.call.memory.clone().map_err(|error| error.to_string())?;
         let provider = self.metric.provider.analyzer();
         let (name, config) = provider.ok_or_else(|| "the metric names no provider".to_owned())?;
+        if name == job::PROVIDER {
+            return Ok(job::take(&self.cluster, &self.owner, config, &self.call, self.clock.now()).await);
+        }
         let config = config.to_string();
         let plugin = self.plugins.analyzer(name).await.map_err(|error| {
             self.metrics.plugin_call(name, error.class().as_str());

@@ -9,6 +9,7 @@
 
 mod analyzers;
 mod convert;
+mod job;
 mod look;
 mod measure;
 mod notes;

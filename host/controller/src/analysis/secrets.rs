@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, Refusal, refusal, words};
 use crate::key::Key;
+use crate::kinds::Kind;
 
 /// How long a Secret that was read counts: a rotated one is taken up this late, and an interval of seconds asks for none anew.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(60);
@@ -74,7 +75,7 @@ impl SecretReader {
         {
             return Ok(Ok(values));
         }
-        match self.cluster.secret(key).await {
+        match self.cluster.get(Kind::Secret, key).await {
             Ok(object) => {
                 let values = Arc::new(texts(&object.json));
                 let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

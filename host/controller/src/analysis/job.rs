@@ -1,0 +1,220 @@
+//! The `job` provider: a batch Job of the user's, which is the measurement. It is the host's own, since making objects is no right that
+//! a plugin can have. Source: Argo Rollouts, `metricproviders/job/job.go`.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kulta_core::analysis::{Call, CallKind, Outcome, Verdict};
+use kulta_fetch::Secrets;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Refusal, refusal, words};
+use crate::key::Key;
+use crate::kinds::Kind;
+use crate::object::{Object, text};
+
+/// Its name under `provider`.
+pub const PROVIDER: &str = "job";
+/// Between looks at a Job that runs: Jobs take seconds at least, and no watch of all Jobs of a cluster is worth it.
+const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(3);
+/// Argo's keys in a measurement's metadata.
+const JOB_NAME: &str = "job-name";
+const JOB_NAMESPACE: &str = "job-namespace";
+/// Argo's annotations on the Job.
+const RUN_ANNOTATION: &str = "analysisrun.argoproj.io/name";
+const METRIC_ANNOTATION: &str = "analysisrun.argoproj.io/metric-name";
+
+/// The run that a Job is made for.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    pub run: Key,
+    pub uid: String,
+}
+
+/// What is wrong with a provider's configuration, by the field below it.
+pub fn complaints(config: &Value, secrets: &Secrets) -> Vec<(String, String)> {
+    if secrets.is_in(&config.to_string()) {
+        let why = "a secret argument would be readable in the Job: let its pod read the Secret instead";
+        return vec![(String::new(), why.to_owned())];
+    }
+    let template = config.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    if template.is_none_or(Vec::is_empty) {
+        return vec![(".spec.template.spec.containers".to_owned(), "required: a Job needs a container".to_owned())];
+    }
+    Vec::new()
+}
+
+pub async fn take(cluster: &Cluster, owner: &Owner, config: &Value, call: &Call, now: Timestamp) -> Outcome {
+    let job = owner.run.sibling(&name(owner, call));
+    let answer = match call.kind {
+        CallKind::Measure => begin(cluster, owner, config, call, &job).await,
+        CallKind::Resume => cluster.get(Kind::Job, &job).await,
+        CallKind::Terminate => return end(cluster, &job).await,
+    };
+    match answer {
+        Ok(found) => outcome(&job, &found.json, now),
+        Err(error) => Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) },
+    }
+}
+
+/// One that is there already was made before a restart.
+async fn begin(
+    cluster: &Cluster,
+    owner: &Owner,
+    config: &Value,
+    call: &Call,
+    job: &Key,
+) -> Result<Object, kube::Error> {
+    match cluster.create(Kind::Job, &job.namespace, &body(owner, config, call, job), false).await {
+        Err(error) if refusal(&error) == Refusal::Conflict => {
+            let found = cluster.get(Kind::Job, job).await?;
+            if found.controlled_by(&owner.uid) { Ok(found) } else { Err(error) }
+        }
+        result => result,
+    }
+}
+
+async fn end(cluster: &Cluster, job: &Key) -> Outcome {
+    let found = match cluster.get(Kind::Job, job).await {
+        Ok(found) => found,
+        Err(error) if refusal(&error) == Refusal::Gone => return ended(job, Verdict::Pass),
+        Err(error) => return Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) },
+    };
+    let uid = text(found.json.get("metadata").unwrap_or(&Value::Null), "uid").to_owned();
+    match cluster.delete(Kind::Job, job, &uid).await {
+        Err(error) if refusal(&error) != Refusal::Gone => {
+            Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) }
+        }
+        _ => ended(job, Verdict::Pass),
+    }
+}
+
+/// `<uid of the run>.<metric>.<attempt>`: an error is retried by a Job of its own.
+fn name(owner: &Owner, call: &Call) -> String {
+    format!("{}.{}.{}", owner.uid, call.metric.to_lowercase(), call.attempt)
+}
+
+fn body(owner: &Owner, config: &Value, call: &Call, job: &Key) -> Value {
+    let mut metadata = json!({
+        "labels": config.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({})),
+        "annotations": config.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({})),
+    });
+    let own = json!({
+        "name": job.name,
+        "annotations": { RUN_ANNOTATION: owner.run.name, METRIC_ANNOTATION: call.metric },
+        "ownerReferences": [{
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+            "name": owner.run.name, "uid": owner.uid, "controller": true,
+        }],
+    });
+    json_patch::merge(&mut metadata, &own);
+    json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": config.get("spec") })
+}
+
+fn outcome(job: &Key, found: &Value, now: Timestamp) -> Outcome {
+    let conditions = found.pointer("/status/conditions").and_then(Value::as_array);
+    let is = |kind: &str| {
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.find(|condition| text(condition, "type") == kind && text(condition, "status") == "True")
+    };
+    if is("Complete").is_some() {
+        ended(job, Verdict::Pass)
+    } else if let Some(failed) = is("Failed") {
+        ended(job, Verdict::Fail(text(failed, "message").to_owned()))
+    } else {
+        Outcome::Waiting { until: now.checked_add(LOOK_EVERY).unwrap_or(now), memory: Vec::new() }
+    }
+}
+
+fn ended(job: &Key, verdict: Verdict) -> Outcome {
+    let reason = match &verdict {
+        Verdict::Fail(why) => why.clone(),
+        Verdict::Pass | Verdict::Inconclusive(_) => String::new(),
+    };
+    Outcome::Judged {
+        verdict,
+        settles: false,
+        value: String::new(),
+        metadata: BTreeMap::from([
+            (JOB_NAME.to_owned(), job.name.clone()),
+            (JOB_NAMESPACE.to_owned(), job.namespace.clone()),
+        ]),
+        reason,
+        memory: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { run: Key::new("ns", "web-1"), uid: "u-1".into() }
+    }
+
+    fn call() -> Call {
+        Call {
+            metric: "Smoke".into(),
+            kind: CallKind::Measure,
+            number: 1,
+            attempt: 2,
+            last: true,
+            memory: Ok(Vec::new()),
+            started_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn told(condition: &str) -> Outcome {
+        let job = json!({ "status": { "conditions": [{ "type": condition, "status": "True", "message": "why" }] } });
+        outcome(&Key::new("ns", "job"), &job, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_job_is_named_by_its_run_metric_and_attempt() {
+        assert_eq!(name(&owner(), &call()), "u-1.smoke.2");
+    }
+
+    #[test]
+    fn a_job_belongs_to_its_run_and_keeps_the_users_labels() {
+        let config = json!({ "metadata": { "labels": { "team": "x" } }, "spec": { "backoffLimit": 0 } });
+
+        let body = body(&owner(), &config, &call(), &Key::new("ns", "job"));
+
+        assert_eq!(body["metadata"]["labels"], json!({ "team": "x" }));
+        assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], "u-1");
+        assert_eq!(body["spec"], json!({ "backoffLimit": 0 }));
+    }
+
+    #[test]
+    fn a_job_that_is_complete_passes() {
+        assert!(matches!(told("Complete"), Outcome::Judged { verdict: Verdict::Pass, .. }));
+    }
+
+    #[test]
+    fn a_job_that_failed_fails_with_its_reason() {
+        assert!(matches!(told("Failed"), Outcome::Judged { verdict: Verdict::Fail(why), .. } if why == "why"));
+    }
+
+    #[test]
+    fn a_job_that_runs_is_looked_at_again() {
+        let until = LOOK_EVERY.as_secs();
+
+        assert!(matches!(told("Suspended"), Outcome::Waiting { until: at, .. } if at.as_second() == until));
+    }
+
+    #[test]
+    fn a_secret_argument_does_not_get_into_a_job() {
+        let mut secrets = Secrets::new();
+        let placeholder = secrets.add("s3cret").unwrap();
+        let config = json!({ "spec": { "template": { "spec": { "containers": [{ "args": [placeholder] }] } } } });
+
+        assert_eq!(complaints(&config, &secrets).len(), 1);
+    }
+
+    #[test]
+    fn a_job_without_a_container_is_none() {
+        let [(path, _)] = &complaints(&json!({ "spec": {} }), &Secrets::new())[..] else { panic!("one complaint") };
+
+        assert_eq!(path, ".spec.template.spec.containers");
+    }
+}
