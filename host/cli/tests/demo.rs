@@ -13,7 +13,7 @@ fn the_whole_story_is_told_and_every_request_is_served() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{told}\n{words}");
     let summary = told.split_once("What happened:").map(|(_, summary)| summary).unwrap_or_default();
-    for expected in ["a person deploys v1", "a person deploys v2", "a person deploys v3", "errors from v3 and aborts"] {
+    for expected in ["a person deploys v1", "a person deploys v2", "a person deploys v3", "KULTA takes v3 back: "] {
         assert!(summary.contains(expected), "{expected:?} is not in\n{told}");
     }
     assert!(summary.contains(", 0 failed to be served, ") && !summary.contains(", 0 got an error"), "{told}");

@@ -38,6 +38,8 @@ pub const WINDOW: Duration = Duration::from_secs(4);
 /// Share of errors that an update may have.
 const ERRORS_ALLOWED: &str = "< 3%";
 const TEMPLATE: &str = "errors";
+/// What measures and judges: a plugin.
+pub const ANALYZER: &str = "threshold";
 /// Between measurements: the shortest there is.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// An error rate is believed when it is seen so often and once more.
@@ -165,7 +167,7 @@ fn template() -> Value {
                 "interval": format!("{}s", MEASURE_EVERY.as_secs()),
                 "failureLimit": FAILURES_ALLOWED,
                 "inconclusiveLimit": TOO_FEW_ALLOWED,
-                "provider": { "threshold": {
+                "provider": { ANALYZER: {
                     "errorRate": ERRORS_ALLOWED,
                     "queries": {
                         "requests": format!("sum(increase({requests}}}[{window}]))"),
