@@ -24,6 +24,9 @@ const ANALYZERS: &[(&str, &[u8])] =
     &[built_in!("prometheus"), built_in!("web"), built_in!("threshold"), built_in!("sequential")];
 const CONDITIONS: &[(&str, &[u8])] = &[built_in!("conditions")];
 
+/// The strategy of `spec.strategy.canary`.
+const MAIN_STRATEGY: &str = "canary";
+
 /// The name under which the language of `successCondition` and `failureCondition` is served.
 pub const CONDITION_LANGUAGE: &str = "conditions";
 
@@ -91,13 +94,11 @@ impl Plugins {
         self.conditions.take(&self.runtime, name).await
     }
 
-    /// Compiles the strategies, which every rollout needs, one after the other, so that starting up leaves a core for other work.
+    /// Compiles what nearly every rollout needs; the others are compiled when somebody first needs them, and take no memory until then.
     /// Run it in the background.
     pub async fn warm(&self) {
-        for name in self.strategies.names() {
-            if let Err(error) = self.strategy(&name).await {
-                tracing::warn!(plugin = name, "compile ahead of use: {error}");
-            }
+        if let Err(error) = self.strategy(MAIN_STRATEGY).await {
+            tracing::warn!(plugin = MAIN_STRATEGY, "compile ahead of use: {error}");
         }
     }
 }

@@ -55,6 +55,8 @@ impl Runtime {
     pub(crate) fn start(limits: Limits, timing: Timing) -> Result<Self, StartError> {
         let mut config = Config::new();
         config.epoch_interruption(timing == Timing::Deadline);
+        // Where in a component a trap was is of no use to anybody, and the tables for it take as much memory as the code.
+        config.generate_address_map(false);
         let engine = Engine::new(&config).map_err(StartError::Engine)?;
         let mut linker = Linker::new(&engine);
         AnyPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut CallState| state)
