@@ -46,8 +46,9 @@ cluster-test: build ## Run the stories on a real control plane (needs root)
 	$(CLUSTER) run -- tests/stories.sh
 	$(CLUSTER) run -- tests/stories.sh stock-crd
 
-bench: build ## Measure what a decision costs
-	cargo run --release --locked -p kulta-wasm --example call_cost
+bench: setup ## Measure what a decision and a measurement cost
+	cargo build --release --locked -p kulta -p kulta-wasm --bins --example call_cost
+	$(TARGET)/release/examples/call_cost
 
 clean: ## Remove what was built
 	cargo clean

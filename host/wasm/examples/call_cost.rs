@@ -1,6 +1,7 @@
-//! What a decision costs: `cargo run --release -p kulta-wasm --example call_cost`.
+//! What a decision and a measurement cost: `make bench`.
 //! Every call gets a fresh instance, as in the controller.
 
+use kulta_wasm::analyzer::{Action, Call, Occasion, Response};
 use kulta_wasm::strategy::{Goal, Revision, Rollout, Situation};
 use kulta_wasm::{Limits, Plugins};
 use std::error::Error;
@@ -35,11 +36,50 @@ async fn main() -> Result<(), Box<dyn Error>> {
             plugin.decide(config, &asked).await?;
             times.push(began.elapsed());
         }
-        times.sort_unstable();
-        let [p50, p99, max] = [0.50, 0.99, 1.0].map(|share| quantile(&times, share));
-        writeln!(out, "{name}: {CALLS} calls, p50 {p50:?}, p99 {p99:?}, max {max:?}")?;
+        writeln!(out, "{name}: {CALLS} calls, {}", quantiles(times))?;
     }
+
+    let analyzer = plugins.analyzer("prometheus").await?;
+    let config = r#"{"address":"http://prometheus:9090","query":"sum(rate(http_requests_total[1m]))"}"#;
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let began = Instant::now();
+        let Action::Fetch(fetching) = analyzer.analyze(config, &occasion(None)).await? else {
+            return Err("prometheus asked for no request".into());
+        };
+        let asked = Occasion { memory: fetching.memory, ..occasion(Some(ANSWER)) };
+        analyzer.analyze(config, &asked).await?;
+        times.push(began.elapsed());
+    }
+    writeln!(out, "prometheus: {CALLS} measurements of two calls, {}", quantiles(times))?;
     Ok(())
+}
+
+/// What Prometheus answers to an instant query.
+const ANSWER: &str =
+    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1767225600,"0.9987"]}]}}"#;
+
+fn occasion(answer: Option<&str>) -> Occasion {
+    let response = |body: &str| Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() };
+    Occasion {
+        call: Call::Measure,
+        rollout: Some(situation().rollout),
+        run: "shop/web-7f4b6d9c8-2".into(),
+        metric: "success-rate".into(),
+        now: 1_767_225_600_000,
+        run_started_at: 1_767_225_600_000,
+        number: 1,
+        last: false,
+        memory: Vec::new(),
+        answers: answer.map(|body| Ok(response(body))).into_iter().collect(),
+        facts: Vec::new(),
+    }
+}
+
+fn quantiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let [p50, p99, max] = [0.50, 0.99, 1.0].map(|share| quantile(&times, share));
+    format!("p50 {p50:?}, p99 {p99:?}, max {max:?}")
 }
 
 fn quantile(sorted: &[Duration], share: f64) -> Duration {

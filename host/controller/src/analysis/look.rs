@@ -29,6 +29,7 @@ const AGAIN: Outcome = Outcome::Failed { not_before: None };
 /// What the caches say of a run.
 struct Seen {
     uid: String,
+    version: u64,
     resource_version: String,
     ended: bool,
     run: Result<AnalysisRun, FieldError>,
@@ -37,28 +38,27 @@ struct Seen {
 
 pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     let now = controller.clock.now();
-    let (seen, stand) = {
+    let (seen, landed) = {
         let caches = controller.caches.read();
         let Some(cached) = caches.runs.get(key) else {
             controller.run_notes.forget(key);
             return DONE;
         };
-        let stand = controller.run_notes.stand(key, cached.version, now);
-        let rollout = cached.owner.as_ref().and_then(|owner| rollout(&caches, owner));
-        (
-            Seen {
-                uid: cached.uid.clone(),
-                resource_version: cached.resource_version.clone(),
-                ended: cached.ended,
-                run: cached.open(),
-                rollout,
-            },
-            stand,
-        )
-    };
-    let landed = match stand {
-        Stand::Lagging(until) => return Outcome::Done { wake_up: Some(until) },
-        Stand::Landed(landed) => landed,
+        // Before anything is parsed: most looks are for the echo of an own write.
+        let landed = match controller.run_notes.stand(key, cached.version, now) {
+            Stand::Lagging(until) => return Outcome::Done { wake_up: Some(until) },
+            Stand::Resting(due) => return Outcome::Done { wake_up: due },
+            Stand::Landed(landed) => landed,
+        };
+        let seen = Seen {
+            uid: cached.uid.clone(),
+            version: cached.version,
+            resource_version: cached.resource_version.clone(),
+            ended: cached.ended,
+            run: cached.open(),
+            rollout: cached.owner.as_ref().and_then(|owner| rollout(&caches, owner)),
+        };
+        (seen, landed)
     };
     let run = match &seen.run {
         Ok(run) => run,
@@ -92,6 +92,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     let due = analysis::due(run, &checked, now);
     let wake_up = due.wake_up;
     measure(controller, key, &seen, &checked, &secrets, due);
+    controller.run_notes.rest(key, seen.version, wake_up);
     Outcome::Done { wake_up }
 }
 
@@ -162,7 +163,11 @@ async fn store(
     let patch = cluster::guarded_status(&seen.resource_version, patch);
     match controller.cluster.patch_run_status(key, &patch).await {
         Ok(stored) => {
-            controller.run_notes.stored(key, landed, Some((cluster::version_of(&stored), now)));
+            let version = cluster::version_of(&stored);
+            controller.run_notes.stored(key, landed, Some((version, now)));
+            if !assessed.status.is_completed() {
+                controller.run_notes.rest(key, version, assessed.wake_up);
+            }
             let regarding = Regarding { kind: Kind::AnalysisRun, key: key.clone(), uid: seen.uid.clone() };
             for event in &assessed.events {
                 let message = Message {

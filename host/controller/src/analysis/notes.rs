@@ -28,6 +28,8 @@ struct Notes {
     written: Option<(u64, Timestamp)>,
     under_way: HashSet<Flight>,
     landed: Vec<Taken>,
+    /// The version that the last look has seen to its end, and when something is due in it.
+    seen: Option<(u64, Option<Timestamp>)>,
 }
 
 /// Where a run stands beside its status.
@@ -35,6 +37,8 @@ struct Notes {
 pub enum Stand {
     /// The cache has yet to tell of the own last write; look again then.
     Lagging(Timestamp),
+    /// Nothing has happened since the last look, and nothing is due before that time.
+    Resting(Option<Timestamp>),
     /// What has been measured since.
     Landed(Vec<Taken>),
 }
@@ -50,6 +54,13 @@ impl RunNotes {
             }
             notes.written = None;
         }
+        if let Some((version, due)) = notes.seen
+            && version == cached_version
+            && notes.landed.is_empty()
+            && due.is_none_or(|due| due > now)
+        {
+            return Stand::Resting(due);
+        }
         Stand::Landed(notes.landed.clone())
     }
 
@@ -61,6 +72,11 @@ impl RunNotes {
         if version.is_some() {
             self.runs().entry(key.clone()).or_default().written = version;
         }
+    }
+
+    /// This version needs no further look before something is due in it, or measured.
+    pub fn rest(&self, key: &Key, version: u64, due: Option<Timestamp>) {
+        self.runs().entry(key.clone()).or_default().seen = Some((version, due));
     }
 
     /// Notes that a call is being made; false when it already is.
@@ -179,6 +195,28 @@ mod tests {
         notes.stored(&key(), &[], Some((7, at(0))));
 
         assert_eq!(notes.stand(&key(), 6, at(5)), Stand::Landed(Vec::new()));
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_is_due_is_not_looked_at_again() {
+        let notes = RunNotes::default();
+
+        notes.rest(&key(), 7, Some(at(10)));
+
+        assert_eq!(notes.stand(&key(), 7, at(9)), Stand::Resting(Some(at(10))));
+        assert_eq!(notes.stand(&key(), 7, at(10)), Stand::Landed(Vec::new()));
+        assert_eq!(notes.stand(&key(), 8, at(9)), Stand::Landed(Vec::new()));
+    }
+
+    #[test]
+    fn a_measurement_that_has_landed_ends_the_rest() {
+        let notes = RunNotes::default();
+        notes.begin(&key(), &call());
+        notes.rest(&key(), 7, None);
+
+        notes.land(&key(), taken());
+
+        assert_eq!(notes.stand(&key(), 7, at(0)), Stand::Landed(vec![taken()]));
     }
 
     #[test]
