@@ -55,7 +55,8 @@ impl Mode {
 
 /// Prometheus's answer to an instant query.
 pub fn vector(values: &[&str]) -> Value {
-    let samples: Vec<Value> = values.iter().map(|value| json!({"metric": {}, "value": [1_767_225_600, value]})).collect();
+    let samples: Vec<Value> =
+        values.iter().map(|value| json!({"metric": {}, "value": [1_767_225_600, value]})).collect();
     json!({"status": "success", "data": {"resultType": "vector", "result": samples}})
 }
 
@@ -172,8 +173,7 @@ async fn answer(stream: &mut TcpStream, mode: Mode) -> std::io::Result<bool> {
 }
 
 async fn whole(stream: &mut TcpStream, status: u16, kind: &str, body: &[u8]) -> std::io::Result<bool> {
-    let head =
-        format!("HTTP/1.1 {status} as wanted\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!("HTTP/1.1 {status} as wanted\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body).await?;
     Ok(true)
