@@ -34,7 +34,7 @@ fn cases() -> Vec<Case> {
         ("thousands", Mode::Series(20_000), none.clone(), "Error", "aggregate it"),
         ("nan", Mode::sample("NaN"), none.clone(), "Failed", "failed (1) > failureLimit (0)"),
         ("nan-fine", Mode::sample("NaN"), success("isNaN(result[0]) || result[0] > 1"), "Successful", ""),
-        ("empty", Mode::empty(), none, "Error", "index out of range"),
+        ("empty", Mode::empty(), none, "Error", "no data returned from the metric provider"),
         ("empty-fine", Mode::empty(), success("len(result) == 0 || result[0] > 1"), "Successful", ""),
     ]
 }
