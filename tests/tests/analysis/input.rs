@@ -86,7 +86,6 @@ fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             vec!["spec.metrics[0].count", "spec.metrics[0].interval"],
         ),
         ("endless", with(json!({"interval": "1s"})), vec!["spec.metrics[0]"]),
-        ("queryless", of(json!({"prometheus": {"address": NOWHERE}})), vec!["spec.metrics[0].provider.prometheus"]),
         ("hundred", json!({"metrics": many}), vec!["spec.metrics", "101 metrics are more than the 100 allowed"]),
         ("circle", json!({"metrics": [], "templates": [{"templateName": "circle"}]}), vec!["circle"]),
     ]
@@ -142,6 +141,18 @@ async fn a_run_made_by_hand_of_a_bad_spec_ends_in_an_error_that_names_the_field(
             json!({"name": "m", "provider": {"wavefront": {}}}),
             json!({}),
             vec!["spec.metrics[0].provider.wavefront", "is not served"],
+        ),
+        (
+            "query",
+            json!({"name": "m", "provider": {"prometheus": {}}, "successCondition": "true"}),
+            json!({}),
+            vec!["spec.metrics[0].provider.prometheus", "query"],
+        ),
+        (
+            "limit",
+            json!({"name": "m", "provider": {"threshold": {"errorRate": "1%", "gateway": "contour", "service": "web"}}}),
+            json!({}),
+            vec!["spec.metrics[0].provider.threshold", "errorRate"],
         ),
         (
             "rule",

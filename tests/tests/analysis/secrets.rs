@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use kulta_tests::{
-    answers::{Answers, Mode},
+    answers::{Answers, Mode, vector},
     kinds, kulta, run_folder,
     story::Story,
 };
 use serde_json::{Value, json};
 
-use crate::{message, run, until_run};
+use crate::{message, metric, run, until_run};
 
 const SECRET: &str = "s3cret-of-the-story-0451";
 
@@ -62,6 +62,46 @@ async fn a_secret_reaches_the_server_and_nothing_else() -> Result<()> {
     let masked = story.get(&kinds::analysis_run(), "allowed").await?;
     let value = masked.data.pointer("/status/metricResults/0/measurements/0/value").and_then(Value::as_str);
     ensure!(value.is_some_and(|value| value.contains("Bearer ***")), "{value:?}");
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_password_and_a_token_for_a_client_go_out_as_the_server_wants_them() -> Result<()> {
+    let Some(story) = Story::begin("password").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    // One answer for both questions: a token, and a sample.
+    let mut both = vector(&["1"]);
+    json_patch::merge(
+        &mut both,
+        &json!({"access_token": "token-of-the-story", "token_type": "bearer", "expires_in": 60}),
+    );
+    let (basic, oauth2) = (Answers::start(Mode::sample("1")).await?, Answers::start(Mode::Json(both)).await?);
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": SECRET}});
+    story.apply(secret).await?;
+    story.apply_yaml(&std::fs::read_to_string(run_folder::repository().join("deploy/secrets-role.yaml"))?).await?;
+    let with = |authentication: Value| json!({"provider": {"prometheus": {"authentication": authentication}}});
+    let password = with(json!({"basicAuth": {"username": "kulta", "password": "{{args.token}}"}}));
+    let client =
+        json!({"tokenUrl": format!("{}/token", oauth2.url()), "clientId": "kulta", "clientSecret": "{{args.token}}"});
+    let client = with(json!({ "oauth2": client }));
+
+    story.apply(run("basic", vec![metric("m", &basic.url(), password)], from_secret("token"))).await?;
+    story.apply(run("oauth2", vec![metric("m", &oauth2.url(), client)], from_secret("token"))).await?;
+
+    until_run(&story, "basic", "Successful").await?;
+    until_run(&story, "oauth2", "Successful").await?;
+    let asked = basic.asked();
+    let sent = asked.first().and_then(|asked| asked.request.header("authorization"));
+    // base64 of kulta:s3cret-of-the-story-0451
+    ensure!(sent == Some("Basic a3VsdGE6czNjcmV0LW9mLXRoZS1zdG9yeS0wNDUx"), "{sent:?}");
+    let asked = oauth2.asked();
+    let starts: Vec<&str> = asked.iter().map(|asked| asked.request.second()).collect();
+    ensure!(starts == ["/token", "/api/v1/query?query=up"], "{starts:?}");
+    let sent = asked.last().and_then(|asked| asked.request.header("authorization"));
+    ensure!(sent == Some("Bearer token-of-the-story"), "{sent:?}");
+    ensure!(!controller.log().contains(SECRET), "the secret is told");
     controller.stop().await?;
     story.end().await
 }
