@@ -119,3 +119,36 @@ async fn a_server_that_stays_away_rolls_back_or_not_as_the_error_limit_says() ->
     controller.stop().await?;
     story.end().await
 }
+
+#[tokio::test]
+async fn addresses_that_no_analysis_may_ask_are_refused() -> Result<()> {
+    let Some(story) = Story::begin("denied").await? else { return Ok(()) };
+    let server = Answers::start(Mode::sample("1")).await?;
+    let prefix = format!("{}/allowed", server.url());
+    let controller = kulta::start_with(
+        &story,
+        None,
+        &[("KULTA_METRICS_URL_PREFIX", &format!("{prefix},http://127.0.0.1,http://169.254.169.254,http://localhost"))],
+    )
+    .await?;
+    let strict = json!({"consecutiveErrorLimit": 0});
+    let denied = [
+        ("loopback", "http://127.0.0.1:9090".to_owned()),
+        ("by-name", "http://localhost:9090".to_owned()),
+        ("metadata", "http://169.254.169.254".to_owned()),
+        ("elsewhere", server.url()),
+    ];
+    for (name, url) in &denied {
+        story.apply(run(name, vec![metric("m", url, strict.clone())], json!({}))).await?;
+    }
+    story.apply(run("allowed", vec![metric("m", &prefix, strict)], json!({}))).await?;
+
+    for (name, _) in &denied {
+        let seen = until_run(&story, name, "Error").await?;
+        ensure!(message(&seen).contains("not allowed"), "{name}: {}", message(&seen));
+    }
+    until_run(&story, "allowed", "Successful").await?;
+    ensure!(server.asked().len() == 1, "{:?}", server.asked());
+    controller.stop().await?;
+    story.end().await
+}

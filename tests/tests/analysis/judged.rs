@@ -160,6 +160,8 @@ fn the_cdevents_tell_it(all: &[Received], run: &str) -> Result<()> {
     one("testsuiterun.started")?;
     let case = one("testcaserun.finished")?;
     ensure!(case.subject() == format!("{run}/errors"), "{}", case.subject());
+    let reason = case.body.pointer("/subject/content/reason").and_then(Value::as_str).unwrap_or_default();
+    ensure!(reason.contains("error rate"), "{}", case.body);
     let suite = one("testsuiterun.finished")?;
     for event in [&case, &suite] {
         ensure!(event.body.pointer("/subject/content/outcome") == Some(&json!("failure")), "{}", event.body);
@@ -174,7 +176,7 @@ fn the_cdevents_tell_it(all: &[Received], run: &str) -> Result<()> {
     let finished = finished.context("no kulta-rollout.finished with outcome failure")?.body;
     ensure!(finished.pointer("/subject/content/failureType") == Some(&json!("analysis")), "{finished}");
     let reason = finished.pointer("/subject/content/reason").and_then(Value::as_str).unwrap_or_default();
-    ensure!(reason.contains("error rate"), "{finished}");
+    ensure!(reason.contains("Metric \"errors\" assessed Failed"), "{finished}");
     for event in [rolled_back, &finished] {
         let links = event.pointer("/context/links").and_then(Value::as_array).into_iter().flatten();
         let caused: Vec<&Value> =

@@ -248,3 +248,37 @@ async fn templates_of_the_cluster_and_templates_in_templates_make_one_run() -> R
     controller.stop().await?;
     story.end().await
 }
+
+#[tokio::test]
+async fn a_controller_killed_again_and_again_makes_one_run_and_counts_each_measurement_once() -> Result<()> {
+    let Some(story) = Story::begin("kills").await? else { return Ok(()) };
+    let mut controller = kulta::start(&story, None).await?;
+    let server = Answers::start(Mode::sample("1")).await?;
+    story.apply(template("t", vec![metric("m", &server.url(), json!({"interval": "1s"}))], json!({}))).await?;
+    kulta::deployed(&story, &background()).await?;
+
+    kulta::updated(&story, &background()).await?;
+    for kill in 1..=4 {
+        server.until_asked(server.asked().len() + kill, SOON).await?;
+        controller.kill().await?;
+        controller = kulta::start(&story, None).await?;
+    }
+    until_paused_at(&story, WEB, 1).await?;
+    story.verbs(WEB).promote_full().await?;
+    until_stable(&story, WEB).await?;
+
+    let run = run_of(&story, WEB, 2, "Background").await?;
+    let run = until_run(&story, &name(&run), "Successful").await?;
+    ensure!(runs_of(&story, WEB).await?.len() == 1, "more than one run");
+    let (counted, asked) = (api::number(&run, "/status/metricResults/0/count"), server.asked().len());
+    let m = result(&run, "m")?;
+    let mut started: Vec<&str> =
+        m["measurements"].as_array().into_iter().flatten().filter_map(|one| one["startedAt"].as_str()).collect();
+    started.dedup();
+    ensure!(m["measurements"].as_array().map(Vec::len) == Some(started.len()), "two measurements of one second: {m}");
+    // Each kill may lose the one that was in the air, and the run's end another.
+    let asked = i64::try_from(asked)?;
+    ensure!(counted <= asked && counted >= asked - 5, "{counted} counted of {asked}");
+    controller.stop().await?;
+    story.end().await
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use kube::api::DynamicObject;
 use kulta_tests::{
     answers::{Answers, Mode, vector},
     api, kinds, kulta,
@@ -181,6 +182,79 @@ async fn a_web_metric_takes_its_value_by_its_path_and_sends_what_it_says() -> Re
     ensure!(request.header("x-team") == Some("red"), "{:?}", request.headers);
     let body: Value = serde_json::from_slice(&request.body)?;
     ensure!(body == json!({"service": "shop"}), "{body}");
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_real_prometheus_answers_instant_and_range_queries_and_tells_what_is_wrong_with_one() -> Result<()> {
+    let Some(story) = Story::begin("real").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    // No address: the controller's default.
+    let asks = |query: &str, condition: &str, more: Value| {
+        let mut provider = json!({ "query": query });
+        json_patch::merge(&mut provider, &more);
+        let provider = json!({ "prometheus": provider });
+        json!({"name": "m", "provider": provider, "successCondition": condition, "consecutiveErrorLimit": 0})
+    };
+    let range = json!({"rangeQuery": {"start": "now() - duration('5s')", "end": "now()", "step": "1s"}});
+    let cases = [
+        ("instant", asks("sum(up)", "result[0] == 2", json!({})), "Successful", ""),
+        ("scalar", asks("scalar(sum(up)) + 1", "result == 3", json!({})), "Successful", ""),
+        ("range", asks("sum(up)", "len(result[0]) == 6 && all(result[0], {# == 2})", range), "Successful", ""),
+        ("nothing", asks("nothing_of_the_kind", "result[0] == 0", json!({})), "Error", "no data returned"),
+        ("nan", asks("vector(0) / vector(0)", "isNaN(result[0])", json!({})), "Successful", ""),
+        ("wrong", asks("sum(up", "result[0] == 0", json!({})), "Error", "parse error"),
+    ];
+    for (name, metric, _, _) in &cases {
+        story.apply(run(name, vec![metric.clone()], json!({}))).await?;
+    }
+
+    let mut wrong = Vec::new();
+    for (name, _, phase, words) in &cases {
+        let seen = until_ended(&story, name).await?;
+        if api::text(&seen, "/status/phase") != *phase || !message(&seen).contains(words) {
+            wrong.push(format!("{name}: {:?}", seen.data.get("status")));
+        }
+    }
+
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    controller.stop().await?;
+    story.end().await
+}
+
+async fn until_ended(story: &Story, name: &str) -> Result<DynamicObject> {
+    let ended = |run: &DynamicObject| !api::text(run, "/status/completedAt").is_empty();
+    story.until(&kinds::analysis_run(), name, "an end", ended).await
+}
+
+#[tokio::test]
+async fn a_threshold_under_plugin_does_without_data_what_it_was_told_to() -> Result<()> {
+    let Some(story) = Story::begin("no-data").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let (empty, all) = (Answers::start(Mode::empty()).await?, Answers::start(Mode::sample("100")).await?);
+    let threshold = |address: String, policy: &str| {
+        let queries = json!({"requests": "requests", "errors": "errors"});
+        let config = json!({"address": address, "errorRate": "< 1%", "queries": queries, "noData": policy});
+        vec![json!({"name": "m", "provider": {"plugin": {"threshold": config}}})]
+    };
+    let cases = [
+        ("inconclusive", empty.url(), "Inconclusive"),
+        ("pass", empty.url(), "Successful"),
+        ("fail", empty.url(), "Failed"),
+    ];
+    for (policy, url, _) in &cases {
+        story.apply(run(policy, threshold(url.clone(), policy), json!({}))).await?;
+    }
+    story.apply(run("all-bad", threshold(all.url(), "pass"), json!({}))).await?;
+
+    for (policy, _, phase) in &cases {
+        let seen = until_run(&story, policy, phase).await?;
+        let said = result(&seen, "m")?.pointer("/measurements/0/metadata/requests");
+        ensure!(said == Some(&json!("0")), "{policy}: {:?}", seen.data);
+    }
+    let seen = until_run(&story, "all-bad", "Failed").await?;
+    ensure!(message(&seen).contains("error rate 100 % is not < 1 %, of 100 requests"), "{}", message(&seen));
     controller.stop().await?;
     story.end().await
 }
