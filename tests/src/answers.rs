@@ -60,6 +60,9 @@ pub fn vector(values: &[&str]) -> Value {
     json!({"status": "success", "data": {"resultType": "vector", "result": samples}})
 }
 
+/// Bytes written at once.
+const BLOCK: usize = 65_536;
+
 /// A request that came.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -147,9 +150,9 @@ async fn answer(stream: &mut TcpStream, mode: Mode) -> std::io::Result<bool> {
         }
         Mode::Bytes(count) => {
             endless(stream).await?;
-            const BLOCK: [u8; 65_536] = [b'x'; 65_536];
-            for _ in 0..count.div_ceil(BLOCK.len()) {
-                stream.write_all(&BLOCK).await?;
+            let block = vec![b'x'; BLOCK];
+            for _ in 0..count.div_ceil(BLOCK) {
+                stream.write_all(&block).await?;
             }
             Ok(false)
         }
