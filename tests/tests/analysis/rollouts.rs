@@ -1,6 +1,6 @@
 //! What verdicts do to a rollout and what people's verbs do to verdicts; the answers are the story's own.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use kube::api::DynamicObject;
 use kulta_tests::{
     answers::{Answers, Mode},
@@ -157,6 +157,11 @@ async fn the_way_back_is_not_analysed() -> Result<()> {
     story.apply(template("t", vec![metric("m", &server.url(), json!({}))], json!({}))).await?;
     let canary = stepwise().spec(json!({"rollbackWindow": {"revisions": 1}}));
     kulta::deployed(&story, &canary).await?;
+    // Which revision is older is told by whole seconds.
+    let first = story.replica_sets(WEB).await?.into_iter().next().context("no ReplicaSet")?;
+    let created = first.metadata.creation_timestamp.context("no creation time")?.0.as_second();
+    wait::poll("the next second", SOON, || async { Ok((jiff::Timestamp::now().as_second() > created).then_some(())) })
+        .await?;
     kulta::updated(&story, &canary).await?;
     until_paused_at(&story, WEB, 2).await?;
 
