@@ -16,12 +16,12 @@ side_by_side=
 for entry in tests/tests/*; do
     name=$(basename "$entry" .rs)
     case $name in
-    figures | rights | stock_crd) ;;
+    figures | analysis_figures | rights | stock_crd) ;;
     *) side_by_side="$side_by_side --test $name" ;;
     esac
 done
 
 # shellcheck disable=SC2086 # a list of words
 cargo test --locked --workspace $side_by_side -- --nocapture --test-threads 3
-cargo test --locked --workspace --test figures -- --nocapture --test-threads 1
+cargo test --locked --workspace --test figures --test analysis_figures -- --nocapture --test-threads 1
 cargo test --locked --workspace --test rights -- --nocapture --ignored

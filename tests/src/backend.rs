@@ -1,13 +1,18 @@
 //! The program behind every pod: kwok's pods run nothing, but all their addresses are local, so one listener answers for them.
 //!
 //! It knows by a connection's local address which pod is asked, says the pod's version in `x-version`, and resets connections to
-//! addresses that are no ready or terminating pod's, as a node does when nobody is there.
+//! addresses that are no ready or terminating pod's, as a node does when nobody is there. Labels make pods answer badly
+//! ([`behaviour`]); what they answered is counted and can be scraped ([`counters`]).
+
+pub mod behaviour;
+pub mod counters;
 
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
     pin::pin,
     sync::Arc,
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -20,10 +25,19 @@ use tokio::{
     sync::{RwLock, watch},
 };
 
-use crate::http;
+use self::{
+    behaviour::Behaviour,
+    counters::{Counters, Owner},
+};
+use crate::{http, namespace::NODE_ADDRESS};
 
 /// What Services of tests name as `targetPort`.
 pub const PORT: u16 = 9898;
+/// Where `/metrics` of all pods is, on [`NODE_ADDRESS`].
+pub const METRICS_PORT: u16 = 9899;
+
+/// The label of the pod's revision.
+const HASH: &str = "rollouts-pod-template-hash";
 
 /// A pod that answers.
 #[derive(Debug)]
@@ -31,8 +45,9 @@ struct Serving {
     uid: String,
     name: String,
     version: String,
-    /// Dropped with the pod: every connection to it ends then.
-    life: watch::Sender<()>,
+    counters: Arc<Counters>,
+    /// How it answers now. Dropped with the pod: every connection to it ends then.
+    life: watch::Sender<Behaviour>,
 }
 
 type Pods = Arc<RwLock<HashMap<IpAddr, Serving>>>;
@@ -40,6 +55,7 @@ type Pods = Arc<RwLock<HashMap<IpAddr, Serving>>>;
 /// Answers for all pods of the cluster until the future is dropped.
 pub async fn run(client: Client) -> Result<()> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await.context("listen for the pods")?;
+    let metrics = TcpListener::bind((NODE_ADDRESS, METRICS_PORT)).await.context("listen for Prometheus")?;
     let pods = Pods::default();
     let mut listed = HashSet::new();
     let mut events = pin!(watcher::watcher(Api::<Pod>::all(client), watcher::Config::default()));
@@ -53,6 +69,11 @@ pub async fn run(client: Client) -> Result<()> {
                 // Out of file descriptors or a peer that is gone already: the next one may do.
                 if let Ok((stream, _)) = accepted {
                     tokio::spawn(serve(stream, pods.clone()));
+                }
+            }
+            scraped = metrics.accept() => {
+                if let Ok((stream, _)) = scraped {
+                    tokio::spawn(scrape(stream, pods.clone()));
                 }
             }
         }
@@ -79,14 +100,35 @@ fn take(pods: &mut HashMap<IpAddr, Serving>, pod: &Pod) {
     let uid = pod.uid().unwrap_or_default();
     let known = pods.get(&address).is_some_and(|serving| serving.uid == uid);
     if serves(pod, known) {
-        if !known {
-            pods.insert(
-                address,
-                Serving { uid, name: pod.name_any(), version: version(pod), life: watch::Sender::new(()) },
-            );
+        let behaviour = Behaviour::of(pod.labels());
+        match pods.get(&address).filter(|_| known) {
+            Some(serving) => {
+                serving.life.send_replace(behaviour);
+            }
+            None => {
+                pods.insert(address, serving(pod, uid, behaviour));
+            }
         }
     } else if known {
         pods.remove(&address);
+    }
+}
+
+fn serving(pod: &Pod, uid: String, behaviour: Behaviour) -> Serving {
+    let label = |key: &str| pod.labels().get(key).cloned().unwrap_or_default();
+    let owner = Owner {
+        namespace: pod.namespace().unwrap_or_default(),
+        app: label("app"),
+        version: version(pod),
+        hash: label(HASH),
+        pod: pod.name_any(),
+    };
+    Serving {
+        uid,
+        name: pod.name_any(),
+        version: version(pod),
+        counters: Arc::new(Counters::of(owner)),
+        life: watch::Sender::new(behaviour),
     }
 }
 
@@ -113,7 +155,7 @@ fn serves(pod: &Pod, served_before: bool) -> bool {
 
 fn version(pod: &Pod) -> String {
     let labels = pod.labels();
-    let found = labels.get("version").or_else(|| labels.get("rollouts-pod-template-hash"));
+    let found = labels.get("version").or_else(|| labels.get(HASH));
     found.cloned().unwrap_or_else(|| pod.name_any())
 }
 
@@ -122,24 +164,53 @@ async fn serve(mut stream: TcpStream, pods: Pods) {
     drop(stream.set_zero_linger());
     drop(stream.set_nodelay(true));
     let Ok(local) = stream.local_addr() else { return };
-    let (answer, mut life) = {
+    let (headers, counters, life) = {
         let pods = pods.read().await;
         let Some(pod) = pods.get(&local.ip()) else { return };
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\nx-version: {}\r\nx-pod: {}\r\ncontent-length: 0\r\n\r\n",
-            pod.version, pod.name
-        );
-        (answer, pod.life.subscribe())
+        let headers = format!("x-version: {}\r\nx-pod: {}\r\ncontent-length: 0\r\n\r\n", pod.version, pod.name);
+        (headers, pod.counters.clone(), pod.life.subscribe())
     };
     let mut buffer = Vec::new();
     loop {
-        tokio::select! {
-            _ = life.changed() => return,
-            request = http::read(&mut stream, &mut buffer) => {
-                if !matches!(request, Ok(Some(_))) || stream.write_all(answer.as_bytes()).await.is_err() {
-                    return;
-                }
+        let exchange = async {
+            let request = http::read(&mut stream, &mut buffer).await;
+            if !matches!(request, Ok(Some(_))) {
+                return false;
             }
+            let (began, number) = (Instant::now(), counters.begin());
+            let behaviour = *life.borrow();
+            tokio::time::sleep(behaviour.delay).await;
+            let failed = behaviour.fails(number);
+            counters.end(failed, began.elapsed());
+            let status = if failed { "500 Internal Server Error" } else { "200 OK" };
+            stream.write_all(format!("HTTP/1.1 {status}\r\n{headers}").as_bytes()).await.is_ok()
+        };
+        tokio::select! {
+            () = gone(life.clone()) => return,
+            goes_on = exchange => if !goes_on { return },
+        }
+    }
+}
+
+/// Until the pod is gone.
+async fn gone(mut life: watch::Receiver<Behaviour>) {
+    while life.changed().await.is_ok() {}
+}
+
+/// Answers with all counters, whatever is asked.
+async fn scrape(mut stream: TcpStream, pods: Pods) {
+    let mut buffer = Vec::new();
+    while matches!(http::read(&mut stream, &mut buffer).await, Ok(Some(_))) {
+        let page = {
+            let pods = pods.read().await;
+            counters::page(pods.values().map(|pod| pod.counters.as_ref()))
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: {}\r\n\r\n",
+            page.len()
+        );
+        if stream.write_all((head + &page).as_bytes()).await.is_err() {
+            return;
         }
     }
 }

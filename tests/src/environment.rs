@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use kube::Client;
 
-use crate::{gateway, kubeconfig, namespace::NODE_ADDRESS, run_folder};
+use crate::{gateway, kubeconfig, namespace::NODE_ADDRESS, prometheus, run_folder};
 
 const SWITCH: &str = "KULTA_CLUSTER";
 const RUN: &str = "KULTA_RUN_FOLDER";
@@ -24,6 +24,8 @@ pub struct Environment {
     pub audit_log: PathBuf,
     /// Envoy.
     pub gateway: SocketAddr,
+    /// Scrapes all pods and Envoy every second.
+    pub prometheus: SocketAddr,
     pub kubectl: PathBuf,
 }
 
@@ -41,6 +43,7 @@ impl Environment {
             kubeconfig: run.join("admin.kubeconfig"),
             audit_log: run.join("audit.log"),
             gateway: SocketAddr::new(IpAddr::V4(NODE_ADDRESS), gateway::PORT),
+            prometheus: prometheus::address(),
             kubectl: run_folder::tools().join("kubectl"),
         }
     }
@@ -53,6 +56,7 @@ impl Environment {
             ("KUBECONFIG", self.kubeconfig.clone()),
             ("KULTA_AUDIT_LOG", self.audit_log.clone()),
             ("KULTA_GATEWAY", self.gateway.to_string().into()),
+            ("KULTA_PROMETHEUS", self.prometheus.to_string().into()),
             ("KULTA_KUBECTL", self.kubectl.clone()),
             // A story's error says what was seen; forty lines of frames below it say nothing.
             ("RUST_LIB_BACKTRACE", "0".into()),

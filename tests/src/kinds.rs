@@ -10,6 +10,18 @@ pub fn rollout() -> ApiResource {
     resource("argoproj.io", "v1alpha1", "Rollout", "rollouts")
 }
 
+pub fn analysis_run() -> ApiResource {
+    resource("argoproj.io", "v1alpha1", "AnalysisRun", "analysisruns")
+}
+
+pub fn analysis_template() -> ApiResource {
+    resource("argoproj.io", "v1alpha1", "AnalysisTemplate", "analysistemplates")
+}
+
+pub fn cluster_analysis_template() -> ApiResource {
+    resource("argoproj.io", "v1alpha1", "ClusterAnalysisTemplate", "clusteranalysistemplates")
+}
+
 pub fn replica_set() -> ApiResource {
     resource("apps", "v1", "ReplicaSet", "replicasets")
 }

@@ -75,6 +75,7 @@ pub async fn start_as(
     let mut settings = Start::new(&story.namespace, kubeconfig)
         .variable("KULTA_NAMESPACES", &story.namespace)
         .variable("KULTA_LISTEN", address.to_string())
+        .variable("KULTA_PROMETHEUS_ADDRESS", format!("http://{}", story.environment.prometheus))
         .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");
     if let Some(sink) = sink {
         settings = settings.variable("KULTA_CDEVENTS_SINK", sink.url());

@@ -1,11 +1,12 @@
 //! A real control plane to test KULTA in: what brings it up, and what stories are told with.
 //!
-//! `kulta-cluster run -- cargo test …` starts etcd, kube-apiserver, controller-manager, scheduler, kwok, Contour and Envoy in a
-//! network namespace of their own and runs the command inside it. Tests then find everything through [`environment`].
+//! `kulta-cluster run -- cargo test …` starts etcd, kube-apiserver, controller-manager, scheduler, kwok, Contour, Envoy and
+//! Prometheus in a network namespace of their own and runs the command inside it. Tests then find everything through [`environment`].
 
 // Test support: what it has to say to a person goes to the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod answers;
 pub mod api;
 pub mod audit;
 pub mod backend;
@@ -24,6 +25,7 @@ pub mod load;
 pub mod manifests;
 pub mod namespace;
 pub mod process;
+pub mod prometheus;
 pub mod run_folder;
 pub mod sink;
 pub mod story;

@@ -52,7 +52,24 @@ impl Plan {
 pub struct Sample {
     pub sent: Instant,
     pub ended: Instant,
-    pub result: Result<Arc<str>, String>,
+    pub result: Result<Arc<str>, Failure>,
+}
+
+/// What went wrong, and the version that said so, if one did.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub what: String,
+    pub version: Option<Arc<str>>,
+}
+
+impl Sample {
+    /// The version that was asked, as far as its answer tells.
+    pub fn version(&self) -> Option<&str> {
+        match &self.result {
+            Ok(version) => Some(version),
+            Err(failure) => failure.version.as_deref(),
+        }
+    }
 }
 
 /// Who answered in a window.
@@ -125,6 +142,11 @@ impl Load {
         Ok(Self { shared, workers })
     }
 
+    /// All requests so far.
+    pub fn so_far(&self) -> Vec<Sample> {
+        self.samples().clone()
+    }
+
     /// The requests that were sent and had ended between two moments.
     pub fn between(&self, from: Instant, to: Instant) -> Split {
         split(&self.samples(), from, to)
@@ -165,7 +187,7 @@ pub fn split(samples: &[Sample], from: Instant, to: Instant) -> Split {
     for sample in samples.iter().filter(|sample| sample.sent >= from && sample.ended <= to) {
         match &sample.result {
             Ok(version) => *split.versions.entry(version.to_string()).or_default() += 1,
-            Err(failure) => *split.failures.entry(failure.clone()).or_default() += 1,
+            Err(failure) => *split.failures.entry(failure.what.clone()).or_default() += 1,
         }
     }
     split
@@ -181,7 +203,7 @@ pub fn total(samples: &[Sample]) -> Split {
 /// One request on a connection of its own: the version that answered, or what went wrong.
 pub async fn once(target: SocketAddr, host: &str) -> Result<Arc<str>, String> {
     let mut connection = None;
-    request(&mut connection, target, &head(host, "/")).await
+    request(&mut connection, target, &head(host, "/")).await.map_err(|failure| failure.what)
 }
 
 fn head(host: &str, path: &str) -> String {
@@ -213,19 +235,20 @@ struct Connection {
 }
 
 /// Sends on the connection that is there or on a new one; a connection that failed is not used again.
-async fn request(connection: &mut Option<Connection>, target: SocketAddr, head: &str) -> Result<Arc<str>, String> {
+async fn request(connection: &mut Option<Connection>, target: SocketAddr, head: &str) -> Result<Arc<str>, Failure> {
+    let silent = |what: String| Failure { what, version: None };
     let answer = match tokio::time::timeout(http::PATIENCE, exchange(connection, target, head)).await {
-        Ok(answer) => answer.map_err(|error| format!("{:?}", error.kind())),
-        Err(_) => Err(format!("no answer in {:?}", http::PATIENCE)),
+        Ok(answer) => answer.map_err(|error| silent(format!("{:?}", error.kind()))),
+        Err(_) => Err(silent(format!("no answer in {:?}", http::PATIENCE))),
     };
     let message = answer.inspect_err(|_| *connection = None)?;
     if message.closes() {
         *connection = None;
     }
-    match (message.status(), message.header("x-version")) {
-        (200, Some(version)) => Ok(version.into()),
-        (200, None) => Err("200 without x-version".to_owned()),
-        (status, _) => Err(format!("status {status}")),
+    match (message.status(), message.header("x-version").map(Arc::from)) {
+        (200, Some(version)) => Ok(version),
+        (200, None) => Err(silent("200 without x-version".to_owned())),
+        (status, version) => Err(Failure { what: format!("status {status}"), version }),
     }
 }
 

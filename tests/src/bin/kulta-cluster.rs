@@ -18,6 +18,7 @@ use kulta_tests::{
     environment::Environment,
     gateway::Gateway,
     namespace::{self, Namespace},
+    prometheus::Prometheus,
     run_folder::{self, RunFolder},
 };
 use tokio::{
@@ -25,7 +26,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-/// A real Kubernetes control plane with kwok, Contour and Envoy, in a network namespace of its own. Needs root.
+/// A real Kubernetes control plane with kwok, Contour, Envoy and Prometheus, in a network namespace of its own. Needs root.
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
@@ -124,7 +125,8 @@ async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
         let mut cluster = Cluster::start(&run).await?;
         let mut gateway = Gateway::start(&cluster).await?;
         let backend = tokio::spawn(backend::run(cluster.component_client("kulta-backend").await?));
-        println!("cluster with gateway is up after {:.1} s", started.elapsed().as_secs_f32());
+        let mut prometheus = Prometheus::start(&run).await?;
+        println!("cluster with gateway and Prometheus is up after {:.1} s", started.elapsed().as_secs_f32());
         let environment = Environment::at(&run);
         let work = async {
             match action {
@@ -137,6 +139,7 @@ async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 cluster.check()?;
                 gateway.check()?;
+                prometheus.check()?;
                 ensure!(!backend.is_finished(), "the backend program ended");
             }
         };
@@ -157,6 +160,7 @@ async fn stay(environment: &Environment) -> Result<u8> {
     let namespace = std::env::var("KULTA_NETNS").unwrap_or_default();
     println!("kubeconfig: {}", environment.kubeconfig.display());
     println!("gateway:    http://{} (inside the namespace, with a Host header)", environment.gateway);
+    println!("prometheus: http://{} (inside the namespace)", environment.prometheus);
     println!(
         "use it:     ip netns exec {namespace} {} --kubeconfig {} get nodes",
         environment.kubectl.display(),

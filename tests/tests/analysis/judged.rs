@@ -1,0 +1,210 @@
+//! Rollouts that real requests go through, judged by what a real Prometheus scraped.
+
+use anyhow::{Context, Result, ensure};
+use kube::api::DynamicObject;
+use kulta_tests::{
+    api,
+    backend::behaviour::{DELAY, ERRORS},
+    cdevents::Schemas,
+    kinds, kulta,
+    manifests::Canary,
+    sink::{Received, Sink},
+    story::{SOON, Story},
+    wait,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    WEB, analysis, label, message, name, plain_words, result, run_of, runs_of, served, template, until_rolled_back,
+    until_run, until_stable,
+};
+
+/// The background analysis of the canary's Service by a template of [`plain_words`].
+fn watched(template: &str) -> Value {
+    let service = format!("{WEB}-canary");
+    json!({"analysis": analysis(template, json!({"args": [{"name": "service", "value": service}]}))})
+}
+
+fn service_argument() -> Value {
+    json!({"args": [{"name": "service"}]})
+}
+
+/// The share of good answers of one revision, in PromQL, as users of Argo Rollouts write it.
+fn success_rate() -> Value {
+    let labels = r#"namespace="{{args.namespace}}",rollouts_pod_template_hash="{{args.hash}}""#;
+    let requests = |more: &str| format!("sum(rate(http_requests_total{{{labels}{more}}}[10s]))");
+    json!({
+        "name": "success-rate", "initialDelay": "4s", "interval": "1s", "count": 3,
+        "successCondition": "len(result) > 0 && result[0] >= 0.99",
+        "provider": {"prometheus": {"query": format!("{} / {}", requests(r#",code="200""#), requests(""))}},
+    })
+}
+
+#[tokio::test]
+async fn a_good_version_is_promoted_by_its_background_and_its_step_analysis() -> Result<()> {
+    let Some(story) = Story::begin("good").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    story
+        .apply(template("errors", vec![plain_words("errors", json!({"errorRate": "< 1%"}))], service_argument()))
+        .await?;
+    let args = json!({"args": [{"name": "namespace"}, {"name": "hash"}]});
+    story.apply(template("rate", vec![success_rate()], args)).await?;
+    let args = json!({"args": [
+        {"name": "namespace", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        {"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
+    ], "analysisRunMetadata": {"labels": {"team": "red"}}});
+    let canary = Canary::new(WEB)
+        .steps(json!([{"setWeight": 50}, {"analysis": analysis("rate", args)}, {"setWeight": 80}]))
+        .canary(watched("errors"));
+    let load = served(&story, &canary).await?;
+
+    kulta::updated(&story, &canary).await?;
+
+    let seen = until_stable(&story, WEB).await?;
+    let hash = api::text(&seen, "/status/currentPodHash");
+    let step = run_of(&story, WEB, 2, "Step").await?;
+    ensure!(name(&step) == format!("{WEB}-{hash}-2-1"), "{}", name(&step));
+    ensure!(label(&step, "step-index") == "1" && label(&step, "rollouts-pod-template-hash") == hash, "{step:?}");
+    ensure!(label(&step, "app") == WEB && label(&step, "team") == "red", "{:?}", step.metadata.labels);
+    ensure!(api::text(&step, "/status/phase") == "Successful", "{:?}", step.data);
+    ensure!(result(&step, "success-rate")?["successful"] == 3, "{:?}", step.data);
+    let background = until_run(&story, &format!("{WEB}-{hash}-2"), "Successful").await?;
+    ensure!(label(&background, "rollout-type") == "Background", "{:?}", background.metadata.labels);
+    ensure!(background.data.pointer("/spec/terminate") == Some(&json!(true)), "{:?}", background.data);
+    ensure!(runs_of(&story, WEB).await?.len() == 2, "a run of the first deployment?");
+    let told = story.events_about("Rollout", WEB).await?;
+    for reason in ["AnalysisRunRunning", "AnalysisRunSuccessful"] {
+        ensure!(told.iter().any(|(told, _)| told == reason), "{reason}: {told:?}");
+    }
+    drop(load);
+    controller.stop().await?;
+    story.end().await
+}
+
+/// All events of a kind, from whatever subject.
+fn of_kind(all: &[Received], kind: &str) -> Vec<Received> {
+    all.iter().filter(|event| event.accepted && event.kind() == kind).cloned().collect()
+}
+
+#[tokio::test]
+async fn five_percent_errors_are_rolled_back_and_the_whole_story_is_told() -> Result<()> {
+    let Some(story) = Story::begin("errors").await? else { return Ok(()) };
+    let sink = Sink::start().await?;
+    let controller = kulta::start(&story, Some(&sink)).await?;
+    story
+        .apply(template("errors", vec![plain_words("errors", json!({"errorRate": "< 1%"}))], service_argument()))
+        .await?;
+    let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}])).canary(watched("errors"));
+    let load = served(&story, &canary).await?;
+
+    kulta::updated(&story, &canary.clone().pod_label(ERRORS, "5")).await?;
+
+    let seen = until_rolled_back(&story, WEB).await?;
+    let hash = api::text(&seen, "/status/currentPodHash").to_owned();
+    let run = story.get(&kinds::analysis_run(), &format!("{WEB}-{hash}-2")).await?;
+    the_statuses_are_argos(&seen, &run)?;
+    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    the_kubernetes_events_tell_it(&story, &run).await?;
+    wait::poll("service.rolledback", SOON, || async {
+        Ok((!of_kind(&sink.received(), "service.rolledback").is_empty()).then_some(()))
+    })
+    .await?;
+    the_cdevents_tell_it(&sink.received(), &format!("{}/{}", story.namespace, name(&run)))?;
+    drop(load);
+    controller.stop().await?;
+    story.end().await
+}
+
+fn the_statuses_are_argos(rollout: &DynamicObject, run: &DynamicObject) -> Result<()> {
+    ensure!(api::text(run, "/status/phase") == "Failed", "{:?}", run.data);
+    let said = message(run);
+    let begins = "Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0): \"Error Message: error rate ";
+    ensure!(said.starts_with(begins) && said.contains("is not < 1 %"), "{said}");
+    ensure!(message(rollout).contains("Background analysis phase error/failed: "), "{}", message(rollout));
+    ensure!(message(rollout).contains(said), "{}", message(rollout));
+    let record = rollout.data.pointer("/status/canary/currentBackgroundAnalysisRunStatus").context("no record")?;
+    ensure!(record == &json!({"name": name(run), "status": "Failed", "message": said}), "{record}");
+    ensure!(api::number(rollout, "/status/currentStepIndex") == 0, "{:?}", rollout.data);
+    let measurement = result(run, "errors")?["measurements"].as_array().and_then(|all| all.last().cloned());
+    let measurement = measurement.context("no measurement")?;
+    ensure!(
+        measurement.get("phase") == Some(&json!("Failed")) && measurement.pointer("/metadata/errorRate").is_some(),
+        "{measurement}"
+    );
+    Ok(())
+}
+
+async fn the_kubernetes_events_tell_it(story: &Story, run: &DynamicObject) -> Result<()> {
+    let told = story.events_about("Rollout", WEB).await?;
+    let once = |reason: &str, words: &str| {
+        told.iter().filter(|(told, message)| told == reason && message.contains(words)).count() == 1
+    };
+    let changed = format!("Background Analysis Run '{}' Status New: 'Failed' Previous: 'Running'", name(run));
+    ensure!(once("AnalysisRunFailed", &changed), "{told:?}");
+    ensure!(once("RolloutAborted", "Rollout aborted update to revision 2"), "{told:?}");
+    let told = story.events_about("AnalysisRun", &name(run)).await?;
+    for reason in ["MetricFailed", "AnalysisRunFailed"] {
+        ensure!(told.iter().filter(|(told, _)| told == reason).count() == 1, "{reason}: {told:?}");
+    }
+    Ok(())
+}
+
+fn the_cdevents_tell_it(all: &[Received], run: &str) -> Result<()> {
+    let schemas = Schemas::load()?;
+    for event in all {
+        schemas.check(&event.body).with_context(|| event.body.to_string())?;
+    }
+    let one = |kind: &str| -> Result<Received> {
+        let found: Vec<Received> =
+            of_kind(all, kind).into_iter().filter(|event| event.subject().starts_with(run)).collect();
+        ensure!(found.len() == 1, "{} events {kind} of {run}", found.len());
+        found.into_iter().next().context("none")
+    };
+    one("testsuiterun.started")?;
+    let case = one("testcaserun.finished")?;
+    ensure!(case.subject() == format!("{run}/errors"), "{}", case.subject());
+    let reason = case.body.pointer("/subject/content/reason").and_then(Value::as_str).unwrap_or_default();
+    ensure!(reason.contains("error rate"), "{}", case.body);
+    let suite = one("testsuiterun.finished")?;
+    for event in [&case, &suite] {
+        ensure!(event.body.pointer("/subject/content/outcome") == Some(&json!("failure")), "{}", event.body);
+    }
+    let rolled_back = of_kind(all, "service.rolledback");
+    let rolled_back = &rolled_back.first().context("no service.rolledback")?.body;
+    let restored = rolled_back.pointer("/subject/content/artifactId").and_then(Value::as_str).unwrap_or_default();
+    ensure!(restored.contains("app"), "{rolled_back}");
+    let finished = of_kind(all, "kulta-rollout.finished")
+        .into_iter()
+        .find(|event| event.body.pointer("/subject/content/outcome") == Some(&json!("failure")));
+    let finished = finished.context("no kulta-rollout.finished with outcome failure")?.body;
+    ensure!(finished.pointer("/subject/content/failureType") == Some(&json!("analysis")), "{finished}");
+    let reason = finished.pointer("/subject/content/reason").and_then(Value::as_str).unwrap_or_default();
+    ensure!(reason.contains("Metric \"errors\" assessed Failed"), "{finished}");
+    for event in [rolled_back, &finished] {
+        let links = event.pointer("/context/links").and_then(Value::as_array).into_iter().flatten();
+        let caused = links.filter(|link| link["linkType"] == "RELATION" && link["linkKind"] == "causedBy");
+        let targets: Vec<Option<&str>> =
+            caused.map(|link| link.pointer("/target/contextId").and_then(Value::as_str)).collect();
+        ensure!(targets == [Some(suite.id())], "{event}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_version_is_rolled_back_by_its_latency() -> Result<()> {
+    let Some(story) = Story::begin("slow").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let latency = plain_words("latency", json!({"latency": {"p90": "< 250ms"}}));
+    story.apply(template("latency", vec![latency], service_argument())).await?;
+    let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}])).canary(watched("latency"));
+    let load = served(&story, &canary).await?;
+
+    kulta::updated(&story, &canary.clone().pod_label(DELAY, "600")).await?;
+
+    let seen = until_rolled_back(&story, WEB).await?;
+    ensure!(message(&seen).contains("p90 ") && message(&seen).contains("is not < 250 ms"), "{}", message(&seen));
+    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    drop(load);
+    controller.stop().await?;
+    story.end().await
+}
