@@ -26,6 +26,10 @@ pub fn replica_set() -> ApiResource {
     resource("apps", "v1", "ReplicaSet", "replicasets")
 }
 
+pub fn job() -> ApiResource {
+    resource("batch", "v1", "Job", "jobs")
+}
+
 pub fn pod() -> ApiResource {
     resource("", "v1", "Pod", "pods")
 }

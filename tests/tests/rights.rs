@@ -11,6 +11,9 @@ const ACCOUNT: &str = "system:serviceaccount:kulta-system:kulta";
 /// (The test cluster enforces it, so that creating a ReplicaSet fails without the right.)
 const ASKED_BY_ADMISSION: (&str, &str, &str) = ("argoproj.io", "rollouts/finalizers", "update");
 
+/// Rights that are not shipped for the whole cluster: stories ask for them in vain, to see what a user is told then.
+const OPTIONAL: [(&str, &str); 2] = [("", "secrets"), ("batch", "jobs")];
+
 type Right = (String, String, String);
 
 fn granted() -> Result<BTreeSet<Right>> {
@@ -42,7 +45,9 @@ fn the_shipped_rights_are_enough_and_none_is_idle() -> Result<()> {
     let tally = Audit::from_the_start(&environment.audit_log).of_user(ACCOUNT)?;
 
     println!("{ACCOUNT}: {tally}");
-    ensure!(tally.forbidden().is_empty(), "refused for want of rights: {}", tally.forbidden());
+    let refused =
+        tally.forbidden().only(|request| !OPTIONAL.contains(&(request.group.as_str(), request.resource.as_str())));
+    ensure!(refused.is_empty(), "refused for want of rights: {refused}");
     let used = tally.used();
     let idle: Vec<Right> = granted()?
         .into_iter()

@@ -10,7 +10,7 @@ use kulta_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{WEB, analysis, message, metric, run, template, until_paused_at, until_run};
+use crate::{WEB, analysis, message, metric, run, template, until_paused_at, until_run, with_role};
 
 const NOWHERE: &str = "http://prometheus.test:9090";
 
@@ -125,8 +125,7 @@ async fn mistakes_of_templates_are_named_with_template_and_field() -> Result<()>
 async fn a_run_made_by_hand_of_a_bad_spec_ends_in_an_error_that_names_the_field() -> Result<()> {
     let Some(story) = Story::begin("bad-run").await? else { return Ok(()) };
     let controller = kulta::start(&story, None).await?;
-    let role = std::fs::read_to_string(kulta_tests::run_folder::repository().join("deploy/secrets-role.yaml"))?;
-    story.apply_yaml(&role).await?;
+    with_role(&story, "secrets-role.yaml", "", "secrets", "get").await?;
     let secret = json!({"args": [{"name": "token", "valueFrom": {"secretKeyRef": {"name": "nowhere", "key": "k"}}}]});
     let cases = [
         ("secret", metric("m", NOWHERE, json!({})), secret, vec!["spec.args[0].valueFrom.secretKeyRef", "nowhere"]),

@@ -2,6 +2,7 @@
 
 mod broken;
 mod input;
+mod jobs;
 mod judged;
 mod outage;
 mod rollouts;
@@ -9,11 +10,16 @@ mod runs;
 mod secrets;
 
 use anyhow::{Context, Result, ensure};
-use kube::api::DynamicObject;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::{
+    Api,
+    api::{DynamicObject, PostParams},
+};
 use kulta_tests::{
     api, kinds,
     load::{Load, Plan},
     manifests::Canary,
+    run_folder,
     story::{SOON, Story},
     wait,
 };
@@ -148,4 +154,26 @@ async fn served(story: &Story, canary: &Canary) -> Result<Load> {
     let host = canary.host(&story.namespace);
     story.until_served(&host).await?;
     Load::start(Plan { per_second: 200, workers: 16, ..Plan::to(&host) })
+}
+
+/// Applies an optional role of `deploy/` in the story's namespace and waits until the API server goes by it.
+async fn with_role(story: &Story, file: &str, group: &str, resource: &str, verb: &str) -> Result<()> {
+    let role = std::fs::read_to_string(run_folder::repository().join("deploy").join(file))?;
+    story.apply_yaml(&role).await?;
+    let asked = ResourceAttributes {
+        namespace: Some(story.namespace.clone()),
+        group: Some(group.to_owned()),
+        resource: Some(resource.to_owned()),
+        verb: Some(verb.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let user = Some("system:serviceaccount:kulta-system:kulta".to_owned());
+    let spec = SubjectAccessReviewSpec { resource_attributes: Some(asked), user, ..SubjectAccessReviewSpec::default() };
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let reviews: Api<SubjectAccessReview> = Api::all(story.client.clone());
+    wait::poll(&format!("the right to {verb} {resource}"), SOON, || async {
+        let answer = reviews.create(&PostParams::default(), &review).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed).then_some(()))
+    })
+    .await
 }

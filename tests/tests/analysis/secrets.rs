@@ -3,12 +3,12 @@
 use anyhow::{Context, Result, ensure};
 use kulta_tests::{
     answers::{Answers, Mode, vector},
-    kinds, kulta, run_folder,
+    kinds, kulta,
     story::Story,
 };
 use serde_json::{Value, json};
 
-use crate::{message, metric, run, until_run};
+use crate::{message, metric, run, until_run, with_role};
 
 const SECRET: &str = "s3cret-of-the-story-0451";
 
@@ -38,8 +38,7 @@ async fn a_secret_reaches_the_server_and_nothing_else() -> Result<()> {
 
     story.apply(run("forbidden", with_token(&server.url()), from_secret("token"))).await?;
     let forbidden = until_run(&story, "forbidden", "Error").await?;
-    let role = std::fs::read_to_string(run_folder::repository().join("deploy/secrets-role.yaml"))?;
-    story.apply_yaml(&role).await?;
+    with_role(&story, "secrets-role.yaml", "", "secrets", "get").await?;
     story.apply(run("keyless", with_token(&server.url()), from_secret("other"))).await?;
     let keyless = until_run(&story, "keyless", "Error").await?;
     story.apply(run("allowed", with_token(&server.url()), from_secret("token"))).await?;
@@ -80,7 +79,7 @@ async fn a_password_and_a_token_for_a_client_go_out_as_the_server_wants_them() -
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": SECRET}});
     story.apply(secret).await?;
-    story.apply_yaml(&std::fs::read_to_string(run_folder::repository().join("deploy/secrets-role.yaml"))?).await?;
+    with_role(&story, "secrets-role.yaml", "", "secrets", "get").await?;
     let with = |authentication: Value| json!({"provider": {"prometheus": {"authentication": authentication}}});
     let password = with(json!({"basicAuth": {"username": "kulta", "password": "{{args.token}}"}}));
     let client =
