@@ -9,6 +9,14 @@ use crate::plan::{EventKind, EventReason};
 use crate::runs::PROMOTED;
 use crate::time;
 
+/// How the message of a run that failed begins to quote its metric's own.
+const QUOTE: &str = "\"Error Message: ";
+
+/// What a metric itself says, when the reason quotes it: an event has room for little, and the verdict's words are the same each time.
+fn essence(reason: &str) -> &str {
+    reason.split_once(QUOTE).map_or(reason, |(_, quoted)| quoted.strip_suffix('"').unwrap_or(quoted))
+}
+
 impl Pass {
     /// The new revision becomes the stable one (`reference/argo-rollouts.md` section 4, "Promotion").
     pub fn become_stable(&mut self) {
@@ -67,7 +75,7 @@ impl Pass {
             // No field of this event: the room is the reason's.
             entry.steps = None;
             entry.cause = cause;
-            entry.why = Some(why);
+            entry.why = Some(essence(&why).to_owned());
         });
         self.kulta.exposed = false;
         if aborted {
@@ -148,5 +156,18 @@ impl Pass {
             // A revision that never became stable.
             None => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_essence_of_a_reason_is_what_the_metric_says() {
+        let reason =
+            "Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0): \"Error Message: error rate 5 %\"";
+
+        assert_eq!([essence(reason), essence("the gate is shut")], ["error rate 5 %", "the gate is shut"]);
     }
 }

@@ -1,10 +1,10 @@
 //! The policy by tables, called as the host calls it: configuration as JSON.
 
 use crate::Threshold;
-use kulta_plugin::analyzer::{Action, Judged};
+use kulta_plugin::analyzer::{Action, Judged, Occasion};
 use kulta_plugin::fetch::{Answer, Request};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{check_config, measure, occasion, respond};
+use kulta_plugin::testing::analyzer::{check_config, measure, occasion, respond, with_fact};
 use kulta_plugin::{Error, Label, Verdict};
 use proptest::prelude::*;
 
@@ -35,7 +35,11 @@ fn measured(config: &str, answers: &[&str]) -> Judged {
 }
 
 fn queries_of(config: &str) -> Vec<String> {
-    let (_, requests) = measure::<Threshold>(config, &occasion(), |_| vector(&["1"]));
+    queries_at(config, &occasion())
+}
+
+fn queries_at(config: &str, occasion: &Occasion) -> Vec<String> {
+    let (_, requests) = measure::<Threshold>(config, occasion, |_| vector(&["1"]));
     let decoded = |request: Request| {
         let query = request.url.split_once("query=").unwrap().1.split('&').next().unwrap().to_owned();
         percent_decoded(&query)
@@ -55,6 +59,18 @@ fn percent_decoded(text: &str) -> String {
 
 fn metadata(judged: &Judged) -> Vec<(&str, &str)> {
     judged.metadata.iter().map(|Label { key, value }| (key.as_str(), value.as_str())).collect()
+}
+
+#[test]
+fn the_window_does_not_reach_back_before_the_update_began() {
+    let since = |millis: u64| with_fact(occasion(), "rollout.started-at", &(NOW - millis).to_string());
+
+    let windows = [since(12_500), since(3_600_000), occasion()].map(|occasion| {
+        let query = queries_at(ERRORS, &occasion).remove(0);
+        query.split_once("}[").unwrap().1.split_once(']').unwrap().0.to_owned()
+    });
+
+    assert_eq!(windows, ["12s", "1m", "1m"]);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use crate::config::{Config, Gateway, LatencyUnit, Limits, Queries};
 use kulta_plugin::analyzer::Occasion;
 use kulta_plugin::{Duration, Error};
 
+/// The host's fact: Unix milliseconds.
+const STARTED_FACT: &str = "rollout.started-at";
 const DEFAULT_WINDOW_SECONDS: u64 = 60;
 const MILLIS_PER_SECOND: f64 = 1_000.0;
 /// Of a Service and of a namespace, in bytes.
@@ -107,7 +109,7 @@ pub fn asked(config: &Config, limits: &Limits, occasion: &Occasion) -> Result<As
         });
     }
     let cluster = cluster_matcher(config, occasion)?;
-    let window = window(config)?;
+    let window = reach(window(config)?, occasion)?;
     let of_class = |class: &str| counted(&format!("envoy_cluster_upstream_rq_xx{{{cluster}{class}}}"), window);
     let buckets = format!("sum by (le) (increase(envoy_cluster_upstream_rq_time_bucket{{{cluster}}}[{window}]))");
     Ok(Asked {
@@ -157,6 +159,16 @@ fn window(config: &Config) -> Result<Duration, Error> {
         0 => invalid("window: must be longer than 0"),
         _ => Ok(window),
     }
+}
+
+/// The window, no longer than the rollout has been on its way to this revision: before that the canary's Service was another one's.
+fn reach(window: Duration, occasion: &Occasion) -> Result<Duration, Error> {
+    let Some(began) = occasion.fact(STARTED_FACT).and_then(|began| began.parse::<u64>().ok()) else {
+        return Ok(window);
+    };
+    let age = Duration::from_seconds((occasion.now.saturating_sub(began) / 1_000).max(1));
+    let age = age.map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(if age.as_millis() < window.as_millis() { age } else { window })
 }
 
 /// Names go into PromQL: they must be what Kubernetes lets be one.

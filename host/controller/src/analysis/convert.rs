@@ -10,6 +10,9 @@ use kulta_wasm::analyzer as wit;
 
 use crate::clock::millis;
 
+/// Name of the fact that tells since when the rollout is on its way to this revision, in Unix milliseconds. What a Service of a
+/// fixed name answered before was another revision's.
+const STARTED_FACT: &str = "rollout.started-at";
 /// Name of the fact that tells analyzers where to ask when a metric names no address.
 const ADDRESS_FACT: &str = "prometheus.address";
 
@@ -21,6 +24,8 @@ pub struct Surroundings {
     pub run_started_at: Timestamp,
     /// Absent for a run that no rollout owns.
     pub rollout: Option<wit::Rollout>,
+    /// Since when that rollout is on its way to this revision.
+    pub update_began: Option<Timestamp>,
     /// Where Prometheus is when a metric does not say.
     pub prometheus: Option<String>,
 }
@@ -32,7 +37,9 @@ pub fn occasion(
     memory: Vec<u8>,
     answers: Vec<wit::Answer>,
 ) -> wit::Occasion {
-    let address = surroundings.prometheus.iter();
+    let fact = |key: &str, value: String| wit::Label { key: key.to_owned(), value };
+    let address = surroundings.prometheus.clone().map(|address| fact(ADDRESS_FACT, address));
+    let began = surroundings.update_began.map(|began| fact(STARTED_FACT, millis(began).to_string()));
     wit::Occasion {
         call: match call.kind {
             CallKind::Measure => wit::Call::Measure,
@@ -48,7 +55,7 @@ pub fn occasion(
         last: call.last,
         memory,
         answers,
-        facts: address.map(|value| wit::Label { key: ADDRESS_FACT.to_owned(), value: value.clone() }).collect(),
+        facts: address.into_iter().chain(began).collect(),
     }
 }
 

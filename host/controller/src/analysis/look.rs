@@ -33,7 +33,7 @@ struct Seen {
     resource_version: String,
     ended: bool,
     run: Result<AnalysisRun, FieldError>,
-    rollout: Option<wit::Rollout>,
+    rollout: Option<(wit::Rollout, Option<Timestamp>)>,
 }
 
 pub async fn look(controller: &Controller, key: &Key) -> Outcome {
@@ -122,7 +122,8 @@ fn measure(controller: &Controller, key: &Key, seen: &Seen, checked: &Checked, s
     let surroundings = Surroundings {
         run: key.to_string(),
         run_started_at: due.run_started_at,
-        rollout: seen.rollout.clone(),
+        rollout: seen.rollout.as_ref().map(|(rollout, _)| rollout.clone()),
+        update_began: seen.rollout.as_ref().and_then(|(_, began)| *began),
         prometheus: controller.settings.prometheus_address.clone(),
     };
     for call in due.calls {
@@ -216,8 +217,8 @@ async fn expire(controller: &Controller, key: &Key, uid: &str, run: &AnalysisRun
     }
 }
 
-/// What analyzers are told of the rollout that owns the run.
-fn rollout(caches: &Contents, owner: &str) -> Option<wit::Rollout> {
+/// What analyzers are told of the rollout that owns the run, and since when it is on its way.
+fn rollout(caches: &Contents, owner: &str) -> Option<(wit::Rollout, Option<Timestamp>)> {
     let key = caches.index.rollout(owner)?;
     let crate::decode::Decoded::Rollout { rollout, .. } = caches.rollouts.get(key)?.open() else { return None };
     let status = rollout.status.unwrap_or_default();
@@ -239,7 +240,8 @@ fn rollout(caches: &Contents, owner: &str) -> Option<wit::Rollout> {
         })
     };
     let fields = rollout.spec.strategy.fields();
-    Some(wit::Rollout {
+    let began = status.duration.as_ref().and_then(|duration| duration.rollout_started_at.as_ref()).map(|time| time.0);
+    let rollout = wit::Rollout {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         replicas: rollout.spec.replicas.map_or(1, |replicas| u32::try_from(replicas).unwrap_or(0)),
@@ -248,5 +250,6 @@ fn rollout(caches: &Contents, owner: &str) -> Option<wit::Rollout> {
         canary: revision(&status.current_pod_hash)?,
         others: Vec::new(),
         facts: Vec::new(),
-    })
+    };
+    Some((rollout, began))
 }
