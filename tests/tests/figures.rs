@@ -20,6 +20,8 @@ const SIDE_BY_SIDE: usize = 16;
 const FLEET_PATIENCE: Duration = Duration::from_secs(900);
 const PAUSES: usize = 100;
 const PAUSE: Duration = Duration::from_secs(8);
+/// Without a request for so long all is done.
+const QUIET: Duration = Duration::from_secs(5);
 const MEBIBYTE: u64 = 1 << 20;
 
 async fn apply_all(story: &Story, objects: Vec<serde_json::Value>) -> Result<()> {
@@ -55,6 +57,17 @@ async fn until_all(
     Ok(found)
 }
 
+/// Waits until the last Kubernetes events are told and no status is left to gather.
+async fn until_quiet(story: &Story) -> Result<()> {
+    kulta_tests::wait::poll("a quiet controller", FLEET_PATIENCE, || async {
+        let audit = story.audit()?;
+        tokio::time::sleep(QUIET).await;
+        let requests = audit.of_agent("kulta")?.in_namespace(&story.namespace).beside_watches_and_leases();
+        Ok(requests.is_empty().then_some(()))
+    })
+    .await
+}
+
 fn healthy_at(version: &'static str, steps: i64) -> impl Fn(&DynamicObject) -> bool {
     move |rollout| {
         api::text(rollout, "/spec/template/metadata/labels/version") == version
@@ -85,8 +98,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
     let written = began.elapsed();
     until_all(&story, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1", 4)).await?;
     let deployed = began.elapsed();
-    // Until nothing is left to gather.
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    until_quiet(&story).await?;
     let (at_rest, cpu_before, audit) = (controller.resident()?, controller.cpu()?, story.audit()?);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let idle_requests = audit.of_agent("kulta")?.in_namespace(&story.namespace).beside_watches_and_leases();
@@ -119,6 +131,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
         per(tally.events().len()),
         per(tally.reads().len()),
     );
+    ensure!(idle_requests.is_empty(), "requests at rest: {idle_requests}");
     controller.stop().await?;
     story.end().await
 }
