@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
+use kulta_seeds::scenario::Scenario;
 use kulta_seeds::story::{Report, plugins, tell};
 use kulta_wasm::Plugins;
 
@@ -27,7 +28,10 @@ struct Options {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     first: u64,
-    /// How many stories
+    /// Leave out seeds whose stories have no analysis in them
+    #[arg(long)]
+    analysed: bool,
+    /// How many seeds
     #[arg(long, default_value_t = 2_000)]
     count: u64,
     /// Stop after so many minutes, whatever is left
@@ -80,6 +84,9 @@ fn main() -> Result<ExitCode> {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= last || end.is_some_and(|end| Instant::now() >= end) {
                         return;
+                    }
+                    if options.analysed && Scenario::of(seed).judging.is_none() {
+                        continue;
                     }
                     match tell(seed, &plugins) {
                         Ok(report) => sum.add(report),
