@@ -30,6 +30,8 @@ pub enum What {
     Pod,
     Service,
     Route,
+    Template,
+    Run,
 }
 
 impl What {
@@ -40,6 +42,8 @@ impl What {
             Self::Pod => ("v1", "Pod"),
             Self::Service => ("v1", "Service"),
             Self::Route => ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            Self::Template => ("argoproj.io/v1alpha1", "AnalysisTemplate"),
+            Self::Run => ("argoproj.io/v1alpha1", "AnalysisRun"),
         }
     }
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::body::Body;
-use futures::future::BoxFuture;
 use kube::Client;
-use kulta_controller::analysis::Requests;
 use kulta_controller::clock::{Clock, VirtualClock};
 use kulta_controller::controller::{Controller, Parts, Settings};
 use kulta_controller::lease::{self, Elector};
@@ -17,7 +15,6 @@ use kulta_controller::outbox::Teller;
 use kulta_embedded::server::Server;
 use kulta_embedded::store::Store;
 use kulta_events::{Environment, GitKeys, Origin};
-use kulta_fetch::{Failure, Request, Response, Secrets};
 use kulta_wasm::Plugins;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +22,7 @@ use tower::{ServiceExt, service_fn};
 
 use crate::cluster::NAMESPACE;
 use crate::faults::Trouble;
+use crate::gauge::{self, Gauge};
 use crate::sink::{Place, Way};
 
 /// As the kube client gives up on a connection that says nothing.
@@ -38,17 +36,9 @@ pub struct World {
     pub store: Store,
     pub plugins: Arc<Plugins>,
     pub sink: Place,
+    pub gauge: Gauge,
     /// Lives compete for the lease.
     pub elect: bool,
-}
-
-/// These stories analyse nothing.
-struct NoNetwork;
-
-impl Requests for NoNetwork {
-    fn fetch<'a>(&'a self, _: Request, _: &'a Secrets) -> BoxFuture<'a, Result<Response, Failure>> {
-        Box::pin(async { Err(Failure::Denied("there is no network here".to_owned())) })
-    }
 }
 
 pub struct Incarnation {
@@ -65,6 +55,7 @@ impl Incarnation {
         let server = Server::new(world.store.clone()).with_faults(Arc::new(trouble));
         let client = client(&server, &dead);
         let way = Way { place: world.sink.clone(), dead: Arc::clone(&dead) };
+        let gauge = gauge::Way { gauge: world.gauge.clone(), name: name.to_owned(), dead: Arc::clone(&dead) };
         let environment = Environment { id: "test".to_owned(), source: None };
         let origin = Origin::new("/kulta", environment, GitKeys::default()).context("the events' origin")?;
         let teller = Teller { sink: Box::new(way), origin };
@@ -72,7 +63,7 @@ impl Incarnation {
         let parts = Parts {
             client: client.clone(),
             plugins: Arc::clone(&world.plugins),
-            requests: Arc::new(NoNetwork),
+            requests: Arc::new(gauge),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::clone(&clock),
             teller: Some(teller),

@@ -5,13 +5,18 @@
 //! - [`faults`]: what goes wrong between the controller and the API server;
 //! - [`incarnation`]: one life of the controller's process;
 //! - [`sink`]: where its events go;
+//! - [`judging`] and [`gauge`]: its analyses, and where their metrics come from;
 //! - [`witness`]: sees every change and holds it against the design's invariants;
+//! - [`runs`]: the same for the analyses;
 //! - [`story`]: puts them together, and says how it has to end.
 
 pub mod cluster;
 pub mod faults;
+pub mod gauge;
 pub mod incarnation;
+pub mod judging;
 pub mod people;
+pub mod runs;
 pub mod scenario;
 pub mod sink;
 pub mod story;

@@ -4,14 +4,15 @@
 #![allow(clippy::print_stdout)]
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
-use kulta_seeds::story::{Report, tell};
-use kulta_wasm::{Limits, Plugins};
+use kulta_seeds::scenario::Scenario;
+use kulta_seeds::story::{Report, plugins, tell};
+use kulta_wasm::Plugins;
 
 /// Failures that are shown in full; more would only repeat them.
 const SHOWN: usize = 5;
@@ -27,7 +28,10 @@ struct Options {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     first: u64,
-    /// How many stories
+    /// Leave out seeds whose stories have no analysis in them
+    #[arg(long)]
+    analysed: bool,
+    /// How many seeds
     #[arg(long, default_value_t = 2_000)]
     count: u64,
     /// Stop after so many minutes, whatever is left
@@ -44,6 +48,8 @@ struct Sum {
     requests: AtomicU64,
     writes: AtomicU64,
     faults: AtomicU64,
+    runs: AtomicUsize,
+    measurements: AtomicUsize,
     failed: Mutex<Vec<Report>>,
 }
 
@@ -53,6 +59,8 @@ impl Sum {
         self.requests.fetch_add(report.requests, Ordering::Relaxed);
         self.writes.fetch_add(report.writes, Ordering::Relaxed);
         self.faults.fetch_add(report.faults, Ordering::Relaxed);
+        self.runs.fetch_add(report.runs, Ordering::Relaxed);
+        self.measurements.fetch_add(report.measurements, Ordering::Relaxed);
         if !report.violations.is_empty() {
             self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(report);
         }
@@ -61,9 +69,7 @@ impl Sum {
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
-    let plugins = Arc::new(Plugins::untimed(Limits::default()).context("start the plugin runtime")?);
-    // Compiled once, and not in any story's time.
-    tokio::runtime::Builder::new_current_thread().build().context("make a runtime")?.block_on(plugins.warm());
+    let plugins = plugins()?;
     if let Some(seed) = options.seed {
         return one(seed, &plugins);
     }
@@ -78,6 +84,9 @@ fn main() -> Result<ExitCode> {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= last || end.is_some_and(|end| Instant::now() >= end) {
                         return;
+                    }
+                    if options.analysed && Scenario::of(seed).judging.is_none() {
+                        continue;
                     }
                     match tell(seed, &plugins) {
                         Ok(report) => sum.add(report),
@@ -97,11 +106,13 @@ fn main() -> Result<ExitCode> {
     let told = sum.told.load(Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{told} stories in {seconds:.0} s ({:.1} each second), {} requests, {} writes, {} faults injected",
+        "{told} stories in {seconds:.0} s ({:.1} each second), {} requests, {} writes, {} faults injected, {} analyses of {} measurements",
         told as f64 / seconds.max(f64::EPSILON),
         sum.requests.load(Ordering::Relaxed),
         sum.writes.load(Ordering::Relaxed),
         sum.faults.load(Ordering::Relaxed),
+        sum.runs.load(Ordering::Relaxed),
+        sum.measurements.load(Ordering::Relaxed),
     );
     let seeds: Vec<u64> = failed.iter().map(|report| report.seed).collect();
     if !seeds.is_empty() {

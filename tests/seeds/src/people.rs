@@ -5,6 +5,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE, What};
+use crate::judging;
 use crate::scenario::{Health, Scenario, service, template};
 use crate::story::Log;
 
@@ -61,6 +62,8 @@ pub struct People {
     pub scenario: Scenario,
     pub log: Log,
     rng: Rng,
+    /// For all that has to do with analyses.
+    analyses: Rng,
     versions: u32,
     /// Brought back by the next doing.
     taken: Vec<(What, Value)>,
@@ -70,7 +73,8 @@ impl People {
     #[must_use]
     pub fn new(cluster: Cluster, scenario: Scenario, seed: u64, log: Log) -> Self {
         // Not the dice that made the scenario.
-        Self { cluster, scenario, log, rng: Rng::with_seed(!seed), versions: 1, taken: Vec::new() }
+        let (rng, analyses) = (Rng::with_seed(!seed), judging::dice(!seed));
+        Self { cluster, scenario, log, rng, analyses, versions: 1, taken: Vec::new() }
     }
 
     /// Milliseconds until the next doing: often in the midst of things, at times after hours.
@@ -93,6 +97,26 @@ impl People {
             Ok(words) => self.log.line(&format!("a person: {doing:?} {words}")),
             Err(error) => self.log.line(&format!("a person: {doing:?} refused: {error}")),
         }
+        if self.scenario.judging.is_some() && self.analyses.u32(0..3) == 0 {
+            match self.meddle() {
+                Ok(words) => self.log.line(&format!("a person: {words}")),
+                Err(error) => self.log.line(&format!("a person: an AnalysisRun: refused: {error}")),
+            }
+        }
+    }
+
+    /// Ends or deletes an analysis.
+    fn meddle(&mut self) -> Result<String> {
+        let all = self.cluster.list(What::Run)?;
+        let index = self.analyses.usize(0..all.len().max(1));
+        let name = all.get(index).and_then(|run| run.pointer("/metadata/name")?.as_str());
+        let Some(name) = name else { return Ok("there is no analysis".to_owned()) };
+        if self.analyses.bool() {
+            self.cluster.delete(What::Run, name)?;
+            return Ok(format!("deletes {name}"));
+        }
+        self.cluster.patch(What::Run, name, false, json!({ "spec": { "terminate": true } }))?;
+        Ok(format!("terminates {name}"))
     }
 
     fn rollout(&self) -> Result<Value> {
@@ -134,10 +158,10 @@ impl People {
                 return Ok(version);
             }
             Doing::OtherSteps => {
-                let (key, value) = self.scenario.another_way(&mut self.rng);
+                let way = self.scenario.another_way(&mut self.rng, &mut self.analyses);
                 let strategy = if self.scenario.linear { "plugin" } else { "canary" };
-                self.spec(json!({ "strategy": { strategy: { key: value } } }))?;
-                return Ok(value.to_string());
+                self.spec(json!({ "strategy": { strategy: way } }))?;
+                return Ok(way.to_string());
             }
             Doing::Promote => self.promote()?,
             Doing::PromoteFull => self.status(json!({ "promoteFull": true }))?,

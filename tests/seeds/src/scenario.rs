@@ -4,6 +4,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{CANARY, NAMESPACE, ROLLOUT, ROUTE, STABLE};
+use crate::judging::{self, Judging};
 
 /// How a version's pods behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Scenario {
     pub sink_away: bool,
     /// People's doings.
     pub doings: u32,
+    /// New versions are analysed.
+    pub judging: Option<Judging>,
 }
 
 impl Scenario {
@@ -90,13 +93,12 @@ impl Scenario {
             rough: rng.f32() < 0.4,
             sink_away: rng.f32() < 0.3,
             doings: rng.u32(2..=10),
+            judging: Judging::of(seed, linear),
         };
-        if let Value::Object(strategy) = &mut scenario.strategy {
-            let (key, value) = way(&mut rng, linear, routed, max_weight);
-            strategy.insert(key.to_owned(), value);
-            if linear {
-                strategy.insert("name".into(), json!("linear"));
-            }
+        let way = scenario.another_way(&mut rng, &mut judging::dice(seed));
+        json_patch::merge(&mut scenario.strategy, &way);
+        if linear {
+            json_patch::merge(&mut scenario.strategy, &json!({ "name": "linear" }));
         }
         scenario
     }
@@ -108,10 +110,15 @@ impl Scenario {
         json!({ key: self.strategy })
     }
 
-    /// A new list of steps, or a new configuration: what a person may change in mid-rollout.
+    /// A new list of steps, or a new configuration: what a person may change in mid-rollout. The analyses in it have dice of their own.
     #[must_use]
-    pub fn another_way(&self, rng: &mut Rng) -> (&'static str, Value) {
-        way(rng, self.linear, self.routed, self.max_weight)
+    pub fn another_way(&self, rng: &mut Rng, analyses: &mut Rng) -> Value {
+        let (key, value) = way(rng, self.linear, self.routed, self.max_weight);
+        let way = json!({ key: value });
+        match &self.judging {
+            Some(judging) => judging.put_into(way, analyses),
+            None => way,
+        }
     }
 
     #[must_use]
@@ -124,6 +131,7 @@ impl Scenario {
         });
         if let (Value::Object(spec), Value::Object(more)) = (&mut spec, &self.spec) {
             spec.extend(more.clone());
+            spec.extend(self.judging.iter().map(|judging| ("analysis".to_owned(), judging.history.clone())));
         }
         json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",

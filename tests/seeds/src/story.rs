@@ -8,12 +8,14 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use kulta_embedded::clock::Clock;
 use kulta_embedded::world;
-use kulta_wasm::Plugins;
+use kulta_wasm::{CONDITION_LANGUAGE, Limits, Plugins};
 use serde_json::json;
 
 use crate::cluster::{CANARY, Cluster, ROUTE, STABLE, What};
 use crate::faults::{Counts, Rates, Trouble};
+use crate::gauge::Gauge;
 use crate::incarnation::{Incarnation, World};
+use crate::judging;
 use crate::people::People;
 use crate::scenario::{Scenario, route, service};
 use crate::sink::Place;
@@ -72,6 +74,22 @@ pub struct Report {
     pub writes: u64,
     pub faults: u64,
     pub events: usize,
+    pub runs: usize,
+    pub measurements: usize,
+}
+
+/// The plugins of all stories, compiled: no story waits for that.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn plugins() -> Result<Arc<Plugins>> {
+    let plugins = Arc::new(Plugins::untimed(Limits::default()).context("start the plugin runtime")?);
+    tokio::runtime::Builder::new_current_thread().build().context("make a runtime")?.block_on(async {
+        plugins.warm().await;
+        plugins.analyzer("web").await.context("the analyzer")?;
+        plugins.condition(CONDITION_LANGUAGE).await.context("the conditions")?;
+        Ok(Arc::clone(&plugins))
+    })
 }
 
 /// Tells the story of a seed, in a thread and a virtual time of its own.
@@ -125,10 +143,18 @@ impl Story {
             let tallies = around.tallies();
             tokio::spawn(around.run());
             let lives = if scenario.second { 2 } else { 1 };
+            let bad = scenario.judging.as_ref().map_or(0, |judging| judging.bad);
+            let gauge = Gauge::new(judging::dice(seed.rotate_left(32)), bad, log.clone());
             Ok(Self {
                 seed,
                 people: People::new(cluster.clone(), scenario.clone(), seed, log.clone()),
-                world: World { store: cluster.store.clone(), plugins, sink: Place::default(), elect: scenario.second },
+                world: World {
+                    store: cluster.store.clone(),
+                    plugins,
+                    sink: Place::default(),
+                    gauge,
+                    elect: scenario.second,
+                },
                 rates: Arc::new(Mutex::new(Rates::NONE)),
                 counts: Arc::default(),
                 lives: (0..lives).map(|_| None).collect(),
@@ -188,6 +214,7 @@ impl Story {
         if !self.witness.violations.is_empty() {
             self.witness.describe();
         }
+        let (runs, measurements) = self.witness.runs.counts();
         Ok(Report {
             seed: self.seed,
             violations: self.witness.violations,
@@ -196,6 +223,8 @@ impl Story {
             writes: self.counts.writes.load(Ordering::Relaxed),
             faults: self.counts.injected.load(Ordering::Relaxed),
             events: self.world.sink.taken().len(),
+            runs,
+            measurements,
         })
     }
 
@@ -211,6 +240,9 @@ impl Story {
             self.cluster.create(What::Service, service(CANARY))?;
             self.cluster.create(What::Service, service("other"))?;
             self.cluster.create(What::Route, route())?;
+        }
+        if let Some(judging) = &self.scenario.judging {
+            self.cluster.create(What::Template, judging.template.clone())?;
         }
         self.cluster.create(What::Rollout, self.scenario.rollout())
     }
@@ -246,6 +278,7 @@ impl Story {
             (false, _) => Rates::NONE,
         };
         *self.rates.lock().unwrap_or_else(PoisonError::into_inner) = rates;
+        self.world.gauge.wrong.store(wrong, Ordering::Relaxed);
         if !wrong {
             self.log.line("from here on nothing goes wrong");
             self.world.sink.away.store(false, Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! Sees every change in its order and holds it against what the design says is enforced whatever happens (its section 1).
 
+mod told;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,12 +11,13 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE};
+use crate::runs::Runs;
 use crate::scenario::Scenario;
 use crate::story::Log;
 
-const HASH: &str = "rollouts-pod-template-hash";
+pub const HASH: &str = "rollouts-pod-template-hash";
 /// What the controller sees may be this old: late events of watches, and requests that are late themselves.
-const STALE: SignedDuration = SignedDuration::from_secs(90);
+pub const STALE: SignedDuration = SignedDuration::from_secs(90);
 
 pub struct Witness {
     changes: UnboundedReceiver<Change>,
@@ -33,6 +36,7 @@ pub struct Witness {
     pub violations: Vec<String>,
     /// A person deleted ReplicaSets: what only they said is lost for good.
     robbed: bool,
+    pub runs: Runs,
 }
 
 impl Witness {
@@ -51,6 +55,7 @@ impl Witness {
             last_write: now,
             violations: Vec::new(),
             robbed: false,
+            runs: Runs::default(),
         }
     }
 
@@ -64,6 +69,12 @@ impl Witness {
     fn wrong(&mut self, what: String) {
         self.log.line(&format!("!! {what}"));
         self.violations.push(what);
+    }
+
+    fn all_wrong(&mut self, all: Vec<String>) {
+        for what in all {
+            self.wrong(what);
+        }
     }
 
     fn see(&mut self, change: &Change) {
@@ -83,15 +94,29 @@ impl Witness {
                 _ => {}
             }
         }
+        if plural == "analysisruns" {
+            let rollout = self.object("rollouts", ROLLOUT).cloned();
+            let versions = [before.as_deref(), after.as_deref()];
+            let wrong = self.runs.moved(&name, versions, (rollout.as_deref(), &self.scenario), (person, now));
+            self.all_wrong(wrong);
+        }
+        if let ("rollouts", Some(before), Some(after)) = (plural.as_str(), &before, &after) {
+            let wrong = self.runs.rollout_moved(before, after, person, now);
+            self.all_wrong(wrong);
+        }
         let by_controller = !person
             && match (&before, &after) {
                 (Some(before), Some(after)) => {
-                    let status = plural == "rollouts" && before.get("status") != after.get("status");
+                    let status = matches!(plural.as_str(), "rollouts" | "analysisruns")
+                        && before.get("status") != after.get("status");
                     let spec = before.get("spec") != after.get("spec")
-                        && matches!(plural.as_str(), "rollouts" | "replicasets" | "services" | "httproutes");
+                        && matches!(
+                            plural.as_str(),
+                            "rollouts" | "replicasets" | "services" | "httproutes" | "analysisruns"
+                        );
                     status || spec
                 }
-                _ => plural == "replicasets",
+                _ => matches!(plural.as_str(), "replicasets" | "analysisruns"),
             };
         if by_controller {
             self.written += 1;
@@ -225,6 +250,15 @@ impl Witness {
                 self.wrong(format!("aborted, and the canary has weight {:?}", self.canary_weight()));
             }
         }
+        self.runs_at_rest(&rollout);
+    }
+
+    fn runs_at_rest(&mut self, rollout: &Value) {
+        let runs = self.objects.iter().filter(|((plural, _), _)| plural == "analysisruns");
+        let runs: Vec<_> = runs.map(|((_, name), run)| (name.clone(), Arc::clone(run))).collect();
+        let hashes = self.replica_sets().iter().map(|set| hash_of(set)).collect();
+        let wrong = self.runs.at_rest(rollout, &runs, &hashes);
+        self.all_wrong(wrong);
     }
 
     /// How things have to be when the last version is out.
@@ -232,6 +266,7 @@ impl Witness {
         let Some(rollout) = self.object("rollouts", ROLLOUT).cloned() else {
             return self.wrong("the rollout is gone".to_owned());
         };
+        self.runs_at_rest(&rollout);
         let current = text(&rollout, "/status/currentPodHash");
         let wanted = number(&rollout, "/spec/replicas");
         if text(&rollout, "/status/phase") != "Healthy" || text(&rollout, "/status/stableRS") != current {
@@ -268,44 +303,6 @@ impl Witness {
         }
     }
 
-    /// Every transition was told once, in order, and always as the same event.
-    pub fn told(&mut self, events: &[Value]) {
-        let Some(rollout) = self.object("rollouts", ROLLOUT).cloned() else { return };
-        let sequence = number(&rollout, "/status/kulta/sequence");
-        let dropped = number(&rollout, "/status/kulta/dropped");
-        let waiting = rollout.pointer("/status/kulta/outbox").and_then(Value::as_array).map_or(0, Vec::len);
-        let uid = text(&rollout, "/metadata/uid");
-        let namespace = uuid::Uuid::try_parse(&uid).unwrap_or_default();
-        let expected: BTreeMap<String, i64> = (1..=sequence)
-            .map(|number| (uuid::Uuid::new_v5(&namespace, number.to_string().as_bytes()).to_string(), number))
-            .collect();
-        let mut first: BTreeMap<i64, &Value> = BTreeMap::new();
-        let mut highest = 0;
-        for event in events {
-            let id = text(event, "/context/id");
-            let Some(&number) = expected.get(&id) else {
-                self.wrong(format!("an event that no transition stands for: {event}"));
-                continue;
-            };
-            match first.get(&number) {
-                None if number < highest => self.wrong(format!("event {number} came after event {highest}")),
-                Some(before) if !self.robbed && !same(before, event) => {
-                    self.wrong(format!("event {number} was told in two ways: {before} and {event}"));
-                }
-                _ => {}
-            }
-            first.entry(number).or_insert(event);
-            highest = highest.max(number);
-        }
-        let missing = sequence - i64::try_from(first.len()).unwrap_or_default();
-        if (missing != dropped && !self.robbed) || waiting > 0 {
-            let untold: Vec<i64> = (1..=sequence).filter(|number| !first.contains_key(number)).collect();
-            self.wrong(format!(
-                "of {sequence} transitions {untold:?} were not told, {dropped} were dropped, {waiting} wait"
-            ));
-        }
-    }
-
     /// What there is, for a person who reads the story.
     pub fn describe(&self) {
         for ((plural, name), object) in &self.objects {
@@ -319,7 +316,7 @@ impl Witness {
                 "pods" => text(object, "/status/phase"),
                 "services" => format!("selects {:?}", self.selected(name)),
                 "httproutes" => format!("{} stable, {} canary", weight(object, STABLE), weight(object, CANARY)),
-                "rollouts" => object.get("status").cloned().unwrap_or_default().to_string(),
+                "analysisruns" | "rollouts" => object.get("status").cloned().unwrap_or_default().to_string(),
                 _ => continue,
             };
             self.log.line(&format!("{plural} {name}: {line}"));
@@ -335,41 +332,15 @@ impl Witness {
     }
 }
 
-/// The same event. Image and annotations of a revision stand on its ReplicaSet: while that is not made yet, or when it is gone, a
-/// rollout's event that is told again may know less of them, but nothing else. A service's event is the same to the byte.
-fn same(one: &Value, other: &Value) -> bool {
-    if !text(one, "/context/type").starts_with("dev.cdeventsx.") {
-        return one == other;
-    }
-    let taken_from_replica_sets = json!({ "artifactId": null, "previousArtifactId": null });
-    let bare = |event: &Value| {
-        let mut event = event.clone();
-        let less = json!({ "customData": null, "subject": { "content": taken_from_replica_sets } });
-        json_patch::merge(&mut event, &less);
-        event
-    };
-    bare(one) == bare(other) && agree(one, other)
-}
-
-/// What both know is the same.
-fn agree(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Object(one), Value::Object(other)) => {
-            one.iter().all(|(name, value)| other.get(name).is_none_or(|other| agree(value, other)))
-        }
-        _ => one == other,
-    }
-}
-
-fn text(object: &Value, pointer: &str) -> String {
+pub fn text(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn number(object: &Value, pointer: &str) -> i64 {
+pub fn number(object: &Value, pointer: &str) -> i64 {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
 }
 
-fn hash_of(set: &Value) -> String {
+pub fn hash_of(set: &Value) -> String {
     text(set, &format!("/metadata/labels/{HASH}"))
 }
 

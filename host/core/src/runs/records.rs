@@ -135,16 +135,20 @@ impl Pass {
     /// Records what the current runs have come to, and tells of it.
     pub fn observe_runs(&mut self) {
         for current in self.current_runs() {
-            let Some(now) = current.object.as_ref().and(current.phase()) else { continue };
-            let message = Some(current.message().to_owned()).filter(|message| !message.is_empty());
-            let before = current.record.status.clone();
-            if before == now.as_str() && current.record.message == message {
-                continue;
-            }
-            self.record(&current, now, message);
-            if before != now.as_str() {
-                self.tell_run_phase(&current, now, &before);
-            }
+            self.observe_run(&current);
+        }
+    }
+
+    fn observe_run(&mut self, current: &Current) {
+        let Some(now) = current.object.as_ref().and(current.phase()) else { return };
+        let message = Some(current.message().to_owned()).filter(|message| !message.is_empty());
+        let before = current.record.status.clone();
+        if before == now.as_str() && current.record.message == message {
+            return;
+        }
+        self.record(current, now, message);
+        if before != now.as_str() {
+            self.tell_run_phase(current, now, &before);
         }
     }
 
@@ -229,6 +233,10 @@ impl Pass {
 
     /// The rollout goes on without this run: what has no outcome yet gets this one.
     pub(super) fn drop_run(&mut self, current: &Current, ending: Ending) {
+        if current.is_completed() {
+            // It may be seen to have ended for the first time, together with what it is dropped for.
+            self.observe_run(current);
+        }
         *self.record_of(current.role) = None;
         if !current.is_completed() {
             let hash = self.status.current_pod_hash.clone();

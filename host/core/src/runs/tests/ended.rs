@@ -79,6 +79,20 @@ fn a_new_revision_ends_the_runs_of_the_one_before() {
 }
 
 #[test]
+fn what_a_run_has_come_to_is_told_when_a_new_revision_is_all_that_is_seen_with_it() {
+    let mut observed = with_background(2, "Successful", "");
+    observed.rollout.metadata.generation = Some(2);
+    observed.rollout.spec.template = kulta_api::PodTemplate(fixtures::template("web:3"));
+
+    let plan = decided(observed.clone(), &hold(0, 50));
+
+    let told = told(&observed, &plan);
+    let ends: Vec<_> = told.iter().filter(|entry| entry.kind == TransitionKind::AnalysisFinished).collect();
+    let outcomes: Vec<_> = ends.iter().map(|entry| (entry.hash.clone(), entry.outcome.unwrap().as_str())).collect();
+    assert_eq!(outcomes, [(hash(&observed), "success")]);
+}
+
+#[test]
 fn a_first_revision_is_not_analysed() {
     let mut observed = analysed(0);
     observed.rollout.status = None;
