@@ -208,30 +208,3 @@ async fn a_slow_version_is_rolled_back_by_its_latency() -> Result<()> {
     controller.stop().await?;
     story.end().await
 }
-
-#[tokio::test]
-async fn a_version_is_not_blamed_for_the_one_before_it() -> Result<()> {
-    let Some(story) = Story::begin("before").await? else { return Ok(()) };
-    let controller = kulta::start(&story, None).await?;
-    let mut errors = plain_words("errors", json!({"errorRate": "< 1%", "window": "20s"}));
-    json_patch::merge(&mut errors, &json!({"interval": "2s"}));
-    story.apply(template("errors", vec![errors], service_argument())).await?;
-    let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}])).canary(watched("errors"));
-    let load = served(&story, &canary).await?;
-    kulta::updated(&story, &canary.clone().pod_label(ERRORS, "50")).await?;
-    until_rolled_back(&story, WEB).await?;
-
-    kulta::updated_to(&story, &canary, "v3").await?;
-
-    let run = run_of(&story, WEB, 3, "Background").await?;
-    let seen = story
-        .until(&kinds::analysis_run(), &name(&run), "a verdict", |run| {
-            api::number(run, "/status/metricResults/0/successful") > 0
-                || !api::text(run, "/status/completedAt").is_empty()
-        })
-        .await?;
-    ensure!(api::text(&seen, "/status/phase") == "Running", "{}", message(&seen));
-    drop(load);
-    controller.stop().await?;
-    story.end().await
-}
