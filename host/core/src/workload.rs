@@ -362,10 +362,10 @@ impl Pass {
         }
     }
 
-    /// An event about the revision waits for the sink: only its ReplicaSet says what it was.
+    /// An event about the revision may be told, or told again by a process that does not know it was: only the ReplicaSet says what
+    /// the revision was, until the entry has left the stored outbox.
     fn to_be_told(&self, hash: &str) -> bool {
-        let waiting = self.kulta.outbox.iter().filter(|entry| entry.seq > self.scene.observed.delivered);
-        waiting.into_iter().any(|entry| entry.hash == hash || entry.stable.as_deref() == Some(hash))
+        self.kulta.outbox.iter().any(|entry| entry.hash == hash || entry.stable.as_deref() == Some(hash))
     }
 
     /// The Rollout carries its revision's number, as kubectl plugins read it.

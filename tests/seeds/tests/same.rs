@@ -19,13 +19,14 @@ fn plugins() -> Result<Arc<Plugins>> {
 }
 
 /// Seeds that found a defect, and what it was.
-const MENDED: [(u64, &str); 6] = [
+const MENDED: [(u64, &str); 7] = [
     (6, "an event told again had lost the digest of its artifact"),
     (107, "a revision was collected while its event waited for the sink"),
     (178, "an event named the image of a template that was not looked at yet"),
     (496, "a revision without replicas became stable before its ReplicaSet was made"),
     (1114, "an analysis that was seen to have ended with other steps was begun again without its end being told"),
     (1824, "an analysis that was seen to have ended with a new version was never told to end"),
+    (2791, "the revision before was collected when its event had been told, and the next process told it again"),
 ];
 
 #[test]
