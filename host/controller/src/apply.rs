@@ -146,10 +146,9 @@ impl Applier {
             Action::PatchAnalysisRun { name, patch } => {
                 let run = key.sibling(name);
                 match self.cluster.merge(Kind::AnalysisRun, &run, patch).await {
-                    Err(error) if refusal(&error) != Refusal::Gone => {
-                        return Err(failed(format!("patch AnalysisRun {run}"))(error));
-                    }
-                    _ => {}
+                    Ok(stored) => self.wrote(target, Watched::Runs, run, &stored),
+                    Err(error) if refusal(&error) == Refusal::Gone => {}
+                    Err(error) => return Err(failed(format!("patch AnalysisRun {run}"))(error)),
                 }
             }
             Action::DeleteAnalysisRun { name, uid } => {
