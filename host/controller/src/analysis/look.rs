@@ -33,7 +33,8 @@ struct Seen {
     resource_version: String,
     ended: bool,
     run: Result<AnalysisRun, FieldError>,
-    rollout: Option<(wit::Rollout, Option<Timestamp>)>,
+    /// Uid of the rollout that owns it.
+    owner: Option<String>,
 }
 
 pub async fn look(controller: &Controller, key: &Key) -> Outcome {
@@ -56,7 +57,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
             resource_version: cached.resource_version.clone(),
             ended: cached.ended,
             run: cached.open(),
-            rollout: cached.owner.as_ref().and_then(|owner| rollout(&caches, owner)),
+            owner: cached.owner.clone(),
         };
         (seen, landed)
     };
@@ -119,11 +120,19 @@ async fn check(
 
 /// Starts what is due and not under way.
 fn measure(controller: &Controller, key: &Key, seen: &Seen, checked: &Checked, secrets: &Arc<Secrets>, due: Due) {
+    if due.calls.is_empty() {
+        return;
+    }
+    let owner = seen.owner.as_ref().and_then(|owner| rollout(&controller.caches.read(), owner));
+    let (rollout, update_began) = match owner {
+        Some((rollout, began)) => (Some(rollout), began),
+        None => (None, None),
+    };
     let surroundings = Surroundings {
         run: key.to_string(),
         run_started_at: due.run_started_at,
-        rollout: seen.rollout.as_ref().map(|(rollout, _)| rollout.clone()),
-        update_began: seen.rollout.as_ref().and_then(|(_, began)| *began),
+        rollout,
+        update_began,
         prometheus: controller.settings.prometheus_address.clone(),
     };
     for call in due.calls {
