@@ -25,7 +25,7 @@ impl Plain {
             frame.title.clone_into(&mut self.title);
             news.push(("story", frame.title.to_owned()));
         }
-        news.extend(frame.doings.iter().skip(self.doings).map(|doing| ("person", doing.clone())));
+        news.extend(frame.doings.iter().skip(self.doings).map(|doing| ("done", doing.clone())));
         self.doings = frame.doings.len();
         self.rollout(frame, &mut news);
         self.errors(frame, &mut news);
