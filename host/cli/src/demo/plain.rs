@@ -102,7 +102,7 @@ mod tests {
             lines,
             [
                 " 23.4 s  story    3/4  a bad version, v3: slow, and some answers are errors",
-                " 23.4 s  person   a person deploys v3",
+                " 23.4 s  done     a person deploys v3",
                 " 23.4 s  why      step 2/4: paused for 7 s at 10 %",
                 " 23.4 s  weight   90 % to v2, 10 % to v3",
                 " 23.4 s  phase    Paused: CanaryPauseStep",
