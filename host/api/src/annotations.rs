@@ -24,6 +24,8 @@ pub const STEP_INDEX: &str = "step-index";
 /// On ReplicaSets: the canonical hash of the template that the user wrote, so that no later version computes another; several,
 /// comma separated, when the same template was written in several ways.
 pub const TEMPLATE_HASH: &str = "kulta.io/template-hash";
+/// On AnalysisRuns: the components that the run began with, as JSON: analyzer → `built-in`, or `sha256:` and hex.
+pub const PLUGINS: &str = "kulta.io/plugins";
 /// On routes while a canary takes traffic, unless configured otherwise.
 pub const IN_PROGRESS_LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";
 pub const IN_PROGRESS_VALUE: &str = "in-progress";

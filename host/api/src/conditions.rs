@@ -96,6 +96,15 @@ pub enum ConditionReason {
     ServiceNotFound,
     GatewayApiNotInstalled,
     PluginFailed,
+    PluginTrapped,
+    PluginDeadlineExceeded,
+    PluginOutOfMemory,
+    PluginBadAnswer,
+    PluginInvalidConfig,
+    PluginRefused,
+    PluginUnknown,
+    PluginUnavailable,
+    PluginDigestGone,
     Pruned,
 }
 
@@ -130,6 +139,15 @@ impl ConditionReason {
             Self::ServiceNotFound => "ServiceNotFound",
             Self::GatewayApiNotInstalled => "GatewayApiNotInstalled",
             Self::PluginFailed => "PluginFailed",
+            Self::PluginTrapped => "PluginTrapped",
+            Self::PluginDeadlineExceeded => "PluginDeadlineExceeded",
+            Self::PluginOutOfMemory => "PluginOutOfMemory",
+            Self::PluginBadAnswer => "PluginBadAnswer",
+            Self::PluginInvalidConfig => "PluginInvalidConfig",
+            Self::PluginRefused => "PluginRefused",
+            Self::PluginUnknown => "PluginUnknown",
+            Self::PluginUnavailable => "PluginUnavailable",
+            Self::PluginDigestGone => "PluginDigestGone",
             Self::Pruned => "Pruned",
         }
     }

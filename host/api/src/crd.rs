@@ -7,6 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 
 use crate::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+use crate::plugin::Plugin;
 use crate::rollout::Rollout;
 
 const HEADER: &str = "# Written by `kulta crds`; changes belong in host/api.\n";
@@ -26,11 +27,12 @@ pub enum Kind {
     AnalysisTemplate,
     ClusterAnalysisTemplate,
     AnalysisRun,
+    Plugin,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] =
-        [Self::Rollout, Self::AnalysisTemplate, Self::ClusterAnalysisTemplate, Self::AnalysisRun];
+    pub const ALL: [Self; 5] =
+        [Self::Rollout, Self::AnalysisTemplate, Self::ClusterAnalysisTemplate, Self::AnalysisRun, Self::Plugin];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Kind {
             Self::AnalysisTemplate => "AnalysisTemplate",
             Self::ClusterAnalysisTemplate => "ClusterAnalysisTemplate",
             Self::AnalysisRun => "AnalysisRun",
+            Self::Plugin => "Plugin",
         }
     }
 
@@ -49,6 +52,7 @@ impl Kind {
             Self::AnalysisTemplate => AnalysisTemplate::crd(),
             Self::ClusterAnalysisTemplate => ClusterAnalysisTemplate::crd(),
             Self::AnalysisRun => AnalysisRun::crd(),
+            Self::Plugin => Plugin::crd(),
         };
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut())
@@ -70,6 +74,7 @@ impl Kind {
             Self::AnalysisTemplate => "argoproj.io_analysistemplates.yaml",
             Self::ClusterAnalysisTemplate => "argoproj.io_clusteranalysistemplates.yaml",
             Self::AnalysisRun => "argoproj.io_analysisruns.yaml",
+            Self::Plugin => "kulta.io_plugins.yaml",
         }
     }
 

@@ -86,6 +86,11 @@ impl Faults {
         self.add_if(number.is_some_and(|number| number < 0), path, "must not be negative");
     }
 
+    /// Refuses an empty text.
+    pub(crate) fn required(&mut self, text: &str, path: &Path) {
+        self.add_if(text.is_empty(), path, "is required");
+    }
+
     /// Refuses a field that Argo Rollouts has and this build does not serve.
     pub(crate) fn unsupported(&mut self, present: bool, path: &Path) {
         self.add_if(present, path, "is not supported by this version of KULTA");

@@ -1,5 +1,7 @@
 //! `status.kulta`: what KULTA remembers of a rollout beside Argo's status. All of it is small and bounded.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,9 @@ pub struct KultaStatus {
     /// The strategy's own memory, as hex.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub memory: String,
+    /// The components that the revision in progress began with, by `<kind>/<name>`: `built-in`, or `sha256:` and hex.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugins: BTreeMap<String, String>,
     /// Answers in a row that the strategy plugin failed to give.
     #[serde(skip_serializing_if = "is_zero")]
     pub plugin_failures: u64,

@@ -103,18 +103,19 @@ fn each_crd_is_small_enough_for_client_side_apply() {
 fn the_crds_are_named_and_scoped_as_argos() {
     let named = Kind::ALL.map(|kind| {
         let spec = kind.definition().spec;
-        assert_eq!((spec.group.as_str(), spec.versions[0].name.as_str()), ("argoproj.io", "v1alpha1"));
+        assert_eq!(spec.versions[0].name, "v1alpha1");
         assert_eq!(spec.names.categories.unwrap_or_default(), Vec::<String>::new());
-        (spec.names.plural, spec.names.short_names.unwrap_or_default().join(","), spec.scope)
+        (spec.group, spec.names.plural, spec.names.short_names.unwrap_or_default().join(","), spec.scope)
     });
 
     assert_eq!(
-        named.each_ref().map(|(plural, short, scope)| (plural.as_str(), short.as_str(), scope.as_str())),
+        named.each_ref().map(|(group, plural, short, scope)| [group, plural, short, scope].map(String::as_str)),
         [
-            ("rollouts", "ro", "Namespaced"),
-            ("analysistemplates", "at", "Namespaced"),
-            ("clusteranalysistemplates", "cat", "Cluster"),
-            ("analysisruns", "ar", "Namespaced"),
+            ["argoproj.io", "rollouts", "ro", "Namespaced"],
+            ["argoproj.io", "analysistemplates", "at", "Namespaced"],
+            ["argoproj.io", "clusteranalysistemplates", "cat", "Cluster"],
+            ["argoproj.io", "analysisruns", "ar", "Namespaced"],
+            ["kulta.io", "plugins", "", "Cluster"],
         ]
     );
 }
@@ -136,6 +137,18 @@ fn the_crds_list_argos_columns() {
         (Kind::AnalysisTemplate, vec![age]),
         (Kind::ClusterAnalysisTemplate, vec![age]),
         (Kind::AnalysisRun, vec![("Status", "string", ".status.phase"), age]),
+        (
+            Kind::Plugin,
+            vec![
+                ("Kinds", "string", ".status.kinds"),
+                ("Version", "string", ".status.version"),
+                ("Ready", "string", ".status.conditions[?(@.type==\"Ready\")].status"),
+                ("Reason", "string", ".status.conditions[?(@.type==\"Ready\")].reason"),
+                ("Users", "integer", ".status.users"),
+                ("Digest", "string", ".status.digest"),
+                age,
+            ],
+        ),
     ] {
         let version = kind.definition().spec.versions.remove(0);
 
@@ -168,7 +181,7 @@ fn kinds_that_have_a_status_have_it_as_a_subresource() {
         version.subresources.is_some_and(|subresources| subresources.status.is_some())
     });
 
-    assert_eq!(with_status, [true, false, false, true]);
+    assert_eq!(with_status, [true, false, false, true, true]);
 }
 
 #[test]

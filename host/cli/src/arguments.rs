@@ -25,7 +25,24 @@ pub enum Command {
     Crds,
     /// Show a good and a bad rollout on a cluster in memory; needs nothing and ends within a minute
     Demo(DemoArguments),
+    /// The controller's own compiler: a component on standard input, its code on standard output
+    #[command(hide = true, name = COMPILE_COMMAND)]
+    Compile(CompileArguments),
 }
+
+/// How the controller calls itself to compile a plugin.
+pub const COMPILE_COMMAND: &str = "compile-component";
+pub const COMPILE_MEMORY_FLAG: &str = "memory-mib";
+
+#[derive(Args)]
+pub struct CompileArguments {
+    /// Address space that it may use, in MiB
+    #[arg(long = COMPILE_MEMORY_FLAG, value_name = "MIB")]
+    pub memory_mib: u32,
+}
+
+/// Python's runtime, the largest known component, needs less.
+pub const COMPILE_MEMORY_MIB: u32 = 1_024;
 
 #[derive(Args)]
 pub struct ControllerArguments {
@@ -71,6 +88,22 @@ pub struct ControllerArguments {
     /// Answer the requests of analyses from such a file, and ask nobody
     #[arg(long, env = "KULTA_METRICS_REPLAY", value_name = "FILE")]
     pub metrics_replay: Option<PathBuf>,
+    /// Folder for plugins and their compiled code, so that the next start needs no registry and compiles nothing; made if it is missing,
+    /// and the controller's alone. Nothing is kept when absent
+    #[arg(long, env = "KULTA_PLUGIN_CACHE", value_name = "FOLDER")]
+    pub plugin_cache: Option<PathBuf>,
+    /// Memory that compiling one plugin may take, in MiB; a small process of its own takes it, for as long as it compiles
+    #[arg(long, env = "KULTA_PLUGIN_COMPILE_MEMORY_MIB", value_name = "MIB", default_value_t = COMPILE_MEMORY_MIB)]
+    pub plugin_compile_memory_mib: u32,
+    /// Let Plugins name images by tag alone; a tag is resolved once and recorded in the Plugin's status
+    #[arg(long, env = "KULTA_PLUGIN_ALLOW_TAGS")]
+    pub plugin_allow_tags: bool,
+    /// Registries that are asked by http instead of https, comma separated, such as localhost:5000
+    #[arg(long, env = "KULTA_PLUGIN_HTTP_REGISTRIES", value_delimiter = ',', value_name = "REGISTRIES")]
+    pub plugin_http_registries: Vec<String>,
+    /// PEM file with certificates that registries may be trusted by, besides the platform's
+    #[arg(long, env = "KULTA_PLUGIN_REGISTRY_CA", value_name = "FILE")]
+    pub plugin_registry_ca: Option<PathBuf>,
     /// Rollouts looked at side by side
     #[arg(long, env = "KULTA_WORKERS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,

@@ -12,17 +12,19 @@ use kulta_controller::outbox::Teller;
 use kulta_controller::server;
 use kulta_events::{Environment, GitKeys, Origin};
 use kulta_fetch::{AwsEnvironment, Fetcher, Sink, SinkConfig};
-use kulta_wasm::{Limits, Plugins};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{ControllerArguments, LogFormat};
+use crate::plugins;
 
 /// For one event: a sink that takes longer is as good as away.
 const SINK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where a pod finds the namespace that it runs in.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// The controller's namespace outside a pod.
+const NAMESPACE_OUTSIDE: &str = "default";
 /// Audit logs and the API server's fairness tell clients apart by it.
 const USER_AGENT: &str = concat!("kulta/", env!("CARGO_PKG_VERSION"));
 /// What Argo Rollouts calls the address of its Prometheus.
@@ -60,7 +62,12 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
     let client = kube::Client::try_from(config).context("make a client for the cluster")?;
     let metrics = Arc::new(Metrics::default());
-    let plugins = Arc::new(Plugins::new(Limits::default()).context("start the plugin runtime")?);
+    let plugins = plugins::start(arguments.plugin_compile_memory_mib, arguments.plugin_cache.as_deref())?;
+    let components = plugins::components(arguments.plugin_cache.as_deref())?;
+    let registries = plugins::registries(&arguments)?;
+    let pod_namespace = std::fs::read_to_string(POD_NAMESPACE).ok().map(|namespace| namespace.trim().to_owned());
+    let in_pod = pod_namespace.is_some();
+    let namespace = pod_namespace.unwrap_or_else(|| NAMESPACE_OUTSIDE.to_owned());
     let requests = Arc::new(fetcher(&arguments).context("set up the requests of analyses")?);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
@@ -74,17 +81,27 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
             .clone()
             .or_else(|| std::env::var(ARGO_PROMETHEUS_ADDRESS).ok())
             .filter(|address| !address.is_empty()),
+        namespace: namespace.clone(),
+        allow_plugin_tags: arguments.plugin_allow_tags,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let parts = Parts { client: client.clone(), plugins, requests, metrics, clock: Arc::clone(&clock), teller };
+    let parts = Parts {
+        client: client.clone(),
+        plugins,
+        registries,
+        components,
+        requests,
+        metrics,
+        clock: Arc::clone(&clock),
+        teller,
+    };
     let controller = Controller::new(parts, settings).await;
     let mut server = tokio::spawn(server::serve(Arc::clone(&controller), arguments.listen, stop.clone()));
 
-    let pod_namespace = std::fs::read_to_string(POD_NAMESPACE).ok();
-    let elector = arguments.leader_elect.wanted(pod_namespace.is_some()).then(|| {
-        let namespace = arguments.lease_namespace.or(pod_namespace).unwrap_or_else(|| "default".to_owned());
+    let elector = arguments.leader_elect.wanted(in_pod).then(|| {
+        let namespace = arguments.lease_namespace.unwrap_or(namespace);
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kulta".to_owned());
-        Elector::new(client, namespace.trim(), format!("{host}_{}", uuid::Uuid::new_v4()), clock)
+        Elector::new(client, &namespace, format!("{host}_{}", uuid::Uuid::new_v4()), clock)
     });
     let mut work = std::pin::pin!(lease::lead(controller, elector, stop));
     tokio::select! {

@@ -78,7 +78,7 @@ impl Applier {
         let key = &target.key;
         let stored = self
             .cluster
-            .patch_status(key, &patch)
+            .patch_status(Kind::Rollout, key, &patch)
             .await
             .map_err(|source| ApplyError::PatchStatus { key: key.clone(), source })?;
         self.wrote(target, Watched::Rollouts, key.clone(), &stored);

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::decode::{self, CachedReplicaSet, CachedRollout, CachedRoute, CachedRun, CachedService, CachedTemplate};
+use crate::decode::{
+    self, CachedPlugin, CachedReplicaSet, CachedRollout, CachedRoute, CachedRun, CachedService, CachedTemplate,
+};
 use crate::index::{Index, selects};
 use crate::key::Key;
 use crate::object::Object;
@@ -19,6 +21,7 @@ pub enum Watched {
     Runs,
     Templates,
     ClusterTemplates,
+    Plugins,
 }
 
 /// What is known of a kind that a cluster may lack, in a scope.
@@ -41,6 +44,10 @@ pub struct Touched {
     pub removed: Option<(Key, String)>,
     /// AnalysisRuns to look at.
     pub runs: BTreeSet<Key>,
+    /// Plugins to look at.
+    pub plugins: BTreeSet<Key>,
+    /// Who names which plugin, or which components are still in use, is not what it was.
+    pub uses: bool,
     /// Services that no rollout refers to any more though one is written on them: see [`Contents::orphan`].
     pub orphans: BTreeSet<Key>,
 }
@@ -70,6 +77,8 @@ pub struct Contents {
     pub templates: Store<CachedTemplate>,
     /// In no namespace.
     pub cluster_templates: Store<CachedTemplate>,
+    /// In no namespace.
+    pub plugins: Store<CachedPlugin>,
     /// Of the kinds that may not be served.
     pub watches: BTreeMap<(Watched, Scope), KindWatch>,
     pub index: Index,
@@ -115,6 +124,11 @@ impl Caches {
                 let template = decode::template(&object);
                 self.write().apply_template(kind, key, template)
             }
+            Watched::Plugins => {
+                let plugin = decode::plugin(object);
+                self.write().plugins.set(key.clone(), plugin);
+                Touched { plugins: BTreeSet::from([key]), ..Touched::default() }
+            }
         }
     }
 
@@ -132,6 +146,7 @@ impl Caches {
             Watched::Runs => contents.runs.begin_list(scope),
             Watched::Templates => contents.templates.begin_list(scope),
             Watched::ClusterTemplates => contents.cluster_templates.begin_list(scope),
+            Watched::Plugins => contents.plugins.begin_list(scope),
         }
     }
 
@@ -146,6 +161,7 @@ impl Caches {
             Watched::Runs => contents.runs.end_list(scope),
             Watched::Templates => contents.templates.end_list(scope),
             Watched::ClusterTemplates => contents.cluster_templates.end_list(scope),
+            Watched::Plugins => contents.plugins.end_list(scope),
         };
         gone.iter().map(|key| contents.delete(kind, key)).collect()
     }
@@ -160,7 +176,7 @@ impl Caches {
         match kind {
             Watched::Routes => contents.rollouts_with_routes_in(scope),
             Watched::Runs | Watched::Templates | Watched::ClusterTemplates => contents.rollouts_with_analyses(None),
-            Watched::Rollouts | Watched::ReplicaSets | Watched::Services => BTreeSet::new(),
+            Watched::Rollouts | Watched::ReplicaSets | Watched::Services | Watched::Plugins => BTreeSet::new(),
         }
     }
 
@@ -191,6 +207,9 @@ impl Contents {
     fn apply_rollout(&mut self, key: Key, rollout: CachedRollout) -> Touched {
         let mut touched = Touched { keys: BTreeSet::from([key.clone()]), ..Touched::default() };
         let before = self.rollouts.remove(&key);
+        touched.uses = before.as_ref().is_none_or(|before| {
+            before.references.plugins != rollout.references.plugins || before.pins != rollout.pins
+        });
         let same =
             before.as_ref().is_some_and(|before| before.uid == rollout.uid && before.references == rollout.references);
         if same {
@@ -257,8 +276,11 @@ impl Contents {
     fn apply_run(&mut self, key: Key, run: CachedRun) -> Touched {
         let owner = run.owner.clone();
         let same = self.runs.get(&key).is_some_and(|before| before.tells_the_same_as(&run));
-        let before = self.runs.set(key.clone(), run).and_then(|before| before.owner);
-        let mut touched = Touched { runs: BTreeSet::from([key.clone()]), ..Touched::default() };
+        let keeps = !run.ended && !run.pins.is_empty();
+        let before = self.runs.set(key.clone(), run);
+        let kept = before.as_ref().is_some_and(|before| !before.ended && !before.pins.is_empty());
+        let before = before.and_then(|before| before.owner);
+        let mut touched = Touched { runs: BTreeSet::from([key.clone()]), uses: keeps != kept, ..Touched::default() };
         if before != owner {
             if let Some(before) = &before {
                 self.index.remove_run(&key, before);
@@ -277,8 +299,9 @@ impl Contents {
     fn apply_template(&mut self, kind: Watched, key: Key, template: CachedTemplate) -> Touched {
         let namespace = (kind == Watched::Templates).then(|| key.namespace.clone());
         let store = if kind == Watched::Templates { &mut self.templates } else { &mut self.cluster_templates };
-        store.set(key, template);
-        Touched { keys: self.rollouts_with_analyses(namespace.as_deref()), ..Touched::default() }
+        let plugins = template.plugins.clone();
+        let uses = store.set(key, template).is_none_or(|before| before.plugins != plugins);
+        Touched { keys: self.rollouts_with_analyses(namespace.as_deref()), uses, ..Touched::default() }
     }
 
     fn delete(&mut self, kind: Watched, key: &Key) -> Touched {
@@ -286,6 +309,7 @@ impl Contents {
         match kind {
             Watched::Rollouts => {
                 if let Some(before) = self.rollouts.remove(key) {
+                    touched.uses = true;
                     touched.keys.insert(key.clone());
                     touched.keys.extend(self.sharing(key, &before));
                     touched.keys.extend(self.part(key));
@@ -313,11 +337,17 @@ impl Contents {
             }
             Watched::Templates => {
                 self.templates.remove(key);
+                touched.uses = true;
                 touched.keys = self.rollouts_with_analyses(Some(&key.namespace));
             }
             Watched::ClusterTemplates => {
                 self.cluster_templates.remove(key);
+                touched.uses = true;
                 touched.keys = self.rollouts_with_analyses(None);
+            }
+            Watched::Plugins => {
+                self.plugins.remove(key);
+                touched.plugins.insert(key.clone());
             }
             Watched::Routes => {
                 if let Some(before) = self.routes.remove(key) {

@@ -69,7 +69,11 @@ impl Cluster {
     }
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<Object> {
-        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+        match namespace {
+            // Of kinds in cluster scope.
+            "" => Api::all_with(self.client.clone(), &kind.resource()),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &kind.resource()),
+        }
     }
 
     fn signed() -> PatchParams {
@@ -81,12 +85,14 @@ impl Cluster {
         result
     }
 
+    /// A merge patch of an object's status.
+    ///
     /// # Errors
     /// As the API server answers.
-    pub async fn patch_status(&self, key: &Key, patch: &Value) -> Result<Object, Error> {
-        let api = self.api(Kind::Rollout, &key.namespace);
+    pub async fn patch_status(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Object, Error> {
+        let api = self.api(kind, &key.namespace);
         let result = api.patch_status(&key.name, &Self::signed(), &Patch::Merge(patch)).await;
-        self.counted(Kind::Rollout, "patch", result)
+        self.counted(kind, "patch", result)
     }
 
     /// A merge patch of an AnalysisRun's status. On Argo's own CRD, which has no status subresource, of the object.

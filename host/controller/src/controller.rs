@@ -1,7 +1,7 @@
 //! The controller: its parts, and how it is started and stopped.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures::FutureExt;
 use kube::Client;
@@ -17,9 +17,11 @@ use crate::backoff::Backoff;
 use crate::caches::{Caches, KindWatch, Touched, Watched};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::key::Key;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Teller};
+use crate::plugins::{self, Catalog, ComponentStore, Sources};
 use crate::queue::Queue;
 use crate::reconcile;
 use crate::recorder::Recorder;
@@ -27,6 +29,9 @@ use crate::release;
 use crate::store::Scope;
 use crate::strategies::Strategies;
 use crate::watch;
+
+/// Plugins that are brought side by side: a slow registry holds up one of them.
+const PLUGIN_WORKERS: usize = 4;
 
 /// What a user may set.
 pub struct Settings {
@@ -38,12 +43,20 @@ pub struct Settings {
     pub workers: usize,
     /// Where metrics ask that name no address.
     pub prometheus_address: Option<String>,
+    /// The controller's own: Secrets that Plugins name are there.
+    pub namespace: String,
+    /// Plugins may name images by tag alone.
+    pub allow_plugin_tags: bool,
 }
 
 /// What the controller is given from outside.
 pub struct Parts {
     pub client: Client,
     pub plugins: Arc<Plugins>,
+    /// Where the components of Plugin objects are had from.
+    pub registries: kulta_oci::Client,
+    /// Keeps them over a restart.
+    pub components: Option<ComponentStore>,
     /// Who makes the requests that analyzers ask for.
     pub requests: Arc<dyn Requests>,
     pub metrics: Arc<Metrics>,
@@ -67,10 +80,13 @@ pub struct Controller {
     pub outbox: Outbox,
     pub record_kept: bool,
     pub recorder: Arc<Recorder>,
-    pub plugins: Arc<Plugins>,
+    pub catalog: Arc<Catalog>,
+    pub sources: Sources,
+    /// Plugins that wait for a look.
+    pub plugin_queue: Queue,
     pub requests: Arc<dyn Requests>,
     pub analyzers: Analyzers,
-    pub served_analyzers: Arc<Vec<Analyzer>>,
+    served_analyzers: RwLock<Arc<Vec<Analyzer>>>,
     pub secrets: SecretReader,
     /// AnalysisRuns that wait for a look.
     pub run_queue: Arc<Queue>,
@@ -85,7 +101,7 @@ pub struct Controller {
 impl Controller {
     /// Asks the cluster one thing: whether its Rollout CRD keeps KULTA's record.
     pub async fn new(parts: Parts, settings: Settings) -> Arc<Self> {
-        let Parts { client, plugins, requests, metrics, clock, teller } = parts;
+        let Parts { client, plugins, registries, components, requests, metrics, clock, teller } = parts;
         let cluster = Cluster::new(client, Arc::clone(&metrics));
         let memory = Arc::new(Memory::default());
         let record_kept = cluster.record_kept().await;
@@ -94,7 +110,17 @@ impl Controller {
                 "the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD"
             );
         }
-        let analyzers = Analyzers::new(Arc::clone(&plugins));
+        let component_limit = plugins.limits().component_bytes;
+        let catalog = Arc::new(Catalog::new(plugins));
+        let analyzers = Analyzers::new(Arc::clone(&catalog));
+        let sources = Sources {
+            registries,
+            cluster: cluster.clone(),
+            namespace: settings.namespace.clone(),
+            allow_tags: settings.allow_plugin_tags,
+            component_limit,
+            store: components,
+        };
         let recorder = Arc::new(Recorder::new(cluster.clone(), Arc::clone(&clock)));
         let controller = Self {
             filling: Mutex::default(),
@@ -105,11 +131,12 @@ impl Controller {
             orphans: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             run_queue: Arc::new(Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64)),
             run_notes: Arc::default(),
-            served_analyzers: Arc::new(analyzers.served()),
+            served_analyzers: RwLock::new(Arc::new(analyzers.served())),
             analyzers,
             secrets: SecretReader::new(cluster.clone()),
             requests,
-            strategies: Strategies::new(Arc::clone(&plugins), Arc::clone(&metrics)),
+            plugin_queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
+            strategies: Strategies::new(Arc::clone(&catalog), Arc::clone(&metrics), Arc::clone(&clock)),
             applier: Applier {
                 cluster: cluster.clone(),
                 memory: Arc::clone(&memory),
@@ -124,7 +151,8 @@ impl Controller {
             metrics,
             clock,
             record_kept,
-            plugins,
+            catalog,
+            sources,
         };
         let scopes = controller.scopes();
         {
@@ -132,6 +160,8 @@ impl Controller {
             for kind in [Watched::Rollouts, Watched::ReplicaSets, Watched::Services] {
                 filling.extend(scopes.iter().map(|scope| (kind, scope.clone())));
             }
+            // Who leads a rollout has to be known before it is led.
+            filling.insert((Watched::Plugins, Scope::Cluster));
         }
         Arc::new(controller)
     }
@@ -143,9 +173,9 @@ impl Controller {
         self.settings.namespaces.iter().cloned().map(Scope::Namespace).collect()
     }
 
-    /// Runs and templates are watched from the start: a person may create a run, and a template is wanted at once.
-    fn analysis_watches(&self) -> Vec<(Watched, Scope)> {
-        let mut watches = vec![(Watched::ClusterTemplates, Scope::Cluster)];
+    /// Plugins, runs and templates are watched from the start: a person may create a run, and a template is wanted at once.
+    fn optional_watches(&self) -> Vec<(Watched, Scope)> {
+        let mut watches = vec![(Watched::ClusterTemplates, Scope::Cluster), (Watched::Plugins, Scope::Cluster)];
         for kind in [Watched::Runs, Watched::Templates] {
             watches.extend(self.scopes().into_iter().map(|scope| (kind, scope)));
         }
@@ -179,6 +209,10 @@ impl Controller {
             for run in touched.runs {
                 self.run_queue.add(run);
             }
+            let plugins = if touched.uses { self.all_plugins() } else { touched.plugins };
+            for plugin in plugins {
+                self.plugin_queue.add(plugin);
+            }
         }
         self.route_wanted.notify_one();
     }
@@ -194,6 +228,10 @@ impl Controller {
                 let runs: Vec<_> = caches.runs.iter().map(|(key, _)| key.clone()).collect();
                 (keys, caches.orphans(), runs)
             };
+            self.expect_plugins();
+            for plugin in self.all_plugins() {
+                self.plugin_queue.add(plugin);
+            }
             tracing::info!(rollouts = keys.len(), "all caches are filled");
             for service in orphans {
                 self.orphans.add(service);
@@ -205,6 +243,31 @@ impl Controller {
                 self.run_queue.add(run);
             }
         }
+    }
+
+    fn all_plugins(&self) -> BTreeSet<Key> {
+        self.caches.read().plugins.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whoever is led by a Plugin waits until it has been looked at.
+    fn expect_plugins(&self) {
+        let caches = self.caches.read();
+        for (key, cached) in caches.plugins.iter().filter(|(_, cached)| !cached.deleting) {
+            if let Ok(plugin) = cached.open() {
+                self.catalog.expect(&key.name, plugin.serves(), None);
+            }
+        }
+    }
+
+    /// Other analyzers are served than before.
+    pub fn plugins_changed(&self) {
+        *self.served_analyzers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.analyzers.served());
+    }
+
+    /// The analyzers that metrics may name.
+    #[must_use]
+    pub fn served_analyzers(&self) -> Arc<Vec<Analyzer>> {
+        Arc::clone(&self.served_analyzers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// All caches hold what the cluster has.
@@ -227,7 +290,7 @@ impl Controller {
 
     /// Works until `stop`; then what is in hand is finished.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let plugins = Arc::clone(&self.plugins);
+        let plugins = Arc::clone(self.catalog.loader());
         let mut watches = JoinSet::new();
         watches.spawn(async move { plugins.warm().await });
         for kind in [Watched::Rollouts, Watched::ReplicaSets, Watched::Services] {
@@ -235,7 +298,7 @@ impl Controller {
                 watches.spawn(watch::run(Arc::clone(&self), kind, scope));
             }
         }
-        for (kind, scope) in self.analysis_watches() {
+        for (kind, scope) in self.optional_watches() {
             self.caches.set_watch(kind, &scope, KindWatch::Filling);
             watches.spawn(watch::run(Arc::clone(&self), kind, scope));
         }
@@ -247,6 +310,9 @@ impl Controller {
             workers.spawn(analyse(Arc::clone(&self)));
         }
         workers.spawn(let_go(Arc::clone(&self)));
+        for _ in 0..PLUGIN_WORKERS {
+            workers.spawn(bring(Arc::clone(&self)));
+        }
         let (recorder, silence) = (Arc::clone(&self.recorder), CancellationToken::new());
         let mut telling = JoinSet::new();
         telling.spawn({
@@ -257,6 +323,7 @@ impl Controller {
         self.queue.close();
         self.orphans.close();
         self.run_queue.close();
+        self.plugin_queue.close();
         while workers.join_next().await.is_some() {}
         silence.cancel();
         while telling.join_next().await.is_some() {}
@@ -290,6 +357,18 @@ async fn let_go(controller: Arc<Controller>) {
     while let Some(service) = controller.orphans.next().await {
         let outcome = release::look(&controller, &service).await;
         controller.orphans.finish(&service, outcome);
+    }
+}
+
+/// One worker for Plugins; as [`work`].
+async fn bring(controller: Arc<Controller>) {
+    while let Some(key) = controller.plugin_queue.next().await {
+        let look = std::panic::AssertUnwindSafe(plugins::look(&controller, &key)).catch_unwind().await;
+        let outcome = look.unwrap_or_else(|_| {
+            tracing::error!(plugin = key.name, "a look panicked");
+            crate::queue::Outcome::Failed { not_before: None }
+        });
+        controller.plugin_queue.finish(&key, outcome);
     }
 }
 

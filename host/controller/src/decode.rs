@@ -1,12 +1,14 @@
 //! From the API server's JSON to what the caches keep: once, at the door.
 
 mod analysis;
+mod plugin;
 mod replica_set;
 mod rollout;
 mod route;
 mod service;
 
-pub use analysis::{CachedRun, CachedTemplate, analysis_run, template};
+pub use analysis::{CachedRun, CachedTemplate, analysis_run, run_pins, template};
+pub use plugin::{CachedPlugin, PluginName, pins_of_rollout, plugin, plugins_of_rollout, plugins_of_template};
 pub use replica_set::{CachedReplicaSet, replica_set};
 pub use rollout::{CachedRollout, Decoded, References, RouteReferences, rollout};
 pub use route::{CachedRoute, route};

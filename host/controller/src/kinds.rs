@@ -11,11 +11,13 @@ pub enum Kind {
     AnalysisRun,
     AnalysisTemplate,
     ClusterAnalysisTemplate,
+    Plugin,
     ReplicaSet,
     Service,
     HttpRoute,
     Pod,
     Secret,
+    ConfigMap,
     Job,
     EndpointSlice,
     Event,
@@ -30,11 +32,13 @@ impl Kind {
             Self::AnalysisRun => "AnalysisRun",
             Self::AnalysisTemplate => "AnalysisTemplate",
             Self::ClusterAnalysisTemplate => "ClusterAnalysisTemplate",
+            Self::Plugin => "Plugin",
             Self::ReplicaSet => "ReplicaSet",
             Self::Service => "Service",
             Self::HttpRoute => "HTTPRoute",
             Self::Pod => "Pod",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
             Self::Job => "Job",
             Self::EndpointSlice => "EndpointSlice",
             Self::Event => "Event",
@@ -48,10 +52,12 @@ impl Kind {
             Self::AnalysisRun => ("argoproj.io", "v1alpha1", "analysisruns"),
             Self::AnalysisTemplate => ("argoproj.io", "v1alpha1", "analysistemplates"),
             Self::ClusterAnalysisTemplate => ("argoproj.io", "v1alpha1", "clusteranalysistemplates"),
+            Self::Plugin => ("kulta.io", "v1alpha1", "plugins"),
             Self::ReplicaSet => ("apps", "v1", "replicasets"),
             Self::Service => ("", "v1", "services"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
             Self::Pod => ("", "v1", "pods"),
+            Self::ConfigMap => ("", "v1", "configmaps"),
             Self::Secret => ("", "v1", "secrets"),
             Self::Job => ("batch", "v1", "jobs"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "endpointslices"),
@@ -66,22 +72,33 @@ impl Kind {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.as_str()), plural)
     }
 
+    /// `group/version`, as other objects refer to one of the kind.
+    #[must_use]
+    pub fn api_version(self) -> String {
+        match self.group_version_plural() {
+            ("", version, _) => version.to_owned(),
+            (group, version, _) => format!("{group}/{version}"),
+        }
+    }
+
     #[must_use]
     pub const fn plural(self) -> &'static str {
         self.group_version_plural().2
     }
 
     /// All kinds, for counting requests under bounded names.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Rollout,
         Self::AnalysisRun,
         Self::AnalysisTemplate,
         Self::ClusterAnalysisTemplate,
+        Self::Plugin,
         Self::ReplicaSet,
         Self::Service,
         Self::HttpRoute,
         Self::Pod,
         Self::Secret,
+        Self::ConfigMap,
         Self::Job,
         Self::EndpointSlice,
         Self::Event,

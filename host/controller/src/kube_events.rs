@@ -1,4 +1,4 @@
-//! Kubernetes events on Rollouts and AnalysisRuns, named by what they tell: a second telling is refused by the API server.
+//! Kubernetes events on Rollouts, AnalysisRuns and Plugins, named by what they tell: a second telling is refused by the API server.
 
 use jiff::Timestamp;
 use kulta_core::plan::EventKind;
@@ -12,6 +12,8 @@ use crate::kinds::{Kind, MANAGER};
 const NAME_LENGTH: usize = 253;
 /// Longest message that the API server takes.
 const MESSAGE_CHARS: usize = 1_000;
+/// Where Kubernetes keeps events of objects in no namespace.
+const CLUSTER_EVENTS: &str = "default";
 /// Hex characters that stand for what a name had to lose.
 const HASH_LENGTH: usize = 16;
 
@@ -42,9 +44,9 @@ pub fn body(regarding: &Regarding, event: &Message, now: Timestamp) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": name(&regarding.key.name, &event.name), "namespace": regarding.key.namespace },
+        "metadata": { "name": name(&regarding.key.name, &event.name), "namespace": namespace(&regarding.key) },
         "involvedObject": {
-            "apiVersion": "argoproj.io/v1alpha1",
+            "apiVersion": regarding.kind.api_version(),
             "kind": regarding.kind.as_str(),
             "namespace": regarding.key.namespace,
             "name": regarding.key.name,
@@ -58,6 +60,15 @@ pub fn body(regarding: &Regarding, event: &Message, now: Timestamp) -> Value {
         "lastTimestamp": time,
         "count": 1
     })
+}
+
+/// Where an object's events are: those of cluster scope have theirs in the default namespace.
+#[must_use]
+pub fn namespace(object: &Key) -> &str {
+    match object.namespace.as_str() {
+        "" => CLUSTER_EVENTS,
+        namespace => namespace,
+    }
 }
 
 /// `<object>.<what>` as a DNS subdomain; one that is too long ends in a hash of itself.

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod object;
 pub mod observe;
 pub mod outbox;
+pub mod plugins;
 pub mod queue;
 pub mod reconcile;
 pub mod recorder;

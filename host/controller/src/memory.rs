@@ -110,8 +110,8 @@ impl Notes {
                 Watched::Services => caches.services.get(object).map(|service| service.version),
                 Watched::Routes => caches.routes.get(object).map(|route| route.version),
                 Watched::Runs => caches.runs.get(object).map(|run| run.version),
-                // Never written.
-                Watched::Templates | Watched::ClusterTemplates => Some(*version),
+                // Not written by looks at rollouts.
+                Watched::Templates | Watched::ClusterTemplates | Watched::Plugins => Some(*version),
             };
             let late = at.checked_add(LONGEST_LAG).is_ok_and(|end| end <= now);
             !late && seen.is_none_or(|seen| seen < *version)

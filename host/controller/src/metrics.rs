@@ -12,6 +12,8 @@ use prometheus_client::registry::Registry;
 
 use crate::kinds::Kind;
 
+/// A plugin call that gave a usable answer.
+pub const OK: &str = "ok";
 /// Seconds: a pass takes milliseconds; the upper ones show an API server in trouble.
 const PASS_BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 

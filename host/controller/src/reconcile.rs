@@ -37,7 +37,8 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
             notes: &notes,
             clock: controller.clock.as_ref(),
             record_kept: controller.record_kept,
-            analyzers: &controller.served_analyzers,
+            analyzers: &controller.served_analyzers(),
+            catalog: &controller.catalog,
         }
         .see(key)
     };

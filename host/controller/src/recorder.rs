@@ -72,7 +72,7 @@ impl Recorder {
 
     async fn tell(&self, recorded: Recorded) {
         let Recorded { object, reason, body } = recorded;
-        if let Err(error) = self.cluster.create(Kind::Event, &object.namespace, &body, false).await
+        if let Err(error) = self.cluster.create(Kind::Event, kube_events::namespace(&object), &body, false).await
             && refusal(&error) != Refusal::Conflict
         {
             tracing::warn!(%object, reason, "tell a Kubernetes event: {}", words(&error));

@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use kulta_api::{FailureKind, FieldError};
 use kulta_core::decision::{
-    Decision, Goal, Next, PauseCause, Revision, Run, RunPhase, Scale, Situation, StrategyFailure, Verdict, Waiting,
-    WantedRun,
+    Decision, FailureClass, Goal, Next, PauseCause, Revision, Run, RunPhase, Scale, Situation, StrategyFailure,
+    Verdict, Waiting, WantedRun,
 };
 use kulta_core::pass::Ask;
 use kulta_wasm::strategy as wit;
-use kulta_wasm::{CallError, CheckError, Plugins, Report};
+use kulta_wasm::{CheckError, StrategyPlugin};
 use serde_json::Value;
 
-use crate::clock::{self, millis};
-use crate::metrics::Metrics;
+use crate::clock::{self, Clock, millis};
+use crate::metrics::{Metrics, OK};
+use crate::plugins::{Catalog, ChoiceError, Pin};
 
 /// Checked configurations that are remembered; beyond that the memory starts anew.
 const CHECKED_AT_MOST: usize = 10_000;
@@ -24,26 +25,36 @@ const CHECKED_AT_MOST: usize = 10_000;
 type Complaints = Vec<(String, String)>;
 
 pub struct Strategies {
-    plugins: Arc<Plugins>,
+    catalog: Arc<Catalog>,
     metrics: Arc<Metrics>,
-    /// What `check-config` said, by plugin and configuration: it is a pure function.
-    checked: Mutex<HashMap<(String, String), Complaints>>,
+    clock: Arc<dyn Clock>,
+    /// What `check-config` said, by plugin, its component and the configuration: it is a pure function.
+    checked: Mutex<HashMap<(String, String, String), Complaints>>,
 }
 
 impl Strategies {
     #[must_use]
-    pub fn new(plugins: Arc<Plugins>, metrics: Arc<Metrics>) -> Self {
-        Self { plugins, metrics, checked: Mutex::default() }
+    pub fn new(catalog: Arc<Catalog>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
+        Self { catalog, metrics, clock, checked: Mutex::default() }
     }
 
     /// What is wrong with a plugin's configuration, below `path`; empty when nothing is.
     pub async fn check(&self, name: &str, config: &Value, path: &str) -> Vec<FieldError> {
-        let question = (name.to_owned(), config.to_string());
+        let choice = match self.catalog.strategy(name, None).await {
+            Ok(choice) => choice,
+            // Deciding waits for it, and tells.
+            Err(ChoiceError::Loading | ChoiceError::NotReady { .. } | ChoiceError::Gone { .. }) => return Vec::new(),
+            Err(error @ ChoiceError::Lookup(_)) => {
+                return vec![FieldError { path: format!("{path}.name"), message: error.to_string() }];
+            }
+        };
+        let config = choice.terms.configured(config);
+        let question = (name.to_owned(), choice.pin.to_string(), config.to_string());
         let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
         let complaints = match known {
             Some(complaints) => complaints,
             None => {
-                let (complaints, lasting) = self.ask_check(name, config).await;
+                let (complaints, lasting) = ask_check(&choice.plugin, &config).await;
                 if lasting {
                     let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
                     if checked.len() >= CHECKED_AT_MOST {
@@ -57,44 +68,39 @@ impl Strategies {
         complaints.into_iter().map(|(below, message)| FieldError { path: format!("{path}{below}"), message }).collect()
     }
 
-    async fn ask_check(&self, name: &str, config: &Value) -> (Complaints, bool) {
-        let plugin = match self.plugins.strategy(name).await {
-            Ok(plugin) => plugin,
-            Err(error) => return (vec![(".name".to_owned(), error.to_string())], false),
-        };
-        match plugin.check_config(config).await {
-            Ok(()) => (Vec::new(), true),
-            Err(CheckError::Invalid(errors)) => {
-                let complaints =
-                    errors.into_iter().map(|error| (format!(".config{}", dotted(&error.path)), error.message));
-                (complaints.collect(), true)
-            }
-            Err(error) => (vec![(".config".to_owned(), error.to_string())], false),
-        }
-    }
-
     /// # Errors
     /// When there is no such strategy, or it gave no usable answer.
     pub async fn decide(&self, ask: &Ask) -> Result<Decision, StrategyFailure> {
-        let failed = |class: &str, message: String, permanent| {
-            self.metrics.plugin_call(&ask.plugin, class);
-            StrategyFailure { class: class.to_owned(), message, permanent }
+        let failed = |class: FailureClass, message: String| {
+            self.metrics.plugin_call(&ask.plugin, class.label());
+            StrategyFailure { class, message }
         };
-        let plugin = match self.plugins.strategy(&ask.plugin).await {
-            Ok(plugin) => plugin,
-            Err(error) => return Err(failed(error.class().as_str(), error.to_string(), false)),
+        let pin = ask.pin.as_deref().and_then(Pin::read);
+        let choice = match self.catalog.strategy(&ask.plugin, pin.as_ref()).await {
+            Ok(choice) => choice,
+            Err(error) => return Err(failed(error.class(), error.to_string())),
         };
-        match plugin.decide(&ask.config, &to_wit(&ask.situation)).await {
+        let (config, situation) = (choice.terms.configured(&ask.config).to_string(), to_wit(&ask.situation));
+        let answer = choice.guarded(self.clock.now(), choice.plugin.decide(&config, &situation)).await;
+        match answer {
             Ok(answer) => {
-                let decision = from_wit(answer).map_err(|message| failed("not-served", message, true))?;
-                self.metrics.plugin_call(&ask.plugin, "ok");
+                let decision = from_wit(answer).map_err(|message| failed(FailureClass::NotServed, message))?;
+                self.metrics.plugin_call(&ask.plugin, OK);
                 Ok(decision)
             }
-            Err(error) => {
-                let permanent = matches!(error, CallError::Reported(Report::InvalidConfig(_)));
-                Err(failed(error.class().as_str(), error.to_string(), permanent))
-            }
+            Err(error) => Err(failed(error.class(), error.to_string())),
         }
+    }
+}
+
+async fn ask_check(plugin: &StrategyPlugin, config: &Value) -> (Complaints, bool) {
+    match plugin.check_config(config).await {
+        Ok(()) => (Vec::new(), true),
+        Err(CheckError::Invalid(errors)) => {
+            let complaints = errors.into_iter().map(|error| (format!(".config{}", dotted(&error.path)), error.message));
+            (complaints.collect(), true)
+        }
+        Err(error) => (vec![(".config".to_owned(), error.to_string())], false),
     }
 }
 

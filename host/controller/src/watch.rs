@@ -28,15 +28,16 @@ impl Watched {
             Self::Runs => Kind::AnalysisRun,
             Self::Templates => Kind::AnalysisTemplate,
             Self::ClusterTemplates => Kind::ClusterAnalysisTemplate,
+            Self::Plugins => Kind::Plugin,
         }
     }
 
-    /// A cluster may lack the kind, and most rollouts need none of it: nobody else waits for its first list.
+    /// A cluster may lack the kind.
     #[must_use]
     pub const fn is_optional(self) -> bool {
         match self {
             Self::Rollouts | Self::ReplicaSets | Self::Services => false,
-            Self::Routes | Self::Runs | Self::Templates | Self::ClusterTemplates => true,
+            Self::Routes | Self::Runs | Self::Templates | Self::ClusterTemplates | Self::Plugins => true,
         }
     }
 }
@@ -54,7 +55,7 @@ pub async fn run(controller: Arc<Controller>, watched: Watched, scope: Scope) {
         Watched::Rollouts | Watched::Runs => config = config.labels(&controller.instance_selector()),
         // Pods of plain Deployments are none of our business, and most ReplicaSets are theirs.
         Watched::ReplicaSets => config = config.labels(kulta_api::annotations::POD_TEMPLATE_HASH),
-        Watched::Services | Watched::Routes | Watched::Templates | Watched::ClusterTemplates => {}
+        Watched::Services | Watched::Routes | Watched::Templates | Watched::ClusterTemplates | Watched::Plugins => {}
     }
     let stream = watcher::watcher(api, config).backoff(Delays::default());
     let mut stream = std::pin::pin!(stream);
@@ -115,6 +116,8 @@ fn failed(controller: &Controller, watched: Watched, scope: &Scope, error: &watc
     };
     let keys = controller.caches.set_watch(watched, scope, state);
     controller.touched(Touched { keys, ..Touched::default() });
+    // There is nothing to wait for.
+    controller.filled(watched, scope);
 }
 
 /// Growing delays, started over once the watch has been well for some time.

@@ -125,6 +125,7 @@ impl Pass {
         self.forget_failure();
         self.kulta.promoting = false;
         self.kulta.memory.clear();
+        self.kulta.plugins.clear();
         self.kulta.plugin_failures = 0;
         self.kulta.decisions.clear();
         self.set_step(0);

@@ -4,6 +4,9 @@
 use jiff::Timestamp;
 use kulta_api::FailureKind;
 
+pub use crate::plugin_failure::FailureClass;
+pub use crate::scene::{CANARY_PLUGIN, canary_config};
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Situation {
     pub namespace: String,
@@ -128,9 +131,6 @@ pub enum Waiting {
 /// The strategy gave no usable answer: what the condition and the log say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrategyFailure {
-    /// The failure's class, bounded.
-    pub class: String,
+    pub class: FailureClass,
     pub message: String,
-    /// It asked for something that this build does not serve, or its configuration is wrong: asking again cannot help.
-    pub permanent: bool,
 }

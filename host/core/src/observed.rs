@@ -40,6 +40,8 @@ pub struct Observed {
     pub templates: Templates,
     /// The analyzers that metrics may name.
     pub analyzers: Arc<Vec<Analyzer>>,
+    /// The components that serve what the spec names, by `<kind>/<name>`, for a revision that begins now: see [`crate::pins`].
+    pub pins: BTreeMap<String, String>,
     /// The AnalysisRuns that the rollout controls, by owner reference.
     pub runs: Vec<Arc<AnalysisRun>>,
     /// Names of AnalysisRuns that a stranger holds, found when one of them was to be created.
@@ -54,6 +56,8 @@ pub struct Observed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analyzer {
     pub name: String,
+    /// The component that serves it, for a run that begins now; none for what is the controller's own work.
+    pub pin: Option<String>,
     /// It measures and leaves the judging to the metric's conditions.
     pub needs_condition: bool,
 }

@@ -36,8 +36,9 @@ pub enum Turn {
 pub struct Ask {
     /// Name of the plugin that decides.
     pub plugin: String,
-    /// Its configuration as JSON.
-    pub config: String,
+    pub config: Value,
+    /// What the revision began with: see [`crate::pins`].
+    pub pin: Option<String>,
     pub situation: Situation,
     pub(crate) pass: Pass,
 }
@@ -131,6 +132,7 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
     };
     pass.settle_revision();
     pass.settle_verbs();
+    pass.settle_pins();
     pass.observe_runs();
     pass.go_on()
 }

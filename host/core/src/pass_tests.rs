@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kulta_api::{PauseCondition, PauseReason, RolloutStatus, TransitionKind};
 use serde_json::{Value, json};
 
-use crate::decision::{Decision, Next, Scale, Waiting};
+use crate::decision::{Decision, FailureClass, Next, Scale, StrategyFailure, Waiting};
 use crate::fixtures;
 use crate::observed::{Observed, ObservedRoute, ReplicaSet, Route, RouteState, Service};
 use crate::pass::{Ask, Turn, begin};
@@ -234,8 +234,7 @@ fn stable_is_never_scaled_down_by_a_held_rollout() {
 
 #[test]
 fn a_strategy_that_fails_holds_everything() {
-    let failure =
-        crate::decision::StrategyFailure { class: "trapped".into(), message: "boom".into(), permanent: false };
+    let failure = StrategyFailure { class: FailureClass::Trapped, message: "boom".into() };
 
     let plan = done(asked(begin(under_way(steps(), 1, 1, 50), now())).answer(Err(failure)));
 

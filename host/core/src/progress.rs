@@ -6,6 +6,7 @@ use kulta_api::{ConditionReason, ConditionStatus, FailureKind, RolloutStatus};
 use crate::decision::Waiting;
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason};
+use crate::plugin_failure::Effect;
 use crate::time;
 
 pub(crate) fn judge(pass: &mut Pass) {
@@ -64,13 +65,16 @@ fn outside(pass: &mut Pass) {
         (None, None) => conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady),
     }
     match pass.strategy_failure.clone() {
+        Some(failed) if failed.class.effect() == Effect::AwaitedSilently => {}
         Some(failed) => {
             let message = format!(
                 "strategy {:?} gave no usable answer ({}): {}",
-                pass.scene.strategy.plugin, failed.class, failed.message
+                pass.scene.strategy.plugin,
+                failed.class.label(),
+                failed.message
             );
             let known = conditions::find(&pass.status.conditions, ConditionType::StrategyReady).is_some();
-            set(pass, ConditionType::StrategyReady, ConditionStatus::False, ConditionReason::PluginFailed, &message);
+            set(pass, ConditionType::StrategyReady, ConditionStatus::False, failed.class.reason(), &message);
             if !known {
                 pass.event(EventKind::Warning, EventReason::StrategyError, message);
             }

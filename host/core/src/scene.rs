@@ -75,24 +75,28 @@ pub(crate) struct RouteView {
     pub rules: SharedRules,
 }
 
-/// The built-in that serves `strategy.canary`.
-const CANARY_PLUGIN: &str = "canary";
+/// The plugin that serves `strategy.canary`.
+pub const CANARY_PLUGIN: &str = "canary";
+
+/// What it is configured with.
+#[must_use]
+pub fn canary_config(canary: &CanaryStrategy) -> Value {
+    let mut config = json!({ "steps": canary.steps });
+    // Without templates there is nothing to measure.
+    if let Some(analysis) = canary.fields.analysis.as_ref().filter(|analysis| !analysis.templates.is_empty())
+        && let Some(config) = config.as_object_mut()
+    {
+        config.insert("analysis".to_owned(), json!(analysis));
+    }
+    config
+}
 
 impl StrategyChoice {
     pub fn of_canary(canary: &CanaryStrategy) -> Self {
-        let steps = json!(canary.steps);
-        let hash = hash::steps_hash(&steps);
-        let mut config = json!({ "steps": steps });
-        // Without templates there is nothing to measure.
-        if let Some(analysis) = canary.fields.analysis.as_ref().filter(|analysis| !analysis.templates.is_empty())
-            && let Some(config) = config.as_object_mut()
-        {
-            config.insert("analysis".to_owned(), json!(analysis));
-        }
         Self {
             plugin: CANARY_PLUGIN.to_owned(),
-            hash,
-            config,
+            hash: hash::steps_hash(&json!(canary.steps)),
+            config: canary_config(canary),
             steps: Some(u32::try_from(canary.steps.len()).unwrap_or(u32::MAX)),
         }
     }

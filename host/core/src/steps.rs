@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use kulta_api::{DecisionEntry, PauseCondition, PauseReason, SetCanaryScale, TransitionKind};
 
 use crate::arrange::Target;
-use crate::decision::{Decision, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
+use crate::decision::{Decision, FailureClass, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
 use crate::pass::{Ask, Pass, Turn};
+use crate::pins::PluginKind;
 use crate::plan::{EventKind, EventReason};
+use crate::plugin_failure::Effect;
 use crate::runs::{PROMOTED, Stop};
 use crate::scene;
 use crate::time;
@@ -37,7 +39,8 @@ impl Pass {
     fn put(self, situation: Situation) -> Turn {
         Turn::Ask(Box::new(Ask {
             plugin: self.scene.strategy.plugin.clone(),
-            config: self.scene.strategy.config.to_string(),
+            config: self.scene.strategy.config.clone(),
+            pin: self.pin_of(PluginKind::Strategy, &self.scene.strategy.plugin),
             situation,
             pass: self,
         }))
@@ -115,9 +118,8 @@ impl Pass {
         if decision.step != situation.step {
             if self.steps_passed >= STEPS_AT_ONCE {
                 return self.undecided(&StrategyFailure {
-                    class: "steps".to_owned(),
+                    class: FailureClass::Endless,
                     message: format!("passed {STEPS_AT_ONCE} steps at once without settling"),
-                    permanent: false,
                 });
             }
             self.pass_step(&situation, &decision);
@@ -268,8 +270,9 @@ impl Pass {
 
     /// The strategy gave no usable answer: hold, and after some failures in a row pause for a person.
     pub fn undecided(mut self, failure: &StrategyFailure) -> Turn {
+        let class = failure.class;
         self.reason =
-            format!("strategy {:?} failed ({}): {}", self.scene.strategy.plugin, failure.class, failure.message);
+            format!("strategy {:?} failed ({}): {}", self.scene.strategy.plugin, class.label(), failure.message);
         self.strategy_failure = Some(failure.clone());
         if self.status.abort {
             // The way back never depends on a plugin.
@@ -280,13 +283,17 @@ impl Pass {
             self.abort_by_analysis(&why);
             return self.go_on();
         }
-        let failures = self.kulta.plugin_failures.saturating_add(1).min(FAILURES_UNTIL_PAUSE);
-        self.kulta.plugin_failures = failures;
-        if failures == FAILURES_UNTIL_PAUSE || failure.permanent {
-            self.pause(PauseCause::Step, None);
-        }
-        if !failure.permanent {
-            self.wake(time::after(self.scene.now, RETRY_SECONDS * u32::try_from(failures).unwrap_or(1)));
+        match class.effect() {
+            Effect::Retried => {
+                let failures = self.kulta.plugin_failures.saturating_add(1).min(FAILURES_UNTIL_PAUSE);
+                self.kulta.plugin_failures = failures;
+                if failures == FAILURES_UNTIL_PAUSE {
+                    self.pause(PauseCause::Step, None);
+                }
+                self.wake(time::after(self.scene.now, RETRY_SECONDS * u32::try_from(failures).unwrap_or(1)));
+            }
+            Effect::Paused | Effect::PinnedAnew => self.pause(PauseCause::Step, None),
+            Effect::Awaited | Effect::AwaitedSilently => self.wake(time::after(self.scene.now, RETRY_SECONDS)),
         }
         self.hold();
         self.done()

@@ -1,5 +1,7 @@
 //! A request with its secrets put in, checked as far as that goes without the network. Never shown or logged.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{self, HeaderMap, HeaderName};
@@ -8,6 +10,7 @@ use reqwest::{Method, Url};
 use crate::flights::{Key, KeyParts};
 use crate::http::header_map;
 use crate::request::{Auth, Basic, Failure, OAuth2, Request};
+use crate::rights::Rights;
 use crate::secrets::Secrets;
 
 const METHODS: [Method; 7] =
@@ -35,6 +38,7 @@ pub(crate) struct Call {
     pub secret_body: bool,
     pub auth: Auth,
     pub skip_tls_verify: bool,
+    pub rights: Option<Arc<Rights>>,
 }
 
 impl Call {
@@ -61,7 +65,8 @@ impl Call {
         let filled = secrets.fill_body(&request.body, is_form(&headers));
         let secret_body = filled.is_some();
         let body = filled.unwrap_or_else(|| request.body.clone());
-        Ok(Self { method, url, headers, body, secret_body, auth, skip_tls_verify: request.skip_tls_verify })
+        let (skip_tls_verify, rights) = (request.skip_tls_verify, request.rights.clone());
+        Ok(Self { method, url, headers, body, secret_body, auth, skip_tls_verify, rights })
     }
 
     /// The same for requests that must get the same answer; `None` when each has to be sent, because it may change something.
@@ -80,18 +85,26 @@ impl Call {
         match &self.auth {
             Auth::None => key.add("none"),
             Auth::Basic(basic) => key.add("basic").add(&basic.username).add(&basic.password),
-            Auth::OAuth2(grant) => key.add("oauth2").add(grant_key(grant, self.skip_tls_verify)),
+            Auth::OAuth2(grant) => {
+                key.add("oauth2").add(grant_key(grant, self.skip_tls_verify, self.rights.as_deref()))
+            }
             Auth::SigV4(region) => key.add("sigv4").add(region),
         };
+        if let Some(rights) = &self.rights {
+            rights.add_to(&mut key);
+        }
         Some(key.finish())
     }
 }
 
 /// The same for grants that get the same token.
-pub(crate) fn grant_key(grant: &OAuth2, skip_tls_verify: bool) -> Key {
+pub(crate) fn grant_key(grant: &OAuth2, skip_tls_verify: bool, rights: Option<&Rights>) -> Key {
     let mut key = KeyParts::new();
     key.add(&grant.token_url).add(&grant.client_id).add(&grant.client_secret).add([u8::from(skip_tls_verify)]);
     key.add(grant.scopes.join(" ")).add_pairs(&grant.parameters);
+    if let Some(rights) = rights {
+        rights.add_to(&mut key);
+    }
     key.finish()
 }
 
@@ -154,6 +167,7 @@ mod tests {
             auth: Auth::None,
             timeout: Duration::ZERO,
             skip_tls_verify: false,
+            rights: None,
         }
     }
 

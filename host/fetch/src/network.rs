@@ -22,6 +22,7 @@ use crate::mask::Mask;
 use crate::oauth2;
 use crate::redirect::{Hop, Step};
 use crate::request::{Auth, Basic, Failure, OAuth2, Response};
+use crate::rights::Rights;
 use crate::settings::Settings;
 
 pub(crate) struct Network {
@@ -41,6 +42,7 @@ pub(crate) struct Outgoing {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub skip_tls_verify: bool,
+    pub rights: Option<Arc<Rights>>,
 }
 
 /// An answer whose body has not been read yet; the turn on the network ends with it.
@@ -78,7 +80,16 @@ impl Network {
     /// The last answer to a call. Credentials that the host got for itself are masked in it; those of the caller are not.
     pub async fn send(self: &Arc<Self>, call: &Call) -> Result<Response, Failure> {
         // No token is fetched for what is denied anyway.
-        self.check(&call.url)?;
+        self.check(&call.url, call.rights.as_deref())?;
+        let Some(rights) = &call.rights else { return self.authorized(call).await };
+        if matches!(call.auth, Auth::SigV4(_)) {
+            let why = "sigv4 signs with the controller's own credentials, which are not granted to plugins";
+            return Err(Failure::Denied(why.to_owned()));
+        }
+        rights.mask().outcome(self.authorized(call).await)
+    }
+
+    async fn authorized(self: &Arc<Self>, call: &Call) -> Result<Response, Failure> {
         match &call.auth {
             Auth::None => self.walk(call, &Credential::None).await,
             Auth::Basic(basic) => self.walk(call, &Credential::basic(basic)?).await,
@@ -92,24 +103,26 @@ impl Network {
     }
 
     async fn send_with_token(self: &Arc<Self>, call: &Call, grant: &OAuth2) -> Result<Response, Failure> {
-        let key = grant_key(grant, call.skip_tls_verify);
-        let (token, kept) = self.token(grant, call.skip_tls_verify).await?;
+        let key = grant_key(grant, call.skip_tls_verify, call.rights.as_deref());
+        let (token, kept) = self.token(grant, call).await?;
         let outcome = Mask::of([token.as_str()]).outcome(self.walk(call, &Credential::bearer(&token)?).await);
         // A kept token may have been taken back early; one that is refused right away would be refused again.
         if !(kept && outcome.as_ref().is_ok_and(|response| response.status == 401)) {
             return outcome;
         }
         self.tokens.forget(&key, &token);
-        let (token, _) = self.token(grant, call.skip_tls_verify).await?;
+        let (token, _) = self.token(grant, call).await?;
         Mask::of([token.as_str()]).outcome(self.walk(call, &Credential::bearer(&token)?).await)
     }
 
-    async fn token(self: &Arc<Self>, grant: &OAuth2, skip_tls_verify: bool) -> Result<(String, bool), Failure> {
+    async fn token(self: &Arc<Self>, grant: &OAuth2, call: &Call) -> Result<(String, bool), Failure> {
+        let (skip_tls_verify, rights) = (call.skip_tls_verify, call.rights.clone());
+        let key = grant_key(grant, skip_tls_verify, rights.as_deref());
         let fetch = || {
             let (network, grant) = (Arc::clone(self), grant.clone());
-            async move { oauth2::token(&network, &grant, skip_tls_verify).await }.boxed()
+            async move { oauth2::token(&network, &grant, skip_tls_verify, rights.as_ref()).await }.boxed()
         };
-        self.tokens.get(grant_key(grant, skip_tls_verify), fetch).await
+        self.tokens.get(key, fetch).await
     }
 
     async fn aws_credentials(self: &Arc<Self>, region: &str) -> Result<Credentials, Failure> {
@@ -137,14 +150,25 @@ impl Network {
     }
 
     /// Sends to where plugins may send.
-    pub async fn ask(&self, outgoing: Outgoing) -> Result<Incoming<'_>, Failure> {
-        self.check(&outgoing.url)?;
-        self.exchange(outgoing).await
+    pub async fn ask(&self, mut outgoing: Outgoing) -> Result<Incoming<'_>, Failure> {
+        self.check(&outgoing.url, outgoing.rights.as_deref())?;
+        let rights = outgoing.rights.clone();
+        let Some(rights) = rights else { return self.exchange(outgoing).await };
+        let right = rights.of(&outgoing.url)?;
+        if outgoing.skip_tls_verify && !right.skip_tls_verify {
+            let why = format!("{}: the plugin's grant does not let it skip TLS verification", shown(&outgoing.url));
+            return Err(Failure::Denied(why));
+        }
+        outgoing.skip_tls_verify = right.skip_tls_verify;
+        right.equip(&mut outgoing.headers)?;
+        let mut incoming = self.exchange(outgoing).await?;
+        incoming.body_limit = incoming.body_limit.min(rights.body_limit);
+        Ok(incoming)
     }
 
     /// Sends to where the controller's own environment says; the URL prefixes are for plugins.
     pub async fn exchange(&self, outgoing: Outgoing) -> Result<Incoming<'_>, Failure> {
-        let Outgoing { method, url, headers, body, skip_tls_verify } = outgoing;
+        let Outgoing { method, url, headers, body, skip_tls_verify, .. } = outgoing;
         self.check_address(&url)?;
         let client = self.clients.for_url(&url, skip_tls_verify)?;
         // It is never closed.
@@ -157,14 +181,16 @@ impl Network {
         Ok(Incoming { response, body_limit: self.settings.body_limit, from, _turn: turn })
     }
 
-    fn check(&self, url: &Url) -> Result<(), Failure> {
+    fn check(&self, url: &Url, rights: Option<&Rights>) -> Result<(), Failure> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Failure::Denied(format!(
                 "the scheme {:?} is not served, only http and https are",
                 url.scheme()
             )));
         }
-        if !self.settings.allows(url) {
+        if let Some(rights) = rights {
+            rights.of(url)?;
+        } else if !self.settings.allows(url) {
             return Err(Failure::Denied(format!(
                 "{} begins with none of the URL prefixes that are allowed",
                 shown(url)
@@ -222,6 +248,7 @@ fn outgoing(hop: &Hop, credential: &Credential) -> Result<Outgoing, Failure> {
         headers: hop.headers.clone(),
         body: hop.body.clone(),
         skip_tls_verify: hop.skip_tls_verify,
+        rights: hop.rights.clone(),
     };
     if hop.at_home {
         match credential {

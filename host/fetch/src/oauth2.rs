@@ -1,5 +1,6 @@
 //! Tokens by the client credentials grant of RFC 6749.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use crate::call::{FORM, remove_user, shown};
 use crate::flights::Fetched;
 use crate::network::{Network, Outgoing, basic_header};
 use crate::request::{Failure, OAuth2, Response};
+use crate::rights::Rights;
 
 /// For a token that does not say how long it lasts; a 401 ends it sooner.
 const LIFE: Duration = Duration::from_mins(5);
@@ -42,13 +44,18 @@ struct Refused {
     error_description: Option<String>,
 }
 
-pub(crate) async fn token(network: &Network, grant: &OAuth2, skip_tls_verify: bool) -> Fetched<String> {
+pub(crate) async fn token(
+    network: &Network,
+    grant: &OAuth2,
+    skip_tls_verify: bool,
+    rights: Option<&Arc<Rights>>,
+) -> Fetched<String> {
     let mut url = Url::parse(&grant.token_url)
         .map_err(|error| Failure::Failed(format!("the token URL cannot be used: {error}")))?;
     remove_user(&mut url);
-    let answer = match ask(network, grant, &url, Style::Header, skip_tls_verify).await? {
+    let answer = match ask(network, grant, &url, Style::Header, skip_tls_verify, rights).await? {
         refused if (400..500).contains(&refused.status) => {
-            ask(network, grant, &url, Style::Body, skip_tls_verify).await?
+            ask(network, grant, &url, Style::Body, skip_tls_verify, rights).await?
         }
         answer => answer,
     };
@@ -61,6 +68,7 @@ async fn ask(
     url: &Url,
     style: Style,
     skip_tls_verify: bool,
+    rights: Option<&Arc<Rights>>,
 ) -> Result<Response, Failure> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -71,7 +79,8 @@ async fn ask(
         headers.insert(AUTHORIZATION, basic_header(&id, &secret)?);
     }
     let body = Bytes::from(form(grant, style));
-    let outgoing = Outgoing { method: Method::POST, url: url.clone(), headers, body, skip_tls_verify };
+    let outgoing =
+        Outgoing { method: Method::POST, url: url.clone(), headers, body, skip_tls_verify, rights: rights.cloned() };
     network.ask(outgoing).await?.read().await
 }
 

@@ -1,11 +1,14 @@
 //! From one hop of a request to the next.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Method, StatusCode, Url};
 
 use crate::call::{Call, remove_user, shown};
 use crate::request::Failure;
+use crate::rights::Rights;
 
 /// What another origin is told besides the URL that it was named in: everything else may be meant for the first one only.
 const TRAVELLING: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE];
@@ -17,6 +20,7 @@ pub(crate) struct Hop {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub skip_tls_verify: bool,
+    pub rights: Option<Arc<Rights>>,
     secret_body: bool,
     /// All hops so far went to the origin that was asked for; only there credentials are sent.
     pub at_home: bool,
@@ -30,6 +34,7 @@ impl Hop {
             headers: call.headers.clone(),
             body: call.body.clone(),
             skip_tls_verify: call.skip_tls_verify,
+            rights: call.rights.clone(),
             secret_body: call.secret_body,
             at_home: true,
         }

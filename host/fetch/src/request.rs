@@ -1,9 +1,12 @@
 //! Requests and answers as plain values, as the WIT interface `fetch` has them.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::rights::Rights;
 
 /// Any string and the body may hold placeholders of [`Secrets`](crate::Secrets).
 #[derive(Clone)]
@@ -18,6 +21,8 @@ pub struct Request {
     /// For all of it: waiting for a turn, tokens, redirects, the answer's end. Zero means the setting's.
     pub timeout: Duration,
     pub skip_tls_verify: bool,
+    /// For a plugin with rights of its own; none: all that the settings allow.
+    pub rights: Option<Arc<Rights>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,6 +161,7 @@ mod tests {
                 auth,
                 timeout: Duration::ZERO,
                 skip_tls_verify: false,
+                rights: None,
             };
 
             let logged = format!("{request:?}");

@@ -1,5 +1,6 @@
 //! Limits, each with its reason, and which URLs may be asked.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -127,8 +128,14 @@ impl FromStr for UrlPrefix {
     }
 }
 
+impl fmt::Display for UrlPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl UrlPrefix {
-    fn covers(&self, url: &Url) -> bool {
+    pub(crate) fn covers(&self, url: &Url) -> bool {
         let rest = url.path().strip_prefix(self.0.path().trim_end_matches('/'));
         self.0.origin() == url.origin()
             && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

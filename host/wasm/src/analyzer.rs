@@ -2,51 +2,23 @@
 
 use crate::answer;
 use crate::bindings::analyzer::AnalyzerPluginPre;
-use crate::error::{CallError, LoadError};
-use crate::plugin::{Kind, Plugin, incompatible};
-use crate::plugins::Served;
-use crate::runtime::{CallState, Runtime};
-use std::borrow::Cow;
-use std::ops::Deref;
-use std::sync::Arc;
+use crate::error::CallError;
+use crate::handle::handle;
+use crate::plugin::Kind;
 
 pub use crate::bindings::analyzer::exports::kulta::plugin::analyzer::{
     Action, Call, Fetching, Judged, Measured, Occasion, Waiting,
 };
-pub use crate::bindings::analyzer::kulta::plugin::fetch::{Answer, Auth, Basic, Failure, Oauth2, Request, Response};
 pub use crate::bindings::any::kulta::plugin::types::{Label, Revision, Rollout, Verdict};
+pub use crate::fetch::{Answer, Auth, Basic, Failure, Oauth2, Request, Response};
 
-/// One analyzer component.
-pub struct AnalyzerPlugin {
-    plugin: Plugin,
-    pre: AnalyzerPluginPre<CallState>,
-}
-
-impl std::fmt::Debug for AnalyzerPlugin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.plugin.fmt(f)
-    }
-}
-
-impl Deref for AnalyzerPlugin {
-    type Target = Plugin;
-
-    fn deref(&self) -> &Plugin {
-        &self.plugin
-    }
-}
-
-impl Served for AnalyzerPlugin {
-    const KIND: Kind = Kind::Analyzer;
-
-    async fn load(runtime: Arc<Runtime>, name: &str, bytes: Cow<'static, [u8]>) -> Result<Self, LoadError> {
-        let (plugin, instance) = Plugin::load(runtime, Self::KIND, name, bytes).await?;
-        Ok(Self { plugin, pre: AnalyzerPluginPre::new(instance).map_err(|error| incompatible(&error))? })
-    }
+handle! {
+    /// One analyzer component.
+    AnalyzerPlugin, AnalyzerPluginPre, Kind::Analyzer
 }
 
 impl AnalyzerPlugin {
-    /// Takes one round of a measurement. `config` is JSON that [`Plugin::check_config`] has accepted.
+    /// Takes one round of a measurement. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has accepted.
     ///
     /// An answer has been checked: sizes as the WIT names them, instants that can be written down.
     pub async fn analyze(&self, config: &str, occasion: &Occasion) -> Result<Action, CallError> {
@@ -59,7 +31,7 @@ impl AnalyzerPlugin {
             .await
             .map_err(|error| CallError::from_wasmtime(&error))?
             .map_err(|error| CallError::Reported(error.into()))?;
-        answer::check_action(&action)?;
+        answer::check_measurement(&action)?;
         Ok(action)
     }
 }

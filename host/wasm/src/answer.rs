@@ -1,8 +1,9 @@
 //! What the host makes sure of in every answer before anyone looks at it. Sizes are those that the WIT names.
 
-use crate::analyzer::{Action, Label, Request};
 use crate::error::CallError;
-use crate::strategy::{Decision, HeaderMatch, Next, RouteKind, RouteMatch, Scale, Situation, TextMatch};
+use crate::fetch::Request;
+use crate::strategy::{Decision, HeaderMatch, Label, Next, RouteKind, RouteMatch, Scale, Situation, TextMatch};
+use crate::{analyzer, enricher, step};
 
 const MAX_MEMORY_BYTES: usize = 4 << 10;
 const MAX_REASON_BYTES: usize = 1 << 10;
@@ -13,6 +14,8 @@ const MAX_SHARES: usize = MAX_RUNS;
 const MAX_REQUESTS: usize = 16;
 const MAX_BODY_BYTES: usize = 64 << 10;
 const MAX_VALUE_BYTES: usize = 64 << 10;
+/// An event travels as one HTTP body; its receivers take 64 KiB at least (CloudEvents 1.0.2, size limits), for all of it.
+const MAX_ADDITION_BYTES: usize = 16 << 10;
 const MAX_FACTS: usize = 32;
 const MAX_FACT_BYTES: usize = 256;
 /// Kubernetes' limit for names, and ours for all that is one.
@@ -42,12 +45,11 @@ pub(crate) fn check(decision: &Decision, situation: &Situation) -> Checked {
 }
 
 /// Refuses an analyzer's answer that is too large or cannot be meant.
-pub(crate) fn check_action(action: &Action) -> Checked {
+pub(crate) fn check_measurement(action: &analyzer::Action) -> Checked {
+    use analyzer::Action;
     let memory = match action {
         Action::Fetch(fetching) => {
-            sane(!fetching.requests.is_empty(), || "it asks for no request".to_owned())?;
-            at_most("requests", fetching.requests.len(), MAX_REQUESTS)?;
-            fetching.requests.iter().try_for_each(request)?;
+            requests(&fetching.requests)?;
             &fetching.memory
         }
         Action::Wait(waiting) => {
@@ -67,6 +69,51 @@ pub(crate) fn check_action(action: &Action) -> Checked {
         }
     };
     at_most("memory", memory.len(), MAX_MEMORY_BYTES)
+}
+
+/// Refuses an enricher's answer that is too large or is no JSON object.
+pub(crate) fn check_addition(action: &enricher::Action) -> Checked {
+    match action {
+        enricher::Action::Fetch(fetching) => {
+            requests(&fetching.requests)?;
+            at_most("memory", fetching.memory.len(), MAX_MEMORY_BYTES)
+        }
+        enricher::Action::Add(addition) => {
+            at_most("addition", addition.len(), MAX_ADDITION_BYTES)?;
+            let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(addition);
+            object.map(drop).map_err(|error| CallError::BadAnswer(format!("it adds no JSON object: {error}")))
+        }
+    }
+}
+
+/// Refuses a step's answer that is too large or cannot be meant.
+pub(crate) fn check_work(action: &step::Action) -> Checked {
+    use step::{Action, Outcome};
+    let memory = match action {
+        Action::Fetch(fetching) => {
+            requests(&fetching.requests)?;
+            &fetching.memory
+        }
+        Action::Wait(waiting) => {
+            instant(waiting.until)?;
+            at_most("reason", waiting.reason.len(), MAX_REASON_BYTES)?;
+            &waiting.memory
+        }
+        Action::Finished(finished) => {
+            at_most("reason", finished.reason.len(), MAX_REASON_BYTES)?;
+            if let Outcome::Failed(why) = &finished.outcome {
+                at_most("a failure's reason", why.len(), MAX_REASON_BYTES)?;
+            }
+            &finished.memory
+        }
+    };
+    at_most("memory", memory.len(), MAX_MEMORY_BYTES)
+}
+
+fn requests(requests: &[Request]) -> Checked {
+    sane(!requests.is_empty(), || "it asks for no request".to_owned())?;
+    at_most("requests", requests.len(), MAX_REQUESTS)?;
+    requests.iter().try_for_each(request)
 }
 
 fn request(request: &Request) -> Checked {

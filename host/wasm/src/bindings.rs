@@ -54,3 +54,31 @@ pub mod condition {
         additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
     });
 }
+
+pub mod enricher {
+    wasmtime::component::bindgen!({
+        path: "../../wit/0.1.0",
+        world: "kulta:plugin/enricher-plugin",
+        exports: { default: async },
+        with: {
+            "kulta:plugin/types@0.1.0": crate::bindings::any::kulta::plugin::types,
+            "kulta:plugin/log@0.1.0": crate::bindings::any::kulta::plugin::log,
+            "kulta:plugin/fetch@0.1.0": crate::bindings::analyzer::kulta::plugin::fetch,
+        },
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+    });
+}
+
+pub mod step {
+    wasmtime::component::bindgen!({
+        path: "../../wit/0.1.0",
+        world: "kulta:plugin/step-plugin",
+        exports: { default: async },
+        with: {
+            "kulta:plugin/types@0.1.0": crate::bindings::any::kulta::plugin::types,
+            "kulta:plugin/log@0.1.0": crate::bindings::any::kulta::plugin::log,
+            "kulta:plugin/fetch@0.1.0": crate::bindings::analyzer::kulta::plugin::fetch,
+        },
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+    });
+}

@@ -12,28 +12,41 @@ use wasmtime::component::{Component, InstancePre};
 /// The only import with functions in it. Its version is the linker's to judge.
 const LOG: &str = "kulta:plugin/log";
 
-/// Compiles: milliseconds to seconds of pure computing, so call it on a thread for blocking work.
-pub(crate) fn compile(runtime: &Runtime, kind: Kind, bytes: &[u8]) -> Result<InstancePre<CallState>, LoadError> {
-    let limit = runtime.limits.component_bytes;
-    if bytes.len() > limit {
-        return Err(LoadError::TooLarge { bytes: bytes.len(), limit });
-    }
-    let component = Component::from_binary(&runtime.engine, bytes)
-        .map_err(|error| LoadError::NotAComponent(shortened(format!("{error:#}"))))?;
-    let forbidden = forbidden_imports(&runtime.engine, &component);
+/// What a component may be called for, before anything of it has run.
+pub(crate) struct Checked {
+    pub(crate) instance: InstancePre<CallState>,
+    /// At least one.
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) imports: Vec<String>,
+}
+
+/// Refuses what a plugin may not have.
+pub(crate) fn check(runtime: &Runtime, component: &Component) -> Result<Checked, LoadError> {
+    let forbidden = forbidden_imports(&runtime.engine, component);
     if !forbidden.is_empty() {
         return Err(LoadError::ForbiddenImports(forbidden));
     }
-    let exports = exports(&runtime.engine, &component);
-    if !exports.iter().any(|name| unversioned(name) == kind.interface()) {
-        return Err(LoadError::WrongKind { wanted: kind, exports });
+    let exports = exports(&runtime.engine, component);
+    let kinds: Vec<Kind> =
+        Kind::ALL.into_iter().filter(|kind| exports.iter().any(|name| unversioned(name) == kind.interface())).collect();
+    if kinds.is_empty() {
+        return Err(LoadError::NoKind { exports });
     }
-    runtime.linker.instantiate_pre(&component).map_err(|error| LoadError::Incompatible(shortened(format!("{error:#}"))))
+    let instance = runtime
+        .linker
+        .instantiate_pre(component)
+        .map_err(|error| LoadError::Incompatible(shortened(format!("{error:#}"))))?;
+    let imports = component.component_type().imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
+    Ok(Checked { instance, kinds, imports })
 }
 
 /// `sha256:` and hex, as registries write it.
 pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
+    format!("sha256:{}", hex_digest(bytes))
+}
+
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text

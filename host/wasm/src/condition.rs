@@ -1,41 +1,13 @@
 //! The language of `successCondition` and `failureCondition`.
 
 use crate::bindings::condition::ConditionPluginPre;
-use crate::error::{CallError, LoadError};
-use crate::plugin::{Kind, Plugin, incompatible};
-use crate::plugins::Served;
-use crate::runtime::{CallState, Runtime};
-use std::borrow::Cow;
-use std::ops::Deref;
-use std::sync::Arc;
+use crate::error::CallError;
+use crate::handle::handle;
+use crate::plugin::Kind;
 
-/// One component that judges values by expressions.
-pub struct ConditionPlugin {
-    plugin: Plugin,
-    pre: ConditionPluginPre<CallState>,
-}
-
-impl std::fmt::Debug for ConditionPlugin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.plugin.fmt(f)
-    }
-}
-
-impl Deref for ConditionPlugin {
-    type Target = Plugin;
-
-    fn deref(&self) -> &Plugin {
-        &self.plugin
-    }
-}
-
-impl Served for ConditionPlugin {
-    const KIND: Kind = Kind::Condition;
-
-    async fn load(runtime: Arc<Runtime>, name: &str, bytes: Cow<'static, [u8]>) -> Result<Self, LoadError> {
-        let (plugin, instance) = Plugin::load(runtime, Self::KIND, name, bytes).await?;
-        Ok(Self { plugin, pre: ConditionPluginPre::new(instance).map_err(|error| incompatible(&error))? })
-    }
+handle! {
+    /// One component that judges values by expressions.
+    ConditionPlugin, ConditionPluginPre, Kind::Condition
 }
 
 impl ConditionPlugin {

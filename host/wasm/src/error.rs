@@ -136,14 +136,19 @@ pub enum LoadError {
     NotAComponent(String),
     #[error("the component imports what plugins may not have: {}", .0.join(", "))]
     ForbiddenImports(Vec<String>),
-    #[error("not {wanted} plugin: it exports no {}, but {}", wanted.interface(), listed(.exports))]
-    WrongKind { wanted: Kind, exports: Vec<String> },
+    #[error("no plugin of any kind: it exports none of {}, but {}", interfaces(), listed(.exports))]
+    NoKind { exports: Vec<String> },
     #[error("the component does not fit the interface: {0}")]
     Incompatible(String),
     #[error("the plugin's configuration schema cannot be used: {0}")]
     Schema(String),
     #[error("the plugin could not describe itself: {0}")]
     Describe(#[source] CallError),
+    #[error("the component could not be compiled: {0}")]
+    TooCostly(String),
+    /// Not the component's fault.
+    #[error("the component could not be compiled now: {0}")]
+    Compiler(String),
     #[error("the component could not be compiled now: the host is stopping")]
     Interrupted,
 }
@@ -152,14 +157,14 @@ impl LoadError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Describe(error) => error.class(),
-            Self::Interrupted => FailureClass::Host,
+            Self::Interrupted | Self::Compiler(_) => FailureClass::Host,
             _ => FailureClass::Refused,
         }
     }
 
     /// Whether the same bytes will be refused again, so that trying is a waste.
-    pub(crate) fn is_final(&self) -> bool {
-        !matches!(self, Self::Describe(_) | Self::Interrupted)
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Describe(_) | Self::TooCostly(_) | Self::Compiler(_) | Self::Interrupted)
     }
 }
 
@@ -226,6 +231,10 @@ fn listed(names: &[String]) -> String {
         [] => "nothing".to_owned(),
         names => names.join(", "),
     }
+}
+
+fn interfaces() -> String {
+    Kind::ALL.map(Kind::interface).join(", ")
 }
 
 /// Cuts a text at a character's boundary.

@@ -18,27 +18,41 @@
 pub mod analyzer;
 mod answer;
 mod bindings;
+mod code_cache;
+mod compile;
 mod component;
 mod condition;
+pub mod enricher;
 mod error;
+pub mod fetch;
+mod handle;
 mod limits;
+mod loaded;
 mod log;
 mod plugin;
 mod plugins;
 mod runtime;
 mod schema;
+pub mod step;
 pub mod strategy;
 mod ticker;
 
 pub use analyzer::AnalyzerPlugin;
+pub use code_cache::{CacheError, CodeCache};
+pub use compile::{ChildCompiler, Compiler, compile_stdin};
 pub use condition::ConditionPlugin;
+pub use enricher::EnricherPlugin;
 pub use error::{CallError, CheckError, ConfigError, FailureClass, LoadError, LookupError, Report};
 pub use limits::Limits;
+pub use loaded::Loaded;
 pub use plugin::{Info, Kind, Plugin};
 pub use plugins::{CONDITION_LANGUAGE, Plugins};
 pub use runtime::StartError;
+pub use step::StepPlugin;
 pub use strategy::StrategyPlugin;
 
+#[cfg(test)]
+mod code_cache_tests;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]

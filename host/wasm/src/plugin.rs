@@ -2,14 +2,13 @@
 
 use crate::bindings::any::AnyPluginPre;
 use crate::bindings::any::exports::kulta::plugin::plugin::Info as Described;
-use crate::component;
 use crate::error::{CallError, CheckError, ConfigError, LoadError, Report, shortened};
+use crate::limits::Limits;
 use crate::log::{CallLog, Speaker};
 use crate::runtime::{CallState, Runtime};
 use crate::schema::ConfigSchema;
 use crate::ticker::Running;
 use serde_json::Value;
-use std::borrow::Cow;
 use std::fmt::{Display, Formatter};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -20,14 +19,20 @@ use wasmtime::component::InstancePre;
 pub enum Kind {
     Strategy,
     Analyzer,
+    Enricher,
+    Step,
     Condition,
 }
 
 impl Kind {
+    pub const ALL: [Self; 5] = [Self::Strategy, Self::Analyzer, Self::Enricher, Self::Step, Self::Condition];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Strategy => "strategy",
             Self::Analyzer => "analyzer",
+            Self::Enricher => "enricher",
+            Self::Step => "step",
             Self::Condition => "condition",
         }
     }
@@ -37,6 +42,8 @@ impl Kind {
         match self {
             Self::Strategy => "kulta:plugin/strategy",
             Self::Analyzer => "kulta:plugin/analyzer",
+            Self::Enricher => "kulta:plugin/enricher",
+            Self::Step => "kulta:plugin/step",
             Self::Condition => "kulta:plugin/condition",
         }
     }
@@ -45,7 +52,7 @@ impl Kind {
 /// With its article.
 impl Display for Kind {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let article = if matches!(self, Self::Analyzer) { "an" } else { "a" };
+        let article = if matches!(self, Self::Analyzer | Self::Enricher) { "an" } else { "a" };
         write!(f, "{article} {}", self.as_str())
     }
 }
@@ -63,6 +70,7 @@ pub struct Info {
 /// with its call.
 pub struct Plugin {
     runtime: Arc<Runtime>,
+    limits: Limits,
     pre: AnyPluginPre<CallState>,
     speaker: Arc<Speaker>,
     info: Info,
@@ -76,31 +84,23 @@ impl std::fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    /// Compiles on a thread for blocking work, then asks the component to describe itself.
-    pub(crate) async fn load(
+    /// Asks the component to describe itself.
+    pub(crate) async fn describe(
         runtime: Arc<Runtime>,
-        kind: Kind,
-        name: &str,
-        bytes: Cow<'static, [u8]>,
-    ) -> Result<(Self, InstancePre<CallState>), LoadError> {
-        let compiler = Arc::clone(&runtime);
-        let compile = move || component::compile(&compiler, kind, &bytes).map(|pre| (pre, component::digest(&bytes)));
-        let (instance, digest) = tokio::task::spawn_blocking(compile).await.map_err(|_| LoadError::Interrupted)??;
-        let pre = AnyPluginPre::new(instance.clone()).map_err(|error| incompatible(&error))?;
-        let speaker = Arc::new(Speaker { plugin: name.to_owned(), digest });
-        let described = describe(&runtime, &pre, &speaker).await.map_err(LoadError::Describe)?;
-        let plugin = Self {
-            runtime,
-            pre,
-            speaker,
-            info: Info {
-                name: shortened(described.name),
-                version: shortened(described.version),
-                summary: shortened(described.summary),
-            },
-            schema: ConfigSchema::parse(described.config_schema)?,
+        limits: Limits,
+        speaker: Speaker,
+        instance: InstancePre<CallState>,
+    ) -> Result<Self, LoadError> {
+        let pre = AnyPluginPre::new(instance).map_err(|error| incompatible(&error))?;
+        let speaker = Arc::new(speaker);
+        let described = describe(&runtime, &limits, &pre, &speaker).await.map_err(LoadError::Describe)?;
+        let info = Info {
+            name: shortened(described.name),
+            version: shortened(described.version),
+            summary: shortened(described.summary),
         };
-        Ok((plugin, instance))
+        let schema = ConfigSchema::parse(described.config_schema)?;
+        Ok(Self { runtime, limits, pre, speaker, info, schema })
     }
 
     pub fn info(&self) -> &Info {
@@ -142,7 +142,7 @@ impl Plugin {
 
     /// What a call needs; `about` is the object that the plugin speaks of in the log, as `<namespace>/<name>`.
     pub(crate) fn begin_call(&self, about: String) -> (Store<CallState>, Option<Running<'_>>) {
-        self.runtime.begin_call(CallLog::new(Arc::clone(&self.speaker), about))
+        self.runtime.begin_call(&self.limits, CallLog::new(Arc::clone(&self.speaker), about))
     }
 }
 
@@ -152,11 +152,12 @@ pub(crate) fn incompatible(error: &wasmtime::Error) -> LoadError {
 
 async fn describe(
     runtime: &Runtime,
+    limits: &Limits,
     pre: &AnyPluginPre<CallState>,
     speaker: &Arc<Speaker>,
 ) -> Result<Described, CallError> {
     let log = CallLog::new(Arc::clone(speaker), String::new());
-    let (mut store, _running) = runtime.begin_call(log);
+    let (mut store, _running) = runtime.begin_call(limits, log);
     let described = async {
         let instance = pre.instantiate_async(&mut store).await?;
         instance.kulta_plugin_plugin().call_describe(&mut store).await

@@ -1,28 +1,31 @@
 //! The plugins that are served, by kind and name.
 
 use crate::analyzer::AnalyzerPlugin;
+use crate::code_cache::CodeCache;
+use crate::compile::Compiler;
 use crate::condition::ConditionPlugin;
+use crate::enricher::EnricherPlugin;
 use crate::error::{LoadError, LookupError};
 use crate::limits::Limits;
+use crate::loaded::{Loaded, Loader};
 use crate::plugin::Kind;
 use crate::runtime::{Runtime, StartError, Timing};
+use crate::step::StepPlugin;
 use crate::strategy::StrategyPlugin;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 macro_rules! built_in {
-    ($name:literal) => {
-        ($name, include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")))
+    ($kind:expr, $name:literal) => {
+        BuiltIn {
+            kind: $kind,
+            name: $name,
+            bytes: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")),
+            loaded: OnceCell::const_new(),
+        }
     };
 }
-
-/// Built from `plugins/` together with this crate.
-const STRATEGIES: &[(&str, &[u8])] = &[built_in!("canary"), built_in!("linear")];
-const ANALYZERS: &[(&str, &[u8])] =
-    &[built_in!("prometheus"), built_in!("web"), built_in!("threshold"), built_in!("sequential")];
-const CONDITIONS: &[(&str, &[u8])] = &[built_in!("conditions")];
 
 /// The strategy of `spec.strategy.canary`.
 const MAIN_STRATEGY: &str = "canary";
@@ -30,68 +33,111 @@ const MAIN_STRATEGY: &str = "canary";
 /// The name under which the language of `successCondition` and `failureCondition` is served.
 pub const CONDITION_LANGUAGE: &str = "conditions";
 
-/// All plugins by kind and name. A component is compiled when it is first asked for, or by [`warm`](Self::warm); never on the
-/// caller's thread.
+/// Built from `plugins/` together with this crate.
+struct BuiltIn {
+    kind: Kind,
+    name: &'static str,
+    bytes: &'static [u8],
+    /// A refusal is kept as well: the same bytes would be refused again.
+    loaded: OnceCell<Result<Arc<Loaded>, LoadError>>,
+}
+
+fn built_in() -> Vec<BuiltIn> {
+    vec![
+        built_in!(Kind::Strategy, "canary"),
+        built_in!(Kind::Strategy, "linear"),
+        built_in!(Kind::Analyzer, "prometheus"),
+        built_in!(Kind::Analyzer, "web"),
+        built_in!(Kind::Analyzer, "threshold"),
+        built_in!(Kind::Analyzer, "sequential"),
+        built_in!(Kind::Condition, "conditions"),
+    ]
+}
+
+/// The built-in plugins by kind and name, and the way to load others. A built-in one is compiled when it is first asked for, or by
+/// [`warm`](Self::warm); never on the caller's thread.
 pub struct Plugins {
-    runtime: Arc<Runtime>,
-    strategies: Shelf<StrategyPlugin>,
-    analyzers: Shelf<AnalyzerPlugin>,
-    conditions: Shelf<ConditionPlugin>,
+    loader: Loader,
+    limits: Limits,
+    built_in: Vec<BuiltIn>,
 }
 
 impl Plugins {
-    /// With the built-in plugins. Compiles nothing yet.
+    /// With the built-in plugins, under these limits. Compiles nothing yet; what it compiles, it compiles in this process.
     pub fn new(limits: Limits) -> Result<Self, StartError> {
-        Self::with(limits, Timing::Deadline)
+        Self::start(limits, Timing::Deadline)
     }
 
     /// As [`new`](Self::new), for a simulation that must do the same twice: calls have no deadline and no thread that keeps it.
     /// Serve nothing but built-in plugins by it.
     pub fn untimed(limits: Limits) -> Result<Self, StartError> {
-        Self::with(limits, Timing::None)
+        Self::start(limits, Timing::None)
     }
 
-    fn with(limits: Limits, timing: Timing) -> Result<Self, StartError> {
-        Ok(Self {
-            runtime: Arc::new(Runtime::start(limits, timing)?),
-            strategies: Shelf::of(STRATEGIES),
-            analyzers: Shelf::of(ANALYZERS),
-            conditions: Shelf::of(CONDITIONS),
-        })
+    fn start(limits: Limits, timing: Timing) -> Result<Self, StartError> {
+        let runtime = Arc::new(Runtime::start(timing)?);
+        let loader = Loader { runtime, compiler: Compiler::Here, cache: None };
+        Ok(Self { loader, limits, built_in: built_in() })
     }
 
-    /// Serves a component under a name, in place of any of its kind that had it. Those who hold the old one keep it.
-    pub fn insert(&self, kind: Kind, name: impl Into<String>, component: Vec<u8>) {
-        let (name, bytes) = (name.into(), Cow::Owned(component));
-        match kind {
-            Kind::Strategy => self.strategies.put(name, bytes),
-            Kind::Analyzer => self.analyzers.put(name, bytes),
-            Kind::Condition => self.conditions.put(name, bytes),
-        }
+    /// Has components compiled elsewhere.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.loader.compiler = compiler;
+        self
     }
 
-    /// In alphabetical order.
+    /// Keeps compiled code for the next start.
+    #[must_use]
+    pub fn with_cache(mut self, cache: CodeCache) -> Self {
+        self.loader.cache = Some(cache);
+        self
+    }
+
+    /// Of the built-in ones.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Compiles, checks and describes a component, and serves it to nobody yet. `name` is the plugin's in log lines.
+    ///
+    /// # Errors
+    /// When it is no component, wants what plugins may not have, fits no interface, or cannot say what it is.
+    pub async fn load(&self, name: &str, component: Vec<u8>, limits: Limits) -> Result<Arc<Loaded>, LoadError> {
+        self.loader.load(name, Cow::Owned(component), limits).await.map(Arc::new)
+    }
+
+    /// Of the built-in ones, in alphabetical order.
     pub fn names(&self, kind: Kind) -> Vec<String> {
-        match kind {
-            Kind::Strategy => self.strategies.names(),
-            Kind::Analyzer => self.analyzers.names(),
-            Kind::Condition => self.conditions.names(),
-        }
+        let of_kind = self.built_in.iter().filter(|plugin| plugin.kind == kind);
+        let mut names: Vec<String> = of_kind.map(|plugin| plugin.name.to_owned()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The strategy of that name. Compiles it if nobody has yet, which takes milliseconds to seconds; later calls answer at once.
     pub async fn strategy(&self, name: &str) -> Result<Arc<StrategyPlugin>, LookupError> {
-        self.strategies.take(&self.runtime, name).await
+        self.take(Kind::Strategy, name, Loaded::strategy).await
     }
 
     /// The analyzer of that name; as [`strategy`](Self::strategy).
     pub async fn analyzer(&self, name: &str) -> Result<Arc<AnalyzerPlugin>, LookupError> {
-        self.analyzers.take(&self.runtime, name).await
+        self.take(Kind::Analyzer, name, Loaded::analyzer).await
+    }
+
+    /// The enricher of that name; as [`strategy`](Self::strategy).
+    pub async fn enricher(&self, name: &str) -> Result<Arc<EnricherPlugin>, LookupError> {
+        self.take(Kind::Enricher, name, Loaded::enricher).await
+    }
+
+    /// The step plugin of that name; as [`strategy`](Self::strategy).
+    pub async fn step(&self, name: &str) -> Result<Arc<StepPlugin>, LookupError> {
+        self.take(Kind::Step, name, Loaded::step).await
     }
 
     /// The condition language of that name; as [`strategy`](Self::strategy).
     pub async fn condition(&self, name: &str) -> Result<Arc<ConditionPlugin>, LookupError> {
-        self.conditions.take(&self.runtime, name).await
+        self.take(Kind::Condition, name, Loaded::condition).await
     }
 
     /// Compiles what nearly every rollout needs; the others are compiled when somebody first needs them, and take no memory until then.
@@ -101,56 +147,29 @@ impl Plugins {
             tracing::warn!(plugin = MAIN_STRATEGY, "compile ahead of use: {error}");
         }
     }
-}
 
-/// A component of one kind.
-pub(crate) trait Served: Sized {
-    const KIND: Kind;
-
-    async fn load(runtime: Arc<Runtime>, name: &str, bytes: Cow<'static, [u8]>) -> Result<Self, LoadError>;
-}
-
-/// The components of one kind, by name.
-struct Shelf<P> {
-    entries: RwLock<BTreeMap<String, Arc<Entry<P>>>>,
-}
-
-struct Entry<P> {
-    bytes: Cow<'static, [u8]>,
-    /// A refusal is kept as well: the same bytes would be refused again.
-    loaded: OnceCell<Result<Arc<P>, LoadError>>,
-}
-
-impl<P: Served> Shelf<P> {
-    fn of(built_in: &[(&str, &'static [u8])]) -> Self {
-        let shelf = Self { entries: RwLock::default() };
-        for (name, bytes) in built_in {
-            shelf.put((*name).to_owned(), Cow::Borrowed(bytes));
-        }
-        shelf
+    async fn take<P>(
+        &self,
+        kind: Kind,
+        name: &str,
+        handle: fn(&Loaded) -> Option<&Arc<P>>,
+    ) -> Result<Arc<P>, LookupError> {
+        let unknown = || LookupError::Unknown { kind, name: name.to_owned(), served: self.names(kind) };
+        let loaded = self.loaded(kind, name).await?.ok_or_else(unknown)?;
+        handle(&loaded).cloned().ok_or_else(unknown)
     }
 
-    fn put(&self, name: String, bytes: Cow<'static, [u8]>) {
-        let entry = Arc::new(Entry { bytes, loaded: OnceCell::new() });
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(name, entry);
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
-    }
-
-    async fn take(&self, runtime: &Arc<Runtime>, name: &str) -> Result<Arc<P>, LookupError> {
-        let entry = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        let Some(entry) = entry else {
-            return Err(LookupError::Unknown { kind: P::KIND, name: name.to_owned(), served: self.names() });
+    async fn loaded(&self, kind: Kind, name: &str) -> Result<Option<Arc<Loaded>>, LookupError> {
+        let Some(plugin) = self.built_in.iter().find(|plugin| plugin.kind == kind && plugin.name == name) else {
+            return Ok(None);
         };
-        let load = async || match P::load(Arc::clone(runtime), name, entry.bytes.clone()).await {
+        let load = async || match self.loader.load(name, Cow::Borrowed(plugin.bytes), self.limits).await {
             Err(error) if !error.is_final() => Err(error),
             loaded => Ok(loaded.map(Arc::new)),
         };
-        let loaded = entry.loaded.get_or_try_init(load).await;
+        let loaded = plugin.loaded.get_or_try_init(load).await;
         loaded
-            .and_then(|loaded| loaded.as_ref().map(Arc::clone).map_err(Clone::clone))
-            .map_err(|source| LookupError::Load { kind: P::KIND, name: name.to_owned(), source })
+            .and_then(|loaded| loaded.as_ref().map(|loaded| Some(Arc::clone(loaded))).map_err(Clone::clone))
+            .map_err(|source| LookupError::Load { kind, name: name.to_owned(), source })
     }
 }

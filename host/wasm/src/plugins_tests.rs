@@ -2,8 +2,8 @@
 
 use crate::analyzer::{Action, Occasion};
 use crate::strategy::{Decision, Next, Situation};
-use crate::testing::{BUILT_IN, plugins, situation};
-use crate::{CallError, CheckError, FailureClass, Kind, LoadError, LookupError, Report};
+use crate::testing::{BUILT_IN, HOSTILE, plugins, situation};
+use crate::{CallError, CheckError, FailureClass, Kind, Limits, LoadError, Report};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -22,12 +22,7 @@ struct Recorded {
 }
 
 async fn refusal(component: Vec<u8>) -> LoadError {
-    let plugins = plugins();
-    plugins.insert(Kind::Strategy, "theirs", component);
-    match plugins.strategy("theirs").await {
-        Err(LookupError::Load { source, .. }) => source,
-        other => panic!("expected a refusal, got {other:?}"),
-    }
+    BUILT_IN.load("theirs", component, Limits::default()).await.unwrap_err()
 }
 
 fn component(text: &str) -> Vec<u8> {
@@ -132,13 +127,20 @@ async fn many_who_ask_at_once_get_the_same_plugin() {
 }
 
 #[tokio::test]
-async fn a_plugin_of_the_same_name_replaces_a_built_in_one() {
-    let plugins = plugins();
-    let old = plugins.strategy("canary").await.unwrap();
-    plugins.insert(Kind::Strategy, "canary", crate::testing::HOSTILE.to_vec());
-    let new = plugins.strategy("canary").await.unwrap();
-    assert_eq!(new.info().name, "hostile");
-    assert!(old.decide(r#"{"steps":[]}"#, &situation()).await.is_ok(), "the old one still answers");
+async fn a_component_says_what_it_is_and_what_it_imports() {
+    let loaded = BUILT_IN.load("theirs", HOSTILE.to_vec(), Limits::default()).await.unwrap();
+
+    assert_eq!(loaded.kinds(), [Kind::Strategy]);
+    assert!(loaded.imports().iter().any(|name| name == "kulta:plugin/log@0.1.0"), "{:?}", loaded.imports());
+}
+
+#[tokio::test]
+async fn each_plugin_has_limits_of_its_own() {
+    let limits = Limits { memory_bytes: 64 << 10, ..Limits::default() };
+
+    let refused = BUILT_IN.load("theirs", HOSTILE.to_vec(), limits).await.unwrap_err();
+
+    assert_eq!(refused.class(), FailureClass::OutOfMemory, "{refused}");
 }
 
 #[tokio::test]
@@ -172,7 +174,8 @@ async fn a_component_of_no_known_kind_is_refused_with_what_it_exports() {
     let error = refusal(component(r#"(component (instance $i) (export "acme:cats/purr" (instance $i)))"#));
     assert_eq!(
         error.await.to_string(),
-        "not a strategy plugin: it exports no kulta:plugin/strategy, but acme:cats/purr"
+        "no plugin of any kind: it exports none of kulta:plugin/strategy, kulta:plugin/analyzer, kulta:plugin/enricher, \
+         kulta:plugin/step, kulta:plugin/condition, but acme:cats/purr"
     );
 }
 

@@ -2,13 +2,9 @@
 
 use crate::answer;
 use crate::bindings::strategy::StrategyPluginPre;
-use crate::error::{CallError, LoadError};
-use crate::plugin::{Kind, Plugin, incompatible};
-use crate::plugins::Served;
-use crate::runtime::{CallState, Runtime};
-use std::borrow::Cow;
-use std::ops::Deref;
-use std::sync::Arc;
+use crate::error::CallError;
+use crate::handle::handle;
+use crate::plugin::Kind;
 
 pub use crate::bindings::any::kulta::plugin::types::{Label, Revision, Rollout, Verdict};
 pub use crate::bindings::strategy::exports::kulta::plugin::strategy::{
@@ -16,37 +12,13 @@ pub use crate::bindings::strategy::exports::kulta::plugin::strategy::{
     RouteMatch, Run, RunPhase, Scale, Share, Situation, TextMatch, Waiting, WantedRun,
 };
 
-/// One strategy component.
-pub struct StrategyPlugin {
-    plugin: Plugin,
-    pre: StrategyPluginPre<CallState>,
-}
-
-impl std::fmt::Debug for StrategyPlugin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.plugin.fmt(f)
-    }
-}
-
-impl Deref for StrategyPlugin {
-    type Target = Plugin;
-
-    fn deref(&self) -> &Plugin {
-        &self.plugin
-    }
-}
-
-impl Served for StrategyPlugin {
-    const KIND: Kind = Kind::Strategy;
-
-    async fn load(runtime: Arc<Runtime>, name: &str, bytes: Cow<'static, [u8]>) -> Result<Self, LoadError> {
-        let (plugin, instance) = Plugin::load(runtime, Self::KIND, name, bytes).await?;
-        Ok(Self { plugin, pre: StrategyPluginPre::new(instance).map_err(|error| incompatible(&error))? })
-    }
+handle! {
+    /// One strategy component.
+    StrategyPlugin, StrategyPluginPre, Kind::Strategy
 }
 
 impl StrategyPlugin {
-    /// Asks for a decision. `config` is JSON that [`Plugin::check_config`] has accepted.
+    /// Asks for a decision. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has accepted.
     ///
     /// Runs on the calling task and lets other tasks have their turn every 10 ms. An answer has been checked: sizes as the WIT
     /// names them, weights together at most `max_weight`, step within steps, instants that can be written down.

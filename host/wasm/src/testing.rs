@@ -1,8 +1,9 @@
 //! What several test modules share.
 
 use crate::strategy::{Goal, Revision, Rollout, Situation};
-use crate::{Kind, Limits, Plugins, StrategyPlugin};
+use crate::{Limits, Plugins, StrategyPlugin};
 use std::sync::{Arc, LazyLock};
+use tokio::sync::OnceCell;
 
 /// A strategy that misbehaves as its configuration says.
 pub(crate) const HOSTILE: &[u8] = include_bytes!(env!("KULTA_FIXTURE_HOSTILE"));
@@ -38,16 +39,16 @@ pub(crate) fn situation() -> Situation {
 /// The built-in plugins, compiled once for all tests: without optimisation, Cranelift takes seconds.
 pub(crate) static BUILT_IN: LazyLock<Plugins> = LazyLock::new(plugins);
 
-static WITH_HOSTILE: LazyLock<Plugins> = LazyLock::new(|| {
-    let plugins = plugins();
-    plugins.insert(Kind::Strategy, "hostile", HOSTILE.to_vec());
-    plugins
-});
-
 pub(crate) fn plugins() -> Plugins {
     Plugins::new(Limits::default()).unwrap()
 }
 
+static HOSTILE_LOADED: OnceCell<Arc<StrategyPlugin>> = OnceCell::const_new();
+
 pub(crate) async fn hostile() -> Arc<StrategyPlugin> {
-    WITH_HOSTILE.strategy("hostile").await.unwrap()
+    let load = async || {
+        let loaded = BUILT_IN.load("hostile", HOSTILE.to_vec(), Limits::default()).await.unwrap();
+        Arc::clone(loaded.strategy().unwrap())
+    };
+    Arc::clone(HOSTILE_LOADED.get_or_init(load).await)
 }

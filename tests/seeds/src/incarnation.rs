@@ -63,13 +63,21 @@ impl Incarnation {
         let parts = Parts {
             client: client.clone(),
             plugins: Arc::clone(&world.plugins),
+            registries: kulta_oci::Client::new(kulta_oci::Settings::default()).context("set up registries")?,
+            components: None,
             requests: Arc::new(gauge),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::clone(&clock),
             teller: Some(teller),
         };
-        let settings =
-            Settings { namespaces: Vec::new(), instance_id: None, workers: WORKERS, prometheus_address: None };
+        let settings = Settings {
+            namespaces: Vec::new(),
+            instance_id: None,
+            workers: WORKERS,
+            prometheus_address: None,
+            namespace: NAMESPACE.to_owned(),
+            allow_plugin_tags: false,
+        };
         let elector = world.elect.then(|| Elector::new(client, NAMESPACE, name.to_owned(), clock));
         let ended = Arc::clone(&dead);
         let task = tokio::spawn(async move {

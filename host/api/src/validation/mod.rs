@@ -3,6 +3,7 @@
 
 pub mod analysis;
 mod gateway;
+pub mod plugin;
 mod pods;
 mod request;
 mod steps;
@@ -86,7 +87,7 @@ pub(crate) mod tests {
     }
 
     /// RFC 7386.
-    fn merge(target: &mut Value, patch: Value) {
+    pub(crate) fn merge(target: &mut Value, patch: Value) {
         match patch {
             Value::Object(patch) => {
                 if !target.is_object() {

@@ -19,7 +19,6 @@ use kulta_embedded::store::{self, ListOptions, Selection, Store};
 use kulta_embedded::world::{Tallies, World};
 use kulta_events::{Environment, GitKeys, Origin};
 use kulta_fetch::Fetcher;
-use kulta_wasm::{Limits, Plugins};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -29,6 +28,8 @@ use super::app::{self, NAMESPACE, ROUTE};
 use super::sink::Events;
 use super::speed::Speed;
 use super::writes::Writes;
+use crate::arguments::COMPILE_MEMORY_MIB;
+use crate::plugins;
 
 /// The system chooses the port.
 const ANY_PORT: u16 = 0;
@@ -86,7 +87,7 @@ impl Cluster {
     /// When one of its parts cannot be made.
     pub fn control(&mut self) -> Result<()> {
         let client = client(self.address, MANAGER)?;
-        let plugins = Arc::new(Plugins::new(Limits::default()).context("start the plugin runtime")?);
+        let plugins = plugins::start(COMPILE_MEMORY_MIB, None)?;
         // The cluster in memory is on this host.
         let settings = kulta_fetch::Settings { loopback: true, ..kulta_fetch::Settings::default() };
         let requests = Fetcher::new(settings).context("set up the requests of analyses")?;
@@ -95,6 +96,8 @@ impl Cluster {
         let parts = Parts {
             client,
             plugins,
+            registries: kulta_oci::Client::new(kulta_oci::Settings::default()).context("set up registries")?,
+            components: None,
             requests: Arc::new(requests),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::new(SystemClock),
@@ -105,6 +108,8 @@ impl Cluster {
             instance_id: None,
             workers: WORKERS,
             prometheus_address: Some(format!("http://{}", self.prometheus)),
+            namespace: NAMESPACE.to_owned(),
+            allow_plugin_tags: false,
         };
         let analyzers = Arc::clone(&parts.plugins);
         self.tasks.spawn(async move {

@@ -87,6 +87,7 @@ pub fn request(asked: wit::Request) -> Result<fetch::Request, fetch::Failure> {
         },
         timeout: Duration::from_millis(asked.timeout),
         skip_tls_verify: asked.skip_tls_verify,
+        rights: None,
     })
 }
 

@@ -1,11 +1,13 @@
 //! AnalysisRuns, and the templates that they are made from.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kulta_api::analysis::{AnalysisRun, AnalysisRunStatus, AnalysisTemplateSpec};
-use kulta_api::{AnalysisPhase, FieldError, decode_as};
+use kulta_api::{AnalysisPhase, FieldError, annotations, decode_as};
 use serde_json::{Value, json};
 
+use super::plugin::{PluginName, plugins_of_template};
 use super::replica_set::controlling_rollout;
 use crate::object::{Object, text, version};
 use crate::packed::Packed;
@@ -19,6 +21,8 @@ pub struct CachedRun {
     pub owner: Option<String>,
     /// Its status says that it has ended.
     pub ended: bool,
+    /// Digests of the components that it began with.
+    pub pins: BTreeSet<String>,
     /// What its rollout looks at: all but measurements and counts.
     outcome: String,
     object: Packed,
@@ -35,10 +39,18 @@ pub fn analysis_run(mut object: Object) -> CachedRun {
         resource_version,
         uid: text(metadata, "uid").to_owned(),
         owner: controlling_rollout(metadata),
+        pins: run_pins(&object.json).into_values().filter(|pin| pin.starts_with("sha256:")).collect(),
         outcome: outcome(&object.json),
         ended: serde_json::from_value(phase).is_ok_and(AnalysisPhase::is_completed),
         object: Packed::of(&object.json),
     }
+}
+
+/// The components that a run began with, by analyzer.
+#[must_use]
+pub fn run_pins(run: &Value) -> BTreeMap<String, String> {
+    let noted = run.pointer("/metadata/annotations").and_then(|notes| notes.get(annotations::PLUGINS));
+    noted.and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// Spec, name and labels, phases and messages, as text.
@@ -103,6 +115,8 @@ impl CachedRun {
 pub struct CachedTemplate {
     /// Or why it cannot be read.
     pub spec: Result<Arc<AnalysisTemplateSpec>, FieldError>,
+    /// The analyzers that it names.
+    pub plugins: BTreeSet<PluginName>,
 }
 
 /// Both kinds: their specs are the same.
@@ -113,7 +127,8 @@ pub fn template(object: &Object) -> CachedTemplate {
         #[serde(default)]
         spec: AnalysisTemplateSpec,
     }
-    CachedTemplate { spec: decode_as::<Template>(&object.json).map(|template| Arc::new(template.spec)) }
+    let spec = decode_as::<Template>(&object.json).map(|template| Arc::new(template.spec));
+    CachedTemplate { plugins: spec.as_ref().map(|spec| plugins_of_template(spec)).unwrap_or_default(), spec }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use kulta_api::{FieldError, GatewayRouting, Rollout, RolloutPhase};
 use kulta_core::analysis::{TemplateRef, Templates};
 use serde_json::Value;
 
+use super::plugin::{PluginName, pins_of_rollout, plugins_of_rollout};
 use crate::key::Key;
 use crate::object::{Object, text, version};
 use crate::packed::Packed;
@@ -23,6 +24,8 @@ pub struct CachedRollout {
     /// As its status tells; an undecodable one is degraded.
     pub phase: Option<RolloutPhase>,
     pub references: References,
+    /// Digests of the components that its revision in progress began with.
+    pub pins: BTreeSet<String>,
     object: Packed,
 }
 
@@ -46,6 +49,8 @@ pub struct References {
     pub template_labels: BTreeMap<String, String>,
     /// AnalysisTemplates that it names itself; they may name further ones.
     pub analyses: BTreeSet<TemplateRef>,
+    /// The plugins that lead its revisions.
+    pub plugins: BTreeSet<PluginName>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -82,6 +87,7 @@ pub fn rollout(mut object: Object) -> CachedRollout {
             Some(rollout) => rollout.status.as_ref().and_then(|status| status.phase),
             None => Some(RolloutPhase::Degraded),
         },
+        pins: decoded.as_ref().map(pins_of_rollout).unwrap_or_default(),
         references: decoded.map(|rollout| references(&key.namespace, &rollout)).unwrap_or_default(),
         object: Packed::of(&object.json),
     }
@@ -121,6 +127,7 @@ fn references(namespace: &str, rollout: &Rollout) -> References {
         selector: spec.selector.clone().and_then(|selector| Selector::try_from(selector).ok()),
         template_labels: spec.template.labels(),
         analyses: kulta_core::reference::templates(rollout, &Templates::new()),
+        plugins: plugins_of_rollout(rollout),
     }
 }
 

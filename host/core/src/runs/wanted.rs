@@ -7,7 +7,7 @@ use kulta_api::foreign_status::AnalysisRunSummary;
 use super::records::Ending;
 use super::role::Role;
 use crate::analysis;
-use crate::decision::{Decision, StrategyFailure, WantedRun};
+use crate::decision::{Decision, FailureClass, StrategyFailure, WantedRun};
 use crate::pass::Pass;
 
 /// The rollout goes on, and the run was not waited for.
@@ -114,8 +114,7 @@ impl Pass {
 
 fn not_served(name: &str, step: u32) -> StrategyFailure {
     StrategyFailure {
-        class: "not-served".to_owned(),
+        class: FailureClass::NotServed,
         message: format!("the decision for step {step} asks for run {name:?}, and the spec has no such analysis there"),
-        permanent: true,
     }
 }

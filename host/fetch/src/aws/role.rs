@@ -64,6 +64,7 @@ impl Role {
             headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(FORM))]),
             body: Bytes::from(body),
             skip_tls_verify: false,
+            rights: None,
         };
         let answer = network.exchange(outgoing).await?.read().await?;
         read(&answer, Timestamp::now()).map_err(|why| {

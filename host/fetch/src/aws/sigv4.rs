@@ -253,6 +253,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             skip_tls_verify: false,
+            rights: None,
         };
 
         sign(&mut outgoing, &credentials(Some("session")), "eu-west-1", "2015-08-30T12:36:00Z".parse().unwrap())

@@ -13,6 +13,8 @@ mod oauth2;
 #[cfg(test)]
 mod redirects;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod sharing;

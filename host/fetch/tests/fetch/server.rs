@@ -148,6 +148,7 @@ pub fn get(url: impl Into<String>) -> Request {
         auth: Auth::None,
         timeout: Duration::ZERO,
         skip_tls_verify: false,
+        rights: None,
     }
 }
 

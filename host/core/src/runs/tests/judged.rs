@@ -39,7 +39,7 @@ fn a_failed_background_is_not_passed_by_a_step() {
 #[test]
 fn a_failed_background_aborts_although_the_strategy_fails() {
     let observed = with_background(2, "Failed", "slow");
-    let failure = StrategyFailure { class: "trapped".into(), message: "boom".into(), permanent: false };
+    let failure = StrategyFailure { class: FailureClass::Trapped, message: "boom".into() };
 
     let plan = done(asked(begin(observed.clone(), now())).answer(Err(failure)));
 

@@ -196,3 +196,17 @@ fn a_run_that_cannot_be_made_is_an_error_that_names_the_argument() {
     assert_eq!((record.status.as_str(), created(&plan).len(), plan.wake_up), ("Error", 0, Some(now())));
     assert!(record.message.as_ref().unwrap().contains("load"), "{record:?}");
 }
+
+#[test]
+fn a_run_keeps_to_the_analyzers_that_were_served_when_it_was_made() {
+    let observed = analysed(2);
+    let plan = done(begin(stored(observed.clone(), &decided(observed, &wants(2, 50, &[(STEP, 1)]))), now()));
+
+    let body = plan.writes.iter().find_map(|write| match &write.action {
+        Action::CreateAnalysisRun { body, .. } => Some(body),
+        _ => None,
+    });
+
+    let noted = body.and_then(|body| body.pointer("/metadata/annotations/kulta.io~1plugins"));
+    assert_eq!(noted, Some(&serde_json::json!(r#"{"threshold":"sha256:a"}"#)), "{body:?}");
+}

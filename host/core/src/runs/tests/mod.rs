@@ -17,7 +17,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::analysis::{Scope, TemplateRef};
-use crate::decision::{Decision, Next, PauseCause, RunPhase, StrategyFailure, Verdict, Waiting, WantedRun};
+use crate::decision::{
+    Decision, FailureClass, Next, PauseCause, RunPhase, StrategyFailure, Verdict, Waiting, WantedRun,
+};
 use crate::fixtures;
 use crate::observed::{Analyzer, Observed};
 use crate::pass::{Turn, begin};
@@ -40,7 +42,8 @@ pub(super) fn analysed(index: i32) -> Observed {
     let mut observed = under_way(steps(), index, 1, 50);
     let canary = observed.rollout.spec.strategy.canary.as_mut().unwrap();
     canary.fields.analysis = serde_json::from_value(json!({ "templates": [{ "templateName": "errors" }] })).unwrap();
-    observed.analyzers = Arc::new(vec![Analyzer { name: "threshold".into(), needs_condition: false }]);
+    observed.analyzers =
+        Arc::new(vec![Analyzer { name: "threshold".into(), pin: Some("sha256:a".into()), needs_condition: false }]);
     let spec = json!({ "metrics": [{ "name": "rate", "provider": { "threshold": {} } }] });
     template(&mut observed, spec);
     observed

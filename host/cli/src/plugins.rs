@@ -1,0 +1,60 @@
+//! The plugin runtime of this process, and the compiler that it starts: this program once more.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use kulta_controller::plugins::ComponentStore;
+use kulta_wasm::{ChildCompiler, CodeCache, Compiler, Limits, Plugins};
+
+use crate::arguments::{COMPILE_COMMAND, COMPILE_MEMORY_FLAG, CompileArguments, ControllerArguments};
+
+/// Below the folder of `--plugin-cache`.
+const CODE: &str = "code";
+const COMPONENTS: &str = "components";
+/// The running program, whatever has become of its file since.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// Components are compiled by a child with so much memory, and what comes out is kept in the folder, if there is one.
+///
+/// # Errors
+/// When there is no runtime, or the folder is not one for code.
+pub fn start(compile_memory_mib: u32, cache: Option<&Path>) -> Result<Arc<Plugins>> {
+    let arguments = vec![COMPILE_COMMAND.to_owned(), format!("--{COMPILE_MEMORY_FLAG}={compile_memory_mib}")];
+    let compiler = Compiler::Child(ChildCompiler::new(OWN_PROGRAM.into(), arguments));
+    let plugins = Plugins::new(Limits::default()).context("start the plugin runtime")?.with_compiler(compiler);
+    let plugins = match cache {
+        Some(folder) => plugins.with_cache(CodeCache::open(folder.join(CODE)).context("--plugin-cache")?),
+        None => plugins,
+    };
+    Ok(Arc::new(plugins))
+}
+
+/// Where the components of Plugin objects are kept.
+///
+/// # Errors
+/// When the folder cannot be made.
+pub fn components(cache: Option<&Path>) -> Result<Option<ComponentStore>> {
+    cache.map(|folder| ComponentStore::open(folder.join(COMPONENTS))).transpose().context("--plugin-cache")
+}
+
+/// Who asks registries.
+///
+/// # Errors
+/// When the certificates are none.
+pub fn registries(arguments: &ControllerArguments) -> Result<kulta_oci::Client> {
+    let extra_ca = match &arguments.plugin_registry_ca {
+        Some(file) => std::fs::read(file).with_context(|| format!("--plugin-registry-ca {}", file.display()))?,
+        None => Vec::new(),
+    };
+    let plain_http = arguments.plugin_http_registries.iter().cloned().collect();
+    let settings = kulta_oci::Settings { plain_http, extra_ca, ..kulta_oci::Settings::default() };
+    kulta_oci::Client::new(settings).context("--plugin-registry-ca")
+}
+
+/// # Errors
+/// When the component cannot be read or the code cannot be written.
+pub fn compile(arguments: &CompileArguments) -> Result<ExitCode> {
+    kulta_wasm::compile_stdin(u64::from(arguments.memory_mib) << 20).context("compile a component")
+}

@@ -1,0 +1,84 @@
+//! Plugin objects, and which plugins other objects name.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use kulta_api::analysis::AnalysisTemplateSpec;
+use kulta_api::{FieldError, Plugin, Rollout, decode_as};
+use kulta_core::decision::CANARY_PLUGIN;
+use kulta_wasm::Kind;
+use serde_json::Value;
+
+use crate::object::{Object, text, version};
+use crate::packed::Packed;
+
+/// A plugin as users name it.
+pub type PluginName = (Kind, String);
+
+#[derive(Clone, Debug)]
+pub struct CachedPlugin {
+    pub version: u64,
+    pub uid: String,
+    pub generation: i64,
+    pub created: Timestamp,
+    pub deleting: bool,
+    object: Packed,
+}
+
+#[must_use]
+pub fn plugin(mut object: Object) -> CachedPlugin {
+    object.trim();
+    let metadata = object.json.get("metadata").unwrap_or(&Value::Null);
+    CachedPlugin {
+        version: version(text(metadata, "resourceVersion")),
+        uid: text(metadata, "uid").to_owned(),
+        generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
+        created: text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH),
+        deleting: metadata.get("deletionTimestamp").is_some(),
+        object: Packed::of(&object.json),
+    }
+}
+
+impl CachedPlugin {
+    /// # Errors
+    /// When a field cannot be read: its path.
+    pub fn open(&self) -> Result<Plugin, FieldError> {
+        decode_as(&self.object.open())
+    }
+
+    /// As it was told.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        self.object.open()
+    }
+}
+
+/// The plugins that lead a rollout's revisions.
+#[must_use]
+pub fn plugins_of_rollout(rollout: &Rollout) -> BTreeSet<PluginName> {
+    let strategy = &rollout.spec.strategy;
+    let mut names = BTreeSet::new();
+    if let Some(canary) = &strategy.canary {
+        names.insert((Kind::Strategy, CANARY_PLUGIN.to_owned()));
+        let steps = canary.steps.iter().filter_map(|step| step.plugin.as_ref());
+        names.extend(steps.map(|plugin| (Kind::Step, plugin.name.clone())));
+    } else if let Some(plugin) = &strategy.plugin {
+        names.insert((Kind::Strategy, plugin.name.clone()));
+    }
+    names
+}
+
+/// The analyzers that a template's metrics name.
+#[must_use]
+pub fn plugins_of_template(spec: &AnalysisTemplateSpec) -> BTreeSet<PluginName> {
+    let analyzers = spec.metrics.iter().filter_map(|metric| metric.provider.analyzer());
+    analyzers.map(|(name, _)| (Kind::Analyzer, name.to_owned())).collect()
+}
+
+/// Digests that a rollout's revision in progress keeps to.
+#[must_use]
+pub fn pins_of_rollout(rollout: &Rollout) -> BTreeSet<String> {
+    let record = rollout.status.as_ref().and_then(|status| status.kulta.as_ref());
+    let pins = record.into_iter().flat_map(|record| record.plugins.values());
+    pins.filter(|pin| pin.starts_with("sha256:")).cloned().collect()
+}

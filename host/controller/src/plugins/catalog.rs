@@ -1,0 +1,467 @@
+//! What is served under which name, and what earlier revisions still run by.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use jiff::Timestamp;
+use kulta_core::plugin_failure::FailureClass as PluginFailure;
+use kulta_wasm::{
+    AnalyzerPlugin, CallError, ConditionPlugin, EnricherPlugin, FailureClass, Kind, Loaded, LookupError, Plugins,
+    StepPlugin, StrategyPlugin,
+};
+
+use super::breaker::Breaker;
+use super::terms::{SharedTerms, Terms};
+
+/// What a pin says of a plugin that no Plugin object brought.
+const BUILT_IN: &str = "built-in";
+
+/// Which component a revision or a run began with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// It came with the controller: whatever the controller of today brings.
+    BuiltIn,
+    /// `sha256:` and hex.
+    Digest(String),
+}
+
+impl Pin {
+    /// As [`Display`](fmt::Display) writes it; none when there is nothing written, or nothing that can be read.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        match text {
+            BUILT_IN => Some(Self::BuiltIn),
+            digest if digest.starts_with("sha256:") => Some(Self::Digest(digest.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuiltIn => BUILT_IN,
+            Self::Digest(digest) => digest,
+        })
+    }
+}
+
+/// One component that an admin brought.
+#[derive(Debug)]
+pub struct Version {
+    /// The Plugin object's name.
+    pub plugin: String,
+    pub loaded: Arc<Loaded>,
+    breaker: Arc<Breaker>,
+}
+
+impl Version {
+    #[must_use]
+    pub fn new(plugin: String, loaded: Arc<Loaded>) -> Self {
+        Self { plugin, loaded, breaker: Arc::default() }
+    }
+}
+
+/// A Plugin object, as far as it is served.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub terms: SharedTerms,
+    pub serves: Vec<String>,
+    /// Of two that serve the same name the older one has it.
+    pub created: Timestamp,
+    /// What is asked under its names now.
+    pub current: Arc<Version>,
+}
+
+#[derive(Default)]
+struct Contents {
+    /// By the Plugin object's name.
+    entries: BTreeMap<String, Entry>,
+    /// By digest: what is served now, and what was and is still in use.
+    versions: HashMap<String, Arc<Version>>,
+    /// Who has a name of a kind.
+    names: BTreeMap<(Kind, String), String>,
+    /// Plugin objects of which nothing is served, or not yet.
+    absent: BTreeMap<String, Absent>,
+    /// Digests that are in use and cannot be had.
+    lost: HashMap<String, Lost>,
+}
+
+/// A Plugin object of which nothing is served.
+struct Absent {
+    serves: Vec<String>,
+    /// Why; none while it is being loaded.
+    why: Option<String>,
+}
+
+struct Lost {
+    why: String,
+    /// Waiting cannot help.
+    for_good: bool,
+}
+
+/// A plugin to be asked, and under which terms.
+pub struct Choice<P> {
+    pub plugin: Arc<P>,
+    pub terms: SharedTerms,
+    pub pin: Pin,
+    breaker: Arc<Breaker>,
+}
+
+/// Why a plugin is not asked.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ChoiceError {
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// Its Plugin has not been looked at yet.
+    #[error("it is being loaded")]
+    Loading,
+    /// Its Plugin cannot be served for now.
+    #[error("Plugin {plugin} is not ready: {why}")]
+    NotReady { plugin: String, why: String },
+    #[error(
+        "the component {digest} of {plugin} that this began with cannot be had: {why}; promote to go on with the one that is served now"
+    )]
+    Gone { plugin: String, digest: String, why: String },
+}
+
+/// Why there is no usable answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CallFailure {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("it has failed again and again, and is left alone until {until}")]
+    Resting { until: Timestamp },
+}
+
+impl CallFailure {
+    /// By the table of what follows from it.
+    #[must_use]
+    pub fn class(&self) -> PluginFailure {
+        match self {
+            Self::Call(error) => class_of(error.class()),
+            Self::Resting { .. } => PluginFailure::Resting,
+        }
+    }
+}
+
+fn class_of(class: FailureClass) -> PluginFailure {
+    match class {
+        FailureClass::Unknown => PluginFailure::Unknown,
+        FailureClass::Refused => PluginFailure::Refused,
+        FailureClass::Trapped => PluginFailure::Trapped,
+        FailureClass::DeadlineExceeded => PluginFailure::DeadlineExceeded,
+        FailureClass::OutOfMemory => PluginFailure::OutOfMemory,
+        FailureClass::TooLarge => PluginFailure::TooLarge,
+        FailureClass::BadAnswer => PluginFailure::BadAnswer,
+        FailureClass::InvalidConfig => PluginFailure::InvalidConfig,
+        FailureClass::Unavailable => PluginFailure::Unavailable,
+        FailureClass::Internal => PluginFailure::Internal,
+        FailureClass::Host => PluginFailure::Host,
+    }
+}
+
+impl<P> Choice<P> {
+    /// Makes a call, unless the plugin has failed too often of late. Only the future that `call` answers runs anything of it.
+    ///
+    /// # Errors
+    /// As the call, or that it was not made.
+    pub async fn guarded<T, F>(&self, now: Timestamp, call: F) -> Result<T, CallFailure>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        self.breaker.admit(now).map_err(|until| CallFailure::Resting { until })?;
+        let answer = call.await;
+        self.breaker.report(answer.as_ref().err().map(CallError::class), now);
+        answer.map_err(CallFailure::Call)
+    }
+}
+
+/// All that can be asked.
+pub struct Catalog {
+    built_in: Arc<Plugins>,
+    built_in_terms: SharedTerms,
+    /// By kind and name.
+    built_in_breakers: BTreeMap<(Kind, String), Arc<Breaker>>,
+    contents: RwLock<Contents>,
+}
+
+impl Catalog {
+    #[must_use]
+    pub fn new(built_in: Arc<Plugins>) -> Self {
+        let names =
+            Kind::ALL.into_iter().flat_map(|kind| built_in.names(kind).into_iter().map(move |name| (kind, name)));
+        Self {
+            built_in_breakers: names.map(|name| (name, Arc::default())).collect(),
+            built_in,
+            built_in_terms: Arc::new(Terms::built_in()),
+            contents: RwLock::default(),
+        }
+    }
+
+    /// The way to load components.
+    #[must_use]
+    pub fn loader(&self) -> &Arc<Plugins> {
+        &self.built_in
+    }
+
+    /// There is a Plugin object for these names, and nothing of it is served: because it is still to be loaded, or for the reason given.
+    pub fn expect(&self, plugin: &str, serves: Vec<String>, why: Option<String>) {
+        self.write().absent.insert(plugin.to_owned(), Absent { serves, why });
+    }
+
+    /// Serves a Plugin object as the entry says, in place of what it was served as. Names that an older Plugin has stay with that one.
+    pub fn serve(&self, plugin: &str, entry: Entry) {
+        let mut contents = self.write();
+        let version = Arc::clone(&entry.current);
+        contents.lost.remove(version.loaded.digest());
+        contents.absent.remove(plugin);
+        contents.versions.insert(version.loaded.digest().to_owned(), version);
+        contents.entries.insert(plugin.to_owned(), entry);
+        contents.name_anew();
+    }
+
+    /// Nothing of that Plugin is asked any more, whatever began with it.
+    pub fn withdraw(&self, plugin: &str) {
+        let mut contents = self.write();
+        contents.entries.remove(plugin);
+        contents.absent.remove(plugin);
+        contents.versions.retain(|_, version| version.plugin != plugin);
+        contents.name_anew();
+    }
+
+    /// Keeps a component that something in progress began with.
+    pub fn keep(&self, version: Arc<Version>) {
+        let mut contents = self.write();
+        contents.lost.remove(version.loaded.digest());
+        contents.versions.insert(version.loaded.digest().to_owned(), version);
+    }
+
+    /// Something in progress began with a component that cannot be had: now, or for good.
+    pub fn lose(&self, digest: &str, why: String, for_good: bool) {
+        self.write().lost.insert(digest.to_owned(), Lost { why, for_good });
+    }
+
+    /// Drops the components of a Plugin that are neither served nor in use.
+    pub fn shrink(&self, plugin: &str, in_use: &dyn Fn(&str) -> bool) {
+        let mut contents = self.write();
+        let current = contents.entries.get(plugin).map(|entry| entry.current.loaded.digest().to_owned());
+        contents
+            .versions
+            .retain(|digest, version| version.plugin != plugin || Some(digest) == current.as_ref() || in_use(digest));
+        contents.lost.retain(|digest, _| in_use(digest));
+    }
+
+    #[must_use]
+    pub fn has(&self, digest: &str) -> bool {
+        self.read().versions.contains_key(digest)
+    }
+
+    /// What a Plugin object is served as now.
+    #[must_use]
+    pub fn entry(&self, plugin: &str) -> Option<Entry> {
+        self.read().entries.get(plugin).cloned()
+    }
+
+    /// The Plugin object that has this name of this kind.
+    #[must_use]
+    pub fn holder(&self, kind: Kind, name: &str) -> Option<String> {
+        self.read().names.get(&(kind, name.to_owned())).cloned()
+    }
+
+    /// Something answers to that name, if only the built-in.
+    #[must_use]
+    pub fn serves(&self, kind: Kind, name: &str) -> bool {
+        self.holder(kind, name).is_some() || self.built_in_breakers.contains_key(&(kind, name.to_owned()))
+    }
+
+    /// In alphabetical order.
+    #[must_use]
+    pub fn names(&self, kind: Kind) -> Vec<String> {
+        let mut names = self.built_in.names(kind);
+        names.extend(self.read().names.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// What a revision or run that begins now is to keep to.
+    #[must_use]
+    pub fn pin(&self, kind: Kind, name: &str) -> Pin {
+        let contents = self.read();
+        contents
+            .current(kind, name)
+            .map_or(Pin::BuiltIn, |(version, _)| Pin::Digest(version.loaded.digest().to_owned()))
+    }
+
+    /// The strategy of that name: the pinned one, or what is served now.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be had.
+    pub async fn strategy(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<StrategyPlugin>, ChoiceError> {
+        match self.brought(Kind::Strategy, name, pin, Loaded::strategy)? {
+            Some(choice) => Ok(choice),
+            None => Ok(self.own(Kind::Strategy, name, self.built_in.strategy(name).await)?),
+        }
+    }
+
+    /// # Errors
+    /// As [`strategy`](Self::strategy).
+    pub async fn analyzer(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<AnalyzerPlugin>, ChoiceError> {
+        match self.brought(Kind::Analyzer, name, pin, Loaded::analyzer)? {
+            Some(choice) => Ok(choice),
+            None => Ok(self.own(Kind::Analyzer, name, self.built_in.analyzer(name).await)?),
+        }
+    }
+
+    /// # Errors
+    /// As [`strategy`](Self::strategy).
+    pub async fn step(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<StepPlugin>, ChoiceError> {
+        match self.brought(Kind::Step, name, pin, Loaded::step)? {
+            Some(choice) => Ok(choice),
+            None => Ok(self.own(Kind::Step, name, self.built_in.step(name).await)?),
+        }
+    }
+
+    /// # Errors
+    /// As [`strategy`](Self::strategy).
+    pub async fn condition(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<ConditionPlugin>, ChoiceError> {
+        match self.brought(Kind::Condition, name, pin, Loaded::condition)? {
+            Some(choice) => Ok(choice),
+            None => Ok(self.own(Kind::Condition, name, self.built_in.condition(name).await)?),
+        }
+    }
+
+    /// Every enricher with its name, in the order in which they add.
+    pub async fn enrichers(&self) -> Vec<(String, Choice<EnricherPlugin>)> {
+        let mut found = Vec::new();
+        for name in self.names(Kind::Enricher) {
+            let choice = match self.brought(Kind::Enricher, &name, None, Loaded::enricher) {
+                Ok(Some(choice)) => Ok(choice),
+                Ok(None) => {
+                    let built_in = self.built_in.enricher(&name).await;
+                    self.own(Kind::Enricher, &name, built_in).map_err(ChoiceError::from)
+                }
+                Err(error) => Err(error),
+            };
+            match choice {
+                Ok(choice) => found.push((name, choice)),
+                Err(error) => tracing::warn!(plugin = name, "an enricher is left out: {error}"),
+            }
+        }
+        found.sort_by(|(one, a), (other, b)| (a.terms.order, one).cmp(&(b.terms.order, other)));
+        found
+    }
+
+    /// What admins brought goes before what came with the controller, unless the pin says otherwise. None: the built-in is to be asked.
+    fn brought<P>(
+        &self,
+        kind: Kind,
+        name: &str,
+        pin: Option<&Pin>,
+        handle: fn(&Loaded) -> Option<&Arc<P>>,
+    ) -> Result<Option<Choice<P>>, ChoiceError> {
+        let contents = self.read();
+        let found = match pin {
+            Some(Pin::BuiltIn) => None,
+            Some(Pin::Digest(digest)) => Some(contents.pinned(digest).ok_or_else(|| contents.missing(name, digest))?),
+            None => contents.current(kind, name),
+        };
+        let Some((version, terms)) = found else {
+            let own = self.built_in_breakers.contains_key(&(kind, name.to_owned()));
+            return match contents.absent(name) {
+                Some((_, Absent { why: None, .. })) if pin.is_none() => Err(ChoiceError::Loading),
+                Some((plugin, Absent { why: Some(why), .. })) if !own => {
+                    Err(ChoiceError::NotReady { plugin: plugin.clone(), why: why.clone() })
+                }
+                _ => Ok(None),
+            };
+        };
+        Ok(handle(&version.loaded).map(|plugin| Choice {
+            plugin: Arc::clone(plugin),
+            terms: Arc::clone(terms),
+            pin: Pin::Digest(version.loaded.digest().to_owned()),
+            breaker: Arc::clone(&version.breaker),
+        }))
+    }
+
+    fn own<P>(&self, kind: Kind, name: &str, found: Result<Arc<P>, LookupError>) -> Result<Choice<P>, LookupError> {
+        let all = |error| match error {
+            // Of all that are served, not only of those that came with the controller.
+            LookupError::Unknown { kind, name, .. } => LookupError::Unknown { kind, name, served: self.names(kind) },
+            other => other,
+        };
+        Ok(Choice {
+            plugin: found.map_err(all)?,
+            terms: Arc::clone(&self.built_in_terms),
+            pin: Pin::BuiltIn,
+            breaker: self.built_in_breakers.get(&(kind, name.to_owned())).cloned().unwrap_or_default(),
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Contents> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Contents> {
+        self.contents.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contents {
+    fn current(&self, kind: Kind, name: &str) -> Option<(&Arc<Version>, &SharedTerms)> {
+        let entry = self.entries.get(self.names.get(&(kind, name.to_owned()))?)?;
+        Some((&entry.current, &entry.terms))
+    }
+
+    fn pinned(&self, digest: &str) -> Option<(&Arc<Version>, &SharedTerms)> {
+        let version = self.versions.get(digest)?;
+        Some((version, &self.entries.get(&version.plugin)?.terms))
+    }
+
+    /// The Plugin object that would serve a name, were it served.
+    fn absent(&self, name: &str) -> Option<(&String, &Absent)> {
+        self.absent.iter().find(|(_, absent)| absent.serves.iter().any(|served| served == name))
+    }
+
+    fn missing(&self, name: &str, digest: &str) -> ChoiceError {
+        let gone =
+            |why: &str| ChoiceError::Gone { plugin: name.to_owned(), digest: digest.to_owned(), why: why.to_owned() };
+        match (self.lost.get(digest), self.absent(name)) {
+            (Some(lost), _) if lost.for_good => gone(&lost.why),
+            (Some(lost), _) => ChoiceError::NotReady { plugin: name.to_owned(), why: lost.why.clone() },
+            (None, Some((_, Absent { why: None, .. }))) => ChoiceError::Loading,
+            (None, _) => gone("no Plugin has it"),
+        }
+    }
+
+    /// The oldest Plugin that serves a name of a kind has it.
+    fn name_anew(&mut self) {
+        let mut by_age: Vec<(&String, &Entry)> = self.entries.iter().collect();
+        by_age.sort_by_key(|(name, entry)| (entry.created, *name));
+        let mut names = BTreeMap::new();
+        for (plugin, entry) in by_age {
+            for kind in entry.current.loaded.kinds() {
+                for name in &entry.serves {
+                    names.entry((*kind, name.clone())).or_insert_with(|| plugin.clone());
+                }
+            }
+        }
+        self.names = names;
+    }
+}
+
+impl ChoiceError {
+    /// By the table of what follows from it.
+    #[must_use]
+    pub const fn class(&self) -> PluginFailure {
+        match self {
+            Self::Lookup(LookupError::Unknown { .. }) => PluginFailure::Unknown,
+            Self::Lookup(LookupError::Load { .. }) => PluginFailure::Refused,
+            Self::Loading => PluginFailure::Loading,
+            Self::NotReady { .. } => PluginFailure::SourceUnavailable,
+            Self::Gone { .. } => PluginFailure::DigestGone,
+        }
+    }
+}

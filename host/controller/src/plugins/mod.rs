@@ -1,0 +1,21 @@
+//! Plugins that admins bring: from Plugin objects to components that rollouts and analyses ask.
+//!
+//! A Plugin's component is fetched, compiled and tried beside the rollouts; only then it takes its place, in one go. What began with an
+//! earlier component keeps it: see [`Pin`].
+
+mod breaker;
+mod catalog;
+mod look;
+mod source;
+mod status;
+mod store;
+mod terms;
+mod users;
+
+pub use breaker::Breaker;
+pub use catalog::{CallFailure, Catalog, Choice, ChoiceError, Entry, Pin, Version};
+pub use look::{FINALIZER, look};
+pub use source::{SourceError, Sources};
+pub use store::{ComponentStore, StoreError};
+pub use terms::{Granted, GrantedHeader, Grants, SharedTerms, Terms, over};
+pub use users::References;

@@ -1,0 +1,169 @@
+//! Which components a revision keeps to: those that were served when it began, whatever is served under their names later.
+//!
+//! `status.kulta.plugins` holds them, as `<kind>/<name>` → what the controller calls the component. Promoting a rollout that holds because
+//! its component is gone takes those that are served then.
+
+use kulta_api::conditions;
+use kulta_api::{ConditionReason, ConditionType};
+
+use crate::pass::Pass;
+
+/// The kinds of plugins that a revision is led by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PluginKind {
+    Strategy,
+    Step,
+}
+
+impl PluginKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strategy => "strategy",
+            Self::Step => "step",
+        }
+    }
+
+    /// How a plugin is called in the record.
+    #[must_use]
+    pub fn key(self, name: &str) -> String {
+        format!("{}/{name}", self.as_str())
+    }
+}
+
+impl Pass {
+    /// What the revision began with, where that is known.
+    pub fn pin_of(&self, kind: PluginKind, name: &str) -> Option<String> {
+        self.kulta.plugins.get(&kind.key(name)).cloned()
+    }
+
+    /// A revision keeps what it began with until it is stable.
+    pub fn settle_pins(&mut self) {
+        if self.scene.is_stable(&self.status) {
+            self.kulta.plugins.clear();
+            return;
+        }
+        let lost = conditions::find(&self.status.conditions, ConditionType::StrategyReady)
+            .is_some_and(|condition| condition.reason == ConditionReason::PluginDigestGone.as_str());
+        if lost && self.status.pause_lifted() {
+            self.kulta.plugins.clear();
+        }
+        for (plugin, component) in &self.scene.observed.pins {
+            self.kulta.plugins.entry(plugin.clone()).or_insert_with(|| component.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kulta_api::{ConditionReason, ConditionStatus, ConditionType, KultaStatus};
+
+    use super::*;
+    use crate::decision::{FailureClass, StrategyFailure};
+    use crate::observed::Observed;
+    use crate::pass::begin;
+    use crate::pass_tests::{asked, done, hold, now, status, steps, under_way};
+    use crate::plan::Plan;
+
+    const STRATEGY: &str = "strategy/canary";
+
+    fn served(component: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([(STRATEGY.to_owned(), component.to_owned())])
+    }
+
+    /// Under way since `began` was served; now `serves` is.
+    fn rollout(began: Option<&str>, serves: &str) -> Observed {
+        let mut observed = under_way(steps(), 1, 1, 50);
+        let plugins = began.map(served).unwrap_or_default();
+        status(&mut observed).kulta = Some(KultaStatus { plugins, sequence: 1, ..KultaStatus::default() });
+        observed.pins = served(serves);
+        observed
+    }
+
+    fn pin_after(plan: &Plan) -> Option<&str> {
+        plan.status.as_ref()?.patch.pointer("/kulta/plugins")?.get(STRATEGY)?.as_str()
+    }
+
+    #[test]
+    fn what_is_served_when_a_revision_begins_is_kept() {
+        let ask = asked(begin(rollout(None, "sha256:a"), now()));
+        let pin = ask.pin.clone();
+
+        let plan = done(ask.answer(Ok(hold(1, 50))));
+
+        assert_eq!((pin.as_deref(), pin_after(&plan)), (Some("sha256:a"), Some("sha256:a")));
+    }
+
+    #[test]
+    fn what_is_served_later_is_for_the_next_revision() {
+        let ask = asked(begin(rollout(Some("sha256:a"), "sha256:b"), now()));
+
+        assert_eq!(ask.pin.as_deref(), Some("sha256:a"));
+    }
+
+    #[test]
+    fn a_revision_that_is_stable_keeps_nothing() {
+        let mut observed = rollout(Some("sha256:a"), "sha256:b");
+        let status = status(&mut observed);
+        status.stable_rs = status.current_pod_hash.clone();
+
+        let plan = done(begin(observed, now()));
+
+        assert_eq!(pin_after(&plan), None);
+    }
+
+    fn failed(class: FailureClass) -> Plan {
+        let failure = StrategyFailure { class, message: "why".into() };
+        done(asked(begin(rollout(Some("sha256:a"), "sha256:b"), now())).answer(Err(failure)))
+    }
+
+    fn pauses(plan: &Plan) -> bool {
+        plan.status
+            .as_ref()
+            .is_some_and(|status| status.patch.get("pauseConditions").is_some_and(|list| list.is_array()))
+    }
+
+    #[test]
+    fn a_component_that_is_gone_stops_the_rollout_for_a_person() {
+        let plan = failed(FailureClass::DigestGone);
+
+        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(pauses(&plan) && told.contains("PluginDigestGone"), "{told}");
+    }
+
+    #[test]
+    fn promoting_it_takes_the_component_that_is_served_now() {
+        let mut observed = rollout(Some("sha256:a"), "sha256:b");
+        let status = status(&mut observed);
+        status.controller_pause = true;
+        kulta_api::conditions::set(
+            &mut status.conditions,
+            ConditionType::StrategyReady,
+            ConditionStatus::False,
+            ConditionReason::PluginDigestGone,
+            "gone",
+            kulta_api::Time(now()),
+        );
+
+        let ask = asked(begin(observed, now()));
+
+        assert_eq!(ask.pin.as_deref(), Some("sha256:b"));
+    }
+
+    #[test]
+    fn plugins_that_are_being_loaded_are_waited_for_without_a_word() {
+        let plan = failed(FailureClass::Loading);
+
+        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(plan.wake_up.is_some() && !told.contains("StrategyReady") && !pauses(&plan), "{told}");
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_reached_is_waited_for_and_told() {
+        let plan = failed(FailureClass::SourceUnavailable);
+
+        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(plan.wake_up.is_some() && told.contains("PluginUnavailable") && !pauses(&plan), "{told}");
+    }
+}
