@@ -6,8 +6,10 @@
 //!
 //! Nothing here installs a TLS provider; the process does that once, at its start.
 
+mod credentials;
 mod digest;
 mod reference;
 
+pub use credentials::{Credentials, DockerConfig, DockerConfigError};
 pub use digest::{Digest, DigestError};
 pub use reference::{Reference, ReferenceError};
