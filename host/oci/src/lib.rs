@@ -6,10 +6,24 @@
 //!
 //! Nothing here installs a TLS provider; the process does that once, at its start.
 
+mod artifact;
+mod challenge;
+mod client;
 mod credentials;
 mod digest;
+mod error;
+mod push;
 mod reference;
+mod refusal;
+mod retry_after;
+mod session;
+mod settings;
+mod transport;
 
+pub use artifact::Artifact;
+pub use client::{Client, Pulled};
 pub use credentials::{Credentials, DockerConfig, DockerConfigError};
 pub use digest::{Digest, DigestError};
+pub use error::{Class, Error};
 pub use reference::{Reference, ReferenceError};
+pub use settings::{Settings, SettingsError};
