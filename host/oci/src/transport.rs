@@ -192,9 +192,11 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 
 /// What a person can do about TLS that failed.
 fn hint(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
-    // An I/O error is not the source of what it holds.
-    let held = cause.downcast_ref::<io::Error>()?.get_ref()?;
-    match held.downcast_ref::<rustls::Error>()? {
+    // An I/O error is not the source of what it holds, which may be another one.
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        return hint(error.get_ref()?);
+    }
+    match cause.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(_) => Some("; if the registry has a CA of its own, give its certificate"),
         rustls::Error::InvalidMessage(_) => Some("; if the registry speaks plain http, that has to be allowed"),
         _ => None,
