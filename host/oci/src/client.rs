@@ -89,7 +89,7 @@ impl Client {
         credentials: &'a Credentials,
         access: Access,
     ) -> Result<Session<'a>, Error> {
-        let plain_http = self.settings.plain_http.contains(reference.registry());
+        let plain_http = self.settings.plain_http.iter().any(|it| it.eq_ignore_ascii_case(reference.registry()));
         Session::new(&self.transport, reference, credentials, access, plain_http)
     }
 

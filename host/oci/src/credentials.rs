@@ -123,8 +123,11 @@ fn host_fits(pattern: &str, host: &str) -> bool {
 /// With any number of `*` in the pattern.
 fn fits(pattern: &str, part: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == part };
-    let Some(part) = part.strip_prefix(start) else { return false };
-    part.char_indices().map(|(at, _)| at).chain([part.len()]).any(|at| part.get(at..).is_some_and(|it| fits(rest, it)))
+    let (between, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(inner) = part.strip_prefix(start).and_then(|it| it.strip_suffix(end)) else { return false };
+    // The first place where a piece is found leaves the most for the next one.
+    let found = between.split('*').try_fold(inner, |left, piece| left.split_once(piece).map(|(_, right)| right));
+    found.is_some()
 }
 
 impl fmt::Debug for Credentials {
@@ -182,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_entry_that_fits_best_is_chosen() {
-        let cases: [(&[&str], &str, Option<&str>); 12] = [
+        let cases: [(&[&str], &str, Option<&str>); 16] = [
             (&["ghcr.io"], "quay.io/a:1", None),
             (&["ghcr.io"], "ghcr.io/a:1", Some("ghcr.io")),
             (&["https://ghcr.io/v2/"], "ghcr.io/a:1", Some("https://ghcr.io/v2/")),
@@ -194,6 +197,10 @@ mod tests {
             (&["*.azurecr.io"], "a.b.azurecr.io/a:1", None),
             (&["*.azurecr.io", "acme.azurecr.io"], "acme.azurecr.io/a:1", Some("acme.azurecr.io")),
             (&["r*y.example"], "registry.example/a:1", Some("r*y.example")),
+            (&["*g*s*.example"], "registry.example/a:1", Some("*g*s*.example")),
+            (&["*s*g*.example"], "registry.example/a:1", None),
+            (&["re*egistry.example"], "registry.example/a:1", None),
+            (&["*.*.io"], "ghcr.io/a:1", None),
             (&["localhost:5000"], "localhost:5001/a:1", None),
         ];
 

@@ -25,7 +25,10 @@ pub enum Error {
     Unavailable { what: String, reason: String, retry_after: Option<Duration> },
     #[error("{what} was not done within {} s; the registry is slow, or the time too short", .limit.as_secs_f32())]
     TimedOut { what: String, limit: Duration },
-    #[error("{what} is {found}, not {expected} as expected; if the new content is trusted, name its digest")]
+    #[error(
+        "{what} is {found}, not {expected} as expected, and nothing of it was used; was it changed in the registry, or is the digest \
+         that is named the wrong one?"
+    )]
     WrongDigest { what: String, expected: Digest, found: Digest },
     #[error(
         "{what} has {found} bytes where its manifest says {expected}; the registry's copy is damaged, push it again"

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::reference::Reference;
 use crate::session::{Access, Session};
-use crate::transport::location;
+use crate::transport::{Outgoing, location};
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -69,8 +69,8 @@ async fn upload(session: &mut Session<'_>, digest: &Digest, bytes: &Bytes, kind:
     }
     let begin = session.request(Method::POST, "blobs/uploads/", &what)?;
     let begun = session.ask(&begin, &what).await?;
-    let mut put = session.request(Method::PUT, "", &what)?;
-    put.url = location(&begun).map_err(|reason| Error::Malformed { what: what.clone(), reason })?;
+    let place = location(&begun).map_err(|reason| Error::Malformed { what: what.clone(), reason })?;
+    let mut put = Outgoing::new(Method::PUT, place);
     put.url.query_pairs_mut().append_pair("digest", digest.as_str());
     put.headers.insert(CONTENT_TYPE, BYTES);
     put.body = bytes.clone();

@@ -17,9 +17,8 @@ struct Answer {
     errors: Vec<Said>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Said {
     code: String,
     message: String,

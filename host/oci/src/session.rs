@@ -2,8 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
@@ -63,7 +62,7 @@ impl<'a> Session<'a> {
             .base
             .join(&format!("./{path}"))
             .map_err(|error| Error::Malformed { what: what.to_owned(), reason: error.to_string() })?;
-        Ok(Outgoing { method, url, headers: HeaderMap::new(), body: Bytes::new() })
+        Ok(Outgoing::new(method, url))
     }
 
     /// The answer to a request; an error unless it is a success.
@@ -128,7 +127,7 @@ impl<'a> Session<'a> {
             }
         }
         let what = format!("{what} from {}", shown(&url));
-        let outgoing = Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new() };
+        let outgoing = Outgoing::new(Method::GET, url);
         let authorization = basic(self.credentials, &what)?;
         let answer = self.transport.send(&outgoing, authorization.as_ref(), self.plain_http, &what).await?;
         let mut answer = answer.response;

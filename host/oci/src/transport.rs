@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::AUTHORIZATION;
-use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Response, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
@@ -43,13 +42,19 @@ pub(crate) struct Incoming {
     pub at_home: bool,
 }
 
+impl Outgoing {
+    pub fn new(method: Method, url: Url) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+}
+
 impl Transport {
     pub fn new(extra_ca: Vec<CertificateDer<'static>>) -> Self {
         Self { extra_ca, plain: OnceLock::new(), verifying: OnceLock::new() }
     }
 
     /// The last answer, whatever its status. `authorization` goes to the origin of `outgoing` only; plain http is used only where
-    /// `plain_http` allows it.
+    /// `plain_http` allows it: a registry that is asked by https cannot send us to a cloud's metadata service, which speaks http.
     pub async fn send(
         &self,
         outgoing: &Outgoing,
@@ -129,9 +134,11 @@ pub(crate) struct Body {
 
 impl Body {
     pub async fn read(response: &mut Response, limit: u64, what: &str) -> Result<Self, Error> {
-        let (mut bytes, mut hasher) = (Vec::new(), Hasher::default());
-        // A length that nobody keeps to costs nothing: it is only believed when it is too large.
-        let mut length = response.content_length().filter(|length| *length > limit).unwrap_or_default();
+        let said = response.content_length().unwrap_or_default();
+        // A length that nobody keeps to costs nothing but address space, and is only believed when it is too large.
+        let mut length = if said > limit { said } else { 0 };
+        let mut bytes = Vec::with_capacity(usize::try_from(said - length).unwrap_or_default());
+        let mut hasher = Hasher::default();
         while length <= limit {
             let Some(chunk) = response.chunk().await.map_err(|error| unavailable(what, error))? else { break };
             length = length.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));

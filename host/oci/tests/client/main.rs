@@ -1,4 +1,4 @@
-//! The client against registries on the loopback interface that answer as each test wants. A real registry is in `tests/tests/registry`.
+//! The client against registries on the loopback interface that answer as each test wants. A real registry is in `tests/tests/registry.rs`.
 
 #[cfg(test)]
 mod credentials;
