@@ -87,6 +87,7 @@ impl<'a> Session<'a> {
                 Some(value) => value,
                 None => return Err(self.refusal(response, what).await),
             },
+            Challenge::Unknown(schemes) if schemes.is_empty() => return Err(self.refusal(response, what).await),
             Challenge::Unknown(schemes) => {
                 let reason = format!("it wants to be asked by {schemes:?}; expected Bearer or Basic");
                 return Err(Error::Malformed { what: what.to_owned(), reason });

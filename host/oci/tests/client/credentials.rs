@@ -141,6 +141,15 @@ async fn other_schemes_are_named() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_asks_for_nothing_is_one() {
+    let server = Server::start(|_| refused(401, "UNAUTHORIZED")).await;
+
+    let error = pull(&server, &me()).await.unwrap_err();
+
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_not_for_these_credentials_is_forbidden() {
     let server = Server::registry(|_| Some(refused(403, "DENIED"))).await;
 
@@ -195,17 +204,21 @@ async fn credentials_do_not_follow_to_a_blob_store_on_another_host() {
 
 #[tokio::test]
 async fn another_hosts_challenge_is_not_answered() {
-    let store = Server::start(|_| with(401, "www-authenticate", "Basic realm=\"give me yours\"")).await;
+    let store = Server::start(|request| {
+        let host = request.header("host").unwrap();
+        with(401, "www-authenticate", format!("Bearer realm=\"http://{host}/token\""))
+    })
+    .await;
     let host = store.host.clone();
     let server = Server::registry(move |request| {
-        request.uri.contains("/blobs/").then(|| with(302, "location", format!("http://{host}/")))
+        request.uri.contains("/blobs/").then(|| with(302, "location", format!("http://{host}/blob")))
     })
     .await;
 
     let error = pull(&server, &me()).await.unwrap_err();
 
     assert_eq!(error.class(), Class::Unauthorized);
-    assert!(store.received().iter().all(|it| it.header("authorization").is_none()));
+    assert_eq!(store.lines(), ["GET /blob"]);
 }
 
 #[tokio::test]

@@ -131,6 +131,25 @@ async fn credentials_do_not_go_to_another_host_that_takes_uploads() {
 }
 
 #[tokio::test]
+async fn another_hosts_challenge_to_an_upload_is_not_answered() {
+    let store = Server::start(|request| {
+        let host = request.header("host").unwrap();
+        with(401, "www-authenticate", format!("Bearer realm=\"http://{host}/token\""))
+    })
+    .await;
+    let host = store.host.clone();
+    let server = Server::start(move |request| match request.method.as_str() {
+        "POST" => with(202, "location", format!("http://{host}/upload")),
+        _ => accept(request, ""),
+    })
+    .await;
+
+    let error = push(&server, ":1", &me()).await.unwrap_err();
+
+    assert_eq!((error.class(), store.lines().len()), (Class::Unauthorized, 1));
+}
+
+#[tokio::test]
 async fn a_registry_that_stored_something_else_is_not_believed() {
     let other = Digest::of(b"other").to_string();
     let server = Server::start(move |request| match request.uri.contains("/manifests/") {
