@@ -26,6 +26,7 @@ pub mod manifests;
 pub mod namespace;
 pub mod process;
 pub mod prometheus;
+pub mod registry;
 pub mod run_folder;
 pub mod sink;
 pub mod story;

@@ -87,6 +87,12 @@ etcd() {
     link "$made"
 }
 
+registry() {
+    go_program registry github.com/distribution/distribution/v3 "" github.com/distribution/distribution/v3/cmd/registry
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
 kwok() {
     go_program kwok sigs.k8s.io/kwok "" sigs.k8s.io/kwok/cmd/kwok
     if [ -n "$stage" ]; then
@@ -156,6 +162,7 @@ ln -sfn "$(command -v prometheus)" "$bin/prometheus"
 envoy
 gateway_api
 etcd
+registry
 kwok
 contour
 kubernetes

@@ -1,0 +1,224 @@
+//! From a reference to a component.
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, Response};
+
+use crate::artifact::{DOCKER_INDEX, DOCKER_MANIFEST, INDEX, Layer, MANIFEST, only_layer};
+use crate::credentials::Credentials;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::reference::Reference;
+use crate::session::{Access, Session};
+use crate::settings::{Settings, SettingsError};
+use crate::transport::{self, Body, Transport};
+
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Asks registries. One serves any number of them; connections are kept.
+pub struct Client {
+    settings: Settings,
+    transport: Transport,
+}
+
+/// A component as it came from a registry; both digests have been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    pub component: Bytes,
+    /// What the reference's tag was resolved to: the digest to pin.
+    pub manifest: Digest,
+    /// Of the component itself.
+    pub layer: Digest,
+}
+
+impl Client {
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let transport = Transport::new(settings.check()?);
+        Ok(Self { settings, transport })
+    }
+
+    /// The component that a reference names. With an expected digest of the manifest that digest is asked for: the tag is then for
+    /// people, and may have moved on.
+    ///
+    /// # Errors
+    /// Also when the reference has another digest than the expected one.
+    pub async fn pull(
+        &self,
+        reference: &Reference,
+        expected: Option<&Digest>,
+        credentials: &Credentials,
+    ) -> Result<Pulled, Error> {
+        self.in_time(&format!("the pull of {reference}"), async {
+            let mut session = self.session(reference, credentials, Access::Pull)?;
+            let (digest, layer) = self.manifest(&mut session, expected).await?;
+            let component = self.layer(&mut session, &layer).await?;
+            Ok(Pulled { component, manifest: digest, layer: layer.digest })
+        })
+        .await
+    }
+
+    /// The digest of the manifest that a reference names now; nothing is pulled.
+    ///
+    /// # Errors
+    /// As for a pull, as far as it is known without one.
+    pub async fn resolve(&self, reference: &Reference, credentials: &Credentials) -> Result<Digest, Error> {
+        self.in_time(&format!("the look-up of {reference}"), async {
+            let mut session = self.session(reference, credentials, Access::Pull)?;
+            let what = format!("the manifest of {reference}");
+            self.look_up(&mut session, version(reference, None)?, &what).await
+        })
+        .await
+    }
+
+    pub(crate) async fn in_time<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limit = self.settings.timeout;
+        tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::TimedOut { what: what.to_owned(), limit }))
+    }
+
+    pub(crate) fn session<'a>(
+        &'a self,
+        reference: &'a Reference,
+        credentials: &'a Credentials,
+        access: Access,
+    ) -> Result<Session<'a>, Error> {
+        let plain_http = self.settings.plain_http.iter().any(|it| it.eq_ignore_ascii_case(reference.registry()));
+        Session::new(&self.transport, reference, credentials, access, plain_http)
+    }
+
+    async fn manifest(&self, session: &mut Session<'_>, expected: Option<&Digest>) -> Result<(Digest, Layer), Error> {
+        let reference = session.reference;
+        let version = version(reference, expected)?;
+        let what = match version {
+            Version::Tag(_) => format!("the manifest of {reference}"),
+            Version::Digest(digest) => format!("the manifest of {}", reference.at(digest.clone())),
+        };
+        let (body, media_type, claimed) = match self.get_manifest(session, version, &what).await {
+            Err(Error::Gone { what, said }) => return Err(self.gone(session, version, what, said).await),
+            got => got?,
+        };
+        let found = Digest::of(&body);
+        let promised = match version {
+            Version::Digest(digest) => Some(digest),
+            Version::Tag(_) => claimed.as_ref(),
+        };
+        if let Some(expected) = promised.filter(|promised| **promised != found) {
+            return Err(Error::WrongDigest { what, expected: expected.clone(), found });
+        }
+        let layer = only_layer(&body, media_type.as_deref(), &what)?;
+        Ok((found, layer))
+    }
+
+    /// A manifest, the media type of the answer, and the digest that it claims to have.
+    async fn get_manifest(
+        &self,
+        session: &mut Session<'_>,
+        version: Version<'_>,
+        what: &str,
+    ) -> Result<(Bytes, Option<String>, Option<Digest>), Error> {
+        let mut answer = ask_for_manifest(session, Method::GET, version, what).await?;
+        let (media_type, claimed) = (media_type(&answer), claimed_digest(&answer));
+        let limit = self.settings.manifest_limit;
+        let body = transport::read(&mut answer, limit, what).await?;
+        let body = body.ok_or_else(|| Error::TooLarge { what: what.to_owned(), limit })?;
+        Ok((body, media_type, claimed))
+    }
+
+    /// A digest that is gone says nothing to a person; what its tag holds now does.
+    async fn gone(&self, session: &mut Session<'_>, version: Version<'_>, what: String, said: String) -> Error {
+        let tag = session.reference.tag().filter(|_| matches!(version, Version::Digest(_)));
+        let Some(tag) = tag else { return Error::Gone { what, said } };
+        match self.look_up(session, Version::Tag(tag), &what).await {
+            Ok(found) => Error::Gone { what, said: format!("{said}; the tag {tag:?} is {found} now") },
+            // It was asked for the message only.
+            Err(_) => Error::Gone { what, said },
+        }
+    }
+
+    async fn look_up(&self, session: &mut Session<'_>, version: Version<'_>, what: &str) -> Result<Digest, Error> {
+        let answer = ask_for_manifest(session, Method::HEAD, version, what).await?;
+        let found = match claimed_digest(&answer) {
+            Some(digest) => digest,
+            None => Digest::of(&self.get_manifest(session, version, what).await?.0),
+        };
+        match version {
+            Version::Digest(expected) if *expected != found => {
+                Err(Error::WrongDigest { what: what.to_owned(), expected: expected.clone(), found })
+            }
+            _ => Ok(found),
+        }
+    }
+
+    async fn layer(&self, session: &mut Session<'_>, layer: &Layer) -> Result<Bytes, Error> {
+        let what = format!("the component {} of {}", layer.digest, session.reference);
+        let limit = self.settings.layer_limit;
+        if layer.size > limit {
+            return Err(Error::TooLarge { what, limit });
+        }
+        let request = session.request(Method::GET, &format!("blobs/{}", layer.digest), &what)?;
+        let mut answer = session.ask(&request, &what).await?;
+        let body = Body::read(&mut answer, layer.size, &what).await?;
+        if body.length != layer.size {
+            return Err(Error::WrongSize { what, expected: layer.size, found: body.length });
+        }
+        if body.digest != layer.digest {
+            return Err(Error::WrongDigest { what, expected: layer.digest.clone(), found: body.digest });
+        }
+        Ok(body.bytes)
+    }
+}
+
+/// By what a manifest is asked for.
+#[derive(Clone, Copy)]
+enum Version<'a> {
+    Tag(&'a str),
+    Digest(&'a Digest),
+}
+
+fn version<'a>(reference: &'a Reference, expected: Option<&'a Digest>) -> Result<Version<'a>, Error> {
+    match (expected, reference.digest(), reference.tag()) {
+        (Some(expected), Some(found), _) if expected != found => {
+            let what = format!("the digest in {reference}");
+            Err(Error::WrongDigest { what, expected: expected.clone(), found: found.clone() })
+        }
+        (Some(digest), ..) | (None, Some(digest), _) => Ok(Version::Digest(digest)),
+        (None, None, Some(tag)) => Ok(Version::Tag(tag)),
+        (None, None, None) => Err(Error::Unversioned { what: reference.to_string() }),
+    }
+}
+
+async fn ask_for_manifest(
+    session: &mut Session<'_>,
+    method: Method,
+    version: Version<'_>,
+    what: &str,
+) -> Result<Response, Error> {
+    let path = match version {
+        Version::Tag(tag) => format!("manifests/{tag}"),
+        Version::Digest(digest) => format!("manifests/{digest}"),
+    };
+    let mut request = session.request(method, &path, what)?;
+    // What is no component is asked for too: a registry says "not found" where it has only what nobody accepts.
+    for media_type in [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX] {
+        request.headers.append(ACCEPT, HeaderValue::from_static(media_type));
+    }
+    session.ask(&request, what).await
+}
+
+/// Without parameters such as a character set.
+fn media_type(answer: &Response) -> Option<String> {
+    let header = answer.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    header.split(';').next().map(|it| it.trim().to_owned())
+}
+
+/// Of the content, by the registry's word.
+pub(crate) fn claimed_digest(answer: &Response) -> Option<Digest> {
+    answer.headers().get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,77 @@
+//! What a registry says when it does not do what it was asked.
+
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::retry_after::retry_after;
+use crate::transport;
+
+/// Registries write some hundred bytes; a proxy before them may send a whole page.
+const LONGEST_TEXT: u64 = 64 * 1024;
+/// Characters of it that are shown.
+const LONGEST_SAID: usize = 300;
+
+#[derive(Deserialize)]
+struct Answer {
+    errors: Vec<Said>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    code: String,
+    message: String,
+}
+
+/// The error that an answer without success means. `known`: credentials were sent.
+pub(crate) async fn refusal(mut response: Response, known: bool, what: &str) -> Error {
+    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    // An error's text that cannot be read is no reason to forget the error.
+    let text = transport::read(&mut response, LONGEST_TEXT, what).await.ok().flatten().unwrap_or_default();
+    let (what, said) = (what.to_owned(), said(status, &text));
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Error::Gone { what, said },
+        StatusCode::UNAUTHORIZED if known => Error::Unauthorized { what, said },
+        StatusCode::UNAUTHORIZED => Error::NoCredentials { what, said },
+        StatusCode::FORBIDDEN => Error::Forbidden { what, said },
+        StatusCode::TOO_MANY_REQUESTS => Error::RateLimited { what, said, retry_after },
+        StatusCode::REQUEST_TIMEOUT => Error::Unavailable { what, reason: said, retry_after },
+        status if status.is_server_error() => Error::Unavailable { what, reason: said, retry_after },
+        _ => Error::Malformed { what, reason: format!("the answer was {said}") },
+    }
+}
+
+/// The status and the registry's own words, if they are in the form that the distribution specification gives them.
+fn said(status: StatusCode, text: &[u8]) -> String {
+    let errors = serde_json::from_slice(text).map(|answer: Answer| answer.errors).unwrap_or_default();
+    let mut said = status.to_string();
+    for error in errors {
+        said.push_str(&format!(", {} {}", error.code, error.message));
+    }
+    said.chars().filter(|c| !c.is_control()).take(LONGEST_SAID).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registrys_own_words_are_kept_short_and_clean() {
+        let long = format!(r#"{{"errors": [{{"code": "DENIED", "message": "{}"}}]}}"#, "x".repeat(1000));
+        let cases = [
+            (
+                r#"{"errors": [{"code": "DENIED", "message": "no\n\u001b[31mway", "detail": {}}]}"#,
+                "403 Forbidden, DENIED no[31mway",
+            ),
+            (r#"{"errors": [{"code": "A"}, {"code": "B"}]}"#, "403 Forbidden, A , B "),
+            ("<html>", "403 Forbidden"),
+            ("", "403 Forbidden"),
+        ];
+
+        for (text, expected) in cases {
+            assert_eq!(said(StatusCode::FORBIDDEN, text.as_bytes()), expected);
+        }
+        assert_eq!(said(StatusCode::FORBIDDEN, long.as_bytes()).chars().count(), LONGEST_SAID);
+    }
+}

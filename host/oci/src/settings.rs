@@ -1,0 +1,116 @@
+//! Limits, each with its reason, and which servers are trusted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// A component of 20 MB on a slow line of 4 Mbit/s.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// What the distribution specification tells registries to accept.
+const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
+/// Components in Python or JavaScript have 12 to 18 MB; what is much larger takes long to compile.
+const LAYER_LIMIT: u64 = 32 * 1024 * 1024;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For a pull, push or look-up as a whole. 60 s unless set.
+    pub timeout: Duration,
+    /// Bytes of a manifest; reading stops there. 4 MiB unless set.
+    pub manifest_limit: u64,
+    /// Bytes of a component; reading stops there. 32 MiB unless set.
+    pub layer_limit: u64,
+    /// Registries, written as in references (`localhost:5000`), that are asked by http instead of https. None unless set.
+    pub plain_http: BTreeSet<String>,
+    /// Certificates in PEM to trust besides the platform's. None unless set.
+    pub extra_ca: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the timeout is zero")]
+    Timeout,
+    #[error("the limit of a manifest's size is zero")]
+    ManifestLimit,
+    #[error("the limit of a component's size is zero")]
+    LayerLimit,
+    #[error("the extra CA has no certificate in PEM (-----BEGIN CERTIFICATE-----)")]
+    NoCertificate,
+    #[error("certificate {number} of the extra CA: {reason}")]
+    Certificate { number: usize, reason: String },
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: TIMEOUT,
+            manifest_limit: MANIFEST_LIMIT,
+            layer_limit: LAYER_LIMIT,
+            plain_http: BTreeSet::new(),
+            extra_ca: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The certificates to trust besides the platform's.
+    pub(crate) fn check(&self) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
+        if self.timeout.is_zero() {
+            return Err(SettingsError::Timeout);
+        }
+        if self.manifest_limit == 0 {
+            return Err(SettingsError::ManifestLimit);
+        }
+        if self.layer_limit == 0 {
+            return Err(SettingsError::LayerLimit);
+        }
+        if self.extra_ca.is_empty() { Ok(Vec::new()) } else { certificates(&self.extra_ca) }
+    }
+}
+
+/// All of them, and each one that TLS can use: a bad one is found now rather than when a registry is not trusted.
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
+    let mut store = RootCertStore::empty();
+    let mut found = Vec::new();
+    for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {
+        let wrong = |reason: String| SettingsError::Certificate { number, reason };
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        store.add(certificate.clone()).map_err(|error| wrong(error.to_string()))?;
+        found.push(certificate);
+    }
+    if found.is_empty() { Err(SettingsError::NoCertificate) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_nothing_is_refused() {
+        let usual = Settings::default;
+        let cases = [
+            (Settings { timeout: Duration::ZERO, ..usual() }, SettingsError::Timeout),
+            (Settings { manifest_limit: 0, ..usual() }, SettingsError::ManifestLimit),
+            (Settings { layer_limit: 0, ..usual() }, SettingsError::LayerLimit),
+        ];
+
+        for (settings, error) in cases {
+            assert_eq!(settings.check(), Err(error));
+        }
+    }
+
+    #[test]
+    fn an_extra_ca_that_is_none_says_what_is_wrong() {
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let torn = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+        for (pem, expected) in [("nothing", "no certificate"), (broken, "certificate 1"), (torn, "certificate 1")] {
+            let settings = Settings { extra_ca: pem.into(), ..Settings::default() };
+
+            let error = settings.check().unwrap_err().to_string();
+
+            assert!(error.contains(expected), "{pem}: {error}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A real OCI registry (CNCF Distribution) on the loopback interface.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream, process::Command};
+
+use crate::{http, process::Process, run_folder, wait};
+
+const PROGRAM: &str = "registry";
+/// What its log says before the address, which the system chooses.
+const LISTENING: &str = "listening on ";
+const READY: Duration = Duration::from_secs(30);
+
+pub const USER: &str = "me";
+pub const PASSWORD: &str = "passw0rd";
+/// Both, as htpasswd writes them, with the cheapest bcrypt that there is.
+const HTPASSWD: &str = "me:$2a$04$QB6Xj2URwfYBWQ/V/KFE5.aqLMlMXBYlcSjWIBYVuo1daabSBrgGO\n";
+
+/// Who is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Users {
+    Everybody,
+    /// [`USER`] with [`PASSWORD`].
+    One,
+}
+
+/// Running until dropped.
+#[derive(Debug)]
+pub struct Registry {
+    pub address: SocketAddr,
+    _process: Process,
+    folder: PathBuf,
+}
+
+impl Registry {
+    /// Whether `tests/tools/build.sh` has built it.
+    pub fn is_built() -> bool {
+        run_folder::tools().join(PROGRAM).exists()
+    }
+
+    /// An empty one that keeps everything in `folder`, which is emptied first.
+    pub async fn start(folder: &Path, users: Users) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).context("remove an old registry's folder")?;
+        }
+        fs::create_dir_all(folder).context("create the registry's folder")?;
+        let config = folder.join("config.yaml");
+        fs::write(&config, configuration(folder, users).to_string()).context("write the registry's configuration")?;
+        fs::write(folder.join("htpasswd"), HTPASSWD).context("write the registry's users")?;
+        let mut command = Command::new(run_folder::tools().join(PROGRAM));
+        // It would send traces to a collector that is not there.
+        command.arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none");
+        let mut process = Process::spawn(PROGRAM, command, folder.join("registry.log"))?;
+        let log = process.log.clone();
+        let address = wait::poll("the registry to listen", READY, || async { address(&log) }).await;
+        process.check()?;
+        Ok(Self { address: address?, _process: process, folder: folder.to_path_buf() })
+    }
+
+    /// The file that holds a blob, or a manifest, of a digest `sha256:…`.
+    pub fn blob(&self, digest: &str) -> Result<PathBuf> {
+        let (algorithm, hex) = digest.split_once(':').context("a digest has a colon")?;
+        let start = hex.get(..2).context("a digest has more than two digits")?;
+        let blobs = self.folder.join("data/docker/registry/v2/blobs");
+        Ok(blobs.join(algorithm).join(start).join(hex).join("data"))
+    }
+
+    /// Deletes a manifest, as a registry's user would.
+    pub async fn delete(&self, repository: &str, digest: &str) -> Result<()> {
+        let mut stream = TcpStream::connect(self.address).await.context("connect")?;
+        let head = format!("DELETE /v2/{repository}/manifests/{digest} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        stream.write_all(head.as_bytes()).await.context("send")?;
+        let answer = tokio::time::timeout(http::PATIENCE, http::read(&mut stream, &mut Vec::new())).await;
+        let status = answer.context("no answer in time")??.context("no answer")?.status();
+        ensure!(status == 202, "the registry answered {status} to a DELETE");
+        Ok(())
+    }
+}
+
+fn configuration(folder: &Path, users: Users) -> Value {
+    let mut configuration = json!({
+        "version": 0.1,
+        "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": true}},
+        "storage": {"filesystem": {"rootdirectory": folder.join("data")}, "delete": {"enabled": true}},
+        "http": {"addr": "127.0.0.1:0"},
+    });
+    if let (Users::One, Some(object)) = (users, configuration.as_object_mut()) {
+        object.insert("auth".into(), json!({"htpasswd": {"realm": "tests", "path": folder.join("htpasswd")}}));
+    }
+    configuration
+}
+
+/// From the log; nothing before it is there.
+fn address(log: &Path) -> Result<Option<SocketAddr>> {
+    let text = fs::read_to_string(log).context("read the registry's log")?;
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    for line in lines {
+        let message = line.get("msg").and_then(Value::as_str).unwrap_or_default();
+        if line.get("level").and_then(Value::as_str) == Some("fatal") {
+            bail!("the registry says {message:?}");
+        }
+        if let Some(address) = message.strip_prefix(LISTENING) {
+            return address.parse().map(Some).context("the address in the registry's log");
+        }
+    }
+    Ok(None)
+}
