@@ -59,6 +59,35 @@ impl Client {
         .await
     }
 
+    /// The component of that digest from a reference's repository, whatever the reference's tag or digest names: for what was pulled
+    /// before and is needed once more.
+    ///
+    /// # Errors
+    /// As for a pull.
+    pub async fn pull_component(
+        &self,
+        reference: &Reference,
+        component: &Digest,
+        credentials: &Credentials,
+    ) -> Result<Bytes, Error> {
+        self.in_time(&format!("the pull of {component} from {reference}"), async {
+            let mut session = self.session(reference, credentials, Access::Pull)?;
+            let what = format!("the component {component} of {reference}");
+            let request = session.request(Method::GET, &format!("blobs/{component}"), &what)?;
+            let mut answer = session.ask(&request, &what).await?;
+            let limit = self.settings.layer_limit;
+            let Some(bytes) = transport::read(&mut answer, limit, &what).await? else {
+                return Err(Error::TooLarge { what, limit });
+            };
+            let found = Digest::of(&bytes);
+            if found != *component {
+                return Err(Error::WrongDigest { what, expected: component.clone(), found });
+            }
+            Ok(bytes)
+        })
+        .await
+    }
+
     /// The digest of the manifest that a reference names now; nothing is pulled.
     ///
     /// # Errors

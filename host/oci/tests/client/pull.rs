@@ -229,3 +229,23 @@ async fn a_registry_that_names_no_digest_is_asked_for_the_manifest() {
     assert_eq!(digest, Ok(manifest_digest()));
     assert_eq!(server.lines().len(), 2);
 }
+
+#[tokio::test]
+async fn a_component_is_pulled_again_by_its_own_digest_whatever_its_manifest() {
+    let server = Server::registry(|request| request.uri.contains("/manifests/").then(|| refused(404, "MANIFEST_UNKNOWN"))).await;
+    let (reference, digest) = (server.named(":1"), Digest::of(COMPONENT));
+
+    let pulled = server.client().pull_component(&reference, &digest, &Credentials::Anonymous).await;
+
+    assert_eq!(pulled.as_deref(), Ok(COMPONENT));
+}
+
+#[tokio::test]
+async fn a_component_that_is_another_than_its_digest_says_is_refused() {
+    let server = damaged(b"another").await;
+    let reference = server.named(":1");
+
+    let pulled = server.client().pull_component(&reference, &Digest::of(COMPONENT), &Credentials::Anonymous).await;
+
+    assert_eq!(pulled.map_err(|error| error.class()), Err(Class::WrongDigest));
+}
