@@ -113,7 +113,7 @@ impl View<'_> {
             let more: Vec<_> = wanted
                 .into_iter()
                 .filter(|named| !found.contains_key(named))
-                .filter_map(|named| Some((named.clone(), find(&named)?.spec.clone().ok()?)))
+                .filter_map(|named| Some((named.clone(), find(&named)?.spec.clone())))
                 .collect();
             if more.is_empty() {
                 return found;

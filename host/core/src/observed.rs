@@ -35,8 +35,8 @@ pub struct Observed {
     pub create_error: Option<String>,
     /// Names of ReplicaSets that a stranger holds, found when one of them was to be created.
     pub taken_names: BTreeSet<String>,
-    /// The templates that the rollout's analyses refer to, directly or through others: those that are there
-    /// ([`crate::reference::templates`] says which to look for).
+    /// The templates that the rollout's analyses refer to, directly or through others: those that are there, or why one cannot be
+    /// read ([`crate::reference::templates`] says which to look for).
     pub templates: Templates,
     /// The analyzers that metrics may name.
     pub analyzers: Arc<Vec<Analyzer>>,
