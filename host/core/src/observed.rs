@@ -27,6 +27,8 @@ pub struct Observed {
     pub rival_selector: Option<String>,
     /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
     pub strategy_errors: Vec<kulta_api::FieldError>,
+    /// What analyzers find wrong with the configurations that the templates hold ([`crate::reference::configurations`]).
+    pub analyzer_errors: Vec<kulta_api::FieldError>,
     /// Fields of `spec` that the API does not have, where the CRD lets them through.
     pub unknown_fields: Vec<kulta_api::FieldError>,
     /// `status.kulta` survives a write; false on Argo's stock CRD.

@@ -59,10 +59,10 @@ pub fn resolve(
     Ok(spec)
 }
 
-type Found<'a> = Vec<(TemplateRef, &'a AnalysisTemplateSpec)>;
+pub(super) type Found<'a> = Vec<(TemplateRef, &'a AnalysisTemplateSpec)>;
 
 /// The arguments that the templates declare, with the rollout's values where it gives any; others of the rollout's are of no use.
-fn merged_args(
+pub(super) fn merged_args(
     templates: &Found<'_>,
     given: &[Argument],
     source: &Source<'_>,
