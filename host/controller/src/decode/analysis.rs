@@ -15,6 +15,7 @@ pub struct CachedRun {
     pub version: u64,
     pub resource_version: String,
     pub uid: String,
+    pub generation: i64,
     /// Uid of the Rollout that controls it; `None` when something else does, or nothing.
     pub owner: Option<String>,
     /// Its status says that it has ended.
@@ -34,6 +35,7 @@ pub fn analysis_run(mut object: Object) -> CachedRun {
         version: version(&resource_version),
         resource_version,
         uid: text(metadata, "uid").to_owned(),
+        generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
         owner: controlling_rollout(metadata),
         outcome: outcome(&object.json),
         ended: serde_json::from_value(phase).is_ok_and(AnalysisPhase::is_completed),
