@@ -1,7 +1,7 @@
-//! The Rollout CRD as it is shipped, and as Argo's stock one is to KULTA: without what KULTA adds.
+//! The CRDs as they are shipped, and as Argo's stock ones are to KULTA: without what KULTA adds.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{api, run_folder};
 
@@ -12,11 +12,43 @@ const ADDITIONS: [(&str, &str); 2] = [
     ("/schema/openAPIV3Schema/properties/spec/properties/strategy/properties", "plugin"),
 ];
 
+/// The kinds of analysis: file, and the way to a metric's provider below the schema of a version.
+const ANALYSES: [&str; 3] = [
+    "crds/argoproj.io_analysistemplates.yaml",
+    "crds/argoproj.io_clusteranalysistemplates.yaml",
+    "crds/argoproj.io_analysisruns.yaml",
+];
+const METRIC: &str = "/schema/openAPIV3Schema/properties/spec/properties/metrics/items/properties";
+/// Of Argo's providers those that KULTA has too.
+const PROVIDERS: [&str; 4] = ["job", "plugin", "prometheus", "web"];
+
 /// As `kulta crds` writes it.
 pub fn rollout() -> Result<Value> {
-    let path = run_folder::repository().join(FILE);
+    shipped(FILE)
+}
+
+fn shipped(file: &str) -> Result<Value> {
+    let path = run_folder::repository().join(file);
     let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    api::documents(&text)?.into_iter().next().with_context(|| format!("{FILE} is empty"))
+    api::documents(&text)?.into_iter().next().with_context(|| format!("{file} is empty"))
+}
+
+/// Those of analysis, with a list of providers and without a status of its own.
+pub fn stock_analyses() -> Result<Vec<Value>> {
+    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let providers: serde_json::Map<String, Value> =
+        PROVIDERS.iter().map(|name| ((*name).to_owned(), open.clone())).collect();
+    let stock = |file: &str| {
+        let mut crd = shipped(file)?;
+        let versions = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).context("no versions")?;
+        for version in versions {
+            version.as_object_mut().context("no version")?.remove("subresources");
+            let metric = version.pointer_mut(METRIC).with_context(|| format!("{file} has no {METRIC}"))?;
+            metric["provider"] = json!({"type": "object", "properties": providers});
+        }
+        Ok(crd)
+    };
+    ANALYSES.into_iter().map(stock).collect()
 }
 
 /// Without KULTA's additions, which it prunes as Argo's own does.

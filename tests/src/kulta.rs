@@ -30,10 +30,13 @@ pub async fn rights(story: &Story) -> Result<PathBuf> {
     RIGHTS.get_or_try_init(|| shipped_rights(story)).await.cloned()
 }
 
-/// As [`rights`], on a Rollout CRD without KULTA's additions: for a cluster of its own, before anything else is done there.
+/// As [`rights`], on CRDs without KULTA's additions: for a cluster of its own, before anything else is done there.
 pub async fn rights_on_stock_crd(story: &Story) -> Result<PathBuf> {
     let made = RIGHTS.get_or_try_init(|| async {
         api::apply_crd(&story.client, crds::stock_rollout()?).await?;
+        for crd in crds::stock_analyses()? {
+            api::apply_crd(&story.client, crd).await?;
+        }
         shipped_account(story).await
     });
     made.await.cloned()

@@ -50,8 +50,6 @@ async fn from_the_first_bad_answer_to_the_last_request_to_the_canary() -> Result
         json!({"errorRate": "< 1%", "gateway": "contour", "service": format!("{WEB}-canary"), "window": "10s"});
     let metric = json!({
         "name": "errors", "interval": format!("{}s", INTERVAL.as_secs()), "failureLimit": 0, "inconclusiveLimit": 1000,
-        // The window must not reach back to the bad version before.
-        "initialDelay": "10s",
         "provider": {"threshold": threshold},
     });
     story.apply(template("errors", metric, json!([]))).await?;

@@ -1,9 +1,10 @@
-//! KULTA on Argo's stock Rollout CRD, which prunes what KULTA adds. A cluster has one Rollout CRD, so these stories need a cluster
+//! KULTA on Argo's stock CRDs, which prune what KULTA adds. A cluster has one Rollout CRD, so these stories need a cluster
 //! of their own: `make cluster-test` gives them one.
 
 use anyhow::{Result, ensure};
 use kube::api::{DynamicObject, PostParams};
 use kulta_tests::{
+    answers::{Answers, Mode},
     api, kinds,
     kulta::{deployed, rights_on_stock_crd, start, updated},
     manifests::Canary,
@@ -96,6 +97,84 @@ async fn a_strategy_that_the_crd_pruned_is_told_to_whoever_wrote_it() -> Result<
     let seen = story.until_phase("web", "Degraded").await?;
     let message = api::text(&seen, "/status/message");
     for part in ["InvalidSpec: ", "spec.strategy", "spec.strategy.plugin", "install KULTA's CRD"] {
+        ensure!(message.contains(part), "{part} is not in {message}");
+    }
+    controller.stop().await?;
+    story.end().await
+}
+
+/// An AnalysisTemplate `errors` with one metric.
+fn template(metric: Value) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
+        "spec": {"metrics": [metric]},
+    })
+}
+
+/// With the template in the background of a pause without end.
+fn analysed() -> Canary {
+    Canary::new("web")
+        .without_routing()
+        .steps(json!([{"setWeight": 50}, {"pause": {}}]))
+        .canary(json!({"analysis": {"templates": [{"templateName": "errors"}]}}))
+}
+
+#[tokio::test]
+#[ignore = "replaces the cluster's CRDs"]
+async fn an_analysis_outlives_a_killed_controller_and_rolls_back() -> Result<()> {
+    let Some(story) = Story::begin("stock-analysed").await? else { return Ok(()) };
+    rights_on_stock_crd(&story).await?;
+    let controller = start(&story, None).await?;
+    // Both queries get the same answer: no request at all, or nothing but errors.
+    let server = Answers::start(Mode::sample("0")).await?;
+    let queries = json!({"requests": "requests", "errors": "errors"});
+    let threshold = json!({"address": server.url(), "errorRate": "<= 1%", "queries": queries, "noData": "pass"});
+    let provider = json!({"plugin": {"threshold": threshold}});
+    story.apply(template(json!({"name": "errors", "interval": "1s", "provider": provider}))).await?;
+    deployed(&story, &analysed()).await?;
+    updated(&story, &analysed()).await?;
+    let seen = until_paused(&story).await?;
+    let run = api::text(&seen, "/status/canary/currentBackgroundAnalysisRunStatus/name").to_owned();
+    let measured = |run: &DynamicObject| api::number(run, "/status/metricResults/0/count");
+    let is_at = |least: i64| move |run: &DynamicObject| measured(run) >= least;
+    story.until(&kinds::analysis_run(), &run, "two measurements", is_at(2)).await?;
+
+    controller.kill().await?;
+    let before = measured(&story.get(&kinds::analysis_run(), &run).await?);
+    let controller = start(&story, None).await?;
+    story.until(&kinds::analysis_run(), &run, "two more", is_at(before + 2)).await?;
+    server.set(Mode::sample("50"));
+
+    let seen = story.until_phase("web", "Degraded").await?;
+    let message = api::text(&seen, "/status/message");
+    ensure!(message.contains("Metric \"errors\" assessed Failed"), "{message}");
+    let runs = story.list(&kinds::analysis_run(), "").await?;
+    ensure!(runs.len() == 1, "{} runs", runs.len());
+    let result = runs.first().and_then(|run| run.data.pointer("/status/metricResults/0")).cloned().unwrap_or_default();
+    let good = result["successful"].as_i64().unwrap_or_default();
+    ensure!(result["failed"] == 1 && result["count"] == good + 1, "{result}");
+    ensure!(api::condition(&seen, "RecordKept") == Some(("False".into(), "Pruned".into())), "{:?}", seen.data);
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+#[ignore = "replaces the cluster's CRDs"]
+async fn an_analyzer_that_the_crd_pruned_is_told_to_whoever_wrote_it() -> Result<()> {
+    let Some(story) = Story::begin("stock-provider").await? else { return Ok(()) };
+    rights_on_stock_crd(&story).await?;
+    let controller = start(&story, None).await?;
+    let provider = json!({"threshold": {"errorRate": "< 1%", "gateway": "contour", "service": "web"}});
+    // Server-side apply would refuse the field.
+    let object: DynamicObject =
+        serde_json::from_value(template(json!({"name": "errors", "interval": "1s", "provider": provider})))?;
+    story.api(&kinds::analysis_template()).create(&PostParams::default(), &object).await?;
+
+    story.apply_canary(&analysed()).await?;
+
+    let seen = story.until_phase("web", "Degraded").await?;
+    let message = api::text(&seen, "/status/message");
+    for part in ["InvalidSpec: ", "AnalysisTemplate/errors spec.metrics[0].provider", "below plugin"] {
         ensure!(message.contains(part), "{part} is not in {message}");
     }
     controller.stop().await?;

@@ -34,6 +34,9 @@ pub struct KultaStatus {
     pub step_started_at: Option<Time>,
     /// Traffic has reached the canary in this revision.
     pub exposed: bool,
+    /// Since when requests reach this revision and no other by way of the canary's Service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving_since: Option<Time>,
     /// Full promotion has begun and been told.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub promoting: bool,

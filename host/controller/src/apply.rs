@@ -74,7 +74,7 @@ impl Applier {
     }
 
     async fn patch_status(&self, target: &Target, status: &StatusPatch, record_kept: bool) -> Result<(), ApplyError> {
-        let patch = cluster::guarded_status(&target.resource_version, &status.patch);
+        let patch = cluster::guarded_status(&target.resource_version, status.patch.clone());
         let key = &target.key;
         let stored = self
             .cluster

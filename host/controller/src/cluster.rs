@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Request;
 use kube::{Client, Error};
+use kulta_api::analysis::AnalysisRunStatus;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::key::Key;
@@ -99,13 +102,24 @@ impl Cluster {
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn patch_run_status(&self, key: &Key, patch: &Value) -> Result<Object, Error> {
-        let api = self.api(Kind::AnalysisRun, &key.namespace);
-        let result = api.patch_status(&key.name, &Self::signed(), &Patch::Merge(patch)).await;
-        match self.counted(Kind::AnalysisRun, "patch", result) {
-            Err(error) if refusal(&error) == Refusal::Gone => self.merge(Kind::AnalysisRun, key, patch).await,
+    pub async fn patch_run_status(&self, key: &Key, patch: &Value) -> Result<StoredRun, Error> {
+        let url = Request::new(self.api(Kind::AnalysisRun, &key.namespace).resource_url());
+        let patch = Patch::Merge(patch);
+        let status = url.patch_subresource("status", &key.name, &Self::signed(), &patch);
+        match self.run_patch(status).await {
+            Err(error) if refusal(&error) == Refusal::Gone => {
+                self.run_patch(url.patch(&key.name, &Self::signed(), &patch)).await
+            }
             result => result,
         }
+    }
+
+    async fn run_patch(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<StoredRun, Error> {
+        let request = request.map_err(Error::BuildRequest)?;
+        self.counted(Kind::AnalysisRun, "patch", self.client.request(request).await)
     }
 
     /// One object, for the kinds that no cache holds.
@@ -244,6 +258,23 @@ fn keeps_record(crd: &Value) -> bool {
     })
 }
 
+/// What counts of an AnalysisRun that was just written; what else the answer holds is not even kept.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StoredRun {
+    pub metadata: StoredMetadata,
+    #[serde(default)]
+    pub status: AnalysisRunStatus,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredMetadata {
+    pub resource_version: String,
+    /// Absent where the kind has none.
+    #[serde(default)]
+    pub generation: i64,
+}
+
 /// The version that a write produced.
 #[must_use]
 pub fn version_of(object: &Object) -> u64 {
@@ -252,8 +283,12 @@ pub fn version_of(object: &Object) -> u64 {
 
 /// A merge patch of a status that must replace exactly this version.
 #[must_use]
-pub fn guarded_status(resource_version: &str, patch: &Value) -> Value {
-    json!({ "metadata": { "resourceVersion": resource_version }, "status": patch })
+pub fn guarded_status(resource_version: &str, patch: Value) -> Value {
+    let mut guarded = json!({ "metadata": { "resourceVersion": resource_version } });
+    if let Some(object) = guarded.as_object_mut() {
+        object.insert("status".to_owned(), patch);
+    }
+    guarded
 }
 
 #[cfg(test)]

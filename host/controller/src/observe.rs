@@ -75,6 +75,7 @@ impl View<'_> {
             rival_services: self.rival_services(key, cached),
             rival_selector: self.caches.older_rival(key).map(|rival| rival.name.clone()),
             strategy_errors: Vec::new(),
+            analyzer_errors: Vec::new(),
             unknown_fields,
             record_kept: self.record_kept,
             create_error,
@@ -113,7 +114,7 @@ impl View<'_> {
             let more: Vec<_> = wanted
                 .into_iter()
                 .filter(|named| !found.contains_key(named))
-                .filter_map(|named| Some((named.clone(), find(&named)?.spec.clone().ok()?)))
+                .filter_map(|named| Some((named.clone(), find(&named)?.spec.clone())))
                 .collect();
             if more.is_empty() {
                 return found;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kulta_core::observed::{Observed, Pod};
 use kulta_core::plan::{GATHER_MILLIS, Need, Plan};
+use kulta_core::reference::configurations;
 use kulta_core::{Turn, begin, undecodable};
 use serde_json::Value;
 
@@ -84,6 +85,7 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
         let config = plugin.config.as_ref().map_or_else(|| serde_json::json!({}), |config| config.0.clone());
         observed.strategy_errors = controller.strategies.check(&plugin.name, &config, "spec.strategy.plugin").await;
     }
+    observed.analyzer_errors = controller.analyzers.check_templates(&configurations(&observed)).await;
     for _ in 0..LOOK_UPS {
         let mut turn = begin(observed.clone(), controller.clock.now());
         let plan = loop {

@@ -135,6 +135,7 @@ impl Pass {
             return;
         }
         self.kulta.exposed = false;
+        self.kulta.serving_since = None;
         self.kulta.restoring = None;
         self.tell(TransitionKind::Started, |_| {});
         let number = self.scene.revision_number();
@@ -232,6 +233,7 @@ impl Pass {
         self.kulta.restoring = None;
         self.forget_failure();
         self.kulta.exposed = false;
+        self.kulta.serving_since = None;
         self.kulta.promoting = false;
         self.kulta.plugin_failures = 0;
         self.kulta.step_started_at = Some(time::floor(self.scene.now));

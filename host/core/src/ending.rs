@@ -78,6 +78,7 @@ impl Pass {
             entry.why = Some(essence(&why).to_owned());
         });
         self.kulta.exposed = false;
+        self.kulta.serving_since = None;
         if aborted {
             self.kulta.phase = Some(KultaPhase::Failed);
         } else {

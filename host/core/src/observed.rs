@@ -27,6 +27,8 @@ pub struct Observed {
     pub rival_selector: Option<String>,
     /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
     pub strategy_errors: Vec<kulta_api::FieldError>,
+    /// What analyzers find wrong with the configurations that the templates hold ([`crate::reference::configurations`]).
+    pub analyzer_errors: Vec<kulta_api::FieldError>,
     /// Fields of `spec` that the API does not have, where the CRD lets them through.
     pub unknown_fields: Vec<kulta_api::FieldError>,
     /// `status.kulta` survives a write; false on Argo's stock CRD.
@@ -35,8 +37,8 @@ pub struct Observed {
     pub create_error: Option<String>,
     /// Names of ReplicaSets that a stranger holds, found when one of them was to be created.
     pub taken_names: BTreeSet<String>,
-    /// The templates that the rollout's analyses refer to, directly or through others: those that are there
-    /// ([`crate::reference::templates`] says which to look for).
+    /// The templates that the rollout's analyses refer to, directly or through others: those that are there, or why one cannot be
+    /// read ([`crate::reference::templates`] says which to look for).
     pub templates: Templates,
     /// The analyzers that metrics may name.
     pub analyzers: Arc<Vec<Analyzer>>,

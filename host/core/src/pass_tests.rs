@@ -159,6 +159,37 @@ fn the_weight_is_raised_once_the_canary_has_its_pods() {
     assert_eq!(route_writes(&plan), [50]);
 }
 
+fn serving_since(observed: Observed) -> Option<String> {
+    let mut turn = begin(observed.clone(), now());
+    while let Turn::Ask(ask) = turn {
+        turn = ask.answer(Ok(hold(0, 50)));
+    }
+    let plan = done(turn);
+    let kulta = stored(observed, &plan).rollout.status.unwrap().kulta.unwrap();
+    kulta.serving_since.map(|time| time.0.to_string())
+}
+
+#[test]
+fn the_time_since_when_requests_reach_the_revision_is_noted_and_stays() {
+    let mut observed = under_way(steps(), 0, 1, 50);
+    assert_eq!(serving_since(observed.clone()), Some(now().to_string()));
+
+    let before = "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
+    let kulta = kulta_api::KultaStatus { serving_since: Some(kulta_api::Time(before)), ..Default::default() };
+    status(&mut observed).kulta = Some(kulta);
+
+    assert_eq!(serving_since(observed), Some(before.to_string()));
+}
+
+#[test]
+fn requests_do_not_reach_the_revision_without_weight_or_while_the_service_selects_another() {
+    let without_weight = under_way(steps(), 0, 1, 0);
+    let mut another = under_way(steps(), 0, 1, 50);
+    another.services.extend([service("canary", "bad")]);
+
+    assert_eq!([without_weight, another].map(serving_since), [None, None]);
+}
+
 #[test]
 fn a_canary_that_lost_all_its_pods_loses_its_traffic() {
     let mut observed = under_way(steps(), 1, 1, 50);

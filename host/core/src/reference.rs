@@ -8,7 +8,7 @@ use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::validation::{FieldError, Path};
 use kulta_api::{Rollout, annotations};
 
-use crate::analysis::{self, Source, TemplateRef, Templates};
+use crate::analysis::{self, Configuration, NOT_KNOWN_YET, Source, TemplateRef, Templates};
 use crate::observed::{Analyzer, Observed, Service};
 use crate::runs::Role;
 
@@ -73,7 +73,32 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
         errors.push(FieldError { path: "spec.selector".to_owned(), message });
     }
     errors.extend(check_analyses(observed));
+    errors.extend(observed.analyzer_errors.iter().cloned());
     errors
+}
+
+/// What the rollout's analyses give to analyzers, as far as it is known before any run is made; each once. Whoever can ask the
+/// analyzers fills [`Observed::analyzer_errors`] by it.
+#[must_use]
+pub fn configurations(observed: &Observed) -> Vec<Configuration> {
+    let rollout = &observed.rollout;
+    let analyses = analyses(rollout);
+    if analyses.is_empty() {
+        return Vec::new();
+    }
+    let object = serde_json::to_value(rollout).unwrap_or_default();
+    let source = Source { rollout: &object, latest: NOT_KNOWN_YET, stable: Some(NOT_KNOWN_YET) };
+    let mut all = Vec::new();
+    for (role, analysis) in analyses {
+        let at = Path::new(&analysis_path(rollout, role));
+        let analysis = without_later_fields(analysis, NOT_KNOWN_YET);
+        for one in analysis::configurations(&analysis, &at, &source, &observed.templates) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    all
 }
 
 /// Stands for a hash that is not known yet while only the form of a run is looked at.
@@ -91,7 +116,7 @@ fn check_analyses(observed: &Observed) -> Vec<FieldError> {
     let served: Vec<_> = observed.analyzers.iter().map(Analyzer::served).collect();
     let faults = |(role, analysis): (Role, &RolloutAnalysis)| {
         let at = Path::new(&analysis_path(rollout, role));
-        let analysis = without_later_fields(analysis);
+        let analysis = without_later_fields(analysis, "");
         analysis::resolve(&analysis, &at, &source, &observed.templates, &served, role.is_endless()).err()
     };
     let all = analyses.into_iter().filter_map(faults).flatten();
@@ -106,13 +131,13 @@ fn check_analyses(observed: &Observed) -> Vec<FieldError> {
 }
 
 /// Arguments read from what may not be there yet, such as the status, are not judged before the run is made.
-fn without_later_fields(analysis: &RolloutAnalysis) -> RolloutAnalysis {
+fn without_later_fields(analysis: &RolloutAnalysis, stand_in: &str) -> RolloutAnalysis {
     let mut analysis = analysis.clone();
     for arg in &mut analysis.args {
         let field = arg.value_from.as_ref().and_then(|from| from.field_ref.as_ref());
         if field.is_some_and(|field| !field.field_path.starts_with("metadata")) {
             arg.value_from = None;
-            arg.value = Some(String::new());
+            arg.value = Some(stand_in.to_owned());
         }
     }
     analysis

@@ -188,6 +188,12 @@ impl Scene {
             None => self.new.as_ref().is_some_and(|new| new.available_replicas > 0),
         }
     }
+
+    /// Exposed, and by no other revision's pods: between two canaries the Service is not moved before it has no traffic.
+    pub fn canary_serves(&self) -> bool {
+        let service = self.service(self.fields.canary_service.as_ref());
+        self.canary_exposed() && service.is_none_or(|service| service.hash() == Some(self.new_hash.as_str()))
+    }
 }
 
 pub(crate) fn revision(replica_set: &ReplicaSet) -> Revision {

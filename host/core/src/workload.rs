@@ -36,6 +36,9 @@ impl Pass {
         if self.scene.canary_exposed() && !self.scene.is_stable(&self.status) {
             self.kulta.exposed = true;
         }
+        if self.kulta.serving_since.is_none() && self.scene.canary_serves() && !self.scene.is_stable(&self.status) {
+            self.kulta.serving_since = Some(time::ceil(self.scene.now));
+        }
         self.switch_services();
         self.refused = weight.map(|weight| self.write_routes(weight)).unwrap_or_default();
         self.new_replica_set(pods.new);

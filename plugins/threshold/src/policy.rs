@@ -24,7 +24,10 @@ pub fn check(config: &Config) -> Result<(), Error> {
 pub fn analyze(config: &Config, occasion: &Occasion) -> Result<Action, Error> {
     check(config)?;
     let limits = config.limits()?;
-    let asked = asked(config, &limits, occasion)?;
+    let Some(asked) = asked(config, &limits, occasion)? else {
+        let none = Findings { requests: 0.0, errors: f64::NAN, latency: vec![f64::NAN; limits.latency.len()] };
+        return Ok(judge(&limits, config.minimum, config.no_data, &none));
+    };
     if occasion.answers.is_empty() {
         return requests(config, &asked, occasion).map(Action::fetch);
     }

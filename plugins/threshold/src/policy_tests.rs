@@ -74,6 +74,44 @@ fn the_window_does_not_reach_back_before_the_update_began() {
 }
 
 #[test]
+fn the_window_begins_when_the_revision_serves_and_what_came_before_has_settled() {
+    let since = |millis: u64| {
+        let updated = with_fact(occasion(), "rollout.started-at", &(NOW - 50_000).to_string());
+        with_fact(updated, "rollout.serving-since", &(NOW - millis).to_string())
+    };
+
+    let windows = [since(12_500), since(3_600_000)].map(|occasion| {
+        let query = queries_at(ERRORS, &occasion).remove(0);
+        query.split_once("}[").unwrap().1.split_once(']').unwrap().0.to_owned()
+    });
+
+    assert_eq!(windows, ["10s", "1m"]);
+}
+
+#[test]
+fn before_that_nothing_is_asked_and_nothing_can_be_said() {
+    let occasion = with_fact(occasion(), "rollout.serving-since", &(NOW - 2_900).to_string());
+
+    let (answer, requests) = measure::<Threshold>(BOTH, &occasion, |_| panic!("asked"));
+
+    assert_eq!(requests, []);
+    match answer {
+        Ok(Action::Judged(judged)) => {
+            assert_eq!(judged.verdict, Verdict::Inconclusive("0 requests, at least 20 are needed".into()))
+        }
+        other => panic!("expected a verdict, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_series_counts_from_nothing_only_if_a_scrape_of_the_window_was_without_it() {
+    let query = queries_of(ERRORS).remove(1);
+
+    let later = "[1m]) < on (job, instance) group_left () max by (job, instance) (sum_over_time(up[1m]))";
+    assert!(query.contains("count_over_time(") && query.contains(later), "{query}");
+}
+
+#[test]
 fn a_broken_limit_fails_and_says_which() {
     let judged = measured(ERRORS, &["412.3", "21.4"]);
     let reason = "error rate 5.1904 % is not < 1 %, of 412 requests";

@@ -4,8 +4,12 @@ use crate::config::{Config, Gateway, LatencyUnit, Limits, Queries};
 use kulta_plugin::analyzer::Occasion;
 use kulta_plugin::{Duration, Error};
 
-/// The host's fact: Unix milliseconds.
+/// The host's facts, in Unix milliseconds: since when requests reach this revision and no other by way of the canary's Service, and
+/// since when the rollout is on its way to it.
+const SERVING_FACT: &str = "rollout.serving-since";
 const STARTED_FACT: &str = "rollout.started-at";
+/// Until proxies have heard of the Service's new pods, and the requests that the old ones had are answered.
+const SETTLE_MILLIS: u64 = 2_000;
 const DEFAULT_WINDOW_SECONDS: u64 = 60;
 const MILLIS_PER_SECOND: f64 = 1_000.0;
 /// Of a Service and of a namespace, in bytes.
@@ -90,15 +94,15 @@ fn check_queries(queries: &Queries, limits: &Limits) -> Result<(), Error> {
     Ok(())
 }
 
-/// The queries for this occasion.
-pub fn asked(config: &Config, limits: &Limits, occasion: &Occasion) -> Result<Asked, Error> {
+/// The queries for this occasion; none when there was no time yet to count anything of this revision.
+pub fn asked(config: &Config, limits: &Limits, occasion: &Occasion) -> Result<Option<Asked>, Error> {
     let rates = limits.error_rate.is_some() || limits.success_rate.is_some();
     let quantiles = |buckets: &str| -> Vec<String> {
         let of = |quantile: f64| format!("histogram_quantile({quantile}, {buckets})");
         limits.latency.iter().map(|percentile| of(percentile.quantile)).collect()
     };
     if let Some(queries) = &config.queries {
-        return Ok(Asked {
+        return Ok(Some(Asked {
             requests: queries.requests.clone(),
             errors: queries.errors.clone().filter(|_| rates),
             latency: quantiles(queries.latency_buckets.as_deref().unwrap_or_default()),
@@ -106,19 +110,19 @@ pub fn asked(config: &Config, limits: &Limits, occasion: &Occasion) -> Result<As
                 LatencyUnit::S => MILLIS_PER_SECOND,
                 LatencyUnit::Ms => 1.0,
             },
-        });
+        }));
     }
     let cluster = cluster_matcher(config, occasion)?;
-    let window = reach(window(config)?, occasion)?;
+    let Some(window) = reach(window(config)?, occasion)? else { return Ok(None) };
     let of_class = |class: &str| counted(&format!("envoy_cluster_upstream_rq_xx{{{cluster}{class}}}"), window);
     let buckets = format!("sum by (le) (increase(envoy_cluster_upstream_rq_time_bucket{{{cluster}}}[{window}]))");
-    Ok(Asked {
+    Ok(Some(Asked {
         requests: of_class(""),
         errors: rates.then(|| of_class(r#",envoy_response_code_class="5""#)),
         latency: quantiles(&buckets),
         // Envoy counts milliseconds.
         latency_scale: 1.0,
-    })
+    }))
 }
 
 /// Contour names an Envoy cluster in its metrics `<namespace>_<service>_<port>`; names hold no underscore.
@@ -140,14 +144,16 @@ fn cluster_matcher(config: &Config, occasion: &Occasion) -> Result<String, Error
     })
 }
 
-/// How much a counter grew. `increase` knows nothing of what a series counted before its first scrape, and Envoy makes a series
-/// with its first event: the first errors would be missed. So the first value of a series that is new is added, if its target
-/// was already scraped when the window began (else the series is only new to Prometheus).
+/// How much a counter grew between the first and the last scrape of the window. `increase` knows nothing of what a series counted
+/// before its first scrape, and Envoy makes a series with its first event: the first errors would be missed. So the first value of a
+/// series is added if an earlier scrape of the window did not have it. One that the first scrape has may be older than the window,
+/// another revision's, or only new to Prometheus.
 fn counted(series: &str, window: Duration) -> String {
     let grown = format!("sum(increase({series}[{window}])) or vector(0)");
+    let scrapes = format!("max by (job, instance) (sum_over_time(up[{window}]))");
+    let later = format!("count_over_time({series}[{window}]) < on (job, instance) group_left () {scrapes}");
     let new = format!("min_over_time({series}[{window}]) unless {series} offset {window}");
-    let first = format!("sum(({new}) and on (job, instance) (up offset {window} == 1)) or vector(0)");
-    format!("({grown}) + ({first})")
+    format!("({grown}) + (sum(({new}) and ({later})) or vector(0))")
 }
 
 fn window(config: &Config) -> Result<Duration, Error> {
@@ -161,14 +167,17 @@ fn window(config: &Config) -> Result<Duration, Error> {
     }
 }
 
-/// The window, no longer than the rollout has been on its way to this revision: before that the canary's Service was another one's.
-fn reach(window: Duration, occasion: &Occasion) -> Result<Duration, Error> {
-    let Some(began) = occasion.fact(STARTED_FACT).and_then(|began| began.parse::<u64>().ok()) else {
-        return Ok(window);
-    };
-    let age = Duration::from_seconds((occasion.now.saturating_sub(began) / 1_000).max(1));
-    let age = age.map_err(|error| Error::Internal(error.to_string()))?;
-    Ok(if age.as_millis() < window.as_millis() { age } else { window })
+/// The window, no longer than this revision alone is what the canary's Service stands for.
+fn reach(window: Duration, occasion: &Occasion) -> Result<Option<Duration>, Error> {
+    let fact = |name: &str| occasion.fact(name).and_then(|since| since.parse::<u64>().ok());
+    let serving = fact(SERVING_FACT).map(|since| since.saturating_add(SETTLE_MILLIS));
+    let Some(since) = serving.or_else(|| fact(STARTED_FACT)) else { return Ok(Some(window)) };
+    let seconds = occasion.now.saturating_sub(since) / 1_000;
+    if seconds == 0 {
+        return Ok(None);
+    }
+    let age = Duration::from_seconds(seconds).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Some(if age.as_millis() < window.as_millis() { age } else { window }))
 }
 
 /// Names go into PromQL: they must be what Kubernetes lets be one.

@@ -86,6 +86,22 @@ fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             vec!["spec.metrics[0].count", "spec.metrics[0].interval"],
         ),
         ("endless", with(json!({"interval": "1s"})), vec!["spec.metrics[0]"]),
+        (
+            "misspelt",
+            // What the argument will be is of no matter for it.
+            json!({
+                "metrics": [{"name": "m", "provider": {"threshold": {
+                    "errorRat": "< 1%", "gateway": "contour", "service": "web-{{args.hash}}",
+                }}}],
+                "args": [{"name": "hash", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            }),
+            vec!["spec.metrics[0].provider.threshold.errorRat", "metric \"m\"", "unknown field"],
+        ),
+        (
+            "limitless",
+            of(json!({"plugin": {"threshold": {"errorRate": "1%", "gateway": "contour", "service": "web"}}})),
+            vec!["spec.metrics[0].provider.plugin.threshold", "metric \"m\"", "errorRate"],
+        ),
         ("hundred", json!({"metrics": many}), vec!["spec.metrics", "101 metrics are more than the 100 allowed"]),
         ("circle", json!({"metrics": [], "templates": [{"templateName": "circle"}]}), vec!["circle"]),
     ]

@@ -15,8 +15,8 @@ use kulta_tests::{
 use serde_json::{Value, json};
 
 use crate::{
-    WEB, analysis, label, message, name, plain_words, result, run_of, runs_of, served, template, until_rolled_back,
-    until_run, until_stable,
+    WEB, analysis, count, label, message, name, plain_words, result, run_of, runs_of, served, template,
+    until_rolled_back, until_run, until_stable,
 };
 
 /// The background analysis of the canary's Service by a template of [`plain_words`].
@@ -204,6 +204,42 @@ async fn a_slow_version_is_rolled_back_by_its_latency() -> Result<()> {
     let seen = until_rolled_back(&story, WEB).await?;
     ensure!(message(&seen).contains("p90 ") && message(&seen).contains("is not < 250 ms"), "{}", message(&seen));
     story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    drop(load);
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_version_is_not_blamed_for_the_one_before_it() -> Result<()> {
+    let Some(story) = Story::begin("heir").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    // Bad measurements are counted, and none ends the run: each version is there as long as the story wants.
+    let limits = json!({"errorRate": "< 1%", "window": "30s"});
+    let mut metric = plain_words("errors", limits);
+    json_patch::merge(&mut metric, &json!({"failureLimit": 1000}));
+    story.apply(template("errors", vec![metric], service_argument())).await?;
+    let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}])).canary(watched("errors"));
+    let load = served(&story, &canary).await?;
+
+    for round in 0..3 {
+        let revision = 2 + 2 * round;
+        kulta::updated_to(&story, &canary.clone().pod_label(ERRORS, "50"), &format!("bad-{round}")).await?;
+        let bad = run_of(&story, WEB, revision, "Background").await?;
+        story
+            .until(&kinds::analysis_run(), &name(&bad), "a bad measurement", |run| {
+                api::number(run, "/status/metricResults/0/failed") > 0
+            })
+            .await?;
+        kulta::updated_to(&story, &canary, &format!("good-{round}")).await?;
+        let good = run_of(&story, WEB, revision + 1, "Background").await?;
+        let good = story
+            .until(&kinds::analysis_run(), &name(&good), "five good measurements", |run| {
+                api::number(run, "/status/metricResults/0/successful") >= 5
+            })
+            .await?;
+        let failed = count(result(&good, "errors")?, "failed");
+        ensure!(failed == 0, "round {round}: {:?}", good.data.get("status"));
+    }
     drop(load);
     controller.stop().await?;
     story.end().await

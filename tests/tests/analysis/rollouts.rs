@@ -214,6 +214,43 @@ async fn old_runs_go_beyond_the_limits_of_the_history() -> Result<()> {
 }
 
 #[tokio::test]
+async fn failed_runs_have_a_limit_of_their_own_and_the_newest_of_each_kind_are_left() -> Result<()> {
+    let Some(story) = Story::begin("histories").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let server = Answers::start(Mode::sample("1")).await?;
+    story.apply(template("t", vec![metric("m", &server.url(), json!({}))], json!({}))).await?;
+    let limits = json!({"analysis": {"successfulRunHistoryLimit": 2, "unsuccessfulRunHistoryLimit": 1}});
+    let canary = stepwise().steps(json!([{"setWeight": 50}, {"analysis": analysis("t", json!({}))}])).spec(limits);
+    kulta::deployed(&story, &canary).await?;
+
+    for (version, value) in [("v2", "1"), ("v3", "0"), ("v4", "0"), ("v5", "1"), ("v6", "1")] {
+        server.set(Mode::sample(value));
+        kulta::updated_to(&story, &canary, version).await?;
+        if value == "1" {
+            until_stable(&story, WEB).await?;
+        } else {
+            until_rolled_back(&story, WEB).await?;
+        }
+    }
+
+    wait::poll("the newest runs that are left", SOON, || async {
+        let mut left: Vec<String> = runs_of(&story, WEB).await?.iter().map(revision_and_phase).collect();
+        left.sort();
+        ensure!(left == ["4 Failed", "5 Successful", "6 Successful"], "{left:?} are left");
+        Ok(Some(()))
+    })
+    .await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+fn revision_and_phase(run: &DynamicObject) -> String {
+    let annotations = run.metadata.annotations.as_ref();
+    let revision = annotations.and_then(|all| all.get("rollout.argoproj.io/revision")).cloned().unwrap_or_default();
+    format!("{revision} {}", api::text(run, "/status/phase"))
+}
+
+#[tokio::test]
 async fn templates_of_the_cluster_and_templates_in_templates_make_one_run() -> Result<()> {
     let Some(story) = Story::begin("nested").await? else { return Ok(()) };
     let controller = kulta::start(&story, None).await?;

@@ -110,6 +110,54 @@ async fn a_run_is_ended_by_hand_and_deleted_when_its_time_to_live_is_over() -> R
 }
 
 #[tokio::test]
+async fn how_long_a_run_lives_depends_on_how_it_ended() -> Result<()> {
+    let Some(story) = Story::begin("ttls").await? else { return Ok(()) };
+    let controller = kulta::start(&story, None).await?;
+    let (good, bad) = (Answers::start(Mode::sample("1")).await?, Answers::start(Mode::sample("0")).await?);
+    let unsure = json!({"failureCondition": "result[0] < 0"});
+    let (soon, late) = (1, 3600);
+    let cases = [
+        ("passed", metric("m", &good.url(), json!({})), json!({"secondsAfterSuccess": soon}), true),
+        ("passed-other", metric("m", &good.url(), json!({})), json!({"secondsAfterFailure": soon}), false),
+        (
+            "passed-own",
+            metric("m", &good.url(), json!({})),
+            json!({"secondsAfterSuccess": late, "secondsAfterCompletion": soon}),
+            false,
+        ),
+        (
+            "failed",
+            metric("m", &bad.url(), json!({})),
+            json!({"secondsAfterFailure": soon, "secondsAfterCompletion": late}),
+            true,
+        ),
+        ("failed-other", metric("m", &bad.url(), json!({})), json!({"secondsAfterSuccess": soon}), false),
+        (
+            "unsure",
+            metric("m", &bad.url(), unsure),
+            json!({"secondsAfterCompletion": soon, "secondsAfterSuccess": late, "secondsAfterFailure": late}),
+            true,
+        ),
+    ];
+
+    for (name, metric, ttl, _) in &cases {
+        story.apply(run(name, vec![metric.clone()], json!({"ttlStrategy": ttl}))).await?;
+    }
+
+    for (name, ..) in cases.iter().filter(|(.., goes)| !goes) {
+        until_ended(&story, name).await?;
+    }
+    for (name, ..) in cases.iter().filter(|(.., goes)| *goes) {
+        wait::until_gone(&story.api(&kinds::analysis_run()), name, SOON).await?;
+    }
+    for (name, ..) in cases.iter().filter(|(.., goes)| !goes) {
+        story.get(&kinds::analysis_run(), name).await?;
+    }
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
 async fn limits_and_counts_may_come_from_arguments() -> Result<()> {
     let Some(story) = Story::begin("limits").await? else { return Ok(()) };
     let controller = kulta::start(&story, None).await?;

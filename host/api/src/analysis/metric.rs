@@ -72,6 +72,12 @@ impl Provider {
         direct.chain(plugins).map(|(name, config)| (name.as_str(), config)).collect()
     }
 
+    /// The analyzers are named below `plugin`.
+    #[must_use]
+    pub fn is_plugin(&self) -> bool {
+        self.0.contains_key(PLUGIN)
+    }
+
     /// The one analyzer that is named.
     #[must_use]
     pub fn analyzer(&self) -> Option<(&str, &Value)> {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kulta_api::FieldError;
-use kulta_core::analysis::Checked;
+use kulta_api::validation::Path;
+use kulta_core::analysis::{Checked, Configuration, at_provider};
 use kulta_core::observed::Analyzer;
 use kulta_fetch::Secrets;
-use kulta_wasm::{CheckError, Kind, Plugins};
+use kulta_wasm::{CheckError, ConfigError, Kind, Plugins};
 use serde_json::Value;
 
 use super::job;
@@ -18,8 +19,22 @@ const CHECKED_AT_MOST: usize = 10_000;
 /// Analyzers that measure and leave the judging to the metric's conditions. A plugin of somebody else's may judge.
 const MEASURING: [&str; 2] = ["prometheus", "web"];
 
-/// What is wrong, by the path below the provider.
-type Complaints = Arc<Vec<(String, String)>>;
+type Complaints = Arc<Vec<Complaint>>;
+
+/// What is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// Of the field, in the configuration; empty for the whole of it.
+    pub path: String,
+    pub message: String,
+}
+
+impl Complaint {
+    /// Told for a configuration that stands at this path.
+    fn at(&self, path: &Path, message: String) -> FieldError {
+        FieldError { path: format!("{}{}", path.as_str(), dotted(&self.path)), message }
+    }
+}
 
 pub struct Analyzers {
     plugins: Arc<Plugins>,
@@ -47,16 +62,31 @@ impl Analyzers {
     pub async fn check(&self, checked: &Checked, secrets: &Secrets) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for (index, metric) in checked.metrics.iter().enumerate() {
-            let Some((name, config)) = metric.metric.provider.analyzer() else { continue };
+            let path = Path::new("spec").field("metrics").index(index).field("provider");
+            let Some((path, name, config)) = at_provider(&metric.metric.provider, &path) else { continue };
             let complaints = if name == job::PROVIDER {
                 Arc::new(job::complaints(config, secrets))
             } else {
                 self.complaints(name, config, secrets.is_empty()).await
             };
-            for (below, message) in complaints.iter() {
-                let path = format!("spec.metrics[{index}].provider.{name}{below}");
-                errors.push(FieldError { path, message: message.clone() });
-            }
+            let told = complaints.iter().map(|complaint| complaint.at(&path, complaint.message.clone()));
+            errors.extend(told);
+        }
+        errors
+    }
+
+    /// The same of templates, before a run is made of them: of what arguments leave open nothing is said.
+    pub async fn check_templates(&self, configurations: &[Configuration]) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        for one in configurations {
+            let complaints = if one.analyzer == job::PROVIDER {
+                Arc::new(job::complaints(&one.config, &Secrets::new()))
+            } else {
+                self.complaints(&one.analyzer, &one.config, true).await
+            };
+            let known = complaints.iter().filter(|complaint| one.is_known(&complaint.path));
+            errors
+                .extend(known.map(|known| known.at(&one.path, format!("metric {:?}: {}", one.metric, known.message))));
         }
         errors
     }
@@ -72,7 +102,8 @@ impl Analyzers {
         let complaints = match plugin.check_config(config).await {
             Ok(()) => Complaints::default(),
             Err(CheckError::Invalid(errors)) => {
-                Arc::new(errors.into_iter().map(|error| (dotted(&error.path), error.message)).collect())
+                let complaint = |error: ConfigError| Complaint { path: error.path, message: error.message };
+                Arc::new(errors.into_iter().map(complaint).collect())
             }
             Err(CheckError::Call(_)) => return Complaints::default(),
         };

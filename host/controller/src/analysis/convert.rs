@@ -10,11 +10,29 @@ use kulta_wasm::analyzer as wit;
 
 use crate::clock::millis;
 
-/// Name of the fact that tells since when the rollout is on its way to this revision, in Unix milliseconds. What a Service of a
-/// fixed name answered before was another revision's.
+/// Name of the fact that tells since when the rollout is on its way to this revision, in Unix milliseconds.
 const STARTED_FACT: &str = "rollout.started-at";
+/// Name of the fact that tells since when requests reach this revision and no other by way of the canary's Service, in Unix
+/// milliseconds; now while they do not. What a Service of a fixed name answered before was another revision's. Absent where the CRD
+/// prunes what is known of it.
+const SERVING_FACT: &str = "rollout.serving-since";
 /// Name of the fact that tells analyzers where to ask when a metric names no address.
 const ADDRESS_FACT: &str = "prometheus.address";
+
+/// How far a rollout has come with its revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    pub began: Option<Timestamp>,
+    pub serving: Serving,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serving {
+    #[default]
+    Unknown,
+    NotYet,
+    Since(Timestamp),
+}
 
 /// What an analyzer is told beside its metric.
 #[derive(Clone, Debug)]
@@ -24,8 +42,7 @@ pub struct Surroundings {
     pub run_started_at: Timestamp,
     /// Absent for a run that no rollout owns.
     pub rollout: Option<wit::Rollout>,
-    /// Since when that rollout is on its way to this revision.
-    pub update_began: Option<Timestamp>,
+    pub update: Update,
     /// Where Prometheus is when a metric does not say.
     pub prometheus: Option<String>,
 }
@@ -39,7 +56,13 @@ pub fn occasion(
 ) -> wit::Occasion {
     let fact = |key: &str, value: String| wit::Label { key: key.to_owned(), value };
     let address = surroundings.prometheus.clone().map(|address| fact(ADDRESS_FACT, address));
-    let began = surroundings.update_began.map(|began| fact(STARTED_FACT, millis(began).to_string()));
+    let began = surroundings.update.began.map(|began| fact(STARTED_FACT, millis(began).to_string()));
+    let serving = match surroundings.update.serving {
+        Serving::Unknown => None,
+        Serving::NotYet => Some(now),
+        Serving::Since(since) => Some(since),
+    };
+    let serving = serving.map(|since| fact(SERVING_FACT, millis(since).to_string()));
     wit::Occasion {
         call: match call.kind {
             CallKind::Measure => wit::Call::Measure,
@@ -55,7 +78,7 @@ pub fn occasion(
         last: call.last,
         memory,
         answers,
-        facts: address.into_iter().chain(began).collect(),
+        facts: address.into_iter().chain(began).chain(serving).collect(),
     }
 }
 

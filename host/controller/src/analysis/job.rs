@@ -8,6 +8,7 @@ use kulta_core::analysis::{Call, CallKind, Outcome, Verdict};
 use kulta_fetch::Secrets;
 use serde_json::{Value, json};
 
+use super::analyzers::Complaint;
 use crate::cluster::{Cluster, Refusal, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
@@ -31,15 +32,16 @@ pub struct Owner {
     pub uid: String,
 }
 
-/// What is wrong with a provider's configuration, by the field below it.
-pub fn complaints(config: &Value, secrets: &Secrets) -> Vec<(String, String)> {
+/// What is wrong with a provider's configuration.
+pub fn complaints(config: &Value, secrets: &Secrets) -> Vec<Complaint> {
     if secrets.is_in(&config.to_string()) {
         let why = "a secret argument would be readable in the Job: let its pod read the Secret instead";
-        return vec![(String::new(), why.to_owned())];
+        return vec![Complaint { path: String::new(), message: why.to_owned() }];
     }
     let template = config.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     if template.is_none_or(Vec::is_empty) {
-        return vec![(".spec.template.spec.containers".to_owned(), "required: a Job needs a container".to_owned())];
+        let path = "spec.template.spec.containers".to_owned();
+        return vec![Complaint { path, message: "required: a Job needs a container".to_owned() }];
     }
     Vec::new()
 }
@@ -213,8 +215,8 @@ mod tests {
 
     #[test]
     fn a_job_without_a_container_is_none() {
-        let [(path, _)] = &complaints(&json!({ "spec": {} }), &Secrets::new())[..] else { panic!("one complaint") };
+        let [complaint] = &complaints(&json!({ "spec": {} }), &Secrets::new())[..] else { panic!("one complaint") };
 
-        assert_eq!(path, ".spec.template.spec.containers");
+        assert_eq!(complaint.path, "spec.template.spec.containers");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
 use kulta_api::analysis::Metric;
-use kulta_core::analysis::{Call, Condition, Outcome, judge};
+use kulta_core::analysis::{Call, Checked, Condition, Outcome, judge};
 use kulta_fetch::{Failure, Fetcher, Request, Response, Secrets};
 use kulta_wasm::analyzer::{Action, Measured, Occasion};
 use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Plugins, Report};
@@ -40,8 +40,8 @@ pub struct Measurement {
     pub cluster: Cluster,
     pub owner: job::Owner,
     pub secrets: Arc<Secrets>,
-    /// Its arguments are filled in; secrets are placeholders.
-    pub metric: Metric,
+    /// Holds the metric that is measured. Arguments are filled in; secrets are placeholders.
+    pub checked: Arc<Checked>,
     pub call: Call,
 }
 
@@ -56,7 +56,8 @@ impl Measurement {
 
     async fn rounds(&self) -> Result<Outcome, String> {
         let mut memory = self.call.memory.clone().map_err(|error| error.to_string())?;
-        let provider = self.metric.provider.analyzer();
+        let metric = &self.checked.metric(&self.call.metric).ok_or("the run has no such metric")?.metric;
+        let provider = metric.provider.analyzer();
         let (name, config) = provider.ok_or_else(|| "the metric names no provider".to_owned())?;
         if name == job::PROVIDER {
             return Ok(job::take(&self.cluster, &self.owner, config, &self.call, self.clock.now()).await);
@@ -78,7 +79,7 @@ impl Measurement {
                     let until = clock::instant(waiting.until).ok_or("the analyzer waits for no instant")?;
                     return Ok(Outcome::Waiting { until, memory: waiting.memory });
                 }
-                Action::Measured(measured) => return Ok(self.judge(measured).await),
+                Action::Measured(measured) => return Ok(self.judge(metric, measured).await),
                 Action::Judged(judged) => return Ok(convert::judged(judged, |text| self.mask(text))),
             }
         }
@@ -105,10 +106,10 @@ impl Measurement {
         convert::answer(answer)
     }
 
-    async fn judge(&self, measured: Measured) -> Outcome {
+    async fn judge(&self, metric: &Metric, measured: Measured) -> Outcome {
         let (success, failure) = (
-            self.condition(&self.metric.success_condition, &measured.value).await,
-            self.condition(&self.metric.failure_condition, &measured.value).await,
+            self.condition(&metric.success_condition, &measured.value).await,
+            self.condition(&metric.failure_condition, &measured.value).await,
         );
         let (phase, message) = judge(success.as_ref(), failure.as_ref(), &measured.value);
         Outcome::Measured {
@@ -124,7 +125,7 @@ impl Measurement {
         if expression.is_empty() {
             return None;
         }
-        let about = format!("{} {}", self.surroundings.run, self.metric.name);
+        let about = format!("{} {}", self.surroundings.run, self.call.metric);
         let result = match self.plugins.condition(CONDITION_LANGUAGE).await {
             Ok(language) => language.evaluate(&about, expression, value).await.map_err(own_words),
             Err(error) => Err(error.to_string()),

@@ -10,10 +10,12 @@
 mod analyzers;
 mod convert;
 mod job;
+mod kept;
 mod look;
 mod measure;
 mod notes;
 mod secrets;
+mod surroundings;
 
 pub use analyzers::Analyzers;
 pub use convert::Surroundings;

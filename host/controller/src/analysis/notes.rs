@@ -1,16 +1,22 @@
 //! What the process remembers of runs. All of it may be lost: what was under way is measured again.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use kulta_core::analysis::{Call, CallKind, Taken};
+use kulta_core::analysis::{Call, CallKind, Outcome, Taken};
 use tokio::task::JoinSet;
 
+use super::kept::Kept;
 use crate::key::Key;
 
 /// How long the cache is waited for after a write. A watch that lags longer is broken and tells so itself.
 const LONGEST_LAG: SignedDuration = SignedDuration::from_secs(5);
+
+/// Message of a measurement whose program broke down.
+const PANICKED: &str = "the controller failed to measure: see its log";
 
 /// A call by what makes it one: its metric, its attempt, and what is asked.
 type Flight = (String, u32, CallKind);
@@ -30,6 +36,8 @@ struct Notes {
     landed: Vec<Taken>,
     /// The version that the last look has seen to its end, and when something is due in it.
     seen: Option<(u64, Option<Timestamp>)>,
+    /// In the hands of the look that is under way otherwise.
+    kept: Option<Kept>,
 }
 
 /// Where a run stands beside its status.
@@ -100,10 +108,35 @@ impl RunNotes {
         self.runs().remove(key);
     }
 
-    pub fn spawn(&self, measurement: impl Future<Output = ()> + Send + 'static) {
+    /// What the last look kept, for the next one.
+    pub fn take(&self, key: &Key) -> Option<Kept> {
+        self.runs().get_mut(key)?.kept.take()
+    }
+
+    pub fn keep(&self, key: &Key, kept: Kept) {
+        self.runs().entry(key.clone()).or_default().kept = Some(kept);
+    }
+
+    /// Makes a call that has [begun](Self::begin) and notes its answer. One that panics is answered too: nobody would ask again.
+    pub fn measure(
+        self: &Arc<Self>,
+        key: Key,
+        call: Call,
+        measurement: impl Future<Output = Outcome> + Send + 'static,
+        landed: impl FnOnce() + Send + 'static,
+    ) {
+        let notes = Arc::clone(self);
+        let task = async move {
+            let outcome = AssertUnwindSafe(measurement).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!(run = %key, metric = call.metric, "a measurement panicked");
+                Outcome::Errored { message: PANICKED.to_owned() }
+            });
+            notes.land(&key, call.taken(outcome));
+            landed();
+        };
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(measurement);
+        tasks.spawn(task);
     }
 
     /// A panic under the lock leaves at worst a measurement that is taken again.
@@ -122,8 +155,6 @@ fn of_taken(taken: &Taken) -> Flight {
 
 #[cfg(test)]
 mod tests {
-    use kulta_core::analysis::Outcome;
-
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -228,5 +259,22 @@ mod tests {
         notes.land(&key(), taken());
 
         assert_eq!(notes.stand(&key(), 1, at(0)), Stand::Landed(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_measurement_that_panics_lands_as_an_error() {
+        let notes = Arc::new(RunNotes::default());
+        notes.begin(&key(), &call());
+        let (told, landed) = tokio::sync::oneshot::channel();
+        let measurement = async { panic!("broken") };
+
+        notes.measure(key(), call(), measurement, move || told.send(()).unwrap());
+        landed.await.unwrap();
+
+        let error = call().taken(Outcome::Errored { message: PANICKED.to_owned() });
+        assert_eq!(notes.stand(&key(), 1, at(0)), Stand::Landed(vec![error]));
+        assert!(!notes.begin(&key(), &call()), "before it is stored");
+        notes.stored(&key(), &[call().taken(Outcome::Errored { message: PANICKED.to_owned() })], None);
+        assert!(notes.begin(&key(), &call()), "it is never measured again");
     }
 }

@@ -17,6 +17,7 @@ pub struct CachedRun {
     pub version: u64,
     pub resource_version: String,
     pub uid: String,
+    pub generation: i64,
     /// Uid of the Rollout that controls it; `None` when something else does, or nothing.
     pub owner: Option<String>,
     /// Its status says that it has ended.
@@ -38,6 +39,7 @@ pub fn analysis_run(mut object: Object) -> CachedRun {
         version: version(&resource_version),
         resource_version,
         uid: text(metadata, "uid").to_owned(),
+        generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
         owner: controlling_rollout(metadata),
         pins: run_pins(&object.json).into_values().filter(|pin| pin.starts_with("sha256:")).collect(),
         outcome: outcome(&object.json),

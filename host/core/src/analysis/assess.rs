@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kulta_api::analysis::{AnalysisRun, AnalysisRunStatus, MetricResult, RunSummary};
 use kulta_api::validation::joined;
 use kulta_api::{AnalysisPhase, FieldError};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::calls;
 use super::check::{Checked, CheckedMetric};
@@ -129,9 +129,35 @@ pub fn invalid(run: &AnalysisRun, errors: &[FieldError], now: Timestamp) -> Asse
     Assessed { patch: changes(&before, &status), events, wake_up: None, status }
 }
 
+/// The results, by far the largest part, are a list: it is replaced whole, or not looked at.
 fn changes(before: &AnalysisRunStatus, after: &AnalysisRunStatus) -> Option<Value> {
-    let json = |status: &AnalysisRunStatus| serde_json::to_value(status).unwrap_or_default();
-    patch::diff(&json(before), &json(after))
+    if before == after {
+        return None;
+    }
+    let mut patch = patch::diff(&without_results(before), &without_results(after));
+    if before.metric_results != after.metric_results {
+        let results = serde_json::to_value(&after.metric_results).unwrap_or_default();
+        let results = if after.metric_results.is_empty() { Value::Null } else { results };
+        if let Some(fields) = patch.get_or_insert_with(|| Value::Object(Map::new())).as_object_mut() {
+            fields.insert("metricResults".to_owned(), results);
+        }
+    }
+    patch
+}
+
+fn without_results(status: &AnalysisRunStatus) -> Value {
+    let AnalysisRunStatus { phase, message, metric_results: _, started_at, run_summary, dry_run_summary, completed_at } =
+        status;
+    let rest = AnalysisRunStatus {
+        phase: *phase,
+        message: message.clone(),
+        metric_results: Vec::new(),
+        started_at: started_at.clone(),
+        run_summary: run_summary.clone(),
+        dry_run_summary: dry_run_summary.clone(),
+        completed_at: completed_at.clone(),
+    };
+    serde_json::to_value(rest).unwrap_or_default()
 }
 
 /// Results stand in the order of the spec.

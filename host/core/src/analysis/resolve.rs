@@ -59,10 +59,10 @@ pub fn resolve(
     Ok(spec)
 }
 
-type Found<'a> = Vec<(TemplateRef, &'a AnalysisTemplateSpec)>;
+pub(super) type Found<'a> = Vec<(TemplateRef, &'a AnalysisTemplateSpec)>;
 
 /// The arguments that the templates declare, with the rollout's values where it gives any; others of the rollout's are of no use.
-fn merged_args(
+pub(super) fn merged_args(
     templates: &Found<'_>,
     given: &[Argument],
     source: &Source<'_>,
@@ -127,8 +127,7 @@ fn faults(templates: &Found<'_>, args: &[Argument], served: &[ServedAnalyzer<'_>
     let values: BTreeMap<_, _> = args.iter().map(|arg| (arg.name.clone(), value(arg))).collect();
     let mut all = Vec::new();
     for (template, spec) in templates {
-        let in_template =
-            |error: FieldError| FieldError { path: format!("{template} {}", error.path), message: error.message };
+        let in_template = |error: FieldError| template.fault(error);
         match args::fill(&spec.metrics, &values) {
             Err(errors) => all.extend(errors.into_iter().map(in_template)),
             Ok(metrics) => {

@@ -17,7 +17,7 @@ fn templates(entries: &[(&str, Value)]) -> Templates {
         .iter()
         .map(|(name, spec)| {
             let template = TemplateRef { scope: Scope::Namespace, name: (*name).to_owned() };
-            (template, Arc::new(serde_json::from_value(spec.clone()).unwrap()))
+            (template, Ok(Arc::new(serde_json::from_value(spec.clone()).unwrap())))
         })
         .collect()
 }

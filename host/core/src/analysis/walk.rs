@@ -21,13 +21,18 @@ pub struct TemplateRef {
     pub name: String,
 }
 
-/// The templates that were found.
-pub type Templates = BTreeMap<TemplateRef, Arc<AnalysisTemplateSpec>>;
+/// The templates that were found; of one that cannot be read, which field it is that cannot.
+pub type Templates = BTreeMap<TemplateRef, Result<Arc<AnalysisTemplateSpec>, FieldError>>;
 
 impl TemplateRef {
     /// The way to a field of the template, for messages: `AnalysisTemplate/latency spec`.
     pub(super) fn path(&self) -> Path {
         Path::new(&format!("{self} spec"))
+    }
+
+    /// A fault of the template, told with the template.
+    pub(crate) fn fault(&self, error: FieldError) -> FieldError {
+        FieldError { path: format!("{self} {}", error.path).trim_end().to_owned(), ..error }
     }
 }
 
@@ -55,7 +60,7 @@ pub fn referenced(named: &[AnalysisTemplateRef], found: &Templates) -> BTreeSet<
     let mut all = BTreeSet::new();
     let mut open: Vec<TemplateRef> = named.iter().map(TemplateRef::from).collect();
     while let Some(template) = open.pop() {
-        if let Some(spec) = found.get(&template).filter(|_| !all.contains(&template)) {
+        if let Some(Ok(spec)) = found.get(&template).filter(|_| !all.contains(&template)) {
             open.extend(spec.templates.iter().map(TemplateRef::from));
         }
         all.insert(template);
@@ -107,9 +112,20 @@ impl Walk<'_> {
         if self.order.iter().any(|(known, _)| known == template) {
             return;
         }
-        let Some(spec) = self.found.get(template) else {
-            self.errors.push(at.error(format!("{template} not found")));
-            return;
+        let spec = match self.found.get(template) {
+            Some(Ok(spec)) => spec,
+            Some(Err(error)) => {
+                let fault = template.fault(error.clone());
+                // Named twice, it is still wrong once.
+                if !self.errors.contains(&fault) {
+                    self.errors.push(fault);
+                }
+                return;
+            }
+            None => {
+                self.errors.push(at.error(format!("{template} not found")));
+                return;
+            }
         };
         self.order.push((template.clone(), spec));
         self.way.push(template.clone());
@@ -141,7 +157,7 @@ mod tests {
             .iter()
             .map(|(name, nested)| {
                 let spec = AnalysisTemplateSpec { templates: named(nested), ..AnalysisTemplateSpec::default() };
-                (TemplateRef::from(&named(&[name])[0]), Arc::new(spec))
+                (TemplateRef::from(&named(&[name])[0]), Ok(Arc::new(spec)))
             })
             .collect()
     }
@@ -186,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn a_template_that_cannot_be_read_is_told_once_with_its_field() {
+        let mut found = templates(&[("a", &["b"]), ("b", &[])]);
+        let error = FieldError { path: "spec.metrics[0].count".to_owned(), message: "no number".to_owned() };
+        found.insert(TemplateRef { scope: Scope::Namespace, name: "b".to_owned() }, Err(error));
+
+        let told = walked(&["a", "b"], &found).unwrap_err();
+
+        assert_eq!(told, ["AnalysisTemplate/b spec.metrics[0].count: no number"]);
+    }
+
+    #[test]
     fn a_circle_is_told_with_its_way() {
         let found = templates(&[("a", &["b"]), ("b", &["/a"]), ("/a", &["b"])]);
 
@@ -217,7 +244,7 @@ mod tests {
                 .map(|(name, nested)| {
                     let refs: Vec<_> = nested.iter().map(|name| json!({ "templateName": name })).collect();
                     let spec = serde_json::from_value(json!({ "templates": refs })).unwrap();
-                    (TemplateRef { scope: Scope::Namespace, name: name.to_string() }, Arc::new(spec))
+                    (TemplateRef { scope: Scope::Namespace, name: name.to_string() }, Ok(Arc::new(spec)))
                 })
                 .collect();
 

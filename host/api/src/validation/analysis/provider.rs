@@ -4,6 +4,10 @@ use super::ServedAnalyzer;
 use crate::analysis::{Metric, PLUGIN};
 use crate::field_error::{Faults, Path};
 
+/// Whoever wrote one nevertheless learns where it went.
+const NONE: &str =
+    "must name an analyzer; one that the cluster's CRD does not know is dropped by it: name it below plugin";
+
 pub(super) fn validate(metric: &Metric, served: &[ServedAnalyzer<'_>], path: &Path, faults: &mut Faults) {
     let provider = &metric.provider;
     let at = path.field("provider");
@@ -14,7 +18,7 @@ pub(super) fn validate(metric: &Metric, served: &[ServedAnalyzer<'_>], path: &Pa
     }
     let analyzers = provider.analyzers();
     let (name, at) = match analyzers.as_slice() {
-        [] => return faults.add(&at, "must name an analyzer"),
+        [] => return faults.add(&at, NONE),
         [(name, _)] if plugin.is_some() => (*name, at.field(PLUGIN).field(name)),
         [(name, _)] => (*name, at.field(name)),
         several => {

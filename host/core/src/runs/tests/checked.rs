@@ -42,6 +42,52 @@ fn an_analyzer_that_is_not_served_is_an_invalid_spec() {
 }
 
 #[test]
+fn what_an_analyzer_says_of_a_configuration_is_an_invalid_spec() {
+    let mut observed = analysed(1);
+    let path = "AnalysisTemplate/errors spec.metrics[0].provider.threshold.errorRat".to_owned();
+    observed.analyzer_errors = vec![kulta_api::FieldError { path: path.clone(), message: "unknown field".into() }];
+
+    let message = invalid(observed).unwrap();
+
+    assert!(message.contains(&path), "{message}");
+}
+
+#[test]
+fn a_configuration_is_known_as_far_as_its_arguments_are() {
+    let mut observed = analysed(1);
+    let threshold = json!({ "service": "{{args.service}}", "cluster": "{{args.hash}}", "token": "{{args.token}}" });
+    template(
+        &mut observed,
+        json!({
+            "metrics": [{ "name": "rate", "provider": { "threshold": threshold } }],
+            "args": [
+                { "name": "service" }, { "name": "hash" },
+                { "name": "token", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
+            ],
+        }),
+    );
+    let args = json!([
+        { "name": "service", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
+        { "name": "hash", "valueFrom": { "podTemplateHashValue": "Latest" } },
+    ]);
+    let canary = observed.rollout.spec.strategy.canary.as_mut().unwrap();
+    canary.fields.analysis.as_mut().unwrap().args = serde_json::from_value(args.clone()).unwrap();
+    canary.steps[1].analysis.as_mut().unwrap().args = serde_json::from_value(args).unwrap();
+
+    let all = crate::reference::configurations(&observed);
+
+    // Both analyses give the same.
+    assert_eq!(all.len(), 1, "{all:?}");
+    let one = &all[0];
+    assert_eq!(one.path.as_str(), "AnalysisTemplate/errors spec.metrics[0].provider.threshold");
+    assert_eq!(
+        (one.metric.as_str(), one.analyzer.as_str(), &one.config["service"]),
+        ("rate", "threshold", &json!("web"))
+    );
+    assert_eq!(["service", "cluster", "token"].map(|at| one.is_known(at)), [true, false, false]);
+}
+
+#[test]
 fn the_canary_is_told_of_its_background_where_there_is_one() {
     let with = asked(begin(analysed(0), now())).config;
     let mut observed = analysed(0);

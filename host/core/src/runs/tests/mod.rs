@@ -51,7 +51,7 @@ pub(super) fn analysed(index: i32) -> Observed {
 
 pub(super) fn template(observed: &mut Observed, spec: Value) {
     let name = TemplateRef { scope: Scope::Namespace, name: "errors".into() };
-    observed.templates.insert(name, Arc::new(serde_json::from_value(spec).unwrap()));
+    observed.templates.insert(name, Ok(Arc::new(serde_json::from_value(spec).unwrap())));
 }
 
 pub(super) fn hash(observed: &Observed) -> String {

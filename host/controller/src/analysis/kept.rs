@@ -1,0 +1,94 @@
+//! Runs as they were last read or stored. Most looks find nothing but what this process wrote itself, and need not read it again.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kulta_api::FieldError;
+use kulta_api::analysis::AnalysisRun;
+use kulta_core::analysis::Checked;
+use kulta_fetch::Secrets;
+
+use super::surroundings::KeptRollout;
+use crate::cluster::StoredRun;
+use crate::decode::CachedRun;
+use crate::object::version;
+
+/// What measuring needs of a run's spec.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    pub checked: Arc<Checked>,
+    pub secrets: Arc<Secrets>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub struct Kept {
+    pub uid: String,
+    /// Of the object that `run` is.
+    pub resource_version: String,
+    pub version: u64,
+    generation: i64,
+    pub ended: bool,
+    /// Uid of the rollout that owns it.
+    pub owner: Option<String>,
+    /// Once it is checked for good, without its metrics and most of its metadata.
+    pub run: Result<AnalysisRun, FieldError>,
+    /// The spec, checked; only where it says the same as long as the spec does.
+    ready: Option<Ready>,
+    /// What analyzers were last told of the rollout.
+    pub rollout: Option<KeptRollout>,
+}
+
+impl Kept {
+    /// The run that the cache holds, by what was kept of it where that is the same.
+    pub fn of(before: Option<Self>, cached: &CachedRun) -> Self {
+        let (ready, rollout) = match before.filter(|before| before.uid == cached.uid) {
+            Some(before) if before.resource_version == cached.resource_version => return before,
+            Some(before) if before.generation == cached.generation => (before.ready, before.rollout),
+            _ => (None, None),
+        };
+        let mut kept = Self {
+            uid: cached.uid.clone(),
+            resource_version: cached.resource_version.clone(),
+            version: cached.version,
+            generation: cached.generation,
+            ended: cached.ended,
+            owner: cached.owner.clone(),
+            run: cached.open(),
+            ready: None,
+            rollout,
+        };
+        if let Some(ready) = ready {
+            kept.is_ready(ready);
+        }
+        kept
+    }
+
+    pub fn ready(&self) -> Option<Ready> {
+        self.ready.clone()
+    }
+
+    /// The spec has been checked. What its arguments were read from counts again at the next look, unless all of them are values.
+    pub fn is_ready(&mut self, ready: Ready) {
+        let Ok(run) = &mut self.run else { return };
+        if run.spec.args.iter().any(|arg| arg.value_from.is_some()) {
+            return;
+        }
+        run.spec.metrics = Vec::new();
+        let metadata = std::mem::take(&mut run.metadata);
+        run.metadata =
+            ObjectMeta { uid: metadata.uid, deletion_timestamp: metadata.deletion_timestamp, ..ObjectMeta::default() };
+        self.ready = Some(ready);
+    }
+
+    /// Its status has been written.
+    pub fn stored(&mut self, stored: StoredRun) {
+        self.version = version(&stored.metadata.resource_version);
+        self.resource_version = stored.metadata.resource_version;
+        self.generation = stored.metadata.generation;
+        if let Ok(run) = &mut self.run {
+            self.ended = stored.status.is_completed();
+            run.status = Some(stored.status);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The configurations that analyzers get, as far as they are known before a run is made.
+
+use std::collections::BTreeMap;
+
+use kulta_api::analysis::{Provider, RolloutAnalysis};
+use kulta_api::validation::Path;
+use serde_json::Value;
+
+use super::args;
+use super::resolve::{Source, merged_args};
+use super::walk::{self, Templates};
+
+/// Stands for the value of an argument that is known only when the run is made: a Secret, a revision's hash.
+pub(crate) const NOT_KNOWN_YET: &str = "not-known-yet";
+
+/// What a metric of a template gives to its analyzer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// Where it stands: `AnalysisTemplate/errors spec.metrics[0].provider.threshold`.
+    pub path: Path,
+    /// Of the metric.
+    pub metric: String,
+    pub analyzer: String,
+    /// Its arguments are filled in.
+    pub config: Value,
+}
+
+impl Configuration {
+    /// Whether the value at this path, such as `latency.p99` or `headers[0].value`, is known by now. What is not there is as open as
+    /// what it would be in.
+    #[must_use]
+    pub fn is_known(&self, path: &str) -> bool {
+        let (mut value, mut rest) = (&self.config, path);
+        while let Some((inner, left)) = descend(value, rest) {
+            (value, rest) = (inner, left);
+        }
+        !holds_open_text(value)
+    }
+}
+
+/// One step along a path: a key may hold points itself.
+fn descend<'a, 'b>(value: &'a Value, path: &'b str) -> Option<(&'a Value, &'b str)> {
+    match value {
+        Value::Object(fields) => {
+            let path = path.strip_prefix('.').unwrap_or(path);
+            let ends = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
+            fields.iter().find_map(|(key, field)| {
+                let rest = path.strip_prefix(key.as_str()).filter(|rest| !path.is_empty() && ends(rest))?;
+                Some((field, rest))
+            })
+        }
+        Value::Array(items) => {
+            let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+            Some((items.get(index.parse::<usize>().ok()?)?, rest))
+        }
+        _ => None,
+    }
+}
+
+fn holds_open_text(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(NOT_KNOWN_YET),
+        Value::Array(items) => items.iter().any(holds_open_text),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, field)| key.contains(NOT_KNOWN_YET) || holds_open_text(field))
+        }
+        _ => false,
+    }
+}
+
+/// The configurations of all metrics of the templates that this request names. What cannot be resolved has none: its fault is told by
+/// [`super::resolve`].
+pub(crate) fn configurations(
+    analysis: &RolloutAnalysis,
+    at: &Path,
+    source: &Source<'_>,
+    found: &Templates,
+) -> Vec<Configuration> {
+    let resolve = || {
+        let templates = walk::walk(&analysis.templates, &at.field("templates"), found)?;
+        let given = args::request_args(&analysis.args, source, &at.field("args"))?;
+        let args = merged_args(&templates, &given, source)?;
+        Ok::<_, Vec<kulta_api::FieldError>>((templates, args))
+    };
+    let Ok((templates, args)) = resolve() else { return Vec::new() };
+    let values: BTreeMap<_, _> =
+        args.into_iter().map(|arg| (arg.name, arg.value.unwrap_or_else(|| NOT_KNOWN_YET.to_owned()))).collect();
+    let mut all = Vec::new();
+    for (template, spec) in templates {
+        let Ok(metrics) = args::fill(&spec.metrics, &values) else { continue };
+        for (index, metric) in metrics.into_iter().enumerate() {
+            let provider = template.path().field("metrics").index(index).field("provider");
+            let Some((path, name, config)) = at_provider(&metric.provider, &provider) else { continue };
+            all.push(Configuration { path, analyzer: name.to_owned(), config: config.clone(), metric: metric.name });
+        }
+    }
+    all
+}
+
+/// The one analyzer of a provider, with the path of its configuration.
+#[must_use]
+pub fn at_provider<'a>(provider: &'a Provider, path: &Path) -> Option<(Path, &'a str, &'a Value)> {
+    let (name, config) = provider.analyzer()?;
+    let path = if provider.is_plugin() { path.field("plugin") } else { path.clone() };
+    Some((path.field(name), name, config))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(config: Value) -> Configuration {
+        Configuration { path: Path::new("at"), metric: "m".into(), analyzer: "threshold".into(), config }
+    }
+
+    #[test]
+    fn a_value_with_an_open_argument_is_not_known_and_its_neighbours_are() {
+        let of = of(json!({
+            "service": format!("web-{NOT_KNOWN_YET}"), "errorRate": "1%", "latency": { "p99.9": "1" },
+            "headers": [{ "key": "a", "value": NOT_KNOWN_YET }],
+        }));
+
+        let known = ["errorRate", "latency.p99.9", "latency.p50", "headers[0].key"].map(|path| of.is_known(path));
+        let open = ["service", "headers[0].value", "headers[1].value", "missing", ""].map(|path| of.is_known(path));
+
+        assert_eq!((known, open), ([true; 4], [false; 5]));
+    }
+
+    #[test]
+    fn the_path_of_an_analyzer_under_plugin_says_so() {
+        let provider: Provider = serde_json::from_value(json!({ "plugin": { "a/b": { "x": 1 } } })).unwrap();
+
+        let (path, name, _) = at_provider(&provider, &Path::new("provider")).unwrap();
+
+        assert_eq!((path.as_str(), name), (r#"provider.plugin["a/b"]"#, "a/b"));
+    }
+}
