@@ -1,10 +1,11 @@
 //! Analyses by tables: what is wanted, and what their verdicts lead to.
 
 use crate::Canary;
-use kulta_plugin::testing::{NOW, situation};
+use kulta_plugin::testing::NOW;
+use kulta_plugin::testing::strategy::{self, situation};
 use kulta_plugin::{
     Decision, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Situation, Verdict, Waiting,
-    WantedRun, testing,
+    WantedRun,
 };
 
 /// Step 1 is an analysis; the background begins with it.
@@ -17,7 +18,7 @@ const PODS: Next = Next::Hold(Waiting::Pods);
 const PAUSED: Next = Next::Pause(Pause { cause: PauseCause::Analysis, until: None });
 
 fn decide(situation: &Situation) -> Decision {
-    testing::decide::<Canary>(CONFIG, situation).unwrap()
+    strategy::decide::<Canary>(CONFIG, situation).unwrap()
 }
 
 fn at(step: u32, reached: bool, runs: Vec<Run>) -> Situation {
@@ -79,7 +80,7 @@ fn the_background_is_wanted_from_its_starting_step_to_the_promotion() {
 #[test]
 fn without_a_starting_step_the_background_begins_with_the_update() {
     let config = r#"{"steps":[{"setWeight":10}],"analysis":{}}"#;
-    let decision = testing::decide::<Canary>(config, &at(0, false, vec![])).unwrap();
+    let decision = strategy::decide::<Canary>(config, &at(0, false, vec![])).unwrap();
 
     assert_eq!(wanted(&decision), [(BACKGROUND, 1)]);
 }
@@ -188,7 +189,7 @@ fn a_failure_goes_before_an_inconclusive_one() {
 #[test]
 fn without_a_background_its_runs_are_nobodys() {
     let config = r#"{"steps":[{"setWeight":10}]}"#;
-    let decision = testing::decide::<Canary>(config, &at(0, false, vec![run(BACKGROUND, 1, fail("old"))])).unwrap();
+    let decision = strategy::decide::<Canary>(config, &at(0, false, vec![run(BACKGROUND, 1, fail("old"))])).unwrap();
 
     assert_eq!((decision.next.clone(), wanted(&decision)), (PODS, vec![]));
 }

@@ -94,10 +94,11 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use crate::Canary;
-    use kulta_plugin::{Error, testing};
+    use kulta_plugin::Error;
+    use kulta_plugin::testing::strategy;
 
     fn error_of(steps: &str) -> String {
-        match testing::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#)) {
+        match strategy::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#)) {
             Err(Error::InvalidConfig(message)) => message,
             other => panic!("expected an invalid configuration for {steps}, got {other:?}"),
         }
@@ -114,10 +115,10 @@ mod tests {
             r#"[{"setWeight":10,"setCanaryScale":{"replicas":3}}]"#,
             r#"[{"analysis":{}},{"analysis":{"templates":[{"templateName":"errors"}],"args":[{"name":"a","value":"b"}]}}]"#,
         ] {
-            let checked = testing::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#));
+            let checked = strategy::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#));
             assert_eq!(checked, Ok(()), "{steps}");
         }
-        assert_eq!(testing::check_config::<Canary>("{}"), Ok(()), "no steps at all");
+        assert_eq!(strategy::check_config::<Canary>("{}"), Ok(()), "no steps at all");
     }
 
     #[test]
@@ -129,14 +130,14 @@ mod tests {
     #[test]
     fn a_background_analysis_is_accepted_with_all_that_it_measures() {
         for analysis in [r"{}", r#"{"startingStep":2,"templates":[{"templateName":"errors"}]}"#] {
-            let checked = testing::check_config::<Canary>(&format!(r#"{{"steps":[],"analysis":{analysis}}}"#));
+            let checked = strategy::check_config::<Canary>(&format!(r#"{{"steps":[],"analysis":{analysis}}}"#));
             assert_eq!(checked, Ok(()), "{analysis}");
         }
     }
 
     #[test]
     fn a_negative_starting_step_is_named_by_its_path() {
-        match testing::check_config::<Canary>(r#"{"analysis":{"startingStep":-1}}"#) {
+        match strategy::check_config::<Canary>(r#"{"analysis":{"startingStep":-1}}"#) {
             Err(Error::InvalidConfig(message)) => assert!(message.starts_with("analysis.startingStep: "), "{message}"),
             other => panic!("{other:?}"),
         }

@@ -43,4 +43,4 @@ impl Strategy for Canary {
     }
 }
 
-kulta_plugin::export_strategy!(Canary);
+kulta_plugin::export!(strategy: Canary);

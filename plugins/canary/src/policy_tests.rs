@@ -1,8 +1,9 @@
 //! The policy by tables, called as the host calls it: configuration as JSON.
 
 use crate::Canary;
-use kulta_plugin::testing::{NOW, situation};
-use kulta_plugin::{Decision, Error, Goal, Next, Pause, PauseCause, Scale, Situation, Waiting, testing};
+use kulta_plugin::testing::NOW;
+use kulta_plugin::testing::strategy::{self, End, Simulation, situation};
+use kulta_plugin::{Decision, Error, Goal, Next, Pause, PauseCause, Scale, Situation, Waiting};
 
 const STEPS: &str = r#"[{"setWeight":10},{"pause":{"duration":"30s"}},{"setWeight":50},{"pause":{}}]"#;
 const HOLD: Next = Next::Hold(Waiting::Pods);
@@ -12,7 +13,7 @@ fn decide(steps: &str, situation: &Situation) -> Decision {
 }
 
 fn try_decide(steps: &str, situation: &Situation) -> Result<Decision, Error> {
-    testing::decide::<Canary>(&format!(r#"{{"steps":{steps}}}"#), situation)
+    strategy::decide::<Canary>(&format!(r#"{{"steps":{steps}}}"#), situation)
 }
 
 fn at(step: u32, reached: bool) -> Situation {
@@ -46,6 +47,18 @@ fn a_step_holds_the_last_weight_until_reached_and_then_gives_way_to_the_next() {
         assert_eq!(outline(&decision), expected, "step {step}, reached {reached}");
         assert_eq!(decision.steps, 4);
     }
+}
+
+#[test]
+fn a_rollout_goes_through_its_steps_and_waits_for_a_person() {
+    let canary = Simulation::<Canary>::new(format!(r#"{{"steps":{STEPS}}}"#));
+
+    let waiting = canary.play();
+    let promoted = canary.promote_at(100_000).play();
+
+    assert_eq!(waiting.weights(), [(0, 0), (10_000, 10), (50_000, 50)]);
+    assert_eq!((waiting.end, waiting.took), (End::Paused(PauseCause::Step), 50_000));
+    assert_eq!((promoted.end, promoted.took), (End::Promoted, 100_000));
 }
 
 #[test]

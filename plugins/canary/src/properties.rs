@@ -1,7 +1,8 @@
 //! What holds for any steps in any situation.
 
 use crate::{Analysis, Background, Config, Pause, SetCanaryScale, Step, decide};
-use kulta_plugin::testing::{NOW, situation};
+use kulta_plugin::testing::NOW;
+use kulta_plugin::testing::strategy::situation;
 use kulta_plugin::{Duration, Goal, Next, PauseCause, Run, RunPhase, Situation, Verdict};
 use proptest::prelude::*;
 

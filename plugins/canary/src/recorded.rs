@@ -2,7 +2,7 @@
 //! `UPDATE_RECORDED=1 cargo test` writes it anew.
 
 use crate::Canary;
-use kulta_plugin::testing::{self, NOW};
+use kulta_plugin::testing::{NOW, strategy};
 use kulta_plugin::{Goal, PauseCause, Run, RunPhase, Situation, Verdict};
 
 const STEPS: [&str; 3] = [
@@ -17,7 +17,7 @@ const ANALYSED: &str = r#"{"steps":[{"setWeight":10},{"analysis":{"templates":[{
 #[test]
 fn the_recording_holds_what_the_policy_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
-    let answers = testing::record::<Canary>(&calls()).unwrap();
+    let answers = strategy::record::<Canary>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {
         std::fs::write(path, &answers).unwrap();
     }
@@ -30,18 +30,18 @@ fn calls() -> Vec<(String, Situation)> {
     for steps in STEPS {
         for step in 0..=4 {
             for (reached, promoted) in [(false, false), (true, false), (true, true)] {
-                let asked = Situation { step, reached, promoted, ..testing::situation() };
+                let asked = Situation { step, reached, promoted, ..strategy::situation() };
                 calls.push((config(steps), asked));
             }
         }
     }
     for ago in [0, 29_500, 30_000] {
         let paused = Some((PauseCause::Step, NOW - ago));
-        let asked = Situation { step: 1, reached: true, paused, ..testing::situation() };
+        let asked = Situation { step: 1, reached: true, paused, ..strategy::situation() };
         calls.push((config(STEPS[1]), asked));
     }
     for weight in [100, 50, 10, 0] {
-        let asked = Situation { goal: Goal::Restore, weight, ..testing::situation() };
+        let asked = Situation { goal: Goal::Restore, weight, ..strategy::situation() };
         calls.push((config(STEPS[1]), asked));
     }
     for phase in [
@@ -54,13 +54,13 @@ fn calls() -> Vec<(String, Situation)> {
         for (step, name) in [(1, "steps/1/analysis"), (1, "background"), (2, "background")] {
             for promoted in [false, true] {
                 let run = Run { name: name.into(), attempt: 2, phase: phase.clone(), started_at: NOW };
-                let asked = Situation { step, promoted, weight: 10, runs: vec![run], ..testing::situation() };
+                let asked = Situation { step, promoted, weight: 10, runs: vec![run], ..strategy::situation() };
                 calls.push((ANALYSED.to_owned(), asked));
             }
         }
     }
     for broken in ["{", r#"{"steps":[{"experiment":{}}]}"#, r#"{"steps":[{"pause":{"duration":"x"}}]}"#] {
-        calls.push((broken.to_owned(), testing::situation()));
+        calls.push((broken.to_owned(), strategy::situation()));
     }
     calls
 }

@@ -38,4 +38,4 @@ impl Condition for Conditions {
     }
 }
 
-kulta_plugin::export_condition!(Conditions);
+kulta_plugin::export!(condition: Conditions);

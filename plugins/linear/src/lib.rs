@@ -52,4 +52,4 @@ impl Strategy for Linear {
     }
 }
 
-kulta_plugin::export_strategy!(Linear);
+kulta_plugin::export!(strategy: Linear);

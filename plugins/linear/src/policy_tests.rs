@@ -1,8 +1,9 @@
 //! The policy by tables and properties, called as the host calls it: configuration as JSON.
 
 use crate::Linear;
-use kulta_plugin::testing::{NOW, situation};
-use kulta_plugin::{Decision, Error, Goal, Next, Scale, Situation, Waiting, testing};
+use kulta_plugin::testing::NOW;
+use kulta_plugin::testing::strategy::{self, End, Simulation, situation};
+use kulta_plugin::{Decision, Error, Goal, Next, Scale, Situation, Waiting};
 use proptest::prelude::*;
 
 const CONFIG: &str = r#"{"stepWeight":40,"interval":"1m"}"#;
@@ -10,12 +11,12 @@ const HOLD: Next = Next::Hold(Waiting::Pods);
 const MINUTE: u64 = 60_000;
 
 fn decide(config: &str, situation: &Situation) -> Decision {
-    testing::decide::<Linear>(config, situation).unwrap()
+    strategy::decide::<Linear>(config, situation).unwrap()
 }
 
 fn error_of(config: &str) -> String {
-    let checked = testing::check_config::<Linear>(config);
-    let decided = testing::decide::<Linear>(config, &situation()).map(|_| ());
+    let checked = strategy::check_config::<Linear>(config);
+    let decided = strategy::decide::<Linear>(config, &situation()).map(|_| ());
     match checked.and(decided) {
         Err(Error::InvalidConfig(message)) => message,
         other => panic!("expected an invalid configuration for {config}, got {other:?}"),
@@ -113,6 +114,15 @@ fn bad_configuration_is_named_by_its_path() {
 }
 
 #[test]
+fn a_rollout_gets_each_weight_for_the_interval() {
+    let course = Simulation::<Linear>::new(CONFIG).play();
+
+    // Two new pods take 10 s each time; 80 % of four pods are all four.
+    assert_eq!(course.weights(), [(0, 0), (10_000, 40), (70_000, 80), (120_000, 100)]);
+    assert_eq!((course.end, course.took), (End::Promoted, 180_000));
+}
+
+#[test]
 fn every_decision_says_why() {
     for (asked, reason) in [
         (at(0, false), "step 1/3: moving the weight to 40 %"),
@@ -126,35 +136,24 @@ fn every_decision_says_why() {
 proptest! {
     #[test]
     fn walking_the_ramp_rises_to_the_top_and_promotes(step_weight in 1u32..=100, top in 1u32..=100) {
-        let config = crate::Config {
-            step_weight: step_weight.min(top),
-            interval: kulta_plugin::Duration::from_seconds(0).unwrap(),
-            max_weight: Some(top),
-        };
-        let mut asked = at(0, true);
-        let mut weights = vec![crate::decide(&config, &at(0, false)).unwrap().weight];
-        loop {
-            let decision = crate::decide(&config, &asked).unwrap();
-            if decision.next == Next::Promote {
-                prop_assert_eq!(decision.step, decision.steps);
-                break;
-            }
-            prop_assert_eq!(decision.step, asked.step + 1);
-            prop_assert!(decision.weight > *weights.last().unwrap());
-            weights.push(decision.weight);
-            asked.step = decision.step;
-        }
-        prop_assert_eq!(*weights.last().unwrap(), top);
+        let step_weight = step_weight.min(top);
+        let config = format!(r#"{{"stepWeight":{step_weight},"interval":60,"maxWeight":{top}}}"#);
+
+        let course = Simulation::<Linear>::new(config).pods_take(1).play();
+
+        let weights: Vec<u32> = course.weights().into_iter().map(|(_, weight)| weight).collect();
+        prop_assert_eq!(course.end, End::Promoted);
+        prop_assert!(weights.is_sorted_by(|before, after| before < after), "{weights:?}");
+        prop_assert!(weights.windows(2).all(|pair| pair[1] - pair[0] <= step_weight), "{weights:?}");
+        prop_assert_eq!(weights.last(), Some(&top));
     }
 
     #[test]
-    fn restoring_always_falls(step_weight in 1u32..=100, weight in 1u32..=100) {
-        let config = crate::Config {
-            step_weight,
-            interval: kulta_plugin::Duration::from_seconds(60).unwrap(),
-            max_weight: None,
-        };
-        let asked = Situation { goal: Goal::Restore, weight, ..at(0, false) };
-        prop_assert!(crate::decide(&config, &asked).unwrap().weight < weight);
+    fn restoring_falls_to_nothing(step_weight in 1u32..=100, weight in 1u32..=100) {
+        let config = format!(r#"{{"stepWeight":{step_weight},"interval":60}}"#);
+
+        let weights = strategy::restore::<Linear>(&config, weight).unwrap();
+
+        prop_assert_eq!(weights.last(), Some(&0));
     }
 }

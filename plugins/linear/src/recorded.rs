@@ -2,7 +2,7 @@
 //! `UPDATE_RECORDED=1 cargo test` writes it anew.
 
 use crate::Linear;
-use kulta_plugin::testing::{self, NOW};
+use kulta_plugin::testing::{NOW, strategy};
 use kulta_plugin::{Goal, Situation};
 
 const CONFIGS: [&str; 4] = [
@@ -15,7 +15,7 @@ const CONFIGS: [&str; 4] = [
 #[test]
 fn the_recording_holds_what_the_policy_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
-    let answers = testing::record::<Linear>(&calls()).unwrap();
+    let answers = strategy::record::<Linear>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {
         std::fs::write(path, &answers).unwrap();
     }
@@ -29,12 +29,12 @@ fn calls() -> Vec<(String, Situation)> {
         for step in 0..=3 {
             for (reached, ago) in [(false, 0), (true, 0), (true, 60_000)] {
                 let step_started_at = NOW - ago;
-                let asked = Situation { step, reached, step_started_at, ..testing::situation() };
+                let asked = Situation { step, reached, step_started_at, ..strategy::situation() };
                 calls.push((config.to_owned(), asked));
             }
         }
         for weight in [100, 40, 0] {
-            let asked = Situation { goal: Goal::Restore, weight, ..testing::situation() };
+            let asked = Situation { goal: Goal::Restore, weight, ..strategy::situation() };
             calls.push((config.to_owned(), asked));
         }
     }

@@ -82,4 +82,4 @@ impl Analyzer for Prometheus {
     }
 }
 
-kulta_plugin::export_analyzer!(Prometheus);
+kulta_plugin::export!(analyzer: Prometheus);

@@ -4,7 +4,8 @@ use crate::Prometheus;
 use kulta_plugin::analyzer::{Action, Measured};
 use kulta_plugin::fetch::{Answer, Request};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{check_config, config_schema, measure, occasion, respond, with_fact};
+use kulta_plugin::testing::analyzer::{check_config, config_schema, measure, occasion, with_fact};
+use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Label};
 
 const CONFIG: &str = r#"{"address":"http://prometheus:9090","query":"up"}"#;

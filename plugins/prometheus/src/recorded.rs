@@ -4,7 +4,8 @@
 use crate::Prometheus;
 use kulta_plugin::analyzer::{Call, Occasion};
 use kulta_plugin::fetch::{Answer, Failure};
-use kulta_plugin::testing::analyzer::{occasion, record, respond, with_fact};
+use kulta_plugin::testing::analyzer::{occasion, record, with_fact};
+use kulta_plugin::testing::respond;
 
 const CONFIGS: [&str; 4] = [
     r#"{"query":"up"}"#,

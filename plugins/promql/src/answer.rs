@@ -241,7 +241,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Capped<T> {
 mod tests {
     use super::*;
     use kulta_plugin::fetch::Failure;
-    use kulta_plugin::testing::analyzer::respond;
+    use kulta_plugin::testing::respond;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

@@ -27,27 +27,25 @@
 //!     }
 //! }
 //!
-//! kulta_plugin::export_analyzer!(Body);
+//! kulta_plugin::export!(analyzer: Body);
 //! ```
 
 use crate::bindings::analyzer::exports::kulta::plugin::analyzer;
-use crate::bindings::exports::kulta::plugin::plugin;
+use crate::description::describe;
 use crate::fetch::Request;
 use crate::text::shortened;
-use crate::{About, Error, Label, Verdict, config};
+use crate::{About, Error, Label, Verdict, config, memory};
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 
+pub use crate::fetch::{MAX_BODY_BYTES, MAX_REQUESTS};
+pub use crate::memory::{MAX_MEMORY_BYTES, remember};
+pub use crate::text::MAX_REASON_BYTES;
 pub use analyzer::{Action, Call, Fetching, Judged, Measured, Occasion, Waiting};
 
 /// What the host accepts in one answer; it refuses more.
-pub const MAX_REQUESTS: usize = 16;
-pub const MAX_BODY_BYTES: usize = 64 << 10;
 pub const MAX_VALUE_BYTES: usize = 64 << 10;
-pub const MAX_MEMORY_BYTES: usize = 4 << 10;
-pub const MAX_REASON_BYTES: usize = 1 << 10;
 pub const MAX_METADATA: usize = 32;
 /// Key and value together.
 pub const MAX_METADATA_BYTES: usize = 256;
@@ -87,21 +85,7 @@ impl Occasion {
 
     /// What [`remember`] kept. `None` when there is no memory yet; an error when it is not this plugin's.
     pub fn recall<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
-        if self.memory.is_empty() {
-            return Ok(None);
-        }
-        serde_json::from_slice(&self.memory)
-            .map(Some)
-            .map_err(|error| Error::Internal(format!("read the memory: {error}")))
-    }
-}
-
-/// Writes a value to be kept as memory; at most [`MAX_MEMORY_BYTES`].
-pub fn remember(value: &impl Serialize) -> Result<Vec<u8>, Error> {
-    let memory = serde_json::to_vec(value).map_err(|error| Error::Internal(format!("write the memory: {error}")))?;
-    match memory.len() {
-        0..=MAX_MEMORY_BYTES => Ok(memory),
-        size => Err(Error::Internal(format!("{size} bytes of memory, at most {MAX_MEMORY_BYTES}"))),
+        memory::recall(&self.memory)
     }
 }
 
@@ -157,23 +141,10 @@ impl Action {
     }
 }
 
-/// An [`Analyzer`] as the component's exports; [`export_analyzer!`](crate::export_analyzer) uses it.
+/// An [`Analyzer`] as the component's exports; [`export!`](crate::export) uses it.
 pub struct Exported<T>(PhantomData<T>);
 
-impl<T: Analyzer> plugin::Guest for Exported<T> {
-    fn describe() -> plugin::Info {
-        plugin::Info {
-            name: T::ABOUT.name.into(),
-            version: T::ABOUT.version.into(),
-            summary: T::ABOUT.summary.into(),
-            config_schema: config::schema::<T::Config>(),
-        }
-    }
-
-    fn check_config(config: String) -> Result<(), Error> {
-        T::check_config(&config::parse(&config)?)
-    }
-}
+describe!(Analyzer);
 
 impl<T: Analyzer> analyzer::Guest for Exported<T> {
     fn analyze(config: String, occasion: Occasion) -> Result<Action, Error> {
@@ -185,37 +156,10 @@ impl<T: Analyzer> analyzer::Guest for Exported<T> {
     }
 }
 
-/// Makes the type the component's analyzer. Natively it does nothing, so the crate can be tested as any other.
-#[macro_export]
-macro_rules! export_analyzer {
-    ($analyzer:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            type Component = $crate::analyzer::Exported<$analyzer>;
-    $crate::bindings::export!(Component with_types_in $crate::bindings);
-    $crate::bindings::analyzer::export!(Component with_types_in $crate::bindings::analyzer);
-        };
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::analyzer::occasion;
-
-    #[test]
-    fn what_is_remembered_is_recalled() {
-        let memory = remember(&vec![1u64, 2]).unwrap();
-        let asked = Occasion { memory, ..occasion() };
-        assert_eq!(asked.recall::<Vec<u64>>(), Ok(Some(vec![1, 2])));
-        assert_eq!(occasion().recall::<Vec<u64>>(), Ok(None));
-    }
-
-    #[test]
-    fn more_memory_than_the_host_keeps_is_an_error() {
-        assert!(remember(&"x".repeat(MAX_MEMORY_BYTES - 2)).is_ok());
-        assert!(remember(&"x".repeat(MAX_MEMORY_BYTES - 1)).is_err());
-    }
 
     #[test]
     fn metadata_is_shortened_to_what_the_host_accepts() {

@@ -61,3 +61,39 @@ pub mod condition {
         with: { "kulta:plugin/types@0.1.0": crate::bindings::kulta::plugin::types },
     });
 }
+
+pub mod enricher {
+    wit_bindgen::generate!({
+        path: "../../wit/0.1.0",
+        inline: "package kulta:sdk; world enricher { export kulta:plugin/enricher@0.1.0; }",
+        world: "kulta:sdk/enricher",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export",
+        default_bindings_module: "kulta_plugin::bindings::enricher",
+        runtime_path: "::kulta_plugin::wit_bindgen::rt",
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+        with: {
+            "kulta:plugin/types@0.1.0": crate::bindings::kulta::plugin::types,
+            "kulta:plugin/fetch@0.1.0": crate::bindings::analyzer::kulta::plugin::fetch,
+        },
+    });
+}
+
+pub mod step {
+    wit_bindgen::generate!({
+        path: "../../wit/0.1.0",
+        inline: "package kulta:sdk; world step { export kulta:plugin/step@0.1.0; }",
+        world: "kulta:sdk/step",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export",
+        default_bindings_module: "kulta_plugin::bindings::step",
+        runtime_path: "::kulta_plugin::wit_bindgen::rt",
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+        with: {
+            "kulta:plugin/types@0.1.0": crate::bindings::kulta::plugin::types,
+            "kulta:plugin/fetch@0.1.0": crate::bindings::analyzer::kulta::plugin::fetch,
+        },
+    });
+}

@@ -2,7 +2,7 @@
 
 use crate::bindings::condition::exports::kulta::plugin::condition;
 use crate::bindings::exports::kulta::plugin::plugin;
-use crate::{About, Error, config};
+use crate::{About, Error, config, description};
 use schemars::JsonSchema;
 use std::marker::PhantomData;
 
@@ -20,17 +20,12 @@ pub trait Condition {
 #[serde(deny_unknown_fields)]
 struct NoConfig {}
 
-/// A [`Condition`] as the component's exports; [`export_condition!`](crate::export_condition) uses it.
+/// A [`Condition`] as the component's exports; [`export!`](crate::export) uses it.
 pub struct Exported<T>(PhantomData<T>);
 
 impl<T: Condition> plugin::Guest for Exported<T> {
     fn describe() -> plugin::Info {
-        plugin::Info {
-            name: T::ABOUT.name.into(),
-            version: T::ABOUT.version.into(),
-            summary: T::ABOUT.summary.into(),
-            config_schema: config::schema::<NoConfig>(),
-        }
+        description::info::<NoConfig>(T::ABOUT)
     }
 
     fn check_config(config: String) -> Result<(), Error> {
@@ -42,17 +37,4 @@ impl<T: Condition> condition::Guest for Exported<T> {
     fn evaluate(expression: String, value: String) -> Result<bool, Error> {
         T::evaluate(&expression, &value)
     }
-}
-
-/// Makes the type the component's condition language. Natively it does nothing, so the crate can be tested as any other.
-#[macro_export]
-macro_rules! export_condition {
-    ($condition:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            type Component = $crate::condition::Exported<$condition>;
-    $crate::bindings::export!(Component with_types_in $crate::bindings);
-    $crate::bindings::condition::export!(Component with_types_in $crate::bindings::condition);
-        };
-    };
 }

@@ -10,6 +10,10 @@ use std::borrow::Cow;
 
 pub use crate::bindings::analyzer::kulta::plugin::fetch::{Answer, Auth, Basic, Failure, Oauth2, Request, Response};
 
+/// In one answer; the host refuses more.
+pub const MAX_REQUESTS: usize = 16;
+/// Of one request; the host refuses more.
+pub const MAX_BODY_BYTES: usize = 64 << 10;
 /// How much of an answer is quoted in an error, in bytes.
 const EXCERPT_BYTES: usize = 120;
 

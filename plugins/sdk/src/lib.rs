@@ -3,9 +3,16 @@
 //! A plugin is a pure function: it gets a configuration and a situation, and answers. It has no clock, no network, no file
 //! and no memory but what it is handed; the one thing it may call is the host's log ([`log`]).
 //!
-//! Implement the trait of the kind ([`Strategy`], [`Analyzer`], [`Condition`]), name the type in the kind's macro
-//! ([`export_strategy!`], [`export_analyzer!`], [`export_condition!`]) and build a `cdylib` for `wasm32-unknown-unknown`.
-//! All types work natively too, so a policy is tested with `cargo test`, no Wasm involved.
+//! | kind | trait | answers |
+//! |---|---|---|
+//! | strategy | [`Strategy`] | where a revision should be now |
+//! | analyzer | [`Analyzer`] | what a metric measures, and what that means |
+//! | enricher | [`Enricher`] | what an event should also say |
+//! | step | [`Step`] | how the work of a canary's step is done and undone |
+//! | condition | [`Condition`] | whether an expression holds for a value |
+//!
+//! Implement the trait of the kind, name the type in [`export!`] and build a `cdylib` for `wasm32-unknown-unknown`.
+//! All types work natively too, so a plugin is tested with `cargo test`, no Wasm involved: [`testing`] drives whole runs.
 //!
 //! ```
 //! use kulta_plugin::{About, Decision, Error, Next, Situation, Strategy};
@@ -31,10 +38,10 @@
 //!     }
 //! }
 //!
-//! kulta_plugin::export_strategy!(AllAtOnce);
+//! kulta_plugin::export!(strategy: AllAtOnce);
 //! ```
 
-// The macros name this crate by its own name, from inside too.
+// The macro names this crate by its own name, from inside too.
 extern crate self as kulta_plugin;
 
 pub mod analyzer;
@@ -43,10 +50,15 @@ pub mod auth;
 pub mod bindings;
 pub mod condition;
 mod config;
+mod description;
 mod duration;
+pub mod enricher;
+mod export;
 pub mod fetch;
 pub mod log;
+pub mod memory;
 pub mod number;
+pub mod step;
 mod strategy;
 pub mod testing;
 pub mod text;
@@ -55,6 +67,8 @@ pub use analyzer::Analyzer;
 pub use bindings::kulta::plugin::types::{Error, Label, Revision, Rollout, Verdict};
 pub use condition::Condition;
 pub use duration::{Duration, DurationError};
+pub use enricher::Enricher;
+pub use step::Step;
 pub use strategy::{
     Decision, Exported, Failure, FailureKind, Goal, HeaderMatch, ManagedRoute, Mirror, Next, Pause, PauseCause,
     RouteKind, RouteMatch, Run, RunPhase, Scale, Share, Situation, Strategy, TextMatch, Waiting, WantedRun,

@@ -1,7 +1,7 @@
 //! Strategies: where should a revision be now, on its way forward or back?
 
-use crate::bindings::exports::kulta::plugin::plugin;
 use crate::bindings::strategy::exports::kulta::plugin::strategy;
+use crate::description::describe;
 use crate::{About, Error, config};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -51,39 +51,13 @@ impl Decision {
     }
 }
 
-/// A [`Strategy`] as the component's exports; [`export_strategy!`](crate::export_strategy) uses it.
+/// A [`Strategy`] as the component's exports; [`export!`](crate::export) uses it.
 pub struct Exported<T>(PhantomData<T>);
 
-impl<T: Strategy> plugin::Guest for Exported<T> {
-    fn describe() -> plugin::Info {
-        plugin::Info {
-            name: T::ABOUT.name.into(),
-            version: T::ABOUT.version.into(),
-            summary: T::ABOUT.summary.into(),
-            config_schema: config::schema::<T::Config>(),
-        }
-    }
-
-    fn check_config(config: String) -> Result<(), Error> {
-        T::check_config(&config::parse(&config)?)
-    }
-}
+describe!(Strategy);
 
 impl<T: Strategy> strategy::Guest for Exported<T> {
     fn decide(config: String, situation: Situation) -> Result<Decision, Error> {
         T::decide(config::parse(&config)?, &situation)
     }
-}
-
-/// Makes the type the component's strategy. Natively it does nothing, so the crate can be tested as any other.
-#[macro_export]
-macro_rules! export_strategy {
-    ($strategy:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            type Component = $crate::Exported<$strategy>;
-    $crate::bindings::export!(Component with_types_in $crate::bindings);
-    $crate::bindings::strategy::export!(Component with_types_in $crate::bindings::strategy);
-        };
-    };
 }

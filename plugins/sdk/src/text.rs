@@ -1,5 +1,7 @@
 //! Texts within the host's limits.
 
+/// Of a reason or message; the host refuses an answer with a longer one.
+pub const MAX_REASON_BYTES: usize = 1 << 10;
 const ELLIPSIS: &str = "…";
 
 /// The text itself, or as much of its beginning as fits into `bytes` with an ellipsis.

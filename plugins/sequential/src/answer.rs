@@ -88,7 +88,7 @@ fn labels(metric: &BTreeMap<String, String>) -> String {
 mod tests {
     use super::*;
     use kulta_plugin::fetch::Failure;
-    use kulta_plugin::testing::analyzer::respond;
+    use kulta_plugin::testing::respond;
 
     const SPAN: Span = Span { start: 1_767_225_590_000, step: 10_000, windows: 1 };
 

@@ -151,4 +151,4 @@ fn at(path: &str, error: Error) -> Error {
     }
 }
 
-kulta_plugin::export_analyzer!(Sequential);
+kulta_plugin::export!(analyzer: Sequential);

@@ -4,7 +4,8 @@
 use crate::Sequential;
 use kulta_plugin::analyzer::{Action, Occasion};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{analyze, occasion, record, respond};
+use kulta_plugin::testing::analyzer::{analyze, occasion, record};
+use kulta_plugin::testing::respond;
 
 const CONFIG: &str = r#"{"address":"http://prometheus:9090","warmup":0,"fewestWindows":1,
     "canary":{"total":"ct","bad":"cb"},"stable":{"total":"st","bad":"sb"}}"#;

@@ -4,7 +4,8 @@ use crate::Sequential;
 use kulta_plugin::analyzer::{Action, Judged, Occasion};
 use kulta_plugin::fetch::{Answer, Failure, Request};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{analyze, measure, occasion, respond};
+use kulta_plugin::testing::analyzer::{Run, analyze, measure, occasion};
+use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Verdict};
 
 const CONFIG: &str = r#"{"address":"http://prometheus:9090","warmup":0,
@@ -62,17 +63,14 @@ fn measured(config: &str, occasion: &Occasion, world: World) -> Judged {
 }
 
 /// Measures until it is settled, at most `measurements` times; answers the last judgement and how many there were.
-fn run(config: &str, world: World, measurements: u32) -> (Judged, u32) {
-    let mut memory = Vec::new();
-    for number in 1..=measurements {
-        let asked = Occasion { last: number == measurements, ..at(number, memory) };
-        let judged = measured(config, &asked, world);
-        if judged.settles || number == measurements {
-            return (judged, number);
-        }
-        memory = judged.memory;
-    }
-    panic!("no measurement");
+fn run(config: &str, world: World, measurements: u32) -> (Judged, usize) {
+    let course = Run::<Sequential>::new(config)
+        .count(measurements)
+        .after(INTERVAL)
+        .every(INTERVAL)
+        .play(|request| world.answer(request));
+    let judgements = course.judgements();
+    (judgements.last().copied().unwrap().clone(), judgements.len())
 }
 
 fn metadata<'a>(judged: &'a Judged, key: &str) -> &'a str {

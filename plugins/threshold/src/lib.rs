@@ -50,4 +50,4 @@ impl Analyzer for Threshold {
     }
 }
 
-kulta_plugin::export_analyzer!(Threshold);
+kulta_plugin::export!(analyzer: Threshold);

@@ -4,7 +4,8 @@ use crate::Threshold;
 use kulta_plugin::analyzer::{Action, Judged, Occasion};
 use kulta_plugin::fetch::{Answer, Request};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{check_config, measure, occasion, respond, with_fact};
+use kulta_plugin::testing::analyzer::{check_config, measure, occasion, with_fact};
+use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Label, Verdict};
 use proptest::prelude::*;
 

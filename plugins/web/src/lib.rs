@@ -75,4 +75,4 @@ impl Analyzer for Web {
     }
 }
 
-kulta_plugin::export_analyzer!(Web);
+kulta_plugin::export!(analyzer: Web);

@@ -3,7 +3,8 @@
 use crate::Web;
 use kulta_plugin::analyzer::Action;
 use kulta_plugin::fetch::{Answer, Auth, Basic, Failure, Request, Response};
-use kulta_plugin::testing::analyzer::{check_config, config_schema, measure, occasion, respond};
+use kulta_plugin::testing::analyzer::{check_config, config_schema, measure, occasion};
+use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Label};
 
 const CONFIG: &str = r#"{"url":"http://shop/measure","jsonPath":"{$.data.ok}"}"#;

@@ -4,7 +4,8 @@
 use crate::Web;
 use kulta_plugin::analyzer::Occasion;
 use kulta_plugin::fetch::{Answer, Failure};
-use kulta_plugin::testing::analyzer::{occasion, record, respond};
+use kulta_plugin::testing::analyzer::{occasion, record};
+use kulta_plugin::testing::respond;
 
 const CONFIGS: [&str; 5] = [
     r#"{"url":"http://shop"}"#,

@@ -1,14 +1,16 @@
-//! For an analyzer's own tests: a plain occasion to change, and the calls as the host makes them.
+//! For an analyzer's own tests: a plain occasion to change, the calls as the host makes them, and a whole [`Run`].
 
-use super::{NOW, rollout};
+mod run;
+
+pub use run::{Course, Measurement, Outcome, Run};
+
+use super::rounds::{Round, rounds};
+use super::{NOW, checks, rollout};
 use crate::analyzer::{Action, Analyzer, Call, Exported, Occasion};
 use crate::bindings::analyzer::exports::kulta::plugin::analyzer::Guest as _;
 use crate::bindings::exports::kulta::plugin::plugin::Guest as _;
-use crate::fetch::{Answer, Request, Response};
+use crate::fetch::{Answer, Request};
 use crate::{Error, Label};
-
-/// More rounds of requests than any measurement needs.
-const MAX_ROUNDS: usize = 8;
 
 /// The first measurement of the metric `errors` in an AnalysisRun that the rollout `shop/web` owns.
 pub fn occasion() -> Occasion {
@@ -33,11 +35,6 @@ pub fn with_fact(mut occasion: Occasion, key: &str, value: &str) -> Occasion {
     occasion
 }
 
-/// What a server answers, without headers.
-pub fn respond(status: u16, body: &str) -> Answer {
-    Ok(Response::new(status, body))
-}
-
 /// Calls `check-config` as the host does.
 pub fn check_config<T: Analyzer>(config: &str) -> Result<(), Error> {
     Exported::<T>::check_config(config.into())
@@ -54,19 +51,13 @@ pub fn measure<T: Analyzer>(
     occasion: &Occasion,
     mut server: impl FnMut(&Request) -> Answer,
 ) -> (Result<Action, Error>, Vec<Request>) {
-    let mut asked = occasion.clone();
-    let mut made = Vec::new();
-    for _ in 0..MAX_ROUNDS {
-        match analyze::<T>(config, &asked) {
-            Ok(Action::Fetch(fetching)) => {
-                asked.answers = fetching.requests.iter().map(&mut server).collect();
-                asked.memory = fetching.memory;
-                made.extend(fetching.requests);
-            }
-            ended => return (ended, made),
-        }
-    }
-    (Err(Error::Internal(format!("asks for requests more than {MAX_ROUNDS} times"))), made)
+    rounds(occasion.memory.clone(), &mut server, |memory, answers| {
+        let asked = Occasion { memory, answers, ..occasion.clone() };
+        Ok(match analyze::<T>(config, &asked)? {
+            Action::Fetch(fetching) => Round::Fetch(fetching.requests, fetching.memory),
+            ended => Round::Ended(checks::measurement(ended)?),
+        })
+    })
 }
 
 /// The JSON Schema of the configuration, as the host reads it.

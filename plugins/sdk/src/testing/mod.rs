@@ -1,15 +1,30 @@
-//! For a plugin's own tests: a plain situation to change, and the calls as the host makes them, configuration as JSON text.
+//! For a plugin's own tests: plain situations and occasions to change, the calls as the host makes them (configuration as JSON
+//! text), and whole runs with canned answers and a clock that moves by itself. Each kind of plugin has a module of its own:
 //!
-//! The functions of this module are for strategies; each other kind of plugin has a module of its own.
+//! | kind | one call | a whole run |
+//! |---|---|---|
+//! | strategy | [`strategy::decide`] | [`strategy::Simulation`]: a rollout whose decisions come into place |
+//! | analyzer | [`analyzer::analyze`] | [`analyzer::Run`]: measurements, their requests, waits and memory |
+//! | enricher | [`enricher::enrich`] | [`enricher::addition`]: rounds of requests up to what is added |
+//! | step | [`step::act`] | [`step::Run`]: runs until it is finished, then terminates or aborts |
+//! | condition | [`condition::evaluate`] | |
+//!
+//! Whole runs refuse what the host refuses of an answer, as [`Error::Internal`](crate::Error::Internal) that says so.
+//!
+//! A server is a function from request to answer. [`respond`] makes an answer; [`canned`] makes a server of answers in order.
 
 pub mod analyzer;
+mod checks;
 pub mod condition;
+pub mod enricher;
+mod rounds;
+pub mod step;
+pub mod strategy;
 
-use crate::bindings::exports::kulta::plugin::plugin::Guest as _;
-use crate::bindings::strategy::exports::kulta::plugin::strategy::Guest as _;
-use crate::{Decision, Error, Exported, Goal, Revision, Rollout, Situation, Strategy};
+use crate::fetch::{Answer, Failure, Request, Response};
+use crate::{Revision, Rollout};
 
-/// The `now` of [`situation`]: 2026-01-01T00:00:00Z, a whole second.
+/// When all that this module makes up happens: 2026-01-01T00:00:00Z, a whole second.
 pub const NOW: u64 = 1_767_225_600_000;
 
 /// 4 pods, whose new revision has none yet; the largest weight is 100.
@@ -34,45 +49,30 @@ pub fn rollout() -> Rollout {
     }
 }
 
-/// The [`rollout`] whose new revision has just begun its first step.
-pub fn situation() -> Situation {
-    Situation {
-        rollout: rollout(),
-        now: NOW,
-        goal: Goal::Forward,
-        step: 0,
-        step_started_at: NOW,
-        memory: Vec::new(),
-        weight: 0,
-        reached: false,
-        paused: None,
-        promoted: false,
-        runs: Vec::new(),
-        facts: Vec::new(),
+/// What a server answers, without headers.
+pub fn respond(status: u16, body: &str) -> Answer {
+    Ok(Response::new(status, body))
+}
+
+/// A server that gives these answers in order, whatever it is asked, and fails once they are used up.
+///
+/// ```
+/// use kulta_plugin::fetch::Request;
+/// use kulta_plugin::testing::{canned, respond};
+///
+/// let mut server = canned([respond(503, ""), respond(200, "ok")]);
+///
+/// assert_eq!(server(&Request::get("http://shop")), respond(503, ""));
+/// assert_eq!(server(&Request::get("http://shop")), respond(200, "ok"));
+/// assert!(server(&Request::get("http://shop")).is_err());
+/// ```
+pub fn canned(answers: impl IntoIterator<Item = Answer>) -> impl FnMut(&Request) -> Answer {
+    let mut answers = answers.into_iter();
+    move |request| {
+        let none_left =
+            || Err(Failure::Failed(format!("no canned answer is left for {} {}", request.method, request.url)));
+        answers.next().unwrap_or_else(none_left)
     }
-}
-
-/// Calls `check-config` as the host does.
-pub fn check_config<T: Strategy>(config: &str) -> Result<(), Error> {
-    Exported::<T>::check_config(config.into())
-}
-
-/// Calls `decide` as the host does.
-pub fn decide<T: Strategy>(config: &str, situation: &Situation) -> Result<Decision, Error> {
-    Exported::<T>::decide(config.into(), situation.clone())
-}
-
-/// The JSON Schema of the configuration, as the host reads it.
-pub fn config_schema<T: Strategy>() -> String {
-    Exported::<T>::describe().config_schema
-}
-
-/// Calls of [`decide`] with their answers, one JSON object a line: `{"config", "situation", "answer"}`.
-/// The host replays such a recording through the component to see that Wasm answers as the native code does.
-pub fn record<T: Strategy>(calls: &[(String, Situation)]) -> Result<String, serde_json::Error> {
-    lines(calls.iter().map(|(config, situation)| {
-        serde_json::json!({ "config": config, "situation": situation, "answer": decide::<T>(config, situation) })
-    }))
 }
 
 fn lines(calls: impl Iterator<Item = serde_json::Value>) -> Result<String, serde_json::Error> {

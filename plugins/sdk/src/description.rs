@@ -1,0 +1,31 @@
+//! What every kind of plugin says of itself, the same for all.
+
+use crate::bindings::exports::kulta::plugin::plugin::Info;
+use crate::{About, config};
+use schemars::JsonSchema;
+
+pub(crate) fn info<T: JsonSchema>(about: About) -> Info {
+    Info {
+        name: about.name.into(),
+        version: about.version.into(),
+        summary: about.summary.into(),
+        config_schema: config::schema::<T>(),
+    }
+}
+
+/// The exported interface `plugin` for a kind whose trait has `ABOUT`, `Config` and `check_config`.
+macro_rules! describe {
+    ($kind:ident) => {
+        impl<T: $kind> $crate::bindings::exports::kulta::plugin::plugin::Guest for Exported<T> {
+            fn describe() -> $crate::bindings::exports::kulta::plugin::plugin::Info {
+                $crate::description::info::<T::Config>(T::ABOUT)
+            }
+
+            fn check_config(config: String) -> Result<(), $crate::Error> {
+                T::check_config(&$crate::config::parse(&config)?)
+            }
+        }
+    };
+}
+
+pub(crate) use describe;
