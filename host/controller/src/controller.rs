@@ -11,7 +11,7 @@ use kulta_wasm::Plugins;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::analysis::{self, Analyzers, Requests, RunNotes, SecretReader};
+use crate::analysis::{self, Analyzers, RunNotes, SecretReader};
 use crate::apply::Applier;
 use crate::backoff::Backoff;
 use crate::caches::{Caches, KindWatch, Touched, Watched};
@@ -21,7 +21,7 @@ use crate::key::Key;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::outbox::{Outbox, Teller};
-use crate::plugins::{self, Catalog, ComponentStore, Sources};
+use crate::plugins::{self, Catalog, ComponentStore, Errands, Requests, Sources};
 use crate::queue::Queue;
 use crate::reconcile;
 use crate::recorder::Recorder;
@@ -84,10 +84,10 @@ pub struct Controller {
     pub sources: Sources,
     /// Plugins that wait for a look.
     pub plugin_queue: Queue,
-    pub requests: Arc<dyn Requests>,
+    pub errands: Arc<Errands>,
     pub analyzers: Analyzers,
     served_analyzers: RwLock<Arc<Vec<Analyzer>>>,
-    pub secrets: SecretReader,
+    pub secrets: Arc<SecretReader>,
     /// AnalysisRuns that wait for a look.
     pub run_queue: Arc<Queue>,
     pub run_notes: Arc<RunNotes>,
@@ -112,6 +112,7 @@ impl Controller {
         }
         let component_limit = plugins.limits().component_bytes;
         let catalog = Arc::new(Catalog::new(plugins));
+        let secrets = Arc::new(SecretReader::new(cluster.clone()));
         let analyzers = Analyzers::new(Arc::clone(&catalog));
         let sources = Sources {
             registries,
@@ -133,8 +134,13 @@ impl Controller {
             run_notes: Arc::default(),
             served_analyzers: RwLock::new(Arc::new(analyzers.served())),
             analyzers,
-            secrets: SecretReader::new(cluster.clone()),
-            requests,
+            errands: Arc::new(Errands {
+                requests,
+                secrets: Arc::clone(&secrets),
+                clock: Arc::clone(&clock),
+                namespace: settings.namespace.clone(),
+            }),
+            secrets,
             plugin_queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             strategies: Strategies::new(Arc::clone(&catalog), Arc::clone(&metrics), Arc::clone(&clock)),
             applier: Applier {

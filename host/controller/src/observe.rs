@@ -7,6 +7,8 @@ use kube::core::SelectorExt;
 use kulta_api::{FieldError, Rollout};
 use kulta_core::analysis::{Scope as TemplateScope, TemplateRef, Templates};
 use kulta_core::observed::{Analyzer, LookedUp, Observed, ObservedRoute, Route, RouteState};
+use kulta_core::pins::PluginKind;
+use kulta_wasm::Kind;
 use serde_json::Value;
 
 use crate::caches::{Contents, KindWatch, Watched};
@@ -14,6 +16,7 @@ use crate::clock::Clock;
 use crate::decode::{CachedRollout, Decoded};
 use crate::key::Key;
 use crate::memory::Notes;
+use crate::plugins::Catalog;
 
 /// What a look at the caches finds.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub struct View<'a> {
     pub clock: &'a dyn Clock,
     pub record_kept: bool,
     pub analyzers: &'a Arc<Vec<Analyzer>>,
+    pub catalog: &'a Catalog,
 }
 
 impl View<'_> {
@@ -82,6 +86,7 @@ impl View<'_> {
             taken_names: self.notes.taken_names.clone(),
             templates: self.templates(key, &rollout),
             analyzers: Arc::clone(self.analyzers),
+            pins: self.pins(cached),
             runs: self
                 .caches
                 .index
@@ -95,6 +100,21 @@ impl View<'_> {
             looked_up: LookedUp::default(),
             rollout,
         }))
+    }
+
+    /// The components that serve what the spec names now.
+    fn pins(&self, cached: &CachedRollout) -> BTreeMap<String, String> {
+        let named = cached.references.plugins.iter();
+        named
+            .filter_map(|(kind, name)| {
+                let led_by = match kind {
+                    Kind::Strategy => PluginKind::Strategy,
+                    Kind::Step => PluginKind::Step,
+                    Kind::Analyzer | Kind::Enricher | Kind::Condition => return None,
+                };
+                Some((led_by.key(name), self.catalog.pin(*kind, name)?.to_string()))
+            })
+            .collect()
     }
 
     fn watch_of(&self, kind: Watched, namespace: &str) -> Option<&KindWatch> {

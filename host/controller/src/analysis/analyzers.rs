@@ -1,6 +1,6 @@
 //! The analyzers that are served, and whether a metric's configuration is one that they take.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kulta_api::FieldError;
@@ -8,10 +8,11 @@ use kulta_api::validation::Path;
 use kulta_core::analysis::{Checked, Configuration, at_provider};
 use kulta_core::observed::Analyzer;
 use kulta_fetch::Secrets;
-use kulta_wasm::{CheckError, ConfigError, Kind, Plugins};
+use kulta_wasm::{CheckError, ConfigError, Kind};
 use serde_json::Value;
 
 use super::job;
+use crate::plugins::{Catalog, Pin};
 use crate::strategies::dotted;
 
 /// Checked configurations that are remembered; beyond that the memory starts anew.
@@ -37,29 +38,39 @@ impl Complaint {
 }
 
 pub struct Analyzers {
-    plugins: Arc<Plugins>,
-    /// What `check-config` said, by analyzer and configuration: it is a pure function.
-    checked: Mutex<HashMap<(String, String), Complaints>>,
+    catalog: Arc<Catalog>,
+    /// What `check-config` said, by analyzer, its component and the configuration: it is a pure function.
+    checked: Mutex<HashMap<(String, String, String), Complaints>>,
 }
 
 impl Analyzers {
     #[must_use]
-    pub fn new(plugins: Arc<Plugins>) -> Self {
-        Self { plugins, checked: Mutex::default() }
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        Self { catalog, checked: Mutex::default() }
     }
 
     /// In alphabetical order.
     #[must_use]
     pub fn served(&self) -> Vec<Analyzer> {
-        let mut names = self.plugins.names(Kind::Analyzer);
-        names.push(job::PROVIDER.to_owned());
-        names.sort_unstable();
-        names.into_iter().map(|name| Analyzer { needs_condition: MEASURING.contains(&name.as_str()), name }).collect()
+        let brought = self.catalog.names(Kind::Analyzer).into_iter().map(|name| {
+            let pin = self.catalog.pin(Kind::Analyzer, &name);
+            let needs_condition = pin == Some(Pin::BuiltIn) && MEASURING.contains(&name.as_str());
+            Analyzer { needs_condition, pin: pin.map(|pin| pin.to_string()), name }
+        });
+        let own = Analyzer { name: job::PROVIDER.to_owned(), pin: None, needs_condition: false };
+        let mut all: Vec<_> = brought.chain([own]).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
     }
 
     /// What the analyzers find wrong with a run's metrics, each with its path. An analyzer that cannot be asked finds nothing: measuring
     /// will tell.
-    pub async fn check(&self, checked: &Checked, secrets: &Secrets) -> Vec<FieldError> {
+    pub async fn check(
+        &self,
+        checked: &Checked,
+        secrets: &Secrets,
+        pins: &BTreeMap<String, String>,
+    ) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for (index, metric) in checked.metrics.iter().enumerate() {
             let path = Path::new("spec").field("metrics").index(index).field("provider");
@@ -67,7 +78,8 @@ impl Analyzers {
             let complaints = if name == job::PROVIDER {
                 Arc::new(job::complaints(config, secrets))
             } else {
-                self.complaints(name, config, secrets.is_empty()).await
+                let pin = pins.get(name).and_then(|pin| Pin::read(pin));
+                self.complaints(name, pin.as_ref(), config, secrets.is_empty()).await
             };
             let told = complaints.iter().map(|complaint| complaint.at(&path, complaint.message.clone()));
             errors.extend(told);
@@ -82,7 +94,7 @@ impl Analyzers {
             let complaints = if one.analyzer == job::PROVIDER {
                 Arc::new(job::complaints(&one.config, &Secrets::new()))
             } else {
-                self.complaints(&one.analyzer, &one.config, true).await
+                self.complaints(&one.analyzer, None, &one.config, true).await
             };
             let known = complaints.iter().filter(|complaint| one.is_known(&complaint.path));
             errors
@@ -92,14 +104,15 @@ impl Analyzers {
     }
 
     /// A configuration with placeholders of secrets never comes again: it is not remembered.
-    async fn complaints(&self, name: &str, config: &Value, remember: bool) -> Complaints {
-        let question = (name.to_owned(), config.to_string());
+    async fn complaints(&self, name: &str, pin: Option<&Pin>, config: &Value, remember: bool) -> Complaints {
+        let Ok(choice) = self.catalog.analyzer(name, pin).await else { return Complaints::default() };
+        let config = choice.terms.configured(config);
+        let question = (name.to_owned(), choice.pin.to_string(), config.to_string());
         let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
         if let Some(known) = known {
             return known;
         }
-        let Ok(plugin) = self.plugins.analyzer(name).await else { return Complaints::default() };
-        let complaints = match plugin.check_config(config).await {
+        let complaints = match choice.plugin.check_config(&config).await {
             Ok(()) => Complaints::default(),
             Err(CheckError::Invalid(errors)) => {
                 let complaint = |error: ConfigError| Complaint { path: error.path, message: error.message };

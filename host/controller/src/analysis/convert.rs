@@ -1,11 +1,9 @@
 //! Between core's words, the plugins' and the fetcher's.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use kulta_core::analysis::{Call, CallKind, Outcome, Verdict};
-use kulta_fetch as fetch;
 use kulta_wasm::analyzer as wit;
 
 use crate::clock::millis;
@@ -79,52 +77,6 @@ pub fn occasion(
         memory,
         answers,
         facts: address.into_iter().chain(began).chain(serving).collect(),
-    }
-}
-
-/// # Errors
-/// When the request asks for what this build does not serve.
-pub fn request(asked: wit::Request) -> Result<fetch::Request, fetch::Failure> {
-    if let Some(option) = asked.options.first() {
-        return Err(fetch::Failure::Denied(format!("the request's option {:?} is not served", option.key)));
-    }
-    let pairs = |labels: Vec<wit::Label>| labels.into_iter().map(|label| (label.key, label.value)).collect();
-    Ok(fetch::Request {
-        method: asked.method,
-        url: asked.url,
-        headers: pairs(asked.headers),
-        body: asked.body.into(),
-        auth: match asked.auth {
-            wit::Auth::None => fetch::Auth::None,
-            wit::Auth::Basic(basic) => {
-                fetch::Auth::Basic(fetch::Basic { username: basic.username, password: basic.password })
-            }
-            wit::Auth::Oauth2(oauth2) => fetch::Auth::OAuth2(fetch::OAuth2 {
-                token_url: oauth2.token_url,
-                client_id: oauth2.client_id,
-                client_secret: oauth2.client_secret,
-                scopes: oauth2.scopes,
-                parameters: pairs(oauth2.parameters),
-            }),
-            wit::Auth::Sigv4(region) => fetch::Auth::SigV4(region),
-        },
-        timeout: Duration::from_millis(asked.timeout),
-        skip_tls_verify: asked.skip_tls_verify,
-        rights: None,
-    })
-}
-
-pub fn answer(answer: Result<fetch::Response, fetch::Failure>) -> wit::Answer {
-    match answer {
-        Ok(response) => Ok(wit::Response {
-            status: response.status,
-            headers: response.headers.into_iter().map(|(key, value)| wit::Label { key, value }).collect(),
-            body: response.body.into(),
-        }),
-        Err(fetch::Failure::Denied(why)) => Err(wit::Failure::Denied(why)),
-        Err(fetch::Failure::Timeout) => Err(wit::Failure::Timeout),
-        Err(fetch::Failure::TooLarge(limit)) => Err(wit::Failure::TooLarge(limit)),
-        Err(fetch::Failure::Failed(why)) => Err(wit::Failure::Failed(why)),
     }
 }
 

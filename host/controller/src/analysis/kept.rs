@@ -1,5 +1,6 @@
 //! Runs as they were last read or stored. Most looks find nothing but what this process wrote itself, and need not read it again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,6 +19,8 @@ use crate::object::version;
 pub struct Ready {
     pub checked: Arc<Checked>,
     pub secrets: Arc<Secrets>,
+    /// The components that the run began with, by analyzer.
+    pub pins: Arc<BTreeMap<String, String>>,
 }
 
 /// One run.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::FieldError;
 use kulta_api::analysis::AnalysisRun;
 use kulta_api::validation::analysis::ServedAnalyzer;
+use kulta_api::{FieldError, annotations};
 use kulta_core::analysis::{self, Assessed, Due, Taken};
 use kulta_core::observed::Analyzer;
 
@@ -16,6 +16,7 @@ use super::notes::Stand;
 use super::{job, surroundings};
 use crate::cluster::{self, Refusal, refusal, words};
 use crate::controller::Controller;
+use crate::decode::run_pins;
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events::{Message, Regarding};
@@ -111,8 +112,10 @@ async fn check(
         Ok(checked) => checked,
         Err(errors) => return Ok(Err(errors)),
     };
-    let errors = controller.analyzers.check(&checked, &resolved.secrets).await;
-    let ready = Ready { checked: Arc::new(checked), secrets: Arc::new(resolved.secrets) };
+    let noted = run.metadata.annotations.as_ref().and_then(|notes| notes.get(annotations::PLUGINS));
+    let pins = Arc::new(run_pins(noted.map(String::as_str)));
+    let errors = controller.analyzers.check(&checked, &resolved.secrets, &pins).await;
+    let ready = Ready { checked: Arc::new(checked), secrets: Arc::new(resolved.secrets), pins };
     Ok(if errors.is_empty() { Ok(ready) } else { Err(errors) })
 }
 
@@ -138,8 +141,9 @@ fn measure(controller: &Controller, key: &Key, kept: &mut Kept, ready: &Ready, d
             continue;
         }
         let measurement = Measurement {
-            plugins: Arc::clone(&controller.plugins),
-            requests: Arc::clone(&controller.requests),
+            catalog: Arc::clone(&controller.catalog),
+            errands: Arc::clone(&controller.errands),
+            pins: Arc::clone(&ready.pins),
             clock: Arc::clone(&controller.clock),
             metrics: Arc::clone(&controller.metrics),
             surroundings: surroundings.clone(),

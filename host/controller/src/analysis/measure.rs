@@ -1,38 +1,27 @@
 //! One measurement: the analyzer is asked, the requests that it wants are made, and it is asked again with the answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::{BoxFuture, join_all};
 use kulta_api::analysis::Metric;
 use kulta_core::analysis::{Call, Checked, Condition, Outcome, judge};
-use kulta_fetch::{Failure, Fetcher, Request, Response, Secrets};
+use kulta_fetch::Secrets;
 use kulta_wasm::analyzer::{Action, Measured, Occasion};
-use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Plugins, Report};
+use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Report};
 
 use super::convert::{self, Surroundings};
 use super::job;
 use crate::clock::{self, Clock};
 use crate::cluster::Cluster;
-use crate::metrics::Metrics;
-
-/// A token, a query, some pages: whoever asks for more rounds than this does not end.
-const MOST_ROUNDS: usize = 8;
-
-/// Who makes requests.
-pub trait Requests: Send + Sync + 'static {
-    fn fetch<'a>(&'a self, request: Request, secrets: &'a Secrets) -> BoxFuture<'a, Result<Response, Failure>>;
-}
-
-impl Requests for Fetcher {
-    fn fetch<'a>(&'a self, request: Request, secrets: &'a Secrets) -> BoxFuture<'a, Result<Response, Failure>> {
-        Box::pin(Self::fetch(self, request, secrets))
-    }
-}
+use crate::metrics::{Metrics, OK};
+use crate::plugins::{CallFailure, Catalog, Choice, Errands, MOST_ROUNDS, Pin};
 
 /// What a measurement works with.
 pub struct Measurement {
-    pub plugins: Arc<Plugins>,
-    pub requests: Arc<dyn Requests>,
+    pub catalog: Arc<Catalog>,
+    pub errands: Arc<Errands>,
+    /// The components that the run began with, by analyzer.
+    pub pins: Arc<BTreeMap<String, String>>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub surroundings: Surroundings,
@@ -62,17 +51,19 @@ impl Measurement {
         if name == job::PROVIDER {
             return Ok(job::take(&self.cluster, &self.owner, config, &self.call, self.clock.now()).await);
         }
-        let config = config.to_string();
-        let plugin = self.plugins.analyzer(name).await.map_err(|error| {
-            self.metrics.plugin_call(name, error.class().as_str());
+        let pin = self.pins.get(name).and_then(|pin| Pin::read(pin));
+        let choice = self.catalog.analyzer(name, pin.as_ref()).await.map_err(|error| {
+            self.metrics.plugin_call(name, error.class().label());
             error.to_string()
         })?;
+        let config = choice.terms.configured(config).to_string();
+        let mut errand = self.errands.begin(&choice.terms, &self.secrets).await?;
         let mut answers = Vec::new();
         for _ in 0..MOST_ROUNDS {
             let occasion = convert::occasion(&self.call, &self.surroundings, self.clock.now(), memory, answers);
-            match self.ask(name, &plugin, &config, &occasion).await? {
+            match self.ask(name, &choice, &config, &occasion).await? {
                 Action::Fetch(fetching) => {
-                    answers = join_all(fetching.requests.into_iter().map(|request| self.fetch(request))).await;
+                    answers = errand.run(fetching.requests).await.map_err(|why| format!("analyzer {name}: {why}"))?;
                     memory = fetching.memory;
                 }
                 Action::Wait(waiting) => {
@@ -89,21 +80,13 @@ impl Measurement {
     async fn ask(
         &self,
         name: &str,
-        plugin: &AnalyzerPlugin,
+        choice: &Choice<AnalyzerPlugin>,
         config: &str,
         occasion: &Occasion,
     ) -> Result<Action, String> {
-        let answer = plugin.analyze(config, occasion).await;
-        self.metrics.plugin_call(name, answer.as_ref().map_or_else(|error| error.class().as_str(), |_| "ok"));
+        let answer = choice.guarded(self.clock.now(), choice.plugin.analyze(config, occasion)).await;
+        self.metrics.plugin_call(name, answer.as_ref().map_or_else(|error| error.class().label(), |_| OK));
         answer.map_err(own_words)
-    }
-
-    async fn fetch(&self, asked: kulta_wasm::analyzer::Request) -> kulta_wasm::analyzer::Answer {
-        let answer = match convert::request(asked) {
-            Ok(request) => self.requests.fetch(request, &self.secrets).await,
-            Err(failure) => Err(failure),
-        };
-        convert::answer(answer)
     }
 
     async fn judge(&self, metric: &Metric, measured: Measured) -> Outcome {
@@ -126,8 +109,11 @@ impl Measurement {
             return None;
         }
         let about = format!("{} {}", self.surroundings.run, self.call.metric);
-        let result = match self.plugins.condition(CONDITION_LANGUAGE).await {
-            Ok(language) => language.evaluate(&about, expression, value).await.map_err(own_words),
+        let result = match self.catalog.condition(CONDITION_LANGUAGE, None).await {
+            Ok(language) => {
+                let call = language.plugin.evaluate(&about, expression, value);
+                language.guarded(self.clock.now(), call).await.map_err(own_words)
+            }
             Err(error) => Err(error.to_string()),
         };
         Some(Condition { expression, result })
@@ -139,11 +125,11 @@ impl Measurement {
 }
 
 /// What a plugin reports itself needs no preface.
-fn own_words(error: CallError) -> String {
+fn own_words(error: CallFailure) -> String {
     match error {
-        CallError::Reported(Report::InvalidConfig(words) | Report::Unavailable(words) | Report::Internal(words)) => {
-            words
-        }
+        CallFailure::Call(CallError::Reported(
+            Report::InvalidConfig(words) | Report::Unavailable(words) | Report::Internal(words),
+        )) => words,
         other => other.to_string(),
     }
 }

@@ -20,6 +20,5 @@ mod surroundings;
 pub use analyzers::Analyzers;
 pub use convert::Surroundings;
 pub use look::look;
-pub use measure::Requests;
 pub use notes::RunNotes;
 pub use secrets::SecretReader;

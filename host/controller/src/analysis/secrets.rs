@@ -68,6 +68,17 @@ impl SecretReader {
         Ok(resolved)
     }
 
+    /// One value. The inner error is why it cannot be had.
+    ///
+    /// # Errors
+    /// When the API server is in trouble: nothing is known of the Secret then.
+    pub async fn value(&self, secret: &Key, key: &str, now: Timestamp) -> Result<Result<String, String>, kube::Error> {
+        Ok(self.data(secret, now).await?.and_then(|data| {
+            let value = data.get(key).cloned();
+            value.ok_or_else(|| format!("Secret {secret} has no key {key:?}"))
+        }))
+    }
+
     async fn data(&self, key: &Key, now: Timestamp) -> Result<Result<Values, String>, kube::Error> {
         let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
         if let Some(Read { at, values }) = known

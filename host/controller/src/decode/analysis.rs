@@ -34,6 +34,7 @@ pub fn analysis_run(mut object: Object) -> CachedRun {
     object.trim();
     let metadata = object.json.get("metadata").unwrap_or(&Value::Null);
     let resource_version = text(metadata, "resourceVersion").to_owned();
+    let noted = metadata.get("annotations").and_then(|notes| notes.get(annotations::PLUGINS)).and_then(Value::as_str);
     let phase = object.json.pointer("/status/phase").cloned().unwrap_or_default();
     CachedRun {
         version: version(&resource_version),
@@ -41,18 +42,17 @@ pub fn analysis_run(mut object: Object) -> CachedRun {
         uid: text(metadata, "uid").to_owned(),
         generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
         owner: controlling_rollout(metadata),
-        pins: run_pins(&object.json).into_values().filter(|pin| pin.starts_with("sha256:")).collect(),
+        pins: run_pins(noted).into_values().filter(|pin| pin.starts_with("sha256:")).collect(),
         outcome: outcome(&object.json),
         ended: serde_json::from_value(phase).is_ok_and(AnalysisPhase::is_completed),
         object: Packed::of(&object.json),
     }
 }
 
-/// The components that a run began with, by analyzer.
+/// The components that a run began with, by analyzer, as its annotation notes them.
 #[must_use]
-pub fn run_pins(run: &Value) -> BTreeMap<String, String> {
-    let noted = run.pointer("/metadata/annotations").and_then(|notes| notes.get(annotations::PLUGINS));
-    noted.and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+pub fn run_pins(noted: Option<&str>) -> BTreeMap<String, String> {
+    noted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// Spec, name and labels, phases and messages, as text.

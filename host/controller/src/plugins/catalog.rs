@@ -286,13 +286,16 @@ impl Catalog {
         names
     }
 
-    /// What a revision or run that begins now is to keep to.
+    /// What a revision or run that begins now is to keep to; none while that is not known.
     #[must_use]
-    pub fn pin(&self, kind: Kind, name: &str) -> Pin {
+    pub fn pin(&self, kind: Kind, name: &str) -> Option<Pin> {
         let contents = self.read();
-        contents
-            .current(kind, name)
-            .map_or(Pin::BuiltIn, |(version, _)| Pin::Digest(version.loaded.digest().to_owned()))
+        if let Some((version, _)) = contents.current(kind, name) {
+            return Some(Pin::Digest(version.loaded.digest().to_owned()));
+        }
+        let awaited = contents.absent(name).is_some_and(|(_, absent)| absent.why.is_none());
+        let own = self.built_in_breakers.contains_key(&(kind, name.to_owned()));
+        (own && !awaited).then_some(Pin::BuiltIn)
     }
 
     /// The strategy of that name: the pinned one, or what is served now.

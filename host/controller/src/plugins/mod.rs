@@ -5,6 +5,7 @@
 
 mod breaker;
 mod catalog;
+mod errands;
 mod look;
 mod source;
 mod status;
@@ -14,6 +15,7 @@ mod users;
 
 pub use breaker::Breaker;
 pub use catalog::{CallFailure, Catalog, Choice, ChoiceError, Entry, Pin, Version};
+pub use errands::{Errands, MOST_ROUNDS, Requests};
 pub use look::{FINALIZER, look};
 pub use source::{SourceError, Sources};
 pub use store::{ComponentStore, StoreError};

@@ -232,7 +232,8 @@ async fn a_registry_that_names_no_digest_is_asked_for_the_manifest() {
 
 #[tokio::test]
 async fn a_component_is_pulled_again_by_its_own_digest_whatever_its_manifest() {
-    let server = Server::registry(|request| request.uri.contains("/manifests/").then(|| refused(404, "MANIFEST_UNKNOWN"))).await;
+    let server =
+        Server::registry(|request| request.uri.contains("/manifests/").then(|| refused(404, "MANIFEST_UNKNOWN"))).await;
     let (reference, digest) = (server.named(":1"), Digest::of(COMPONENT));
 
     let pulled = server.client().pull_component(&reference, &digest, &Credentials::Anonymous).await;
