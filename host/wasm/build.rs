@@ -12,12 +12,13 @@ use std::process::Command;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Embedded in the binary.
-const BUILT_IN: [&str; 7] = ["canary", "linear", "prometheus", "web", "threshold", "sequential", "conditions"];
+const BUILT_IN: [&str; 8] =
+    ["canary", "linear", "prometheus", "web", "threshold", "sequential", "commit", "conditions"];
 /// For this crate's own tests only.
-const FIXTURES: [&str; 1] = ["hostile"];
+const FIXTURES: [&str; 5] = ["hostile", "hostile-analyzer", "hostile-enricher", "hostile-step", "gate"];
 
 /// What a change of makes the components stale, below `plugins/`.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "Cargo.toml",
     "Cargo.lock",
     "sdk",
@@ -28,6 +29,7 @@ const SOURCES: [&str; 13] = [
     "web",
     "threshold",
     "sequential",
+    "commit",
     "conditions",
     "fixtures",
     "../wit",
@@ -51,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for name in FIXTURES {
         let path = out.join(format!("{name}.wasm"));
-        println!("cargo::rustc-env=KULTA_FIXTURE_{}={}", name.to_uppercase(), path.display());
+        println!("cargo::rustc-env=KULTA_FIXTURE_{}={}", name.to_uppercase().replace('-', "_"), path.display());
     }
     Ok(())
 }
@@ -110,7 +112,9 @@ impl Toolchain {
         if !status.success() {
             return Err(format!("build plugin {name}: cargo ended with {status}").into());
         }
-        Ok(target_dir.join(TARGET).join("release").join(format!("{name}.wasm")))
+        // As rustc names libraries.
+        let file = format!("{}.wasm", name.replace('-', "_"));
+        Ok(target_dir.join(TARGET).join("release").join(file))
     }
 }
 

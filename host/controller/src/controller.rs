@@ -17,6 +17,7 @@ use crate::backoff::Backoff;
 use crate::caches::{Caches, KindWatch, Touched, Watched};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::enrich::Enrichers;
 use crate::key::Key;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -122,6 +123,18 @@ impl Controller {
             component_limit,
             store: components,
         };
+        let errands = Arc::new(Errands {
+            requests,
+            secrets: Arc::clone(&secrets),
+            clock: Arc::clone(&clock),
+            namespace: settings.namespace.clone(),
+        });
+        let enrichers = Enrichers {
+            catalog: Arc::clone(&catalog),
+            errands: Arc::clone(&errands),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+        };
         let recorder = Arc::new(Recorder::new(cluster.clone(), Arc::clone(&clock)));
         let controller = Self {
             filling: Mutex::default(),
@@ -134,12 +147,7 @@ impl Controller {
             run_notes: Arc::default(),
             served_analyzers: RwLock::new(Arc::new(analyzers.served())),
             analyzers,
-            errands: Arc::new(Errands {
-                requests,
-                secrets: Arc::clone(&secrets),
-                clock: Arc::clone(&clock),
-                namespace: settings.namespace.clone(),
-            }),
+            errands,
             secrets,
             plugin_queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             strategies: Strategies::new(Arc::clone(&catalog), Arc::clone(&metrics), Arc::clone(&clock)),
@@ -150,7 +158,7 @@ impl Controller {
                 recorder: Arc::clone(&recorder),
             },
             recorder,
-            outbox: Outbox::new(teller, Arc::clone(&metrics)),
+            outbox: Outbox::new(teller, Arc::clone(&metrics), enrichers),
             settings,
             cluster,
             memory,

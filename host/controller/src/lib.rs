@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod decode;
+pub mod enrich;
 pub mod index;
 pub mod key;
 pub mod kinds;

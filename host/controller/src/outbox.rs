@@ -10,11 +10,13 @@ use kulta_api::{OutboxEntry, Rollout, Time, TransitionKind, annotations};
 use kulta_core::observed::{Observed, ReplicaSet};
 use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject, digest_from_image_id};
 use kulta_fetch::{CdEventHttp, Delivery, Sink};
+use kulta_wasm::enricher as wit;
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Refusal, refusal, words};
+use crate::enrich::Enrichers;
 use crate::key::Key;
 use crate::metrics::Metrics;
 
@@ -44,6 +46,7 @@ pub struct Outbox {
 struct Inner {
     teller: Option<Teller>,
     metrics: Arc<Metrics>,
+    enrichers: Enrichers,
     /// How far each rollout's story is told, by uid: the caches may still show what has been delivered.
     told: Mutex<HashMap<String, Told>>,
     /// Digests found in pods, by image of a revision; bounded by what was asked for.
@@ -53,9 +56,9 @@ struct Inner {
 
 impl Outbox {
     #[must_use]
-    pub fn new(teller: Option<Teller>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(teller: Option<Teller>, metrics: Arc<Metrics>, enrichers: Enrichers) -> Self {
         let (report, done) = mpsc::unbounded_channel();
-        let inner = Inner { teller, metrics, told: Mutex::default(), digests: Mutex::default(), report };
+        let inner = Inner { teller, metrics, enrichers, told: Mutex::default(), digests: Mutex::default(), report };
         Self { inner: Arc::new(inner), done: AsyncMutex::new(done) }
     }
 
@@ -97,6 +100,13 @@ impl Outbox {
             own_annotations: observed.rollout.metadata.annotations.clone().unwrap_or_default(),
             template: observed.rollout.spec.template.clone(),
             current: current_hash(&observed.rollout),
+            replicas: observed.rollout.spec.replicas(),
+            max_weight: observed
+                .rollout
+                .spec
+                .strategy
+                .fields()
+                .map_or(kulta_api::strategy::DEFAULT_MAX_WEIGHT, kulta_api::CanaryFields::max_weight),
             replica_sets: observed.replica_sets.clone(),
             cluster: cluster.clone(),
         };
@@ -171,6 +181,13 @@ struct Told {
     busy: bool,
 }
 
+/// A revision's annotations, over those of its template.
+fn known_annotations(revision: &Revision) -> BTreeMap<String, String> {
+    let mut known = revision.template_annotations.clone();
+    known.extend(revision.annotations.clone());
+    known
+}
+
 /// Hash of the revision that the spec's template is; empty while the status speaks of an older spec.
 fn current_hash(rollout: &Rollout) -> String {
     let generation = rollout.metadata.generation.unwrap_or_default().to_string();
@@ -187,6 +204,8 @@ struct Batch {
     own_annotations: BTreeMap<String, String>,
     template: kulta_api::PodTemplate,
     current: String,
+    replicas: u32,
+    max_weight: u32,
     replica_sets: Vec<Arc<ReplicaSet>>,
     cluster: Cluster,
 }
@@ -198,7 +217,11 @@ impl Batch {
             if let Some(teller) = &self.inner.teller {
                 let subject = self.subject(entry).await;
                 match teller.origin.event(entry, &subject) {
-                    Ok(event) => self.inner.send(teller, &event).await,
+                    Ok(mut event) => {
+                        let annotations = known_annotations(&subject.revision);
+                        self.inner.enrichers.enrich(&mut event, &self.told_of(entry), &annotations).await;
+                        self.inner.send(teller, &event).await;
+                    }
                     Err(error) => {
                         self.inner.metrics.delivery("unbuilt");
                         tracing::error!(rollout = %self.key, sequence = entry.seq, "build an event: {error}");
@@ -211,6 +234,39 @@ impl Batch {
         self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).insert(self.rollout.uid.clone(), told);
         // The receiver lives as long as the controller.
         let _ = self.inner.report.send((self.key, reached));
+    }
+
+    /// What enrichers are told of the rollout: the event's revision in the canary's place.
+    fn told_of(&self, entry: &OutboxEntry) -> wit::Rollout {
+        let revision = |hash: &str| {
+            let found = self.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
+            found.map(|replica_set| wit::Revision {
+                hash: hash.to_owned(),
+                number: replica_set.revision(),
+                desired: replica_set.replicas,
+                created: replica_set.created_replicas,
+                ready: replica_set.ready_replicas,
+                available: replica_set.available_replicas,
+            })
+        };
+        let unseen = || wit::Revision {
+            hash: entry.hash.clone(),
+            number: entry.revision.unwrap_or_default(),
+            desired: 0,
+            created: 0,
+            ready: 0,
+            available: 0,
+        };
+        wit::Rollout {
+            namespace: self.key.namespace.clone(),
+            name: self.key.name.clone(),
+            replicas: self.replicas,
+            max_weight: self.max_weight,
+            stable: entry.stable.as_deref().and_then(revision),
+            canary: revision(&entry.hash).unwrap_or_else(unseen),
+            others: Vec::new(),
+            facts: Vec::new(),
+        }
     }
 
     async fn subject(&self, entry: &OutboxEntry) -> Subject {

@@ -18,6 +18,8 @@ const CLOUDEVENTS_VERSION: &str = "1.0";
 const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
 /// What an outbox numbers its first transition.
 const FIRST_SEQUENCE: u64 = 1;
+/// Under `customData`: what the controller itself knows. Nobody else writes there.
+const OWN_DATA: &str = "kulta";
 /// How a link names the event that began this chain.
 const TRIGGER: &str = "TRIGGER";
 /// How a link names the event that made this one necessary.
@@ -62,6 +64,16 @@ impl CdEvent {
             ("ce-subject", header_value(&self.subject)),
             ("ce-time", header_value(&self.time)),
         ]
+    }
+
+    /// Puts facts beside KULTA's own, under the name of whoever knows them.
+    pub fn add(&mut self, name: &str, facts: Value) {
+        if name == OWN_DATA {
+            return;
+        }
+        if let Some(data) = self.body.get_mut("customData").and_then(Value::as_object_mut) {
+            data.insert(name.to_owned(), facts);
+        }
     }
 
     /// The request's body.

@@ -50,6 +50,7 @@ fn built_in() -> Vec<BuiltIn> {
         built_in!(Kind::Analyzer, "web"),
         built_in!(Kind::Analyzer, "threshold"),
         built_in!(Kind::Analyzer, "sequential"),
+        built_in!(Kind::Enricher, "commit"),
         built_in!(Kind::Condition, "conditions"),
     ]
 }
