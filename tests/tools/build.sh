@@ -114,6 +114,13 @@ contour() {
     link "$made"
 }
 
+# The kubectl plugin that people of Argo Rollouts use. Its module lacks the dashboard's pages, which are built elsewhere: `dashboard` serves none.
+argo_rollouts() {
+    go_program argo-rollouts github.com/argoproj/argo-rollouts "" github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
 gateway_api() {
     made=$cache/gateway-api-$(version gateway-api sigs.k8s.io/gateway-api)-$(key gateway-api)
     if [ ! -d "$made" ]; then
@@ -158,5 +165,6 @@ gateway_api
 etcd
 kwok
 contour
+argo_rollouts
 kubernetes
 say "test cluster programs are in tests/tools/bin"
