@@ -20,13 +20,16 @@ pub fn rollout() -> Result<Value> {
     api::documents(&text)?.into_iter().next().with_context(|| format!("{FILE} is empty"))
 }
 
-/// Without a schema: what the API server then stores need not be a Rollout but by name.
+/// Without a schema: what the API server then stores need not be a Rollout but by name. Without the scale subresource too, for whose
+/// sake it reads `spec.replicas` as a number whatever the schema says.
 pub fn loose_rollout() -> Result<Value> {
     let mut crd = rollout()?;
     let versions = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).context("no versions")?;
     for version in versions {
         let schema = version.pointer_mut("/schema/openAPIV3Schema").context("no schema")?;
         *schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let subresources = version.pointer_mut("/subresources").and_then(Value::as_object_mut);
+        ensure!(subresources.is_some_and(|all| all.remove("scale").is_some()), "{FILE} has no scale subresource");
     }
     Ok(crd)
 }

@@ -129,8 +129,12 @@ async fn an_update_is_begun_watched_and_promoted_step_by_step_and_the_next_one_a
     // As a pipeline does it: waits until the rollout has ended, and fails with it.
     let told = argo.run(&["status", WEB, "--timeout", "60s"]).await?;
     ensure!(told.trim_end().ends_with("Healthy"), "{told}");
-    let shown = argo.get(WEB).await?;
-    shown.says(&[("Status", "✔ Healthy"), ("Step", "4/4"), ("Images", "example.test/app:v2 (stable)")])?;
+    // The old pods stay for their delay, as every image that runs is shown.
+    until_shown(
+        &argo,
+        &[("Status", "✔ Healthy"), ("Step", "4/4"), ("Images", "example.test/app:v2 (stable)"), ("Current", "2")],
+    )
+    .await?;
 
     argo.run(&["set", "image", WEB, "app=example.test/app:v3"]).await?;
     until_paused_at(&story, 1).await?;
