@@ -33,7 +33,7 @@ fn faults() -> Vec<(&'static str, Value, &'static str)> {
             canary(json!({"steps": [{"setWeight": "half"}]})),
             "spec.strategy.canary.steps[0].setWeight",
         ),
-        ("list-for-object", canary(json!({"trafficRouting": ["gateway"]})), "spec.strategy.canary.trafficRouting"),
+        ("text-for-object", canary(json!({"trafficRouting": "gateway"})), "spec.strategy.canary.trafficRouting"),
         (
             "number-for-label",
             json!({"spec": {"selector": {"matchLabels": {"tier": 5}}}}),
@@ -124,6 +124,7 @@ async fn an_update_that_becomes_unreadable_stays_as_it_is_also_for_the_next_cont
 
     story.patch(&kinds::rollout(), "web", json!({"spec": {"replicas": "x"}})).await?;
     until_named(&story, "web", "spec.replicas").await?;
+    told_once(&story, "web", "spec.replicas").await?;
     controller.kill().await?;
     let controller = start(&story, None).await?;
     deployed(&story, &plain("other")).await?;
