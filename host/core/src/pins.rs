@@ -159,6 +159,25 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_that_rests_does_not_hide_why() {
+        let failure = |class| Err(StrategyFailure { class, message: "why".into() });
+        let mut observed = rollout(Some("sha256:a"), "sha256:b");
+        kulta_api::conditions::set(
+            &mut status(&mut observed).conditions,
+            ConditionType::StrategyReady,
+            ConditionStatus::False,
+            ConditionReason::PluginTrapped,
+            "boom",
+            &kulta_api::Time(now()),
+        );
+
+        let plan = done(asked(begin(observed, now())).answer(failure(FailureClass::Resting)));
+
+        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(!told.contains("PluginFailed") && !pauses(&plan), "{told}");
+    }
+
+    #[test]
     fn a_source_that_cannot_be_reached_is_waited_for_and_told() {
         let plan = failed(FailureClass::SourceUnavailable);
 

@@ -73,7 +73,7 @@ impl FailureClass {
             Self::InvalidConfig => ("invalid-config", Reason::PluginInvalidConfig, Effect::Paused),
             Self::NotServed => ("not-served", Reason::PluginBadAnswer, Effect::Paused),
             Self::Endless => ("endless", Reason::PluginBadAnswer, Effect::Retried),
-            Self::Resting => ("resting", Reason::PluginFailed, Effect::Retried),
+            Self::Resting => ("resting", Reason::PluginFailed, Effect::Awaited),
             Self::Refused => ("refused", Reason::PluginRefused, Effect::Retried),
             Self::Unknown => ("unknown", Reason::PluginUnknown, Effect::Retried),
             Self::Loading => ("loading", Reason::PluginUnavailable, Effect::AwaitedSilently),

@@ -6,7 +6,7 @@ use kulta_api::{ConditionReason, ConditionStatus, FailureKind, RolloutStatus};
 use crate::decision::Waiting;
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason};
-use crate::plugin_failure::Effect;
+use crate::plugin_failure::{Effect, FailureClass};
 use crate::time;
 
 pub(crate) fn judge(pass: &mut Pass) {
@@ -64,8 +64,11 @@ fn outside(pass: &mut Pass) {
         (None, None) if unproven => {}
         (None, None) => conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady),
     }
+    let known = conditions::find(&pass.status.conditions, ConditionType::StrategyReady).is_some();
     match pass.strategy_failure.clone() {
         Some(failed) if failed.class.effect() == Effect::AwaitedSilently => {}
+        // Why it rests is told already.
+        Some(failed) if failed.class == FailureClass::Resting && known => {}
         Some(failed) => {
             let message = format!(
                 "strategy {:?} gave no usable answer ({}): {}",
@@ -73,7 +76,6 @@ fn outside(pass: &mut Pass) {
                 failed.class.label(),
                 failed.message
             );
-            let known = conditions::find(&pass.status.conditions, ConditionType::StrategyReady).is_some();
             set(pass, ConditionType::StrategyReady, ConditionStatus::False, failed.class.reason(), &message);
             if !known {
                 pass.event(EventKind::Warning, EventReason::StrategyError, message);

@@ -12,12 +12,10 @@ async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> 
     let Some(place) = Place::begin("plugin-hostile").await? else { return Ok(()) };
     let controller = place.controller(None, &[]).await?;
     let limits = json!({"time": "500ms", "memory": "16Mi"});
-    place.apply("hostile", json!({"source": {"file": place.file("h.wasm", HOSTILE)?}, "limits": limits})).await?;
-    place.until("hostile", "Serving").await?;
     let good = Canary::new("good").canary(json!({"scaleDownDelaySeconds": 1}));
     place.deploy(&good, "linear", json!({"stepWeight": 50, "interval": "1s"})).await?;
     let web = Canary::new(WEB);
-    place.deploy(&web, "hostile", json!({"misdeed": "none"})).await?;
+    place.deploy(&web, "linear", json!({"stepWeight": 50, "interval": "1s"})).await?;
 
     for (number, misdeed, reason) in [
         (2, "trap", "PluginTrapped"),
@@ -26,8 +24,13 @@ async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> 
         (5, "heavyWeight", "PluginBadAnswer"),
         (6, "hugeReason", "PluginBadAnswer"),
     ] {
+        // One each: whoever fails again and again is left alone.
+        let (name, component) = (format!("hostile{number}"), noted(HOSTILE, misdeed));
+        let source = json!({"file": place.file(&format!("{name}.wasm"), &component)?});
+        place.apply(&name, json!({"source": source, "limits": limits})).await?;
+        place.until(&name, "Serving").await?;
         let bad = web.clone().version(&format!("v{number}"));
-        place.story.apply(place.rollout(&bad, "hostile", json!({"misdeed": misdeed}))?).await?;
+        place.story.apply(place.rollout(&bad, &name, json!({"misdeed": misdeed}))?).await?;
         let held = place
             .story
             .until(&kinds::rollout(), WEB, &format!("{misdeed} to be told"), |rollout| {
@@ -44,7 +47,7 @@ async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> 
     place.story.until_phase("good", "Healthy").await?;
     ensure!(pods(&place.story, WEB).await?.first() == Some(&2), "stable lost pods");
     controller.stop().await?;
-    place.end(&["hostile"]).await
+    place.end(&["hostile2", "hostile3", "hostile4", "hostile5", "hostile6"]).await
 }
 
 #[tokio::test]

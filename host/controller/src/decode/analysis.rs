@@ -7,10 +7,11 @@ use kulta_api::analysis::{AnalysisRun, AnalysisRunStatus, AnalysisTemplateSpec};
 use kulta_api::{AnalysisPhase, FieldError, annotations, decode_as};
 use serde_json::{Value, json};
 
-use super::plugin::{PluginName, plugins_of_template};
+use super::plugin::{PluginName, PluginPin, pinned, plugins_of_template};
 use super::replica_set::controlling_rollout;
 use crate::object::{Object, text, version};
 use crate::packed::Packed;
+use kulta_wasm::Kind;
 
 #[derive(Clone, Debug)]
 pub struct CachedRun {
@@ -22,8 +23,8 @@ pub struct CachedRun {
     pub owner: Option<String>,
     /// Its status says that it has ended.
     pub ended: bool,
-    /// Digests of the components that it began with.
-    pub pins: BTreeSet<String>,
+    /// The components that it began with.
+    pub pins: BTreeSet<PluginPin>,
     /// What its rollout looks at: all but measurements and counts.
     outcome: String,
     object: Packed,
@@ -42,7 +43,7 @@ pub fn analysis_run(mut object: Object) -> CachedRun {
         uid: text(metadata, "uid").to_owned(),
         generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
         owner: controlling_rollout(metadata),
-        pins: run_pins(noted).into_values().filter(|pin| pin.starts_with("sha256:")).collect(),
+        pins: run_pins(noted).iter().filter_map(|(name, pin)| pinned(Kind::Analyzer, name, pin)).collect(),
         outcome: outcome(&object.json),
         ended: serde_json::from_value(phase).is_ok_and(AnalysisPhase::is_completed),
         object: Packed::of(&object.json),

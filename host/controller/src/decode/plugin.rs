@@ -15,6 +15,12 @@ use crate::packed::Packed;
 /// A plugin as users name it.
 pub type PluginName = (Kind, String);
 
+/// A plugin, and the digest of the component that something in progress keeps to.
+pub type PluginPin = (PluginName, String);
+
+/// What a pin to a digest begins with.
+const DIGEST: &str = "sha256:";
+
 #[derive(Clone, Debug)]
 pub struct CachedPlugin {
     pub version: u64,
@@ -75,10 +81,21 @@ pub fn plugins_of_template(spec: &AnalysisTemplateSpec) -> BTreeSet<PluginName> 
     analyzers.map(|(name, _)| (Kind::Analyzer, name.to_owned())).collect()
 }
 
-/// Digests that a rollout's revision in progress keeps to.
+/// The components that a rollout's revision in progress keeps to, those that came with the controller apart.
 #[must_use]
-pub fn pins_of_rollout(rollout: &Rollout) -> BTreeSet<String> {
+pub fn pins_of_rollout(rollout: &Rollout) -> BTreeSet<PluginPin> {
     let record = rollout.status.as_ref().and_then(|status| status.kulta.as_ref());
-    let pins = record.into_iter().flat_map(|record| record.plugins.values());
-    pins.filter(|pin| pin.starts_with("sha256:")).cloned().collect()
+    let pins = record.into_iter().flat_map(|record| &record.plugins);
+    pins.filter_map(|(plugin, pin)| {
+        let (kind, name) = plugin.split_once('/')?;
+        let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+        pinned(kind, name, pin)
+    })
+    .collect()
+}
+
+/// None for what came with the controller.
+#[must_use]
+pub fn pinned(kind: Kind, name: &str, pin: &str) -> Option<PluginPin> {
+    pin.starts_with(DIGEST).then(|| ((kind, name.to_owned()), pin.to_owned()))
 }

@@ -8,7 +8,7 @@ use kulta_api::{FieldError, GatewayRouting, Rollout, RolloutPhase};
 use kulta_core::analysis::{TemplateRef, Templates};
 use serde_json::Value;
 
-use super::plugin::{PluginName, pins_of_rollout, plugins_of_rollout};
+use super::plugin::{PluginName, PluginPin, pins_of_rollout, plugins_of_rollout};
 use crate::key::Key;
 use crate::object::{Object, text, version};
 use crate::packed::Packed;
@@ -24,8 +24,8 @@ pub struct CachedRollout {
     /// As its status tells; an undecodable one is degraded.
     pub phase: Option<RolloutPhase>,
     pub references: References,
-    /// Digests of the components that its revision in progress began with.
-    pub pins: BTreeSet<String>,
+    /// The components that its revision in progress began with.
+    pub pins: BTreeSet<PluginPin>,
     object: Packed,
 }
 

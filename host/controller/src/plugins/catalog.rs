@@ -61,6 +61,10 @@ impl Version {
     pub fn new(plugin: String, loaded: Arc<Loaded>) -> Self {
         Self { plugin, loaded, breaker: Arc::default() }
     }
+
+    fn key(&self) -> (String, String) {
+        (self.plugin.clone(), self.loaded.digest().to_owned())
+    }
 }
 
 /// A Plugin object, as far as it is served.
@@ -78,8 +82,8 @@ pub struct Entry {
 struct Contents {
     /// By the Plugin object's name.
     entries: BTreeMap<String, Entry>,
-    /// By digest: what is served now, and what was and is still in use.
-    versions: HashMap<String, Arc<Version>>,
+    /// By Plugin object and digest: what is served now, and what was and is still in use.
+    versions: BTreeMap<(String, String), Arc<Version>>,
     /// Who has a name of a kind.
     names: BTreeMap<(Kind, String), String>,
     /// Plugin objects of which nothing is served, or not yet.
@@ -131,8 +135,8 @@ pub enum ChoiceError {
 pub enum CallFailure {
     #[error(transparent)]
     Call(#[from] CallError),
-    #[error("it has failed again and again, and is left alone until {until}")]
-    Resting { until: Timestamp },
+    #[error("it has failed again and again, and is left alone for a while")]
+    Resting,
 }
 
 impl CallFailure {
@@ -141,7 +145,7 @@ impl CallFailure {
     pub fn class(&self) -> PluginFailure {
         match self {
             Self::Call(error) => class_of(error.class()),
-            Self::Resting { .. } => PluginFailure::Resting,
+            Self::Resting => PluginFailure::Resting,
         }
     }
 }
@@ -171,7 +175,7 @@ impl<P> Choice<P> {
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        self.breaker.admit(now).map_err(|until| CallFailure::Resting { until })?;
+        self.breaker.admit(now).map_err(|_until| CallFailure::Resting)?;
         let answer = call.await;
         self.breaker.report(answer.as_ref().err().map(CallError::class), now);
         answer.map_err(CallFailure::Call)
@@ -217,7 +221,7 @@ impl Catalog {
         let version = Arc::clone(&entry.current);
         contents.lost.remove(version.loaded.digest());
         contents.absent.remove(plugin);
-        contents.versions.insert(version.loaded.digest().to_owned(), version);
+        contents.versions.insert(version.key(), version);
         contents.entries.insert(plugin.to_owned(), entry);
         contents.name_anew();
     }
@@ -227,7 +231,7 @@ impl Catalog {
         let mut contents = self.write();
         contents.entries.remove(plugin);
         contents.absent.remove(plugin);
-        contents.versions.retain(|_, version| version.plugin != plugin);
+        contents.versions.retain(|(of, _), _| of != plugin);
         contents.name_anew();
     }
 
@@ -235,7 +239,7 @@ impl Catalog {
     pub fn keep(&self, version: Arc<Version>) {
         let mut contents = self.write();
         contents.lost.remove(version.loaded.digest());
-        contents.versions.insert(version.loaded.digest().to_owned(), version);
+        contents.versions.insert(version.key(), version);
     }
 
     /// Something in progress began with a component that cannot be had: now, or for good.
@@ -247,15 +251,13 @@ impl Catalog {
     pub fn shrink(&self, plugin: &str, in_use: &dyn Fn(&str) -> bool) {
         let mut contents = self.write();
         let current = contents.entries.get(plugin).map(|entry| entry.current.loaded.digest().to_owned());
-        contents
-            .versions
-            .retain(|digest, version| version.plugin != plugin || Some(digest) == current.as_ref() || in_use(digest));
+        contents.versions.retain(|(of, digest), _| of != plugin || Some(digest) == current.as_ref() || in_use(digest));
         contents.lost.retain(|digest, _| in_use(digest));
     }
 
     #[must_use]
-    pub fn has(&self, digest: &str) -> bool {
-        self.read().versions.contains_key(digest)
+    pub fn has(&self, plugin: &str, digest: &str) -> bool {
+        self.read().versions.contains_key(&(plugin.to_owned(), digest.to_owned()))
     }
 
     /// What a Plugin object is served as now.
@@ -368,7 +370,9 @@ impl Catalog {
         let contents = self.read();
         let found = match pin {
             Some(Pin::BuiltIn) => None,
-            Some(Pin::Digest(digest)) => Some(contents.pinned(digest).ok_or_else(|| contents.missing(name, digest))?),
+            Some(Pin::Digest(digest)) => {
+                Some(contents.pinned(kind, name, digest).ok_or_else(|| contents.missing(name, digest))?)
+            }
             None => contents.current(kind, name),
         };
         let Some((version, terms)) = found else {
@@ -418,8 +422,11 @@ impl Contents {
         Some((&entry.current, &entry.terms))
     }
 
-    fn pinned(&self, digest: &str) -> Option<(&Arc<Version>, &SharedTerms)> {
-        let version = self.versions.get(digest)?;
+    /// Of the Plugin object that has the name; should another have had it then, of that one.
+    fn pinned(&self, kind: Kind, name: &str, digest: &str) -> Option<(&Arc<Version>, &SharedTerms)> {
+        let holder = self.names.get(&(kind, name.to_owned()));
+        let own = holder.and_then(|holder| self.versions.get(&(holder.clone(), digest.to_owned())));
+        let version = own.or_else(|| self.versions.values().find(|version| version.loaded.digest() == digest))?;
         Some((version, &self.entries.get(&version.plugin)?.terms))
     }
 

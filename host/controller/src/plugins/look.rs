@@ -153,8 +153,8 @@ impl Subject<'_> {
     /// Components that something in progress began with, and that a restart has dropped.
     async fn recall(&self, terms: &Terms) {
         let catalog = &self.controller.catalog;
-        let ours = |digest: &&String| !catalog.has(digest);
-        for digest in self.references.pins.iter().filter(ours) {
+        let missing = |digest: &&String| !catalog.has(&self.key.name, digest);
+        for digest in self.references.pins.iter().filter(missing) {
             match self.controller.sources.earlier(&self.plugin.spec, digest).await {
                 Ok(component) => match catalog.loader().load(&self.key.name, component, limits(terms)).await {
                     Ok(loaded) => catalog.keep(Arc::new(Version::new(self.key.name.clone(), loaded))),

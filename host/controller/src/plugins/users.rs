@@ -7,7 +7,7 @@ use kulta_wasm::Kind;
 use serde_json::{Value, json};
 
 use crate::caches::Contents;
-use crate::decode::{Decoded, PluginName};
+use crate::decode::{Decoded, PluginName, PluginPin};
 use crate::key::Key;
 
 /// One configuration that is in use; those that are alike are one.
@@ -35,15 +35,20 @@ impl References {
         let mut found = Self::default();
         for (_, rollout) in contents.rollouts.iter() {
             found.users += usize::from(!rollout.references.plugins.is_disjoint(names));
-            found.pins.extend(rollout.pins.iter().cloned());
+            found.keep(&rollout.pins, names);
         }
         for (_, template) in contents.templates.iter().chain(contents.cluster_templates.iter()) {
             found.users += usize::from(!template.plugins.is_disjoint(names));
         }
         for (_, run) in contents.runs.iter().filter(|(_, run)| !run.ended) {
-            found.pins.extend(run.pins.iter().cloned());
+            found.keep(&run.pins, names);
         }
         found
+    }
+
+    fn keep(&mut self, pins: &BTreeSet<PluginPin>, names: &BTreeSet<PluginName>) {
+        let ours = pins.iter().filter(|(plugin, _)| names.contains(plugin));
+        self.pins.extend(ours.map(|(_, digest)| digest.clone()));
     }
 }
 
