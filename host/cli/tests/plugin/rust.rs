@@ -4,11 +4,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, alone, analyzer, err, fixture, folder, kulta, out, printed};
+use crate::support::{Server, alone, analyzer, cargo, err, fixture, folder, kulta, out, printed};
 
 #[test]
 fn every_rust_template_builds_and_passes_its_tests_and_the_check() {
-    let folder = folder("rust");
+    let (folder, _cargo) = (folder("rust"), cargo());
     for kind in ["analyzer", "strategy", "enricher", "step"] {
         printed(kulta(&folder).args(["new", "--kind", kind, "--lang", "rust", kind]));
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
 
@@ -64,11 +64,18 @@ pub fn printed(command: &mut Command) -> String {
     out(&output)
 }
 
+/// Held by whoever runs cargo. To cargo, the SDKs of all projects are one package: in the target folder that they share, one build would
+/// take the library away that another's tests are about to read.
+pub fn cargo() -> MutexGuard<'static, ()> {
+    static CARGO: Mutex<()> = Mutex::new(());
+    CARGO.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A project of the analyzer's template, built once for all tests.
 pub fn analyzer() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        let folder = folder("analyzer");
+        let (folder, _cargo) = (folder("analyzer"), cargo());
         printed(kulta(&folder).args(["new", "--kind", "analyzer", "--lang", "rust", "error-rate"]));
         printed(kulta(&folder).args(["build", "error-rate"]));
         folder.join("error-rate/error-rate.wasm")

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::support::{KULTA, alone, folder, printed, repository};
+use crate::support::{KULTA, alone, cargo, folder, printed, repository};
 
 /// The blocks of one kind: what stands behind their fences.
 fn blocks(kind: &str) -> Vec<String> {
@@ -35,6 +35,7 @@ fn whole<T: Serialize + DeserializeOwned>(yaml: &str) -> T {
 fn every_command_of_the_tutorial_works() {
     let (folder, programs) = (folder("tutorial"), folder("tutorial-programs"));
     symlink(KULTA, programs.join("kulta")).unwrap();
+    let _cargo = cargo();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     // A server that a failed command leaves behind would outlive the test.
     let script = format!("set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{}", blocks("sh run").join("\n"));
