@@ -2,6 +2,7 @@
 
 mod errors;
 mod languages;
+mod list;
 mod rust;
 mod support;
 mod tutorial;

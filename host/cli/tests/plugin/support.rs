@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
+use axum::http::StatusCode;
 
 /// The binary of this build.
 pub const KULTA: &str = env!("CARGO_BIN_EXE_kulta");
@@ -101,10 +102,14 @@ pub struct Server {
 
 impl Server {
     pub fn start(answer: &'static str) -> Self {
+        Self::answering(StatusCode::OK, answer)
+    }
+
+    pub fn answering(status: StatusCode, answer: &'static str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let service = Router::new().fallback(move || async move { answer });
+        let service = Router::new().fallback(move || async move { (status, answer) });
         runtime.spawn(async move { axum::serve(listener, service).await });
         Self { address, runtime: Some(runtime) }
     }
