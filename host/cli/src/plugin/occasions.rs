@@ -1,9 +1,12 @@
 //! What a plugin may be asked about that its author did not think of. All of it can happen: pods vanish, clocks jump, people move
 //! steps, servers answer anything.
 
+use std::collections::BTreeMap;
+
 use kulta_wasm::fetch::{Answer, Failure, Response};
 use kulta_wasm::strategy::{Goal, Label, PauseCause, Rollout, Run, RunPhase, Situation, Verdict};
 use kulta_wasm::{analyzer, enricher, step};
+use serde_json::json;
 
 use super::call::Call;
 
@@ -18,6 +21,9 @@ const MANY_ANSWERS: usize = 16;
 const MANY_FACTS: usize = 32;
 /// What a Plugin object allows an answer unless it says otherwise.
 const BODY_BYTES: usize = 1 << 20;
+/// Kubernetes' limit for all annotations of an object.
+const ANNOTATION_BYTES: usize = 256 << 10;
+const MANY_ANNOTATIONS: usize = 4_000;
 /// Deeper than what most readers of JSON follow.
 const DEEP: usize = 10_000;
 /// Of a Kubernetes name.
@@ -117,11 +123,11 @@ fn measurements(usual: &analyzer::Occasion) -> Vec<(String, analyzer::Occasion)>
 }
 
 fn events(usual: &enricher::Occasion) -> Vec<(String, enricher::Occasion)> {
-    let texts = || bodies().into_iter().filter_map(|(name, body)| Some((name, String::from_utf8(body).ok()?)));
-    let named = |what: &str| texts().map(|(name, text)| (format!("{what}: {name}"), text)).collect();
     Odd(usual.clone(), vec![("an ordinary event".to_owned(), usual.clone())])
-        .with_each(named("the event"), |it, event| it.event = event)
-        .with_each(named("the annotations"), |it, annotations| it.annotations = annotations)
+        .with("an event of a later version", |it| it.event = json!({ "context": {}, "subject": null }).to_string())
+        .with("an empty event", |it| it.event = json!({}).to_string())
+        .with("an event with much in it", |it| it.event = json!({ "customData": "x".repeat(BODY_BYTES) }).to_string())
+        .with_each(annotations(), |it, annotations| it.annotations = annotations)
         .with_each(memories(), |it, memory| it.memory = memory)
         .with_each(answers(), |it, answers| it.answers = answers)
         .with_each(rollouts(&usual.rollout), |it, rollout| it.rollout = rollout)
@@ -143,6 +149,19 @@ fn work(usual: &step::Occasion) -> Vec<(String, step::Occasion)> {
         .with_each(answers(), |it, answers| (it.call, it.answers) = (Call::Abort, answers))
         .with_each(rollouts(&usual.rollout), |it, rollout| it.rollout = rollout)
         .1
+}
+
+/// Texts by key, as Kubernetes keeps them; whoever may write a Rollout writes them.
+fn annotations() -> Vec<(String, String)> {
+    let odd = "\u{0}\u{202e}\n\"{}[]/../".repeat(MANY_FACTS);
+    let many: BTreeMap<String, &str> = (0..MANY_ANNOTATIONS).map(|n| (format!("example.com/a{n}"), "1")).collect();
+    [
+        ("an annotation that is as long as it may be", json!({ "a": "é".repeat(ANNOTATION_BYTES / 2) })),
+        ("very many annotations", json!(many)),
+        ("annotations of odd characters", json!({ odd.clone(): odd, "": "", "__proto__": "constructor" })),
+    ]
+    .map(|(name, annotations)| (name.to_owned(), annotations.to_string()))
+    .into()
 }
 
 fn rollouts(usual: &Rollout) -> Vec<(String, Rollout)> {

@@ -11,7 +11,7 @@ class Policy(unittest.TestCase):
         self.assertEqual(policy.judge(CONFIG, 0.06), (False, "0.06, at most 0.05 passes"))
 
     def test_an_answer_that_is_no_number_is_unavailable(self):
-        for status, body in [(503, b"0"), (200, b"<html>"), (200, b"NaN"), (200, b"true"), (200, b"\xff")]:
+        for status, body in [(503, b"0"), (200, b"<html>"), (200, b"NaN"), (200, b"true"), (200, b"\xff"), (200, b"[" * 10_000)]:
             with self.assertRaises(policy.Unavailable):
                 policy.number(status, body)
 

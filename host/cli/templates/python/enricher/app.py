@@ -23,7 +23,7 @@ class Enricher(exports.Enricher):
     def enrich(self, config, occasion):
         try:
             annotations = json.loads(occasion.annotations)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise Err(types.Error_Internal(f"read the annotations: {error}"[:1000]))
         if not isinstance(annotations, dict):
             raise Err(types.Error_Internal("the annotations are no object"))
