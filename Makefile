@@ -1,5 +1,5 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help demo setup build test lint seeds seeds-nightly cluster cluster-test bench clean
+.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Told where it is: a target folder that several checkouts have used in turn may hold a program that was built in another one.
@@ -23,6 +23,9 @@ build: setup ## Build the release binary, plugins included
 test: setup ## Run every test that needs no cluster
 	cargo test --locked --workspace
 	cd plugins && cargo test --locked --workspace
+
+languages: build ## Build and run the example plugins in Python and JavaScript (needs python3, node and npm)
+	KULTA_BIN=$(abspath $(TARGET))/release/kulta cargo test --locked --workspace --test plugin -- --ignored --nocapture
 
 lint: setup ## Check format and lints
 	cargo fmt --all --check

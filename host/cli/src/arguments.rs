@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use kulta_fetch::{IpNet, UrlPrefix};
 
 use crate::demo::Speed;
+use crate::plugin::PluginArguments;
 
 /// Progressive delivery for Kubernetes: serves Argo Rollouts' objects, moves traffic by Gateway API weights, and lets sandboxed
 /// Wasm plugins decide.
@@ -25,6 +26,8 @@ pub enum Command {
     Crds,
     /// Show a good and a bad rollout on a cluster in memory; needs nothing and ends within a minute
     Demo(DemoArguments),
+    /// Write plugins, try them, and ship them
+    Plugin(PluginArguments),
     /// The controller's own compiler: a component on standard input, its code on standard output
     #[command(hide = true, name = COMPILE_COMMAND)]
     Compile(CompileArguments),

@@ -4,6 +4,7 @@ mod arguments;
 mod controller;
 mod crds;
 mod demo;
+mod plugin;
 mod plugins;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ fn main() -> Result<ExitCode> {
         Command::Controller(settings) => controller::run(*settings).map(|()| ExitCode::SUCCESS),
         Command::Crds => crds::print().map(|()| ExitCode::SUCCESS),
         Command::Demo(settings) => demo::run(&settings),
+        Command::Plugin(settings) => plugin::run(settings),
         Command::Compile(settings) => plugins::compile(&settings),
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Checked {
     /// At least one.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
 }
 
 /// Refuses what a plugin may not have.
@@ -37,7 +38,7 @@ pub(crate) fn check(runtime: &Runtime, component: &Component) -> Result<Checked,
         .instantiate_pre(component)
         .map_err(|error| LoadError::Incompatible(shortened(format!("{error:#}"))))?;
     let imports = component.component_type().imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
-    Ok(Checked { instance, kinds, imports })
+    Ok(Checked { instance, kinds, imports, exports })
 }
 
 /// `sha256:` and hex, as registries write it.

@@ -31,6 +31,7 @@ pub struct Loaded {
     plugin: Arc<Plugin>,
     kinds: Vec<Kind>,
     imports: Vec<String>,
+    exports: Vec<String>,
     strategy: Option<Arc<StrategyPlugin>>,
     analyzer: Option<Arc<AnalyzerPlugin>>,
     enricher: Option<Arc<EnricherPlugin>>,
@@ -55,6 +56,11 @@ impl Loaded {
     /// Names of what it imports; those that carry only types hold no right.
     pub fn imports(&self) -> &[String] {
         &self.imports
+    }
+
+    /// Names of what it exports, with their versions.
+    pub fn exports(&self) -> &[String] {
+        &self.exports
     }
 
     pub fn strategy(&self) -> Option<&Arc<StrategyPlugin>> {
@@ -98,7 +104,7 @@ impl Loader {
         }
         let digest = component::digest(&bytes);
         let component = self.component(&digest, bytes).await?;
-        let Checked { instance, kinds, imports } = component::check(&self.runtime, &component)?;
+        let Checked { instance, kinds, imports, exports } = component::check(&self.runtime, &component)?;
         let speaker = Speaker { plugin: name.to_owned(), digest };
         let plugin = Plugin::describe(Arc::clone(&self.runtime), limits, speaker, instance.clone()).await?;
         let parts = Parts { plugin: Arc::new(plugin), instance, kinds: &kinds };
@@ -111,6 +117,7 @@ impl Loader {
             plugin: parts.plugin,
             kinds,
             imports,
+            exports,
         })
     }
 

@@ -33,7 +33,7 @@
 use crate::bindings::analyzer::exports::kulta::plugin::analyzer;
 use crate::description::describe;
 use crate::fetch::Request;
-use crate::text::shortened;
+use crate::text::{brief, shortened};
 use crate::{About, Error, Label, Verdict, config, memory};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -148,11 +148,11 @@ describe!(Analyzer);
 
 impl<T: Analyzer> analyzer::Guest for Exported<T> {
     fn analyze(config: String, occasion: Occasion) -> Result<Action, Error> {
-        let config = config::parse(&config)?;
-        match occasion.call {
+        let answer = config::parse(&config).and_then(|config| match occasion.call {
             Call::Measure | Call::Resume => T::analyze(config, &occasion),
             Call::Terminate => T::terminate(config, &occasion),
-        }
+        });
+        answer.map_err(brief)
     }
 }
 

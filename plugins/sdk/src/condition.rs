@@ -35,6 +35,6 @@ impl<T: Condition> plugin::Guest for Exported<T> {
 
 impl<T: Condition> condition::Guest for Exported<T> {
     fn evaluate(expression: String, value: String) -> Result<bool, Error> {
-        T::evaluate(&expression, &value)
+        T::evaluate(&expression, &value).map_err(crate::text::brief)
     }
 }

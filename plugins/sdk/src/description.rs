@@ -22,7 +22,7 @@ macro_rules! describe {
             }
 
             fn check_config(config: String) -> Result<(), $crate::Error> {
-                T::check_config(&$crate::config::parse(&config)?)
+                $crate::config::parse(&config).and_then(|config| T::check_config(&config)).map_err($crate::text::brief)
             }
         }
     };

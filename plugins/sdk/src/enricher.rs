@@ -32,6 +32,7 @@
 use crate::bindings::enricher::exports::kulta::plugin::enricher;
 use crate::description::describe;
 use crate::fetch::Request;
+use crate::text::brief;
 use crate::{About, Error, config, memory};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -127,7 +128,7 @@ describe!(Enricher);
 
 impl<T: Enricher> enricher::Guest for Exported<T> {
     fn enrich(config: String, occasion: Occasion) -> Result<Action, Error> {
-        T::enrich(config::parse(&config)?, &occasion)
+        config::parse(&config).and_then(|config| T::enrich(config, &occasion)).map_err(brief)
     }
 }
 

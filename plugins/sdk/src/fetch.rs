@@ -115,6 +115,8 @@ impl Response {
     /// Reads the body as JSON. The error is `unavailable` and quotes the beginning of what came instead.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
+            // serde quotes the text that it did not expect, however long that is.
+            let error = crate::text::shortened(&error.to_string(), EXCERPT_BYTES);
             Error::Unavailable(format!("the answer is not the JSON that was expected: {error}: {}", self.excerpt()))
         })
     }
@@ -232,6 +234,15 @@ mod tests {
         let page = Response::new(200, "<html>\n  <body>gateway</body>");
         match page.json::<u32>() {
             Err(Error::Unavailable(message)) => assert!(message.ends_with("<html> <body>gateway</body>"), "{message}"),
+            other => panic!("expected unavailable, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_long_text_in_a_numbers_place_is_quoted_no_longer_than_another() {
+        let long = Response::new(200, format!("\"{}\"", "x".repeat(1 << 20)));
+        match long.json::<u32>() {
+            Err(Error::Unavailable(message)) => assert!(message.len() < 4 * EXCERPT_BYTES, "{}", message.len()),
             other => panic!("expected unavailable, got {other:?}"),
         }
     }

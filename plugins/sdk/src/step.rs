@@ -37,7 +37,7 @@
 use crate::bindings::step::exports::kulta::plugin::step;
 use crate::description::describe;
 use crate::fetch::Request;
-use crate::text::{MAX_REASON_BYTES, shortened};
+use crate::text::{MAX_REASON_BYTES, brief, shortened};
 use crate::{About, Error, config, memory};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -131,12 +131,12 @@ describe!(Step);
 
 impl<T: Step> step::Guest for Exported<T> {
     fn act(config: String, occasion: Occasion) -> Result<Action, Error> {
-        let config = config::parse(&config)?;
-        match occasion.call {
+        let answer = config::parse(&config).and_then(|config| match occasion.call {
             Call::Run => T::run(config, &occasion),
             Call::Terminate => T::terminate(config, &occasion),
             Call::Abort => T::abort(config, &occasion),
-        }
+        });
+        answer.map_err(brief)
     }
 }
 

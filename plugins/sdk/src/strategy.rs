@@ -2,6 +2,7 @@
 
 use crate::bindings::strategy::exports::kulta::plugin::strategy;
 use crate::description::describe;
+use crate::text::brief;
 use crate::{About, Error, config};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -58,6 +59,6 @@ describe!(Strategy);
 
 impl<T: Strategy> strategy::Guest for Exported<T> {
     fn decide(config: String, situation: Situation) -> Result<Decision, Error> {
-        T::decide(config::parse(&config)?, &situation)
+        config::parse(&config).and_then(|config| T::decide(config, &situation)).map_err(brief)
     }
 }

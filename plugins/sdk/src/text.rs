@@ -1,5 +1,7 @@
 //! Texts within the host's limits.
 
+use crate::Error;
+
 /// Of a reason or message; the host refuses an answer with a longer one.
 pub const MAX_REASON_BYTES: usize = 1 << 10;
 const ELLIPSIS: &str = "…";
@@ -19,6 +21,16 @@ pub fn shortened(text: &str, bytes: usize) -> String {
     }
 }
 
+/// The error with words that the host takes whole: what an error quotes may be as long as what came from outside.
+pub(crate) fn brief(error: Error) -> Error {
+    let brief = |words: String| shortened(&words, MAX_REASON_BYTES);
+    match error {
+        Error::InvalidConfig(words) => Error::InvalidConfig(brief(words)),
+        Error::Unavailable(words) => Error::Unavailable(brief(words)),
+        Error::Internal(words) => Error::Internal(brief(words)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +38,19 @@ mod tests {
     #[test]
     fn a_text_that_fits_is_kept() {
         assert_eq!(shortened("four", 4), "four");
+    }
+
+    #[test]
+    fn an_error_of_any_length_fits_in_an_answer() {
+        let long = "x".repeat(1 << 20);
+        for error in [Error::InvalidConfig(long.clone()), Error::Unavailable(long.clone()), Error::Internal(long)] {
+            let kind = std::mem::discriminant(&error);
+
+            let brief = brief(error);
+
+            assert_eq!(std::mem::discriminant(&brief), kind);
+            assert!(format!("{brief:?}").len() < 2 * MAX_REASON_BYTES);
+        }
     }
 
     #[test]

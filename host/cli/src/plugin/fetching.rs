@@ -1,0 +1,111 @@
+//! A call to its end: the requests that a component asks for are made, and it is asked again with their answers.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::future::join_all;
+use kulta_api::plugin::Limits;
+use kulta_controller::plugins::MOST_ROUNDS;
+use kulta_fetch::{self as fetch, AwsEnvironment, Failure, Fetcher, Secrets};
+use kulta_wasm::fetch as wit;
+use kulta_wasm::strategy::Label;
+use serde_json::Value;
+
+use super::call::Call;
+
+/// What came of it: the last answer, or the words of the failure.
+pub type Outcome = Result<Value, String>;
+
+/// As a Plugin object without limits of its own has it; this machine itself may be asked.
+#[must_use]
+pub fn settings() -> fetch::Settings {
+    let body_limit = usize::try_from(Limits::default().response_bytes).unwrap_or(usize::MAX);
+    fetch::Settings { loopback: true, body_limit, aws: AwsEnvironment::of_process(), ..fetch::Settings::default() }
+}
+
+/// Asks until there are no more requests. `told` gets a line for each of them.
+///
+/// # Errors
+/// What keeps this program from asking; what the component does wrong is an outcome.
+pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, told: &mut dyn Write) -> Result<Outcome> {
+    let secrets = Secrets::new();
+    let mut left = Limits::default().requests;
+    for _ in 0..MOST_ROUNDS {
+        let reply = match call.ask(config).await? {
+            Ok(reply) => reply,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let Some(wanted) = reply.wanted else { return Ok(Ok(reply.answer)) };
+        let count = u32::try_from(wanted.requests.len()).unwrap_or(u32::MAX);
+        let Some(rest) = left.checked_sub(count) else {
+            return Ok(Err(format!("it asks for more than {} requests, its limit", Limits::default().requests)));
+        };
+        left = rest;
+        let sent = wanted.requests.into_iter().map(|asked| async {
+            let shown = format!("{} {}", asked.method, asked.url);
+            let answer = match request(asked) {
+                Ok(request) => fetcher.fetch(request, &secrets).await,
+                Err(failure) => Err(failure),
+            };
+            (shown, answer)
+        });
+        let mut answers = Vec::new();
+        for (shown, answer) in join_all(sent).await {
+            match &answer {
+                Ok(response) => writeln!(told, "{shown}: {}, {} bytes", response.status, response.body.len()),
+                Err(failure) => writeln!(told, "{shown}: {failure}"),
+            }
+            .context("tell of the requests")?;
+            answers.push(self::answer(answer));
+        }
+        call.go_on(wanted.memory, answers);
+    }
+    Ok(Err(format!("it asked for requests {MOST_ROUNDS} times and came to no end")))
+}
+
+/// # Errors
+/// When the request asks for what the controller does not serve.
+fn request(asked: wit::Request) -> Result<fetch::Request, Failure> {
+    if let Some(option) = asked.options.first() {
+        return Err(Failure::Denied(format!("the request's option {:?} is not served", option.key)));
+    }
+    let pairs = |labels: Vec<Label>| labels.into_iter().map(|label| (label.key, label.value)).collect();
+    Ok(fetch::Request {
+        method: asked.method,
+        url: asked.url,
+        headers: pairs(asked.headers),
+        body: asked.body.into(),
+        auth: match asked.auth {
+            wit::Auth::None => fetch::Auth::None,
+            wit::Auth::Basic(basic) => {
+                fetch::Auth::Basic(fetch::Basic { username: basic.username, password: basic.password })
+            }
+            wit::Auth::Oauth2(oauth2) => fetch::Auth::OAuth2(fetch::OAuth2 {
+                token_url: oauth2.token_url,
+                client_id: oauth2.client_id,
+                client_secret: oauth2.client_secret,
+                scopes: oauth2.scopes,
+                parameters: pairs(oauth2.parameters),
+            }),
+            wit::Auth::Sigv4(region) => fetch::Auth::SigV4(region),
+        },
+        timeout: Duration::from_millis(asked.timeout),
+        skip_tls_verify: asked.skip_tls_verify,
+        rights: None,
+    })
+}
+
+fn answer(answer: Result<fetch::Response, Failure>) -> wit::Answer {
+    match answer {
+        Ok(response) => Ok(wit::Response {
+            status: response.status,
+            headers: response.headers.into_iter().map(|(key, value)| Label { key, value }).collect(),
+            body: response.body.into(),
+        }),
+        Err(Failure::Denied(why)) => Err(wit::Failure::Denied(why)),
+        Err(Failure::Timeout) => Err(wit::Failure::Timeout),
+        Err(Failure::TooLarge(limit)) => Err(wit::Failure::TooLarge(limit)),
+        Err(Failure::Failed(why)) => Err(wit::Failure::Failed(why)),
+    }
+}

@@ -1,0 +1,59 @@
+//! Adds the team that answers for a rollout to its events, from an annotation.
+
+use kulta_plugin::enricher::{Action, Occasion};
+use kulta_plugin::{About, Enricher, Error};
+
+pub struct Plugin;
+
+/// What the Plugin object says below `spec.config`.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Of the Rollout, that names the team; `example.com/team` when absent.
+    annotation: Option<String>,
+}
+
+const ANNOTATION: &str = "example.com/team";
+
+impl Enricher for Plugin {
+    const ABOUT: About = About {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        summary: "Adds the team that answers for a rollout",
+    };
+
+    type Config = Config;
+
+    /// What is added goes out as `customData.<name of the plugin>`.
+    fn enrich(config: Config, occasion: &Occasion) -> Result<Action, Error> {
+        let annotations = occasion.annotations()?;
+        match annotations.get(config.annotation.as_deref().unwrap_or(ANNOTATION)) {
+            Some(team) => Action::add(&serde_json::json!({ "name": team })),
+            None => Ok(Action::nothing()),
+        }
+    }
+}
+
+kulta_plugin::export!(enricher: Plugin);
+
+#[cfg(test)]
+mod tests {
+    use kulta_plugin::testing::canned;
+    use kulta_plugin::testing::enricher::{addition, annotated, occasion};
+
+    use super::*;
+
+    #[test]
+    fn the_annotations_team_is_added() {
+        let (added, _) = addition::<Plugin>("{}", &annotated(&[(ANNOTATION, "checkout")]), canned([]));
+
+        assert_eq!(added, Ok(r#"{"name":"checkout"}"#.to_owned()));
+    }
+
+    #[test]
+    fn without_the_annotation_nothing_is_added() {
+        let (added, _) = addition::<Plugin>(r#"{"annotation":"owner"}"#, &occasion(), canned([]));
+
+        assert_eq!(added, Ok("{}".to_owned()));
+    }
+}

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds the examples into components: examples/build.sh <kulta> <folder for the components>
+# What they are built with is installed once, below the user's folder for what can be made again, by version.
+set -eu
+kulta=$1
+out=$2
+cd "$(dirname "$0")"
+
+componentize_py=0.25.1
+componentize_js=0.23.0
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/kulta/tools
+python=$tools/componentize-py-$componentize_py
+javascript=$tools/componentize-js-$componentize_js
+
+if [ ! -x "$python/bin/componentize-py" ]; then
+    rm -rf "$python"
+    python3 -m venv "$python"
+    "$python/bin/pip" install --quiet "componentize-py==$componentize_py"
+fi
+if [ ! -d "$javascript/node_modules/@bytecodealliance/componentize-js" ]; then
+    mkdir -p "$javascript"
+    # Whole or not at all: what an interrupted install leaves behind would be taken for one that has ended.
+    rm -rf "$javascript/partial"
+    npm install --silent --no-audit --no-fund --prefix "$javascript/partial" \
+        "@bytecodealliance/componentize-js@$componentize_js"
+    mv "$javascript/partial/node_modules" "$javascript/node_modules"
+fi
+ln -sfn "$javascript/node_modules" js-enricher/node_modules
+
+(cd python-analyzer && python3 -m unittest)
+(cd js-enricher && node --test)
+PATH="$python/bin:$PATH" "$kulta" plugin build python-analyzer -o "$out/quantile.wasm"
+"$kulta" plugin build js-enricher -o "$out/ticket.wasm"
