@@ -2,21 +2,22 @@
 # Inside a cluster of `make cluster-test`.
 #
 #   tests/stories.sh              the stories side by side, then those that load the machine, then the look back at rights
-#   tests/stories.sh stock-crd    those that replace the cluster's Rollout CRD, in a cluster of their own
+#   tests/stories.sh stock-crd    those that replace the cluster's Rollout CRD, in a cluster of their own: by Argo's, then by a loose one
 #
 # The whole workspace is named each time, so that cargo reuses what `make test` built.
 set -eu
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = stock-crd ]; then
-    exec cargo test --locked --workspace --test stock_crd -- --nocapture --ignored
+    cargo test --locked --workspace --test stock_crd -- --nocapture --ignored
+    exec cargo test --locked --workspace --test loose_crd -- --nocapture --ignored
 fi
 
 side_by_side=
 for entry in tests/tests/*; do
     name=$(basename "$entry" .rs)
     case $name in
-    figures | analysis_figures | rights | stock_crd) ;;
+    figures | analysis_figures | rights | stock_crd | loose_crd) ;;
     *) side_by_side="$side_by_side --test $name" ;;
     esac
 done

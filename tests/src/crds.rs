@@ -1,4 +1,5 @@
-//! The CRDs as they are shipped, and as Argo's stock ones are to KULTA: without what KULTA adds.
+//! The CRDs as they are shipped, as Argo's stock ones are to KULTA (without what KULTA adds), and so loose that they let everything
+//! through; and what a cluster of Argo's has beside them.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -49,6 +50,36 @@ pub fn stock_analyses() -> Result<Vec<Value>> {
         Ok(crd)
     };
     ANALYSES.into_iter().map(stock).collect()
+}
+
+/// Without a schema: what the API server then stores need not be a Rollout but by name. Without the scale subresource too, for whose
+/// sake it reads `spec.replicas` as a number whatever the schema says.
+pub fn loose_rollout() -> Result<Value> {
+    let mut crd = rollout()?;
+    let versions = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).context("no versions")?;
+    for version in versions {
+        let schema = version.pointer_mut("/schema/openAPIV3Schema").context("no schema")?;
+        *schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let subresources = version.pointer_mut("/subresources").and_then(Value::as_object_mut);
+        ensure!(subresources.is_some_and(|all| all.remove("scale").is_some()), "{FILE} has no scale subresource");
+    }
+    Ok(crd)
+}
+
+/// Argo's Experiment, as far as its kubectl plugin needs it: `get` and `status` list the kind.
+pub fn experiment() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "experiments.argoproj.io"},
+        "spec": {
+            "group": "argoproj.io", "scope": "Namespaced",
+            "names": {"kind": "Experiment", "plural": "experiments", "singular": "experiment"},
+            "versions": [{
+                "name": "v1alpha1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
+    })
 }
 
 /// Without KULTA's additions, which it prunes as Argo's own does.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -17,10 +18,13 @@ use crate::{
     run_folder,
     sink::Sink,
     story::Story,
+    wait,
 };
 
 /// How long the controller may take until it is ready; a debug build compiles its plugins slowly.
 const READY: Duration = Duration::from_secs(30);
+/// How long the API server may take until it serves a CRD as it was changed.
+const SERVED: Duration = Duration::from_secs(20);
 
 /// The kubeconfig of the shipped ServiceAccount; made once, because stories run side by side.
 static RIGHTS: OnceCell<PathBuf> = OnceCell::const_new();
@@ -37,6 +41,22 @@ pub async fn rights_on_stock_crd(story: &Story) -> Result<PathBuf> {
         for crd in crds::stock_analyses()? {
             api::apply_crd(&story.client, crd).await?;
         }
+        shipped_account(story).await
+    });
+    made.await.cloned()
+}
+
+/// As [`rights`], on a Rollout CRD without a schema, which replaces the cluster's.
+pub async fn rights_on_loose_crd(story: &Story) -> Result<PathBuf> {
+    let made = RIGHTS.get_or_try_init(|| async {
+        api::apply_crd(&story.client, crds::loose_rollout()?).await?;
+        // A CRD that was there before goes on as established while its new schema is taken up.
+        wait::poll("the API server to let everything through", SERVED, || async {
+            let object = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+                "metadata": {"name": "loose"}, "spec": {"replicas": "x"}});
+            api::dry_run(&story.client, &story.namespace, object).await.map(Some)
+        })
+        .await?;
         shipped_account(story).await
     });
     made.await.cloned()

@@ -8,6 +8,7 @@
 
 pub mod answers;
 pub mod api;
+pub mod argo;
 pub mod audit;
 pub mod backend;
 pub mod cdevents;

@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_secs(8);
 /// Without a request for so long all is done.
 const QUIET: Duration = Duration::from_secs(5);
 const MEBIBYTE: u64 = 1 << 20;
+/// Resident bytes of the controller with the whole fleet at rest.
+const MOST_RESIDENT: u64 = 60_000_000;
 
 async fn apply_all(story: &Story, objects: Vec<serde_json::Value>) -> Result<()> {
     futures::stream::iter(objects)
@@ -110,6 +112,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
     let upgraded = began.elapsed();
     // The last old pods go 5 s later.
     tokio::time::sleep(Duration::from_secs(12)).await;
+    until_quiet(&story).await?;
     let cpu = controller.cpu()? - cpu_before;
     let tally = audit.of_agent("kulta")?.in_namespace(&story.namespace);
     let (resident, peak) = (controller.resident()?, controller.resident_peak()?);
@@ -132,6 +135,9 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
         per(tally.reads().len()),
     );
     ensure!(idle_requests.is_empty(), "requests at rest: {idle_requests}");
+    for (bytes, when) in [(at_rest, "once all are deployed"), (resident, "once all are upgraded")] {
+        ensure!(bytes <= MOST_RESIDENT, "{bytes} bytes are resident {when}, more than {MOST_RESIDENT}");
+    }
     controller.stop().await?;
     story.end().await
 }

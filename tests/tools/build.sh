@@ -120,6 +120,13 @@ contour() {
     link "$made"
 }
 
+# The kubectl plugin that people of Argo Rollouts use. Its module lacks the dashboard's pages, which are built elsewhere: `dashboard` serves none.
+argo_rollouts() {
+    go_program argo-rollouts github.com/argoproj/argo-rollouts "" github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
 gateway_api() {
     made=$cache/gateway-api-$(version gateway-api sigs.k8s.io/gateway-api)-$(key gateway-api)
     if [ ! -d "$made" ]; then
@@ -165,5 +172,6 @@ etcd
 registry
 kwok
 contour
+argo_rollouts
 kubernetes
 say "test cluster programs are in tests/tools/bin"

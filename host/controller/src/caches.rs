@@ -439,7 +439,7 @@ impl Contents {
     }
 
     /// Of one namespace, or of all. Templates name each other, and change rarely: all who name one are touched.
-    fn rollouts_with_analyses(&self, namespace: Option<&str>) -> BTreeSet<Key> {
+    pub fn rollouts_with_analyses(&self, namespace: Option<&str>) -> BTreeSet<Key> {
         self.rollouts
             .iter()
             .filter(|(key, rollout)| {

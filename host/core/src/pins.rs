@@ -59,7 +59,6 @@ mod tests {
 
     use kulta_api::{ConditionReason, ConditionStatus, ConditionType, KultaStatus};
 
-    use super::*;
     use crate::decision::{FailureClass, StrategyFailure};
     use crate::observed::Observed;
     use crate::pass::begin;
@@ -143,7 +142,7 @@ mod tests {
             ConditionStatus::False,
             ConditionReason::PluginDigestGone,
             "gone",
-            kulta_api::Time(now()),
+            &kulta_api::Time(now()),
         );
 
         let ask = asked(begin(observed, now()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures::future::BoxFuture;
-use kulta_controller::analysis::Requests;
+use kulta_controller::plugins::Requests;
 use kulta_fetch::{Failure, Request, Response, Secrets};
 use serde_json::json;
 

@@ -107,7 +107,8 @@ async fn check(
 ) -> Result<Result<Ready, Vec<FieldError>>, kube::Error> {
     let wanted = analysis::secrets(&run.spec.args);
     let resolved = controller.secrets.resolve(&key.namespace, wanted, now).await?;
-    let served: Vec<ServedAnalyzer<'_>> = controller.served_analyzers().iter().map(Analyzer::served).collect();
+    let analyzers = controller.served_analyzers();
+    let served: Vec<ServedAnalyzer<'_>> = analyzers.iter().map(Analyzer::served).collect();
     let checked = match analysis::check(run, &resolved.placeholders, &served) {
         Ok(checked) => checked,
         Err(errors) => return Ok(Err(errors)),

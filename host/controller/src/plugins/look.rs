@@ -75,7 +75,7 @@ async fn undecodable(controller: &Controller, key: &Key, cached: &CachedPlugin, 
         return Outcome::Done { wake_up: None };
     }
     let version = cached.version.to_string();
-    write(controller, key, &guarded_status(&version, &json!(after))).await
+    write(controller, key, &guarded_status(&version, json!(after))).await
 }
 
 impl Subject<'_> {
@@ -287,7 +287,7 @@ impl Subject<'_> {
         };
         let news = told(&before) != told(&after) || before.digest != after.digest;
         let version = self.plugin.metadata.resource_version.clone().unwrap_or_default();
-        let outcome = write(controller, self.key, &guarded_status(&version, &patch)).await;
+        let outcome = write(controller, self.key, &guarded_status(&version, patch)).await;
         if let (Outcome::Done { .. }, Some(message), true) = (&outcome, event, news) {
             self.event(verdict, message).await;
         }
