@@ -119,7 +119,10 @@ pub struct ControllerArguments {
     /// Let only one controller work at a time, by a Lease; auto: in a pod, not outside one
     #[arg(long, env = "KULTA_LEADER_ELECT", default_value = "auto")]
     pub leader_elect: LeaderElect,
-    /// Namespace of the Lease; the pod's own when absent
+    /// The controller's own namespace, where the Secrets are that Plugins name; the pod's own when absent, and default outside one
+    #[arg(long, env = "KULTA_OWN_NAMESPACE", value_name = "NAMESPACE")]
+    pub own_namespace: Option<String>,
+    /// Namespace of the Lease; the controller's own when absent
     #[arg(long, env = "KULTA_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 }

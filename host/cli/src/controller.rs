@@ -67,7 +67,7 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
     let registries = plugins::registries(&arguments)?;
     let pod_namespace = std::fs::read_to_string(POD_NAMESPACE).ok().map(|namespace| namespace.trim().to_owned());
     let in_pod = pod_namespace.is_some();
-    let namespace = pod_namespace.unwrap_or_else(|| NAMESPACE_OUTSIDE.to_owned());
+    let namespace = arguments.own_namespace.clone().or(pod_namespace).unwrap_or_else(|| NAMESPACE_OUTSIDE.to_owned());
     let requests = Arc::new(fetcher(&arguments).context("set up the requests of analyses")?);
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);

@@ -282,6 +282,13 @@ impl Controller {
         }
     }
 
+    /// Writes the status of Plugins: what it sees of their users is all there is. One that serves a few namespaces beside others is a
+    /// reader, unless it has Plugins of its own by an instance id.
+    #[must_use]
+    pub fn owns_plugins(&self) -> bool {
+        self.settings.namespaces.is_empty() || self.settings.instance_id.is_some()
+    }
+
     /// Other analyzers are served than before.
     pub fn plugins_changed(&self) {
         *self.served_analyzers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(self.analyzers.served());

@@ -52,10 +52,10 @@ pub async fn run(controller: Arc<Controller>, watched: Watched, scope: Scope) {
     };
     let mut config = watcher::Config::default().page_size(PAGE);
     match watched {
-        Watched::Rollouts | Watched::Runs => config = config.labels(&controller.instance_selector()),
+        Watched::Rollouts | Watched::Runs | Watched::Plugins => config = config.labels(&controller.instance_selector()),
         // Pods of plain Deployments are none of our business, and most ReplicaSets are theirs.
         Watched::ReplicaSets => config = config.labels(kulta_api::annotations::POD_TEMPLATE_HASH),
-        Watched::Services | Watched::Routes | Watched::Templates | Watched::ClusterTemplates | Watched::Plugins => {}
+        Watched::Services | Watched::Routes | Watched::Templates | Watched::ClusterTemplates => {}
     }
     let stream = watcher::watcher(api, config).backoff(Delays::default());
     let mut stream = std::pin::pin!(stream);

@@ -89,7 +89,7 @@ mod tests {
         let ask = asked(begin(rollout(None, "sha256:a"), now()));
         let pin = ask.pin.clone();
 
-        let plan = done(ask.answer(Ok(hold(1, 50))));
+        let plan = done(ask.answer(Ok(hold(1, 80))));
 
         assert_eq!((pin.as_deref(), pin_after(&plan)), (Some("sha256:a"), Some("sha256:a")));
     }

@@ -25,6 +25,8 @@ mod condition;
 pub mod enricher;
 mod error;
 pub mod fetch;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod handle;
 mod limits;
 mod loaded;

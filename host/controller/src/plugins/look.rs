@@ -74,6 +74,10 @@ async fn undecodable(controller: &Controller, key: &Key, cached: &CachedPlugin, 
     if known.as_deref() == Some(verdict.message.as_str()) {
         return Outcome::Done { wake_up: None };
     }
+    if !controller.owns_plugins() {
+        tracing::warn!(plugin = key.name, "{error}");
+        return Outcome::Done { wake_up: None };
+    }
     let version = cached.version.to_string();
     write(controller, key, &guarded_status(&version, json!(after))).await
 }
@@ -83,7 +87,7 @@ impl Subject<'_> {
     async fn delete(&self) -> Outcome {
         withdraw(self.controller, self.key);
         let ours = self.plugin.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER);
-        if !ours {
+        if !ours || !self.controller.owns_plugins() {
             return Outcome::Done { wake_up: None };
         }
         if self.references.users > 0 {
@@ -109,8 +113,8 @@ impl Subject<'_> {
                 return self.refuse(PluginReason::InvalidSpec, joined(&faults)).await;
             }
         };
-        let ours = self.plugin.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER);
-        if !ours {
+        let kept = self.plugin.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER);
+        if !kept && self.controller.owns_plugins() {
             let mut finalizers = self.plugin.metadata.finalizers.clone().unwrap_or_default();
             finalizers.push(FINALIZER.to_owned());
             return self.finalizers(&json!(finalizers)).await;
@@ -278,6 +282,11 @@ impl Subject<'_> {
 
     async fn conclude(&self, mut after: PluginStatus, verdict: &Verdict, event: Option<String>) -> Outcome {
         let controller = self.controller;
+        if !controller.owns_plugins() {
+            let (reason, message) = (verdict.reason.as_str(), &verdict.message);
+            tracing::info!(plugin = self.key.name, reason, "{message}");
+            return Outcome::Done { wake_up: None };
+        }
         after.users = i32::try_from(self.references.users).unwrap_or(i32::MAX);
         status::judge(&mut after, verdict, self.cached.generation, controller.clock.now());
         let before = self.before();

@@ -1,7 +1,7 @@
 //! From a Plugin's source to the bytes of a component.
 
-use std::io;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,6 @@ use kulta_api::plugin::{ConfigMapSource, LocalSecret, OciSource, PluginReason, P
 use kulta_oci::{Client, Credentials, Digest, DockerConfig, Pulled, Reference};
 use serde_json::Value;
 use thiserror::Error;
-use tokio::io::AsyncReadExt as _;
 
 use super::store::{ComponentStore, digest_of};
 use crate::cluster::{Cluster, Refusal, refusal, words};
@@ -220,11 +219,15 @@ impl Sources {
                 _ => SourceError::Refused { path, why },
             }
         };
-        let file = tokio::fs::File::open(Path::new(path)).await.map_err(failed)?;
-        let mut component = Vec::new();
         // One more than is accepted, so that loading says how large is too large.
         let most = u64::try_from(self.component_limit).unwrap_or(u64::MAX).saturating_add(1);
-        file.take(most).read_to_end(&mut component).await.map_err(failed)?;
+        let owned = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut component = Vec::new();
+            File::open(owned)?.take(most).read_to_end(&mut component)?;
+            Ok(component)
+        });
+        let component = read.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)?;
         Ok(component)
     }
 

@@ -199,8 +199,7 @@ fn a_run_that_cannot_be_made_is_an_error_that_names_the_argument() {
 
 #[test]
 fn a_run_keeps_to_the_analyzers_that_were_served_when_it_was_made() {
-    let observed = analysed(2);
-    let plan = done(begin(stored(observed.clone(), &decided(observed, &wants(2, 50, &[(STEP, 1)]))), now()));
+    let plan = decided(analysed(1), &wants(1, 50, &[(STEP, 1)]));
 
     let body = plan.writes.iter().find_map(|write| match &write.action {
         Action::CreateAnalysisRun { body, .. } => Some(body),

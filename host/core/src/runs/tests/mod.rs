@@ -6,7 +6,6 @@ mod judged;
 mod made;
 mod told;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
