@@ -1,0 +1,3 @@
+//! Plugins that an admin brings, on a real control plane.
+
+mod steps;
