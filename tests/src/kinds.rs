@@ -22,6 +22,10 @@ pub fn cluster_analysis_template() -> ApiResource {
     resource("argoproj.io", "v1alpha1", "ClusterAnalysisTemplate", "clusteranalysistemplates")
 }
 
+pub fn plugin() -> ApiResource {
+    resource("kulta.io", "v1alpha1", "Plugin", "plugins")
+}
+
 pub fn replica_set() -> ApiResource {
     resource("apps", "v1", "ReplicaSet", "replicasets")
 }

@@ -2,35 +2,37 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use kube::api::DynamicObject;
 use kulta_tests::{
     answers::{Answers, Mode},
     api, kinds,
-    kulta::{deployed, start, updated},
     manifests::Canary,
     story::Story,
     wait,
 };
+use kulta_wasm::fixtures::GATE;
 use serde_json::{Value, json};
 
-const WEB: &str = "web";
-/// A debug build of the controller compiles a plugin slowly, and a step is left alone for ten seconds between two calls.
-const A_WHILE: Duration = Duration::from_secs(120);
+use crate::{Place, WEB};
 
-/// The fixture as a Plugin of the story's own, which may ask these servers. Its name, and that of what it serves.
-async fn gate(story: &Story, servers: &[&Answers]) -> Result<String> {
-    let name = format!("{}-gate", story.namespace);
-    let file = story.environment.run.join(format!("{name}.wasm"));
-    std::fs::write(&file, kulta_wasm::fixtures::GATE).context("write the component")?;
+/// A step is left alone for ten seconds between two calls.
+const A_WHILE: Duration = Duration::from_secs(60);
+
+/// Serves the fixture, which may ask these servers.
+async fn serve_gate(place: &Place, servers: &[&Answers]) -> Result<()> {
     let grants: Vec<Value> = servers.iter().map(|server| json!({"urlPrefix": server.url()})).collect();
-    story
-        .apply(json!({
-            "apiVersion": "kulta.io/v1alpha1", "kind": "Plugin", "metadata": {"name": name},
-            "spec": {"source": {"file": file}, "grants": grants},
-        }))
-        .await?;
-    Ok(name)
+    place.apply("gate", json!({"source": {"file": place.file("gate.wasm", GATE)?}, "grants": grants})).await?;
+    place.until("gate", "Serving").await.map(drop)
+}
+
+/// Deploys version v1, and then v2.
+async fn update(place: &Place, canary: &Canary) -> Result<()> {
+    let story = &place.story;
+    story.apply_all(canary.services().into_iter().chain([canary.route(&story.namespace)])).await?;
+    story.apply(place.ours(canary.rollout())).await?;
+    story.until_phase(WEB, "Healthy").await?;
+    story.apply(place.ours(canary.clone().version("v2").rollout())).await.map(drop)
 }
 
 fn step(plugin: &str, config: Value) -> Value {
@@ -73,99 +75,93 @@ fn paths(server: &Answers) -> Vec<String> {
 
 #[tokio::test]
 async fn a_gate_that_is_shut_holds_the_rollout_until_it_opens_even_over_a_killed_controller() -> Result<()> {
-    let Some(story) = Story::begin("step-gate").await? else { return Ok(()) };
-    let server = Answers::start(Mode::Status(503)).await?;
-    let controller = start(&story, None).await?;
-    let plugin = gate(&story, &[&server]).await?;
-    let steps = json!([{"setWeight": 50}, step(&plugin, json!({"url": server.url()})), {"setWeight": 80}]);
-    let canary = Canary::new(WEB).steps(steps);
-    deployed(&story, &canary).await?;
-    updated(&story, &canary).await?;
-    let rollouts = story.api(&kinds::rollout());
-    wait::until(&rollouts, WEB, "a first answer", A_WHILE, |rollout| {
+    let Some(place) = Place::begin("step-gate").await? else { return Ok(()) };
+    let (server, story) = (Answers::start(Mode::Status(503)).await?, &place.story);
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[&server]).await?;
+    let steps = json!([{"setWeight": 50}, step("gate", json!({"url": server.url()})), {"setWeight": 80}]);
+    update(&place, &Canary::new(WEB).steps(steps)).await?;
+    wait::until(&story.api(&kinds::rollout()), WEB, "a first answer", A_WHILE, |rollout| {
         api::text(rollout, "/status/canary/stepPluginStatuses/0/message").contains("closed: 503")
     })
     .await?;
 
     controller.kill().await?;
     server.set(open());
-    let controller = start(&story, None).await?;
+    let controller = place.controller(None, &[]).await?;
 
-    let seen = until_phase(&story, "Healthy").await?;
+    let seen = until_phase(story, "Healthy").await?;
     ensure!(outline(&seen) == ["1 Run Successful"], "{:?}", seen.data);
     ensure!(api::text(&seen, "/status/stableRS") == api::text(&seen, "/status/currentPodHash"), "{:?}", seen.data);
     let told = story.events_about("Rollout", WEB).await?;
     let transitions = told.iter().filter(|(reason, _)| reason == "StepPluginTransition").count();
     ensure!(transitions == 2, "{told:#?}");
     controller.stop().await?;
-    story.end().await
+    place.end(&["gate"]).await
 }
 
 #[tokio::test]
 async fn what_steps_did_is_undone_newest_first_when_a_later_one_fails() -> Result<()> {
-    let Some(story) = Story::begin("step-abort").await? else { return Ok(()) };
+    let Some(place) = Place::begin("step-abort").await? else { return Ok(()) };
     let (server, undone) = (Answers::start(open()).await?, Answers::start(open()).await?);
-    let controller = start(&story, None).await?;
-    let plugin = gate(&story, &[&server, &undone]).await?;
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[&server, &undone]).await?;
     let abort = |step: &str| json!({"url": server.url(), "abort": format!("{}/{step}", undone.url())});
     let mut failing = abort("third");
     json_patch::merge(&mut failing, &json!({"finish": "failed"}));
-    let steps =
-        json!([step(&plugin, abort("first")), step(&plugin, abort("second")), step(&plugin, failing), {"pause": {}}]);
-    let canary = Canary::new(WEB).steps(steps);
-    deployed(&story, &canary).await?;
+    let steps = [abort("first"), abort("second"), failing].map(|config| step("gate", config));
 
-    updated(&story, &canary).await?;
+    update(&place, &Canary::new(WEB).steps(json!(steps))).await?;
 
     let done = ["0 Run Successful", "1 Run Successful", "2 Run Failed", "1 Abort Successful", "0 Abort Successful"];
-    let seen = until_outline(&story, &done).await?;
+    let seen = until_outline(&place.story, &done).await?;
     ensure!(paths(&undone) == ["/second", "/first"], "{:?}", undone.asked());
     ensure!(api::text(&seen, "/status/kulta/failure") == "gate", "{:?}", seen.data);
-    let degraded = until_phase(&story, "Degraded").await?;
+    let degraded = until_phase(&place.story, "Degraded").await?;
     ensure!(api::text(&degraded, "/status/message").contains("told to fail"), "{:?}", degraded.data);
     controller.stop().await?;
-    story.end().await
+    place.end(&["gate"]).await
 }
 
 #[tokio::test]
 async fn a_step_that_a_person_goes_past_is_ended() -> Result<()> {
-    let Some(story) = Story::begin("step-past").await? else { return Ok(()) };
+    let Some(place) = Place::begin("step-past").await? else { return Ok(()) };
     let (server, told) = (Answers::start(Mode::Status(503)).await?, Answers::start(open()).await?);
-    let controller = start(&story, None).await?;
-    let plugin = gate(&story, &[&server, &told]).await?;
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[&server, &told]).await?;
     let config = json!({"url": server.url(), "terminate": format!("{}/ended", told.url())});
-    let canary = Canary::new(WEB).steps(json!([step(&plugin, config), {"pause": {}}]));
-    deployed(&story, &canary).await?;
-    updated(&story, &canary).await?;
-    until_outline(&story, &["0 Run Running"]).await?;
+    update(&place, &Canary::new(WEB).steps(json!([step("gate", config), {"pause": {}}]))).await?;
+    until_outline(&place.story, &["0 Run Running"]).await?;
     server.until_asked(1, A_WHILE).await?;
 
-    story.verbs(WEB).promote().await?;
+    place.story.verbs(WEB).promote().await?;
 
-    until_outline(&story, &["0 Run Running", "0 Terminate Successful"]).await?;
-    let paused = until_phase(&story, "Paused").await?;
+    until_outline(&place.story, &["0 Run Running", "0 Terminate Successful"]).await?;
+    let paused = until_phase(&place.story, "Paused").await?;
     ensure!(api::number(&paused, "/status/currentStepIndex") == 1, "{:?}", paused.data);
     ensure!(paths(&told) == ["/ended"], "{:?}", told.asked());
     controller.stop().await?;
-    story.end().await
+    place.end(&["gate"]).await
 }
 
 #[tokio::test]
 async fn a_step_plugin_that_is_not_there_or_refuses_its_configuration_is_named_unless_it_is_disabled() -> Result<()> {
-    let Some(story) = Story::begin("step-invalid").await? else { return Ok(()) };
-    let controller = start(&story, None).await?;
-    let plugin = gate(&story, &[]).await?;
-    let with = |step: Value| Canary::new(WEB).without_routing().steps(json!([{"setWeight": 50}, step]));
+    let Some(place) = Place::begin("step-invalid").await? else { return Ok(()) };
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[]).await?;
+    let with = |step: Value| Canary::new(WEB).version("v2").steps(json!([{"setWeight": 50}, step]));
     let disabled = json!({"plugin": {"name": "nobody", "disabled": true}});
-    deployed(&story, &with(disabled.clone())).await?;
+    let bad = |step: Value| place.ours(with(step).rollout());
+    update(&place, &Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}]))).await?;
+    until_phase(&place.story, "Paused").await?;
 
     for (step, field) in [
         (step("nobody", json!({})), "steps[1].plugin.name"),
-        (step(&plugin, json!({"url": 7})), "steps[1].plugin.config.url"),
-        (step(&plugin, json!({"url": "http://gate", "speed": 9})), "steps[1].plugin.config.speed"),
+        (step("gate", json!({"url": 7})), "steps[1].plugin.config.url"),
+        (step("gate", json!({"url": "http://gate", "speed": 9})), "steps[1].plugin.config.speed"),
     ] {
-        updated(&story, &with(step)).await?;
-        let rollouts = story.api(&kinds::rollout());
+        place.story.apply(bad(step)).await?;
+        let rollouts = place.story.api(&kinds::rollout());
         wait::until(&rollouts, WEB, &format!("{field} to be named"), A_WHILE, |rollout| {
             let message = api::text(rollout, "/status/message");
             message.starts_with("InvalidSpec: ") && message.contains(&format!("spec.strategy.canary.{field}"))
@@ -173,9 +169,9 @@ async fn a_step_plugin_that_is_not_there_or_refuses_its_configuration_is_named_u
         .await?;
     }
 
-    updated(&story, &with(disabled)).await?;
-    let seen = until_phase(&story, "Healthy").await?;
+    place.story.apply(bad(disabled)).await?;
+    let seen = until_phase(&place.story, "Healthy").await?;
     ensure!(outline(&seen) == ["1 Run Successful"], "{:?}", seen.data);
     controller.stop().await?;
-    story.end().await
+    place.end(&["gate"]).await
 }

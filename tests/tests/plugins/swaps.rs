@@ -1,0 +1,129 @@
+//! Components that change, go, and are not taken, while rollouts run.
+
+use anyhow::{Result, ensure};
+use kulta_tests::{kinds, manifests::Canary, verbs::Verbs};
+use kulta_wasm::fixtures::{HOSTILE, LINEAR, noted};
+use serde_json::{Value, json};
+
+use crate::{Place, WEB, pin, ready, strategy_ready, text, until_weight};
+
+fn config(interval: &str) -> Value {
+    json!({"stepWeight": 40, "interval": interval})
+}
+
+#[tokio::test]
+async fn a_rollout_keeps_the_component_that_it_began_with_and_the_next_takes_the_new_one() -> Result<()> {
+    let Some(place) = Place::begin("plugin-swap").await? else { return Ok(()) };
+    let cache = place.folder.join("cache").display().to_string();
+    let variables = [("KULTA_PLUGIN_CACHE", cache.as_str())];
+    let controller = place.controller(None, &variables).await?;
+    place.apply("judge", json!({"source": {"file": place.file("1.wasm", &noted(LINEAR, "one"))?}})).await?;
+    let one = text(&place.until("judge", "Serving").await?, "/status/digest");
+    let canary = Canary::new(WEB);
+    place.deploy(&canary, "judge", config("1h")).await?;
+    place.story.apply(place.rollout(&canary.clone().version("v2"), "judge", config("1h"))?).await?;
+    until_weight(&place.story, WEB, 40).await?;
+
+    place.apply("judge", json!({"source": {"file": place.file("2.wasm", &noted(LINEAR, "two"))?}})).await?;
+    let two = text(&place.until("judge", "Serving").await?, "/status/digest");
+    let under_way = place.story.get(&kinds::rollout(), WEB).await?;
+    // Whoever takes over finds the old component on disk.
+    controller.kill().await?;
+    let controller = place.controller(None, &variables).await?;
+    Verbs::of(place.story.api(&kinds::rollout()), WEB).promote().await?;
+    let went_on = until_weight(&place.story, WEB, 80).await?;
+    place.story.apply(place.rollout(&canary.version("v3"), "judge", config("1h"))?).await?;
+    let next =
+        place.story.until(&kinds::rollout(), WEB, "the next revision", |rollout| pin(rollout, "judge") == two).await?;
+
+    ensure!(one != two, "{one}");
+    ensure!(pin(&under_way, "judge") == one && pin(&went_on, "judge") == one, "{:?}", went_on.data);
+    ensure!(pin(&next, "judge") == two, "{:?}", next.data);
+    let told = place.events("judge").await?;
+    ensure!(told.iter().any(|(reason, message)| reason == "Serving" && message.contains(&one)), "{told:?}");
+    controller.stop().await?;
+    place.end(&["judge"]).await
+}
+
+#[tokio::test]
+async fn a_component_that_does_not_take_a_configuration_in_use_is_not_swapped_in() -> Result<()> {
+    let Some(place) = Place::begin("plugin-self-test").await? else { return Ok(()) };
+    let controller = place.controller(None, &[]).await?;
+    place.apply("judge", json!({"source": {"file": place.file("1.wasm", &noted(LINEAR, "one"))?}})).await?;
+    let one = text(&place.until("judge", "Serving").await?, "/status/digest");
+    place.deploy(&Canary::new(WEB), "judge", config("1h")).await?;
+
+    place.apply("judge", json!({"source": {"file": place.file("2.wasm", HOSTILE)?}})).await?;
+
+    let refused = place.until("judge", "ConfigRejected").await?;
+    let (_, message) = ready(&refused);
+    let place_of_it = format!("Rollout {}/{WEB} spec.strategy.plugin.config", place.story.namespace);
+    ensure!(message.contains(&place_of_it) && message.contains("misdeed: required"), "{message}");
+    ensure!(message.contains(&one) && text(&refused, "/status/digest") == one, "{message}");
+    controller.stop().await?;
+    place.end(&["judge"]).await
+}
+
+#[tokio::test]
+async fn a_rollout_whose_component_is_gone_holds_and_promoting_takes_the_one_that_is_served() -> Result<()> {
+    let Some(place) = Place::begin("plugin-gone").await? else { return Ok(()) };
+    // Nothing is kept over a restart.
+    let controller = place.controller(None, &[]).await?;
+    place.apply("judge", json!({"source": {"file": place.file("1.wasm", &noted(LINEAR, "one"))?}})).await?;
+    let one = text(&place.until("judge", "Serving").await?, "/status/digest");
+    let canary = Canary::new(WEB);
+    place.deploy(&canary, "judge", config("1h")).await?;
+    place.story.apply(place.rollout(&canary.version("v2"), "judge", config("1h"))?).await?;
+    until_weight(&place.story, WEB, 40).await?;
+    place.apply("judge", json!({"source": {"file": place.file("2.wasm", &noted(LINEAR, "two"))?}})).await?;
+    let two = text(&place.until("judge", "Serving").await?, "/status/digest");
+    controller.kill().await?;
+
+    let controller = place.controller(None, &[]).await?;
+    let held = place
+        .story
+        .until(&kinds::rollout(), WEB, "the component to be missed", |rollout| {
+            strategy_ready(rollout).0 == "PluginDigestGone"
+        })
+        .await?;
+    Verbs::of(place.story.api(&kinds::rollout()), WEB).promote().await?;
+    let went_on = place
+        .story
+        .until(&kinds::rollout(), WEB, "the new component", |rollout| {
+            pin(rollout, "judge") == two && strategy_ready(rollout).0.is_empty()
+        })
+        .await?;
+
+    ensure!(strategy_ready(&held).1.contains(&one) && strategy_ready(&held).1.contains("promote"), "{:?}", held.data);
+    ensure!(text(&held, "/status/phase") == "Paused", "{:?}", held.data);
+    ensure!(text(&went_on, "/status/phase") != "Degraded", "{:?}", went_on.data);
+    controller.stop().await?;
+    place.end(&["judge"]).await
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_deleted_while_rollouts_name_it_stays_until_they_do_not() -> Result<()> {
+    let Some(place) = Place::begin("plugin-deleted").await? else { return Ok(()) };
+    let controller = place.controller(None, &[]).await?;
+    place.apply("judge", json!({"source": {"file": place.file("1.wasm", &noted(LINEAR, "one"))?}})).await?;
+    place.until("judge", "Serving").await?;
+    let canary = Canary::new(WEB);
+    place.deploy(&canary, "judge", config("1h")).await?;
+    place.story.apply(place.rollout(&canary.clone().version("v2"), "judge", config("1h"))?).await?;
+    until_weight(&place.story, WEB, 40).await?;
+
+    place.plugins().delete(&place.plugin("judge"), &kube::api::DeleteParams::default()).await?;
+    let (_, message) = ready(&place.until_deleting("judge").await?);
+    let held = place
+        .story
+        .until(&kinds::rollout(), WEB, "the plugin to be missed", |rollout| !strategy_ready(rollout).0.is_empty())
+        .await?;
+    place.story.apply(place.rollout(&canary.version("v2"), "linear", config("1h"))?).await?;
+    place.until_gone("judge").await?;
+
+    ensure!(message.contains("1 rollout"), "{message}");
+    ensure!(text(&held, "/status/phase") == "Paused", "{:?}", held.data);
+    until_weight(&place.story, WEB, 40).await?;
+    controller.stop().await?;
+    place.end(&[]).await
+}
