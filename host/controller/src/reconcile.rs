@@ -179,10 +179,10 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
     if plan.status.is_some() || !plan.writes.is_empty() {
         tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
     }
-    let step_call = plan.step_call.take();
+    let (step_call, answers_taken) = (plan.step_call.take(), plan.step_answers_taken);
     match controller.applier.apply(target, plan, controller.record_kept).await {
         Ok(()) => {
-            if !answers.is_empty() {
+            if answers_taken && !answers.is_empty() {
                 controller.memory.note_if_known(key, |notes| notes.steps.stored(answers));
             }
             if let Some(call) = step_call {

@@ -19,6 +19,8 @@ pub struct Plan {
     /// To be made beside everything else once the status is stored, unless a call of this rollout is still under way; what it comes to
     /// goes into [`crate::Observed::step_answers`].
     pub step_call: Option<StepCall>,
+    /// The answers in [`crate::Observed::step_answers`] are in this status, or of no use any more.
+    pub step_answers_taken: bool,
     /// When to look again if nothing changes until then.
     pub wake_up: Option<Timestamp>,
     /// Look this up and decide again; the writes above do not depend on it.

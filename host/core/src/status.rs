@@ -67,6 +67,7 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
         writes: pass.writes,
         events: pass.events,
         step_call: pass.step_call,
+        step_answers_taken: true,
         wake_up,
         need: pass.need,
         reason: pass.reason,

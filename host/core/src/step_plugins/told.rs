@@ -62,11 +62,11 @@ impl Pass {
         }
     }
 
-    /// What ends or undoes the work and has not begun yet knows what has come of it so far.
+    /// What ends or undoes the work knows what has come of it: one call is made at a time, so none of these has been made yet.
     fn hand_on(&mut self, at: usize, entry: &StepPluginStatus) {
         let memory = record::memory(entry);
         for later in self.entries().iter_mut().skip(at + 1) {
-            if later.index == entry.index && later.started_at.is_none() {
+            if later.index == entry.index && later.executions.unwrap_or(0) == 0 {
                 record::remember(later, &memory);
             }
         }

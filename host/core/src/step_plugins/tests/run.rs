@@ -23,6 +23,17 @@ fn a_call_is_due_until_its_answer_is_stored() {
 }
 
 #[test]
+fn an_answer_is_kept_while_the_spec_is_invalid() {
+    let mut story = Story::begin();
+    let taken = story.look().step_answers_taken;
+    story.observed.step_errors = vec![kulta_api::FieldError { path: "spec".into(), message: "bad".into() }];
+
+    let plan = story.look();
+
+    assert_eq!((taken, plan.step_answers_taken, plan.step_call), (true, false, None));
+}
+
+#[test]
 fn work_that_is_done_leads_to_the_next_step_and_its_work() {
     let mut story = Story::begin().answered(successful(&[]));
 

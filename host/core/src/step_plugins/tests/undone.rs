@@ -44,6 +44,20 @@ fn undoing_knows_what_came_of_work_that_was_under_way_at_the_abort() {
 }
 
 #[test]
+fn undoing_waits_for_the_call_that_was_under_way_and_knows_what_came_of_it() {
+    let mut story = Story::begin();
+    let id = story.call().unwrap().id;
+    let mut story = story.with(abort);
+    let early = story.call().unwrap();
+    story.observed.step_answers = vec![StepAnswer { id, outcome: waiting(40, &[9]) }];
+
+    let late = story.call().unwrap();
+
+    // The controller makes one call at a time: the early one is not made.
+    assert_eq!((early.id, early.memory, late.memory), (late.id, Vec::new(), vec![9]));
+}
+
+#[test]
 fn undoing_that_cannot_be_done_keeps_the_rest_only_until_the_deadline() {
     let story = Story::begin().answered(successful(&[])).answered(waiting(40, &[])).with(abort);
     let story = story.answered(waiting(9_000, &[]));
