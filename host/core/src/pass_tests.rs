@@ -274,6 +274,25 @@ fn a_strategy_that_fails_holds_everything() {
 }
 
 #[test]
+fn of_a_step_that_is_in_place_only_the_answer_that_stands_is_logged() {
+    let answer = |reason: &str| Ok(Decision { reason: reason.into(), ..hold(1, 50) });
+    let logged = |observed: Observed| {
+        let again = asked(asked(begin(observed, now())).answer(answer("moving the weight")));
+        let plan = done(again.answer(answer("keeping the weight")));
+        plan.status.and_then(|status| status.patch.pointer("/kulta/decisions").cloned())
+    };
+    let mut observed = under_way(steps(), 1, 1, 50);
+    let first = logged(observed.clone()).unwrap();
+    let kulta = json!({ "kulta": { "sequence": 1, "decisions": first } });
+    status(&mut observed).kulta = serde_json::from_value::<RolloutStatus>(kulta).unwrap().kulta;
+
+    let second = logged(observed);
+
+    assert_eq!(first.as_array().map(Vec::len), Some(1), "{first}");
+    assert_eq!(second, None, "written again");
+}
+
+#[test]
 fn a_full_promotion_takes_an_abort_back() {
     let mut observed = under_way(steps(), 0, 2, 0);
     status(&mut observed).abort = true;

@@ -133,7 +133,7 @@ impl Pass {
         }
         let target = Target { weight: decision.weight, canary: decision.canary };
         if !situation.reached && self.in_place(&target) {
-            self.log_decision(&decision);
+            // Only what is said of it then stands: logging both would never come to rest.
             return self.ask(true);
         }
         self.log_decision(&decision);

@@ -11,7 +11,7 @@ use crate::{Place, WEB, ready, strategy_ready, until_weight};
 async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> Result<()> {
     let Some(place) = Place::begin("plugin-hostile").await? else { return Ok(()) };
     let controller = place.controller(None, &[]).await?;
-    let limits = json!({"time": "100ms"});
+    let limits = json!({"time": "500ms", "memory": "16Mi"});
     place.apply("hostile", json!({"source": {"file": place.file("h.wasm", HOSTILE)?}, "limits": limits})).await?;
     place.until("hostile", "Serving").await?;
     let good = Canary::new("good").canary(json!({"scaleDownDelaySeconds": 1}));

@@ -435,6 +435,9 @@ impl Contents {
             (Some(lost), _) if lost.for_good => gone(&lost.why),
             (Some(lost), _) => ChoiceError::NotReady { plugin: name.to_owned(), why: lost.why.clone() },
             (None, Some((_, Absent { why: None, .. }))) => ChoiceError::Loading,
+            (None, Some((plugin, Absent { why: Some(why), .. }))) => {
+                ChoiceError::NotReady { plugin: plugin.clone(), why: why.clone() }
+            }
             (None, _) => gone("no Plugin has it"),
         }
     }

@@ -58,10 +58,11 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     if subject.cached.deleting { subject.delete().await } else { subject.bring().await }
 }
 
-/// The object is gone.
+/// Nothing of it is served any more.
 fn withdraw(controller: &Controller, key: &Key) {
-    if let Some(entry) = controller.catalog.entry(&key.name) {
-        controller.catalog.withdraw(&key.name);
+    let served = controller.catalog.entry(&key.name);
+    controller.catalog.withdraw(&key.name);
+    if let Some(entry) = served {
         tell_users(controller, &all_kinds(&entry.serves));
     }
 }
@@ -86,6 +87,8 @@ impl Subject<'_> {
     /// Nothing of it is asked any more; the object goes once nobody names it.
     async fn delete(&self) -> Outcome {
         withdraw(self.controller, self.key);
+        let why = "it is being deleted".to_owned();
+        self.controller.catalog.expect(&self.key.name, self.plugin.serves(), Some(why));
         let ours = self.plugin.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER);
         if !ours || !self.controller.owns_plugins() {
             return Outcome::Done { wake_up: None };
