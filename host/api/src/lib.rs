@@ -35,7 +35,7 @@ pub use plugin::{Plugin, PluginReason, PluginStatus};
 pub use rollout::{Rollout, RolloutSpec};
 pub use share::{ProgressThreshold, Share};
 pub use status::{PauseCondition, PauseReason, RolloutPhase, RolloutStatus};
-pub use step::{CanaryStep, Pause, SetCanaryScale};
+pub use step::{CanaryStep, Pause, SetCanaryScale, StepPlugin};
 pub use strategy::{CanaryFields, CanaryStrategy, PluginStrategy, RolloutStrategy};
 pub use template::PodTemplate;
 

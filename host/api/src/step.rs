@@ -3,10 +3,12 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::analysis::RolloutAnalysis;
 use crate::experiment::ExperimentStep;
 use crate::routes::{SetHeaderRoute, SetMirrorRoute};
+use crate::status::is_false;
 use crate::template::Opaque;
 
 /// One step; exactly one field is set.
@@ -61,4 +63,15 @@ pub struct StepPlugin {
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Opaque>,
+    /// The step counts as successful, and the plugin is not asked.
+    #[serde(skip_serializing_if = "is_false")]
+    pub disabled: bool,
+}
+
+impl StepPlugin {
+    /// What the plugin is configured with; an empty object when nothing is written.
+    #[must_use]
+    pub fn configured(&self) -> Value {
+        self.config.as_ref().map_or_else(|| json!({}), |config| config.0.clone())
+    }
 }

@@ -27,6 +27,7 @@ use crate::queue::Queue;
 use crate::reconcile;
 use crate::recorder::Recorder;
 use crate::release;
+use crate::steps::Steps;
 use crate::store::Scope;
 use crate::strategies::Strategies;
 use crate::watch;
@@ -72,11 +73,12 @@ pub struct Controller {
     pub caches: Caches,
     pub memory: Arc<Memory>,
     pub metrics: Arc<Metrics>,
-    pub queue: Queue,
+    pub queue: Arc<Queue>,
     /// Services that a rollout may have left behind.
     pub orphans: Queue,
     pub clock: Arc<dyn Clock>,
     pub strategies: Strategies,
+    pub steps: Arc<Steps>,
     pub applier: Applier,
     pub outbox: Outbox,
     pub record_kept: bool,
@@ -141,15 +143,21 @@ impl Controller {
             route_scopes: Mutex::default(),
             route_wanted: tokio::sync::Notify::new(),
             caches: Caches::default(),
-            queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
+            queue: Arc::new(Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64)),
             orphans: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
             run_queue: Arc::new(Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64)),
             run_notes: Arc::default(),
             served_analyzers: RwLock::new(Arc::new(analyzers.served())),
             analyzers,
-            errands,
             secrets,
             plugin_queue: Queue::new(Arc::clone(&clock), Backoff::PASS, fastrand::f64),
+            steps: Arc::new(Steps::new(
+                Arc::clone(&catalog),
+                Arc::clone(&errands),
+                Arc::clone(&metrics),
+                Arc::clone(&clock),
+                Arc::clone(&memory),
+            )),
             strategies: Strategies::new(Arc::clone(&catalog), Arc::clone(&metrics), Arc::clone(&clock)),
             applier: Applier {
                 cluster: cluster.clone(),
@@ -158,6 +166,7 @@ impl Controller {
                 recorder: Arc::clone(&recorder),
             },
             recorder,
+            errands,
             outbox: Outbox::new(teller, Arc::clone(&metrics), enrichers),
             settings,
             cluster,

@@ -25,6 +25,7 @@ pub mod reconcile;
 pub mod recorder;
 pub mod release;
 pub mod server;
+pub mod steps;
 pub mod store;
 pub mod strategies;
 pub mod watch;

@@ -9,6 +9,7 @@ use kulta_core::observed::{Correction, RouteWrite};
 
 use crate::caches::{Contents, Watched};
 use crate::key::Key;
+use crate::steps::Flights;
 
 /// How long the cache is waited for after a write. A watch that lags longer is broken and tells so itself.
 const LONGEST_LAG: SignedDuration = SignedDuration::from_secs(5);
@@ -35,6 +36,8 @@ pub struct Notes {
     pub taken_run_names: BTreeSet<String>,
     /// Events up to this sequence are delivered.
     pub delivered: u64,
+    /// Calls of step plugins.
+    pub steps: Flights,
     /// The record that the CRD prunes.
     pub record: Option<KultaStatus>,
     /// Of its routes; several rollouts may share one, each with weights of its own.
@@ -59,6 +62,13 @@ impl Memory {
 
     pub fn note<T>(&self, key: &Key, change: impl FnOnce(&mut Notes) -> T) -> T {
         change(self.rollouts().entry(key.clone()).or_default())
+    }
+
+    /// For what comes from elsewhere: a rollout that has been forgotten meanwhile stays so.
+    pub fn note_if_known(&self, key: &Key, change: impl FnOnce(&mut Notes)) {
+        if let Some(notes) = self.rollouts().get_mut(key) {
+            change(notes);
+        }
     }
 
     pub fn forget(&self, key: &Key) {

@@ -96,6 +96,8 @@ impl View<'_> {
                 .map(Arc::new)
                 .collect(),
             taken_run_names: self.notes.taken_run_names.clone(),
+            step_answers: self.notes.steps.landed(),
+            step_errors: Vec::new(),
             delivered: self.notes.delivered,
             looked_up: LookedUp::default(),
             rollout,

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kulta_core::observed::{Observed, Pod};
 use kulta_core::plan::{GATHER_MILLIS, Need, Plan};
 use kulta_core::reference::configurations;
+use kulta_core::step_plugins::StepAnswer;
 use kulta_core::{Turn, begin, undecodable};
 use serde_json::Value;
 
@@ -43,6 +44,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
         }
         .see(key)
     };
+    let mut answers = Vec::new();
     let (target, plan) = match seen {
         Seen::Gone => {
             controller.memory.forget(key);
@@ -52,6 +54,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
         Seen::Undecodable { object, error } => (target_of(key, &object), undecodable(&object, &error, now)),
         Seen::Rollout(observed) => {
             controller.outbox.offer(key, &observed, &controller.cluster);
+            answers.clone_from(&observed.step_answers);
             let metadata = &observed.rollout.metadata;
             let target = Target {
                 key: key.clone(),
@@ -65,7 +68,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
             }
         }
     };
-    carry_out(controller, &target, plan).await
+    carry_out(controller, &target, plan, &answers).await
 }
 
 fn target_of(key: &Key, object: &Value) -> Target {
@@ -85,6 +88,7 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
         let config = plugin.config.as_ref().map_or_else(|| serde_json::json!({}), |config| config.0.clone());
         observed.strategy_errors = controller.strategies.check(&plugin.name, &config, "spec.strategy.plugin").await;
     }
+    observed.step_errors = controller.steps.check(&observed.rollout).await;
     observed.analyzer_errors = controller.analyzers.check_templates(&configurations(&observed)).await;
     for _ in 0..LOOK_UPS {
         let mut turn = begin(observed.clone(), controller.clock.now());
@@ -154,7 +158,8 @@ fn pod(object: &Object) -> Pod {
     }
 }
 
-async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan) -> Outcome {
+/// `answers` are those of step plugins that the plan has seen.
+async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, answers: &[StepAnswer]) -> Outcome {
     let key = &target.key;
     let now = controller.clock.now();
     let mut wake_up = plan.wake_up;
@@ -174,8 +179,17 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan) -> 
     if plan.status.is_some() || !plan.writes.is_empty() {
         tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
     }
+    let (step_call, answers_taken) = (plan.step_call.take(), plan.step_answers_taken);
     match controller.applier.apply(target, plan, controller.record_kept).await {
-        Ok(()) => Outcome::Done { wake_up },
+        Ok(()) => {
+            if answers_taken && !answers.is_empty() {
+                controller.memory.note_if_known(key, |notes| notes.steps.stored(answers));
+            }
+            if let Some(call) = step_call {
+                controller.steps.make(&controller.queue, key, call);
+            }
+            Outcome::Done { wake_up }
+        }
         Err(error) => {
             let stale = now.checked_add(SignedDuration::from_millis(STALE_MILLIS)).unwrap_or(now);
             match error.refusal() {

@@ -1,7 +1,6 @@
 //! Between core's words and the plugins': asks the component that a rollout names.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kulta_api::{FailureKind, FieldError};
@@ -10,62 +9,31 @@ use kulta_core::decision::{
     Verdict, Waiting, WantedRun,
 };
 use kulta_core::pass::Ask;
+use kulta_wasm::Kind;
 use kulta_wasm::strategy as wit;
-use kulta_wasm::{CheckError, StrategyPlugin};
 use serde_json::Value;
 
 use crate::clock::{self, Clock, millis};
 use crate::metrics::{Metrics, OK};
-use crate::plugins::{Catalog, ChoiceError, Pin};
-
-/// Checked configurations that are remembered; beyond that the memory starts anew.
-const CHECKED_AT_MOST: usize = 10_000;
-
-/// What is wrong, by the path below the strategy.
-type Complaints = Vec<(String, String)>;
+use crate::plugins::{Catalog, Checks, Pin};
 
 pub struct Strategies {
     catalog: Arc<Catalog>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    /// What `check-config` said, by plugin, its component and the configuration: it is a pure function.
-    checked: Mutex<HashMap<(String, String, String), Complaints>>,
+    checks: Checks,
 }
 
 impl Strategies {
     #[must_use]
     pub fn new(catalog: Arc<Catalog>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
-        Self { catalog, metrics, clock, checked: Mutex::default() }
+        Self { catalog, metrics, clock, checks: Checks::default() }
     }
 
     /// What is wrong with a plugin's configuration, below `path`; empty when nothing is.
     pub async fn check(&self, name: &str, config: &Value, path: &str) -> Vec<FieldError> {
-        let choice = match self.catalog.strategy(name, None).await {
-            Ok(choice) => choice,
-            // Deciding waits for it, and tells.
-            Err(ChoiceError::Loading | ChoiceError::NotReady { .. } | ChoiceError::Gone { .. }) => return Vec::new(),
-            Err(error @ ChoiceError::Lookup(_)) => {
-                return vec![FieldError { path: format!("{path}.name"), message: error.to_string() }];
-            }
-        };
-        let config = choice.terms.configured(config);
-        let question = (name.to_owned(), choice.pin.to_string(), config.to_string());
-        let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
-        let complaints = match known {
-            Some(complaints) => complaints,
-            None => {
-                let (complaints, lasting) = ask_check(&choice.plugin, &config).await;
-                if lasting {
-                    let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-                    if checked.len() >= CHECKED_AT_MOST {
-                        checked.clear();
-                    }
-                    checked.insert(question, complaints.clone());
-                }
-                complaints
-            }
-        };
-        complaints.into_iter().map(|(below, message)| FieldError { path: format!("{path}{below}"), message }).collect()
+        let choice = self.catalog.strategy(name, None).await;
+        self.checks.check(Kind::Strategy, name, choice, config, path).await
     }
 
     /// # Errors
@@ -93,36 +61,12 @@ impl Strategies {
     }
 }
 
-async fn ask_check(plugin: &StrategyPlugin, config: &Value) -> (Complaints, bool) {
-    match plugin.check_config(config).await {
-        Ok(()) => (Vec::new(), true),
-        Err(CheckError::Invalid(errors)) => {
-            let complaints = errors.into_iter().map(|error| (format!(".config{}", dotted(&error.path)), error.message));
-            (complaints.collect(), true)
-        }
-        Err(error) => (vec![(".config".to_owned(), error.to_string())], false),
-    }
-}
-
-/// A JSON pointer as the path that users read: `/steps/0/x` becomes `.steps[0].x`.
-pub(crate) fn dotted(pointer: &str) -> String {
-    if pointer.is_empty() {
-        return String::new();
-    }
-    if !pointer.starts_with('/') {
-        return format!(".{pointer}");
-    }
-    pointer.split('/').skip(1).fold(String::new(), |path, part| match part.parse::<usize>() {
-        Ok(index) => format!("{path}[{index}]"),
-        Err(_) => format!("{path}.{part}"),
-    })
-}
-
 fn time(millis: u64) -> Result<Timestamp, String> {
     clock::instant(millis).ok_or_else(|| format!("{millis} ms is no instant"))
 }
 
-fn to_wit(situation: &Situation) -> wit::Situation {
+/// What every kind of plugin is told of a rollout.
+pub(crate) fn rollout_to_wit(situation: &Situation) -> wit::Rollout {
     let revision = |revision: &Revision| wit::Revision {
         hash: revision.hash.clone(),
         number: revision.number,
@@ -131,22 +75,26 @@ fn to_wit(situation: &Situation) -> wit::Situation {
         ready: revision.ready,
         available: revision.available,
     };
+    wit::Rollout {
+        namespace: situation.namespace.clone(),
+        name: situation.name.clone(),
+        replicas: situation.replicas,
+        max_weight: situation.max_weight,
+        stable: situation.stable.as_ref().map(revision),
+        canary: revision(&situation.canary),
+        others: situation.others.iter().map(revision).collect(),
+        facts: Vec::new(),
+    }
+}
+
+fn to_wit(situation: &Situation) -> wit::Situation {
     let cause = |cause| match cause {
         PauseCause::Step => wit::PauseCause::Step,
         PauseCause::Analysis => wit::PauseCause::Analysis,
         PauseCause::Experiment => wit::PauseCause::Experiment,
     };
     wit::Situation {
-        rollout: wit::Rollout {
-            namespace: situation.namespace.clone(),
-            name: situation.name.clone(),
-            replicas: situation.replicas,
-            max_weight: situation.max_weight,
-            stable: situation.stable.as_ref().map(revision),
-            canary: revision(&situation.canary),
-            others: situation.others.iter().map(revision).collect(),
-            facts: Vec::new(),
-        },
+        rollout: rollout_to_wit(situation),
         now: millis(situation.now),
         goal: match situation.goal {
             Goal::Forward => wit::Goal::Forward,
@@ -233,14 +181,4 @@ fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
         next,
         reason: decision.reason,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pointer_becomes_the_path_that_users_read() {
-        assert_eq!(dotted("/steps/0/setWeight"), ".steps[0].setWeight");
-    }
 }

@@ -97,6 +97,7 @@ impl Pass {
     fn leave_revision(&mut self, template_changed: bool) {
         let old = self.status.current_pod_hash.clone();
         self.drop_runs(SUPERSEDED);
+        self.leave_step_plugins();
         let was_under_way = !old.is_empty() && old != self.status.stable_rs;
         if !was_under_way {
             return;
@@ -209,6 +210,7 @@ impl Pass {
         self.clear_pause();
         self.set_step(0);
         self.drop_unfinished_runs(ABORTED);
+        self.undo_step_plugins();
         self.kulta.restoring = Some(self.scene.new_hash.clone());
         // What the failed run said is known; of other failures the reason is all that there is.
         let known = self.kulta.failure == Some(FailureKind::Analysis) && self.kulta.failure_reason.is_some();
@@ -230,6 +232,7 @@ impl Pass {
 
     fn retry(&mut self) {
         self.drop_runs(ABORTED);
+        self.leave_step_plugins();
         self.kulta.restoring = None;
         self.forget_failure();
         self.kulta.exposed = false;

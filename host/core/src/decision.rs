@@ -28,11 +28,11 @@ pub struct Situation {
     pub paused: Option<(PauseCause, Timestamp)>,
     /// A person lifted the pause of this step.
     pub promoted: bool,
-    /// The analyses that earlier decisions of this revision asked for.
+    /// The analyses and step plugins that earlier decisions of this revision asked for.
     pub runs: Vec<Run>,
 }
 
-/// An analysis that a decision asked for. Names: `background`, `steps/<i>/analysis`.
+/// An analysis or a step plugin that a decision asked for. Names: `background`, `steps/<i>/analysis`, `steps/<i>/plugin`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub name: String,

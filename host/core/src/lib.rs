@@ -33,6 +33,7 @@ mod services;
 mod status;
 #[cfg(test)]
 mod status_tests;
+pub mod step_plugins;
 mod steps;
 mod tell;
 pub mod time;

@@ -10,6 +10,7 @@ use kulta_api::{PodTemplate, Rollout, annotations};
 use serde_json::Value;
 
 use crate::analysis::Templates;
+use crate::step_plugins::StepAnswer;
 
 /// One rollout and everything around it, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,10 @@ pub struct Observed {
     pub runs: Vec<Arc<AnalysisRun>>,
     /// Names of AnalysisRuns that a stranger holds, found when one of them was to be created.
     pub taken_run_names: BTreeSet<String>,
+    /// What calls of step plugins have come to since the last look.
+    pub step_answers: Vec<StepAnswer>,
+    /// What step plugins find wrong with the configurations that the steps hold.
+    pub step_errors: Vec<kulta_api::FieldError>,
     /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
     pub delivered: u64,
     /// Answers to the [`crate::plan::Need`]s of the plan before.

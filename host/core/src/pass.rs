@@ -15,6 +15,7 @@ use crate::replica_set::{self, Blueprint};
 use crate::runs::{Ending, Stop};
 use crate::scene::{Scene, StrategyChoice};
 use crate::status;
+use crate::step_plugins::StepCall;
 use crate::traffic::Obstacle;
 use crate::workload::Notes;
 use crate::{hash, time};
@@ -72,6 +73,12 @@ pub(crate) struct Pass {
     /// Steps that have passed in this very pass.
     pub steps_passed: u32,
     pub strategy_failure: Option<StrategyFailure>,
+    /// A plugin other than the strategy stops the rollout.
+    pub trouble: Option<PluginTrouble>,
+    /// Step plugins are being loaded: they are asked a little later.
+    pub step_plugins_loading: bool,
+    /// The call of a step plugin that is due.
+    pub step_call: Option<StepCall>,
     /// Somebody else writes our weights, or the API server refuses them.
     pub contested: Option<Obstacle>,
     /// Annotations to write with the next patch of a ReplicaSet.
@@ -81,6 +88,14 @@ pub(crate) struct Pass {
     /// What a person went past is measured afresh: the lifted pause is used up.
     pub lift_spent: bool,
     pub reason: String,
+}
+
+/// A plugin, and why it gave no usable answer.
+#[derive(Clone, Debug)]
+pub(crate) struct PluginTrouble {
+    /// Its kind and name.
+    pub who: String,
+    pub failure: StrategyFailure,
 }
 
 /// Begins a pass. `now` is the wall clock.
@@ -124,12 +139,16 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         waiting: None,
         steps_passed: 0,
         strategy_failure: None,
+        trouble: None,
+        step_plugins_loading: false,
+        step_call: None,
         contested: None,
         notes: Notes::new(),
         refused: Vec::new(),
         lift_spent: false,
         reason: String::new(),
     };
+    pass.observe_step_plugins();
     pass.settle_revision();
     pass.settle_verbs();
     pass.settle_pins();
@@ -198,10 +217,12 @@ impl Pass {
         match course {
             Course::First | Course::Steady => {
                 self.drop_runs(NOT_WANTED);
+                self.end_step_plugins();
                 if course == Course::First { self.first_deploy() } else { self.steady() }
             }
             Course::Held => self.hold(),
             Course::Full => {
+                self.end_step_plugins();
                 if self.skips_analysis() {
                     self.drop_runs(SKIPPED);
                 } else {

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
 
+use crate::step_plugins::StepCall;
+
 /// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
 /// If one fails the rest is dropped and the rollout is looked at again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +16,11 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// Told after the status is stored.
     pub events: Vec<KubeEvent>,
+    /// To be made beside everything else once the status is stored, unless a call of this rollout is still under way; what it comes to
+    /// goes into [`crate::Observed::step_answers`].
+    pub step_call: Option<StepCall>,
+    /// The answers in [`crate::Observed::step_answers`] are in this status, or of no use any more.
+    pub step_answers_taken: bool,
     /// When to look again if nothing changes until then.
     pub wake_up: Option<Timestamp>,
     /// Look this up and decide again; the writes above do not depend on it.
@@ -157,6 +164,7 @@ pub enum EventReason {
     AnalysisRunFailed,
     AnalysisRunError,
     AnalysisRunInconclusive,
+    StepPluginTransition,
 }
 
 impl EventReason {
@@ -187,6 +195,7 @@ impl EventReason {
             Self::AnalysisRunFailed => "AnalysisRunFailed",
             Self::AnalysisRunError => "AnalysisRunError",
             Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
+            Self::StepPluginTransition => "StepPluginTransition",
         }
     }
 

@@ -4,7 +4,7 @@ use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{ConditionReason, ConditionStatus, FailureKind, RolloutStatus};
 
 use crate::decision::Waiting;
-use crate::pass::Pass;
+use crate::pass::{Pass, PluginTrouble};
 use crate::plan::{EventKind, EventReason};
 use crate::plugin_failure::{Effect, FailureClass};
 use crate::time;
@@ -64,23 +64,23 @@ fn outside(pass: &mut Pass) {
         (None, None) if unproven => {}
         (None, None) => conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady),
     }
+    let strategy = pass.strategy_failure.clone();
+    let strategy =
+        strategy.map(|failure| PluginTrouble { who: format!("strategy {:?}", pass.scene.strategy.plugin), failure });
     let known = conditions::find(&pass.status.conditions, ConditionType::StrategyReady).is_some();
-    match pass.strategy_failure.clone() {
-        Some(failed) if failed.class.effect() == Effect::AwaitedSilently => {}
+    match strategy.or_else(|| pass.trouble.clone()) {
+        Some(PluginTrouble { failure, .. }) if failure.class.effect() == Effect::AwaitedSilently => {}
         // Why it rests is told already.
-        Some(failed) if failed.class == FailureClass::Resting && known => {}
-        Some(failed) => {
-            let message = format!(
-                "strategy {:?} gave no usable answer ({}): {}",
-                pass.scene.strategy.plugin,
-                failed.class.label(),
-                failed.message
-            );
+        Some(PluginTrouble { failure, .. }) if failure.class == FailureClass::Resting && known => {}
+        Some(PluginTrouble { who, failure: failed }) => {
+            let message = format!("{who} gave no usable answer ({}): {}", failed.class.label(), failed.message);
             set(pass, ConditionType::StrategyReady, ConditionStatus::False, failed.class.reason(), &message);
             if !known {
                 pass.event(EventKind::Warning, EventReason::StrategyError, message);
             }
         }
+        // It holds until the component is had, or a person goes past it.
+        None if pass.step_plugin_is_lost() && is_lost(pass) => {}
         None if pass.waiting.is_some() || pass.scene.is_stable(&pass.status) => {
             conditions::remove(&mut pass.status.conditions, ConditionType::StrategyReady);
         }
@@ -92,6 +92,11 @@ fn outside(pass: &mut Pass) {
         let message = "the Rollout CRD prunes status.kulta: events and the decision log do not outlive the controller; install KULTA's CRD";
         set(pass, ConditionType::RecordKept, ConditionStatus::False, ConditionReason::Pruned, message);
     }
+}
+
+fn is_lost(pass: &Pass) -> bool {
+    conditions::find(&pass.status.conditions, ConditionType::StrategyReady)
+        .is_some_and(|condition| condition.reason == ConditionReason::PluginDigestGone.as_str())
 }
 
 fn is_paused(pass: &Pass) -> bool {
@@ -213,7 +218,8 @@ fn touch(pass: &mut Pass) {
 }
 
 fn deadline(pass: &mut Pass, name: &str) {
-    if !matches!(pass.waiting, Some(Waiting::Pods | Waiting::Routes)) || pass.scene.is_stable(&pass.status) {
+    let runs = matches!(pass.waiting, Some(Waiting::Pods | Waiting::Routes)) || pass.awaits_step_plugin();
+    if !runs || pass.scene.is_stable(&pass.status) {
         return;
     }
     let Some(since) = conditions::find(&pass.status.conditions, ConditionType::Progressing) else { return };

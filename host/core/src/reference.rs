@@ -51,6 +51,7 @@ pub fn templates(rollout: &Rollout, found: &Templates) -> BTreeSet<TemplateRef> 
 #[must_use]
 pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
+    errors.extend(observed.step_errors.iter().cloned());
     errors.extend(observed.unknown_fields.iter().cloned());
     let path = strategy_path(&observed.rollout);
     if let Some(fields) = observed.rollout.spec.strategy.fields() {

@@ -39,6 +39,7 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
     let refused = std::mem::take(&mut pass.refused);
     pass.writes.extend(refused);
     progress::judge(&mut pass);
+    pass.settle_step_plugins();
     let spec = &pass.scene.observed.rollout.spec;
     let generation = pass.scene.observed.rollout.metadata.generation.unwrap_or(0);
     pass.status.observed_generation = generation.to_string();
@@ -65,6 +66,8 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
         status: status_patch(&pass.before, &pass.status, stores),
         writes: pass.writes,
         events: pass.events,
+        step_call: pass.step_call,
+        step_answers_taken: true,
         wake_up,
         need: pass.need,
         reason: pass.reason,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kulta_api::{DecisionEntry, PauseCondition, PauseReason, SetCanaryScale, TransitionKind};
 
 use crate::arrange::Target;
-use crate::decision::{Decision, FailureClass, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
+use crate::decision::{Decision, FailureClass, Goal, Next, PauseCause, Run, Situation, StrategyFailure, Waiting};
 use crate::pass::{Ask, Pass, Turn};
 use crate::pins::PluginKind;
 use crate::plan::{EventKind, EventReason};
@@ -46,7 +46,7 @@ impl Pass {
         }))
     }
 
-    fn situation(&self, goal: Goal, reached: bool) -> Situation {
+    pub fn situation(&self, goal: Goal, reached: bool) -> Situation {
         let scene = &self.scene;
         let metadata = &scene.observed.rollout.metadata;
         let mut canary = scene.new.as_ref().map(|new| scene::revision(new)).unwrap_or_default();
@@ -81,8 +81,14 @@ impl Pass {
             reached,
             paused,
             promoted: self.status.pause_lifted(),
-            runs: if goal == Goal::Forward { self.runs() } else { Vec::new() },
+            runs: if goal == Goal::Forward { self.all_runs() } else { Vec::new() },
         }
+    }
+
+    fn all_runs(&self) -> Vec<Run> {
+        let mut runs = self.runs();
+        runs.extend(self.step_plugin_runs());
+        runs
     }
 
     /// The strategy has answered.
@@ -248,6 +254,9 @@ impl Pass {
         }
         if step.analysis.is_some() {
             return "analysis".to_owned();
+        }
+        if let Some(plugin) = &step.plugin {
+            return format!("plugin: {}", plugin.name);
         }
         match &step.set_canary_scale {
             Some(SetCanaryScale { weight: Some(weight), .. }) => format!("setCanaryScale{{weight: {weight}}}"),

@@ -225,7 +225,7 @@ async fn bad_configurations_are_named_by_their_paths() {
         (
             "canary",
             json!({"steps": [{"setWeight": 1, "pause": {}}]}),
-            "steps[0]: setWeight, pause and analysis exclude each other",
+            "steps[0]: setWeight, pause, analysis and plugin exclude each other",
         ),
         ("canary", json!({"step": []}), "step: unknown field"),
         ("linear", json!({"interval": 60}), "stepWeight: required"),

@@ -39,6 +39,14 @@ pub struct Step {
     pub set_canary_scale: Option<SetCanaryScale>,
     /// Waits for an analysis, and goes on if it passes.
     pub analysis: Option<Analysis>,
+    /// Waits for a step plugin's work, and goes on when it is done.
+    pub plugin: Option<Plugin>,
+}
+
+/// What it is configured with is between the host and the step plugin.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+pub struct Plugin {
+    pub name: String,
 }
 
 /// That there is one is all that counts here: what it measures is the host's affair.
@@ -82,11 +90,13 @@ impl Config {
 
 impl Step {
     fn error(&self) -> Option<&'static str> {
-        let kinds = [self.set_weight.is_some(), self.pause.is_some(), self.analysis.is_some()];
+        let kinds = [self.set_weight.is_some(), self.pause.is_some(), self.analysis.is_some(), self.plugin.is_some()];
         match kinds.into_iter().filter(|present| *present).count() {
-            0 if self.set_canary_scale.is_none() => Some("must have one of setWeight, pause, setCanaryScale, analysis"),
+            0 if self.set_canary_scale.is_none() => {
+                Some("must have one of setWeight, pause, setCanaryScale, analysis, plugin")
+            }
             0 | 1 => None,
-            _ => Some("setWeight, pause and analysis exclude each other"),
+            _ => Some("setWeight, pause, analysis and plugin exclude each other"),
         }
     }
 }
@@ -114,6 +124,7 @@ mod tests {
             r#"[{"setCanaryScale":{}}]"#,
             r#"[{"setWeight":10,"setCanaryScale":{"replicas":3}}]"#,
             r#"[{"analysis":{}},{"analysis":{"templates":[{"templateName":"errors"}],"args":[{"name":"a","value":"b"}]}}]"#,
+            r#"[{"plugin":{"name":"team/gate","config":{"url":"x"},"disabled":true}},{"plugin":{"name":"team/gate"}}]"#,
         ] {
             let checked = strategy::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#));
             assert_eq!(checked, Ok(()), "{steps}");
@@ -159,12 +170,15 @@ mod tests {
 
     #[test]
     fn all_impossible_steps_are_named_at_once() {
-        let message = error_of(r#"[{},{"setWeight":1},{"setWeight":1,"pause":{}},{"setWeight":1,"analysis":{}}]"#);
+        let message = error_of(
+            r#"[{},{"setWeight":1},{"setWeight":1,"pause":{}},{"setWeight":1,"analysis":{}},{"plugin":{"name":"a"},"pause":{}}]"#,
+        );
         assert_eq!(
             message,
-            "steps[0]: must have one of setWeight, pause, setCanaryScale, analysis\n\
-             steps[2]: setWeight, pause and analysis exclude each other\n\
-             steps[3]: setWeight, pause and analysis exclude each other"
+            "steps[0]: must have one of setWeight, pause, setCanaryScale, analysis, plugin\n\
+             steps[2]: setWeight, pause, analysis and plugin exclude each other\n\
+             steps[3]: setWeight, pause, analysis and plugin exclude each other\n\
+             steps[4]: setWeight, pause, analysis and plugin exclude each other"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The canary strategy: the steps of an Argo Rollouts canary, one after the other.
 //!
 //! Configuration: `{"steps": […], "analysis": {…}}`, as in `spec.strategy.canary`. It keeps no memory: where a revision is,
-//! since when it is paused, and what its analyses say is in the situation.
+//! since when it is paused, and what its analyses and step plugins say is in the situation.
 //!
 //! `scale.follow-weight` for the stable side is a share like any other; that a stable side which is not dynamic stays at full size
 //! is the host's rule, not this policy's.
@@ -17,8 +17,11 @@ mod policy_tests;
 mod properties;
 #[cfg(test)]
 mod recorded;
+mod step_plugin;
+#[cfg(test)]
+mod step_plugin_tests;
 
-pub use config::{Analysis, Background, Config, Pause, SetCanaryScale, Step};
+pub use config::{Analysis, Background, Config, Pause, Plugin, SetCanaryScale, Step};
 pub use policy::decide;
 
 use kulta_plugin::{About, Decision, Error, Situation, Strategy};
@@ -29,7 +32,7 @@ impl Strategy for Canary {
     const ABOUT: About = About {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        summary: "Raises the new version's weight by steps, with pauses and analyses between them",
+        summary: "Raises the new version's weight by steps, with pauses, analyses and step plugins between them",
     };
 
     type Config = Config;

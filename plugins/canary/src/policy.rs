@@ -2,8 +2,10 @@
 
 use crate::analysis::{Analyses, Say};
 use crate::config::{Config, Pause, Step};
+use crate::step_plugin::{self, StepPlugin};
 use kulta_plugin::{
     Decision, Error, Failure, FailureKind, Goal, Next, Pause as PauseAnswer, PauseCause, Scale, Situation, Waiting,
+    WantedRun,
 };
 
 /// Pauses are stored in the API in whole seconds.
@@ -12,18 +14,22 @@ const SECOND: u64 = 1_000;
 /// Where the revision should be now. An error if a weight is above the rollout's largest.
 pub fn decide(config: &Config, situation: &Situation) -> Result<Decision, Error> {
     let course = Course {
+        config,
+        situation,
         steps: &config.steps,
         max_weight: situation.rollout.max_weight,
         analyses: Analyses::new(config, situation),
     };
     course.check_weights()?;
     Ok(match situation.goal {
-        Goal::Forward => course.forward(situation),
-        Goal::Restore => course.restore(situation),
+        Goal::Forward => course.forward(),
+        Goal::Restore => course.restore(),
     })
 }
 
 struct Course<'a> {
+    config: &'a Config,
+    situation: &'a Situation,
     steps: &'a [Step],
     max_weight: u32,
     analyses: Analyses<'a>,
@@ -38,19 +44,21 @@ impl Course<'_> {
         too_high.map_or(Ok(()), |message| Err(Error::InvalidConfig(message)))
     }
 
-    fn forward(&self, situation: &Situation) -> Decision {
+    fn forward(&self) -> Decision {
+        let situation = self.situation;
         let index = index(situation.step).min(self.steps.len());
         match self.analyses.say(index) {
-            Say::Failed(why) => return self.abort(index, why),
-            Say::Inconclusive(why) => return self.unsure(index, &why, situation.weight),
+            Say::Failed(why) => return self.abort(index, FailureKind::Analysis, why),
+            Say::Inconclusive(why) => return self.unsure(index, &why),
             Say::Nothing => {}
         }
         match self.steps.get(index) {
             None => self.promote(),
             Some(Step { pause: Some(_), .. }) if situation.promoted => self.begin(index + 1),
-            Some(Step { pause: Some(pause), .. }) => self.pause(index, *pause, situation),
+            Some(Step { pause: Some(pause), .. }) => self.pause(index, *pause),
             Some(Step { analysis: Some(_), .. }) if self.analyses.step_done(index) => self.begin(index + 1),
-            Some(Step { analysis: Some(_), .. }) => self.analyse(index),
+            Some(Step { analysis: Some(_), .. }) => self.wait(index, "the analysis"),
+            Some(Step { plugin: Some(_), .. }) => self.delegate(index),
             Some(_) if situation.reached => self.begin(index + 1),
             Some(_) => self.begin(index),
         }
@@ -68,6 +76,7 @@ impl Course<'_> {
             }
             Step { pause: Some(_), .. } => "getting ready to pause".to_owned(),
             Step { analysis: Some(_), .. } => "beginning the analysis".to_owned(),
+            Step { plugin: Some(plugin), .. } => format!("beginning step plugin {}", plugin.name),
             _ => format!("scaling the canary to {}", self.scale_text(&decision.canary)),
         };
         decision.reason = format!("{}: {doing}", self.place(index));
@@ -75,7 +84,8 @@ impl Course<'_> {
     }
 
     /// A pause that has begun goes on or ends, whatever happens to pods meanwhile; one that has not waits for them.
-    fn pause(&self, index: usize, pause: Pause, situation: &Situation) -> Decision {
+    fn pause(&self, index: usize, pause: Pause) -> Decision {
+        let situation = self.situation;
         let since = match situation.paused {
             Some((PauseCause::Step, since)) => since,
             _ if situation.reached => situation.now,
@@ -98,22 +108,34 @@ impl Course<'_> {
     }
 
     /// The run takes its time, whatever happens to pods meanwhile.
-    fn analyse(&self, index: usize) -> Decision {
+    fn wait(&self, index: usize, what: &str) -> Decision {
         let mut decision = self.at(index);
         decision.next = Next::Hold(Waiting::Runs);
-        decision.reason = format!("{}: waiting for the analysis at {}", self.place(index), self.share(decision.weight));
+        decision.reason = format!("{}: waiting for {what} at {}", self.place(index), self.share(decision.weight));
         decision
     }
 
-    fn abort(&self, index: usize, why: String) -> Decision {
+    /// Another plugin does the step's work.
+    fn delegate(&self, index: usize) -> Decision {
+        let Some(plugin) = StepPlugin::at(self.config, self.situation, index) else { return self.begin(index) };
+        match plugin.say() {
+            step_plugin::Say::Done => self.begin(index + 1),
+            step_plugin::Say::Working => self.wait(index, &format!("step plugin {}", plugin.name)),
+            step_plugin::Say::Failed(why) => self.abort(index, FailureKind::Gate, why),
+            step_plugin::Say::Inconclusive(why) => self.unsure(index, &why),
+        }
+    }
+
+    fn abort(&self, index: usize, kind: FailureKind, why: String) -> Decision {
         let mut decision = self.at(index);
         decision.reason = format!("{}: {why}", self.place(index));
-        decision.next = Next::Abort(Failure { kind: FailureKind::Analysis, reason: why });
+        decision.next = Next::Abort(Failure { kind, reason: why });
         decision
     }
 
     /// Nobody can tell: a person decides, and until then the canary gets no more traffic than it has.
-    fn unsure(&self, index: usize, why: &str, confirmed: u32) -> Decision {
+    fn unsure(&self, index: usize, why: &str) -> Decision {
+        let confirmed = self.situation.weight;
         let mut decision = self.at(index);
         let before = index.checked_sub(1).map_or(0, |before| self.at(before).weight);
         decision.weight = decision.weight.min(confirmed.max(before));
@@ -127,7 +149,7 @@ impl Course<'_> {
         Decision {
             weight: self.max_weight,
             canary: Scale::Weight(self.max_weight),
-            runs: self.analyses.wanted(self.steps.len()),
+            runs: self.wanted(self.steps.len()),
             next: Next::Promote,
             reason: match count {
                 0 => "no steps: promoting".to_owned(),
@@ -139,7 +161,8 @@ impl Course<'_> {
 
     /// Back to stable by the levels that the steps name, highest first. Only the confirmed weight counts, so the answer
     /// stays the same until the data plane has followed.
-    fn restore(&self, situation: &Situation) -> Decision {
+    fn restore(&self) -> Decision {
+        let situation = self.situation;
         let weight = self
             .steps
             .iter()
@@ -169,10 +192,17 @@ impl Course<'_> {
         Decision {
             weight,
             canary,
-            runs: self.analyses.wanted(index),
+            runs: self.wanted(index),
             next: Next::Hold(Waiting::Pods),
             ..Decision::at(count(index), count(self.steps.len()))
         }
+    }
+
+    /// All that should be running or done at this step.
+    fn wanted(&self, index: usize) -> Vec<WantedRun> {
+        let mut runs = self.analyses.wanted(index);
+        runs.extend(step_plugin::wanted(self.config, self.situation, index));
+        runs
     }
 
     /// Counted from 1, as people do; behind the last step it is still the last one.

@@ -14,6 +14,9 @@ const STEPS: [&str; 3] = [
 const ANALYSED: &str = r#"{"steps":[{"setWeight":10},{"analysis":{"templates":[{"templateName":"errors"}]}},{"setWeight":50}],
     "analysis":{"templates":[{"templateName":"errors"}],"startingStep":1}}"#;
 
+const DELEGATED: &str =
+    r#"{"steps":[{"setWeight":10},{"plugin":{"name":"team/gate","config":{"url":"http://gate"}}},{"setWeight":50}]}"#;
+
 #[test]
 fn the_recording_holds_what_the_policy_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
@@ -44,13 +47,7 @@ fn calls() -> Vec<(String, Situation)> {
         let asked = Situation { goal: Goal::Restore, weight, ..strategy::situation() };
         calls.push((config(STEPS[1]), asked));
     }
-    for phase in [
-        RunPhase::Running,
-        RunPhase::Judged(Verdict::Pass),
-        RunPhase::Judged(Verdict::Fail("9 % of requests fail".into())),
-        RunPhase::Judged(Verdict::Inconclusive("no data".into())),
-        RunPhase::FailedToRun("no route".into()),
-    ] {
+    for phase in phases() {
         for (step, name) in [(1, "steps/1/analysis"), (1, "background"), (2, "background")] {
             for promoted in [false, true] {
                 let run = Run { name: name.into(), attempt: 2, phase: phase.clone(), started_at: NOW };
@@ -59,10 +56,27 @@ fn calls() -> Vec<(String, Situation)> {
             }
         }
     }
+    for phase in phases() {
+        for promoted in [false, true] {
+            let run = Run { name: "steps/1/plugin".into(), attempt: 1, phase: phase.clone(), started_at: NOW };
+            let asked = Situation { step: 1, promoted, weight: 10, runs: vec![run], ..strategy::situation() };
+            calls.push((DELEGATED.to_owned(), asked));
+        }
+    }
     for broken in ["{", r#"{"steps":[{"experiment":{}}]}"#, r#"{"steps":[{"pause":{"duration":"x"}}]}"#] {
         calls.push((broken.to_owned(), strategy::situation()));
     }
     calls
+}
+
+fn phases() -> [RunPhase; 5] {
+    [
+        RunPhase::Running,
+        RunPhase::Judged(Verdict::Pass),
+        RunPhase::Judged(Verdict::Fail("9 % of requests fail".into())),
+        RunPhase::Judged(Verdict::Inconclusive("no data".into())),
+        RunPhase::FailedToRun("no route".into()),
+    ]
 }
 
 fn config(steps: &str) -> String {

@@ -1,10 +1,11 @@
 //! Plugins that admins bring, on a real control plane: from a ConfigMap, a file or a real registry, swapped while rollouts run, gone,
-//! hostile, and what they may reach.
+//! hostile, what they may reach, and the steps that they make.
 
 mod enrichers;
 mod grants;
 mod hostile;
 mod sources;
+mod steps;
 mod swaps;
 
 use std::path::PathBuf;

@@ -17,12 +17,16 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
         (step.experiment.is_some(), "experiment"),
         (step.set_header_route.is_some(), "setHeaderRoute"),
         (step.set_mirror_route.is_some(), "setMirrorRoute"),
-        (step.plugin.is_some(), "plugin"),
     ];
-    let served =
-        [step.set_weight.is_some(), step.pause.is_some(), step.set_canary_scale.is_some(), step.analysis.is_some()];
+    let served = [
+        step.set_weight.is_some(),
+        step.pause.is_some(),
+        step.set_canary_scale.is_some(),
+        step.analysis.is_some(),
+        step.plugin.is_some(),
+    ];
     match served.into_iter().chain(later.map(|(present, _)| present)).filter(|present| *present).count() {
-        0 => faults.add(path, "must say what to do: setWeight, pause, setCanaryScale or analysis"),
+        0 => faults.add(path, "must say what to do: setWeight, pause, setCanaryScale, analysis or plugin"),
         1 => {}
         _ => faults.add(path, "must say one thing only: make a step of each"),
     }
@@ -45,6 +49,8 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
     if let Some(judged) = &step.analysis {
         request::step(judged, &path.field("analysis"), faults);
     }
+    let nameless = step.plugin.as_ref().is_some_and(|plugin| plugin.name.is_empty());
+    faults.add_if(nameless, &path.field("plugin").field("name"), "must name the step plugin");
 }
 
 /// A weight above 100 is fine, as in Argo Rollouts: it asks for more canary pods than there are wanted pods.
@@ -155,8 +161,19 @@ mod tests {
 
     #[test]
     fn steps_that_come_later_are_refused_by_their_path() {
-        for kind in ["experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] {
+        for kind in ["experiment", "setHeaderRoute", "setMirrorRoute"] {
             assert_eq!(paths(&step(json!({ kind: {} }))), [format!("spec.strategy.canary.steps[0].{kind}")]);
         }
+    }
+
+    #[test]
+    fn a_step_plugin_has_a_name() {
+        let at: &[&str] = &["spec.strategy.canary.steps[0].plugin.name"];
+        assert_faults(vec![
+            (step(json!({ "plugin": { "name": "team/gate" } })), &[]),
+            (step(json!({ "plugin": { "name": "team/gate", "config": { "url": "x" }, "disabled": true } })), &[]),
+            (step(json!({ "plugin": { "name": "" } })), at),
+            (step(json!({ "plugin": {} })), at),
+        ]);
     }
 }

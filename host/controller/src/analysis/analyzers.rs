@@ -12,8 +12,7 @@ use kulta_wasm::{CheckError, ConfigError, Kind};
 use serde_json::Value;
 
 use super::job;
-use crate::plugins::{Catalog, Pin};
-use crate::strategies::dotted;
+use crate::plugins::{Catalog, Pin, dotted};
 
 /// Checked configurations that are remembered; beyond that the memory starts anew.
 const CHECKED_AT_MOST: usize = 10_000;

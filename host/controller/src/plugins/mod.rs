@@ -5,6 +5,7 @@
 
 mod breaker;
 mod catalog;
+mod checks;
 mod errands;
 mod look;
 mod source;
@@ -15,6 +16,8 @@ mod users;
 
 pub use breaker::Breaker;
 pub use catalog::{CallFailure, Catalog, Choice, ChoiceError, Entry, Pin, Version};
+pub use checks::Checks;
+pub(crate) use checks::dotted;
 pub use errands::{Errands, MOST_ROUNDS, Requests};
 pub use look::{FINALIZER, look};
 pub use source::{SourceError, Sources};

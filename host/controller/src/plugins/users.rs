@@ -76,10 +76,13 @@ pub fn configurations(contents: &Contents, names: &BTreeSet<PluginName>) -> Vec<
                 add(Kind::Strategy, canary_config(canary), format!("Rollout {key} spec.strategy.canary"));
             }
             for (index, step) in canary.steps.iter().enumerate() {
-                let Some(plugin) = &step.plugin else { continue };
+                let Some(plugin) = step.plugin.as_ref().filter(|plugin| !plugin.disabled) else { continue };
                 if names.contains(&(Kind::Step, plugin.name.clone())) {
-                    let config = plugin.config.as_ref().map_or_else(|| json!({}), |config| config.0.clone());
-                    add(Kind::Step, config, format!("Rollout {key} spec.strategy.canary.steps[{index}].plugin.config"));
+                    add(
+                        Kind::Step,
+                        plugin.configured(),
+                        format!("Rollout {key} spec.strategy.canary.steps[{index}].plugin.config"),
+                    );
                 }
             }
         } else if let Some(plugin) = &strategy.plugin {

@@ -12,5 +12,5 @@ mod wanted;
 mod writes;
 
 pub(crate) use judged::Stop;
-pub(crate) use records::{Ending, PROMOTED};
+pub(crate) use records::{Ending, PROMOTED, shortened};
 pub(crate) use role::Role;

@@ -262,7 +262,8 @@ impl Pass {
     }
 }
 
-fn shortened(message: &str) -> &str {
+/// To what a strategy is told.
+pub(crate) fn shortened(message: &str) -> &str {
     message.get(..message.floor_char_boundary(TOLD_BYTES)).unwrap_or(message)
 }
 

@@ -9,6 +9,7 @@ use super::role::Role;
 use crate::analysis;
 use crate::decision::{Decision, FailureClass, StrategyFailure, WantedRun};
 use crate::pass::Pass;
+use crate::step_plugins;
 
 /// The rollout goes on, and the run was not waited for.
 const PASSED_BY: Ending = Ending { outcome: Outcome::Cancel, why: "no longer wanted" };
@@ -41,8 +42,15 @@ impl Pass {
     /// # Errors
     /// When a decision asks for what this build does not serve: nothing is changed then.
     pub fn want_runs_of(&mut self, decision: &Decision) -> Result<(), StrategyFailure> {
-        let mut wanted = Vec::new();
+        let (mut wanted, mut plugin) = (Vec::new(), None);
         for run in &decision.runs {
+            if let Some(index) = step_plugins::index_of(&run.name) {
+                // Its work is done once.
+                let served = index == decision.step && run.attempt <= 1 && self.has_step_plugin(index);
+                plugin = Some(index).filter(|_| served);
+                plugin.ok_or_else(|| not_served(&run.name, decision.step))?;
+                continue;
+            }
             let served = Role::parse(&run.name).filter(|role| match role {
                 Role::Background => true,
                 Role::Step(index) => *index == decision.step,
@@ -56,6 +64,7 @@ impl Pass {
             wanted.push((Role::Background, run.attempt));
         }
         self.want(&wanted);
+        self.want_step_plugin(plugin);
         Ok(())
     }
 
@@ -115,6 +124,6 @@ impl Pass {
 fn not_served(name: &str, step: u32) -> StrategyFailure {
     StrategyFailure {
         class: FailureClass::NotServed,
-        message: format!("the decision for step {step} asks for run {name:?}, and the spec has no such analysis there"),
+        message: format!("the decision for step {step} asks for run {name:?}, and the spec has none such there"),
     }
 }

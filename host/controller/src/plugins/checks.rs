@@ -1,0 +1,98 @@
+//! What plugins find wrong with configurations.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
+
+use kulta_api::FieldError;
+use kulta_wasm::{CheckError, Kind, Plugin};
+use serde_json::Value;
+
+use super::catalog::{Choice, ChoiceError};
+
+/// Checked configurations that are remembered; beyond that the memory starts anew.
+const CHECKED_AT_MOST: usize = 10_000;
+
+/// What is wrong, by the path below the plugin's name and configuration.
+type Complaints = Vec<(String, String)>;
+
+/// Remembers what `check-config` said: it is a pure function.
+#[derive(Default)]
+pub struct Checks {
+    /// By kind, name, component and configuration.
+    known: Mutex<HashMap<(Kind, String, String, String), Complaints>>,
+}
+
+impl Checks {
+    /// What is wrong with a plugin's name and configuration, which are below `path`; empty when nothing is, or nobody can tell yet.
+    pub async fn check<P: Deref<Target = Plugin>>(
+        &self,
+        kind: Kind,
+        name: &str,
+        choice: Result<Choice<P>, ChoiceError>,
+        config: &Value,
+        path: &str,
+    ) -> Vec<FieldError> {
+        let choice = match choice {
+            Ok(choice) => choice,
+            // Asking it waits for it, and tells.
+            Err(ChoiceError::Loading | ChoiceError::NotReady { .. } | ChoiceError::Gone { .. }) => return Vec::new(),
+            Err(error @ ChoiceError::Lookup(_)) => {
+                return vec![FieldError { path: format!("{path}.name"), message: error.to_string() }];
+            }
+        };
+        let config = choice.terms.configured(config);
+        let question = (kind, name.to_owned(), choice.pin.to_string(), config.to_string());
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
+        let complaints = match known {
+            Some(complaints) => complaints,
+            None => {
+                let (complaints, lasting) = ask(&choice.plugin, &config).await;
+                if lasting {
+                    let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                    if known.len() >= CHECKED_AT_MOST {
+                        known.clear();
+                    }
+                    known.insert(question, complaints.clone());
+                }
+                complaints
+            }
+        };
+        complaints.into_iter().map(|(below, message)| FieldError { path: format!("{path}{below}"), message }).collect()
+    }
+}
+
+async fn ask(plugin: &Plugin, config: &Value) -> (Complaints, bool) {
+    match plugin.check_config(config).await {
+        Ok(()) => (Vec::new(), true),
+        Err(CheckError::Invalid(errors)) => {
+            let complaints = errors.into_iter().map(|error| (format!(".config{}", dotted(&error.path)), error.message));
+            (complaints.collect(), true)
+        }
+        Err(error) => (vec![(".config".to_owned(), error.to_string())], false),
+    }
+}
+
+/// A JSON pointer as the path that users read: `/steps/0/x` becomes `.steps[0].x`.
+pub(crate) fn dotted(pointer: &str) -> String {
+    if pointer.is_empty() {
+        return String::new();
+    }
+    if !pointer.starts_with('/') {
+        return format!(".{pointer}");
+    }
+    pointer.split('/').skip(1).fold(String::new(), |path, part| match part.parse::<usize>() {
+        Ok(index) => format!("{path}[{index}]"),
+        Err(_) => format!("{path}.{part}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_becomes_the_path_that_users_read() {
+        assert_eq!(dotted("/steps/0/setWeight"), ".steps[0].setWeight");
+    }
+}

@@ -1,0 +1,19 @@
+//! The work that components do for a canary's `steps[].plugin`: which call is due, and what the calls have come to
+//! (`reference/argo-rollouts.md` section 3, "Step rules").
+//!
+//! `status.canary.stepPluginStatuses` is all that is remembered: an entry for each operation on a step, in the order in which they
+//! were wanted. An entry is stored before its first call is made, and a call is due until what it came to is stored. So a controller
+//! that dies in between makes the call again, and no work that has begun is forgotten when it has to be ended or undone.
+//!
+//! One call of a rollout is made at a time: what ends or undoes work goes first, one after the other.
+
+mod call;
+mod due;
+mod record;
+#[cfg(test)]
+mod tests;
+mod told;
+mod wanted;
+
+pub use call::{CallId, Operation, StepAnswer, StepCall, StepOutcome};
+pub(crate) use wanted::index_of;

@@ -1,0 +1,100 @@
+//! Work that the rollout goes on without.
+
+use super::*;
+
+fn promote(status: &mut RolloutStatus) {
+    status.current_step_index = Some(2);
+}
+
+#[test]
+fn work_that_a_person_goes_past_is_ended_before_the_next_begins() {
+    let mut story = Story::begin().answered(waiting(40, &[7])).with(promote);
+
+    let call = story.call().unwrap();
+
+    assert_eq!((what(&call), call.memory), ((1, Operation::Terminate, 0), vec![7]));
+    assert_eq!(story.outline(), ["1 Run Running", "1 Terminate Running", "2 Run Running"]);
+}
+
+#[test]
+fn once_the_work_is_ended_the_next_is_done() {
+    let mut story = Story::begin().answered(waiting(40, &[])).with(promote).answered(successful(&[]));
+
+    assert_eq!(story.outline(), ["1 Run Running", "1 Terminate Successful", "2 Run Running"]);
+    assert_eq!(story.call().map(|call| what(&call)), Some((2, Operation::Run, 0)));
+}
+
+#[test]
+fn work_that_cannot_be_ended_is_given_up_at_the_deadline() {
+    let story = Story::begin().answered(waiting(40, &[])).with(promote).answered(errored(FailureClass::Trapped));
+    let mut early = story.after(30);
+    assert_eq!(early.call().map(|call| what(&call)), Some((1, Operation::Terminate, 1)));
+
+    let mut late = early.after(570);
+    let call = late.call().unwrap();
+
+    assert_eq!((what(&call), late.outline()[1].as_str()), ((2, Operation::Run, 0), "1 Terminate Error"));
+    assert_eq!(late.entries()[1].message.as_deref(), Some("given up after 600 s: boom"));
+}
+
+#[test]
+fn a_full_promotion_ends_the_work_that_is_under_way() {
+    let mut story = Story::begin().answered(waiting(40, &[])).with(|status| status.promote_full = true);
+
+    assert_eq!(story.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
+}
+
+#[test]
+fn a_person_who_goes_past_the_last_step_ends_its_work() {
+    let mut story = Story::begin().answered(waiting(40, &[])).with(|status| status.current_step_index = Some(4));
+
+    assert_eq!(story.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
+}
+
+/// The next version has come.
+fn supersede(mut story: Story) -> Story {
+    let template = crate::fixtures::template("web:2");
+    story.observed.rollout.metadata.generation = Some(2);
+    story.observed.rollout.spec.template = kulta_api::PodTemplate(template.clone());
+    story.observed.looked_up.defaulted_template = Some(Ok(kulta_api::PodTemplate(template)));
+    story
+}
+
+#[test]
+fn work_of_a_revision_that_is_left_is_ended() {
+    let mut story = supersede(Story::begin().answered(successful(&[])).answered(waiting(40, &[7])));
+
+    let call = story.call().unwrap();
+
+    assert_eq!((what(&call), call.memory), ((2, Operation::Terminate, 0), vec![7]));
+    assert_eq!(story.outline(), ["2 Terminate Running"]);
+}
+
+#[test]
+fn work_that_the_spec_no_longer_has_cannot_be_ended() {
+    let mut story = supersede(Story::begin().answered(waiting(40, &[])));
+    story.observed.rollout.spec.strategy.canary.as_mut().unwrap().steps.remove(1);
+
+    assert_eq!((story.call(), story.outline()), (None, vec!["1 Terminate Error".to_owned()]));
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_any_more_is_dropped() {
+    let mut story = Story::begin();
+    let id = story.call().unwrap().id;
+    let mut story = supersede(story);
+    story.observed.step_answers = vec![StepAnswer { id: CallId { execution: 7, ..id }, outcome: successful(&[]) }];
+
+    assert_eq!(story.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
+}
+
+#[test]
+fn work_that_a_person_goes_back_to_is_done_anew() {
+    let ended = Story::begin().answered(waiting(40, &[7])).with(promote).answered(successful(&[]));
+
+    let mut story = ended.with(|status| status.current_step_index = Some(1));
+
+    // What was begun at the step that was left is ended first.
+    assert_eq!(story.call().map(|call| what(&call)), Some((2, Operation::Terminate, 0)));
+    assert_eq!(story.outline(), ["2 Run Running", "2 Terminate Running", "1 Run Running"]);
+}

@@ -1,0 +1,134 @@
+//! Stories of a canary with two step plugins: looks in a row, and what becomes of the status.
+
+mod ended;
+mod run;
+mod told;
+mod undone;
+
+use jiff::{SignedDuration, Timestamp};
+use kulta_api::foreign_status::StepPluginStatus;
+use kulta_api::{FailureKind, RolloutStatus};
+use serde_json::{Value, json};
+
+use super::{CallId, Operation, StepAnswer, StepCall, StepOutcome};
+use crate::decision::{Decision, FailureClass, Next, RunPhase, Situation, Verdict, Waiting, WantedRun};
+use crate::observed::Observed;
+use crate::pass::{Turn, begin};
+use crate::pass_tests::{hold, now, status, stored, under_way};
+use crate::plan::Plan;
+
+pub(super) fn steps() -> Value {
+    json!([
+        { "setWeight": 50 },
+        { "plugin": { "name": "team/gate", "config": { "url": "http://gate" } } },
+        { "plugin": { "name": "team/mail" } },
+        { "pause": {} }
+    ])
+}
+
+/// As the built-in canary does it, as far as step plugins go.
+fn decide(situation: &Situation) -> Decision {
+    let step = situation.step;
+    let wants = |step: u32| WantedRun { name: format!("steps/{step}/plugin"), attempt: 1 };
+    let runs = |step: u32| if step == 1 || step == 2 { vec![wants(step)] } else { Vec::new() };
+    let run = situation.runs.iter().find(|run| run.name == wants(step).name).map(|run| &run.phase);
+    let next = match run {
+        _ if step != 1 && step != 2 => Next::Hold(Waiting::Pods),
+        Some(RunPhase::Judged(Verdict::Pass)) => return Decision { runs: runs(step + 1), ..hold(step + 1, 50) },
+        Some(RunPhase::Judged(Verdict::Fail(why))) => Next::Abort { kind: FailureKind::Gate, reason: why.clone() },
+        _ => Next::Hold(Waiting::Runs),
+    };
+    Decision { runs: runs(step), next, ..hold(step, 50) }
+}
+
+/// A rollout as the cluster has it, and the time.
+pub(super) struct Story {
+    pub observed: Observed,
+    pub now: Timestamp,
+}
+
+impl Story {
+    /// The work of step 1 is about to begin.
+    pub fn begin() -> Self {
+        let mut observed = under_way(steps(), 1, 1, 50);
+        observed.rollout.spec.progress_deadline_seconds = Some(600);
+        Self { observed, now: now() }
+    }
+
+    pub fn after(mut self, seconds: i64) -> Self {
+        self.now = self.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        self
+    }
+
+    pub fn with(mut self, change: impl FnOnce(&mut RolloutStatus)) -> Self {
+        change(status(&mut self.observed));
+        self
+    }
+
+    /// One look, with its status stored.
+    pub fn look(&mut self) -> Plan {
+        let mut turn = begin(self.observed.clone(), self.now);
+        let plan = loop {
+            match turn {
+                Turn::Ask(ask) => {
+                    let decision = decide(&ask.situation);
+                    turn = ask.answer(Ok(decision));
+                }
+                Turn::Done(plan) => break *plan,
+            }
+        };
+        self.observed = stored(self.observed.clone(), &plan);
+        self.observed.step_answers.clear();
+        plan
+    }
+
+    /// The call that a look finds due.
+    pub fn call(&mut self) -> Option<StepCall> {
+        self.look().step_call
+    }
+
+    /// The call that is due is made and comes to this.
+    pub fn answered(mut self, outcome: StepOutcome) -> Self {
+        let id = self.call().unwrap().id;
+        self.observed.step_answers = vec![StepAnswer { id, outcome }];
+        self.look();
+        self
+    }
+
+    pub fn status(&self) -> &RolloutStatus {
+        self.observed.rollout.status.as_ref().unwrap()
+    }
+
+    pub fn entries(&self) -> &[StepPluginStatus] {
+        &self.status().canary.step_plugin_statuses
+    }
+
+    /// Step, operation and phase of all entries.
+    pub fn outline(&self) -> Vec<String> {
+        let phase = |entry: &StepPluginStatus| entry.phase.clone().unwrap_or_else(|| "-".to_owned());
+        self.entries().iter().map(|entry| format!("{} {} {}", entry.index, entry.operation, phase(entry))).collect()
+    }
+}
+
+pub(super) fn successful(memory: &[u8]) -> StepOutcome {
+    StepOutcome::Successful { reason: "open".into(), memory: memory.to_vec() }
+}
+
+pub(super) fn failed() -> StepOutcome {
+    StepOutcome::Failed { reason: "shut".into(), memory: Vec::new() }
+}
+
+pub(super) fn errored(class: FailureClass) -> StepOutcome {
+    StepOutcome::Errored { class, message: "boom".into() }
+}
+
+/// To be called again that many seconds after the story's beginning.
+pub(super) fn waiting(seconds: i64, memory: &[u8]) -> StepOutcome {
+    let until = now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    StepOutcome::Waiting { until, reason: "not yet".into(), memory: memory.to_vec() }
+}
+
+pub(super) fn what(call: &StepCall) -> (i32, Operation, i32) {
+    let CallId { index, operation, execution, .. } = call.id;
+    (index, operation, execution)
+}

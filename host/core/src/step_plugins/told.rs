@@ -1,0 +1,111 @@
+//! What the calls have come to: recorded, and told.
+
+use kulta_api::foreign_status::StepPluginStatus;
+
+use super::call::{Operation, StepAnswer, StepOutcome};
+use super::record::{self, Phase};
+use crate::decision::{FailureClass, PauseCause, StrategyFailure};
+use crate::pass::{Pass, PluginTrouble};
+use crate::plan::{EventKind, EventReason};
+use crate::plugin_failure::Effect;
+use crate::time;
+
+/// Seconds that a plugin is left alone at least, however soon it wants to be called again: as in Argo.
+const FLOOR_SECONDS: u64 = 10;
+/// Seconds until it is called again when there was no usable answer: as in Argo.
+const ERROR_SECONDS: u64 = 30;
+/// Characters of a message that an event quotes.
+const QUOTED_CHARS: usize = 256;
+
+impl Pass {
+    /// Records the answers to the calls that were due. One that nobody waits for any more is dropped.
+    pub fn observe_step_plugins(&mut self) {
+        for answer in std::mem::take(&mut self.scene.observed.step_answers) {
+            self.observe_step_plugin(answer);
+        }
+    }
+
+    fn observe_step_plugin(&mut self, answer: StepAnswer) {
+        let found =
+            self.entries().iter().position(|entry| record::is_open(entry) && record::id(entry) == Some(answer.id));
+        let Some((at, mut entry)) = found.and_then(|at| Some((at, self.entries().get(at)?.clone()))) else { return };
+        let (before, now) = (record::phase(&entry), time::floor(self.scene.now));
+        match answer.outcome {
+            StepOutcome::Errored { class, .. } if class.effect() == Effect::AwaitedSilently => {
+                self.step_plugins_loading = true;
+                return;
+            }
+            StepOutcome::Errored { class, message } => {
+                self.trouble(&entry, class, &message);
+                record::put_off(&mut entry, Phase::Error, &message, ERROR_SECONDS, &now);
+            }
+            StepOutcome::Waiting { until, reason, memory } => {
+                let seconds = time::ceil(until).0.as_second().saturating_sub(now.0.as_second());
+                let seconds = u64::try_from(seconds).unwrap_or(0).max(FLOOR_SECONDS);
+                record::put_off(&mut entry, Phase::Running, &reason, seconds, &now);
+                record::remember(&mut entry, &memory);
+            }
+            StepOutcome::Successful { reason, memory } => {
+                record::finish(&mut entry, Phase::Successful, &reason, &now);
+                record::remember(&mut entry, &memory);
+            }
+            StepOutcome::Failed { reason, memory } => {
+                record::finish(&mut entry, Phase::Failed, &reason, &now);
+                record::remember(&mut entry, &memory);
+            }
+        }
+        entry.executions = Some(answer.id.execution.saturating_add(1));
+        self.hand_on(at, &entry);
+        self.tell_step_plugin(&entry, before);
+        if let Some(place) = self.entries().get_mut(at) {
+            *place = entry;
+        }
+    }
+
+    /// What ends or undoes the work knows what has come of it: one call is made at a time, so none of these has been made yet.
+    fn hand_on(&mut self, at: usize, entry: &StepPluginStatus) {
+        let memory = record::memory(entry);
+        for later in self.entries().iter_mut().skip(at + 1) {
+            if later.index == entry.index && later.executions.unwrap_or(0) == 0 {
+                record::remember(later, &memory);
+            }
+        }
+    }
+
+    /// A component that cannot be had stops the rollout for a person.
+    fn trouble(&mut self, entry: &StepPluginStatus, class: FailureClass, message: &str) {
+        if class.effect() != Effect::PinnedAnew || !record::is(entry, Operation::Run) || !self.may_work() {
+            return;
+        }
+        let failure = StrategyFailure { class, message: message.to_owned() };
+        self.trouble = Some(PluginTrouble { who: format!("step plugin {:?}", entry.name), failure });
+        self.pause(PauseCause::Step, None);
+    }
+
+    /// Tells that an operation has come to another phase.
+    pub(super) fn tell_step_plugin(&mut self, entry: &StepPluginStatus, before: Option<Phase>) {
+        let after = record::phase(entry);
+        let Some(phase) = after.filter(|_| after != before) else { return };
+        let (index, operation) = (entry.index, &entry.operation);
+        let from = before.map_or_else(String::new, |before| format!(" from {}", before.as_str()));
+        let mut said: String = entry.message.iter().flat_map(|message| message.chars()).take(QUOTED_CHARS).collect();
+        if !said.is_empty() {
+            said.insert_str(0, ": ");
+        }
+        let message =
+            format!("Step plugin {:?} of step {index}: {operation} went{from} to {}{said}", entry.name, phase.as_str());
+        let started = entry.started_at.as_ref().map_or(0, |time| time.0.as_second());
+        let mark = format!(
+            "{}.{started}.step{index}-{}-{}-{}",
+            self.status.current_pod_hash,
+            operation.to_lowercase(),
+            entry.executions.unwrap_or(0),
+            phase.as_str().to_lowercase(),
+        );
+        let mut event = self.write_event(&mark, EventReason::StepPluginTransition, message);
+        if matches!(phase, Phase::Failed | Phase::Error) {
+            event.kind = EventKind::Warning;
+        }
+        self.events.push(event);
+    }
+}

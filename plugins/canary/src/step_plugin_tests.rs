@@ -1,0 +1,119 @@
+//! Step plugins by tables: when one is wanted, and what its outcome leads to.
+
+use crate::Canary;
+use kulta_plugin::testing::NOW;
+use kulta_plugin::testing::strategy::{self, situation};
+use kulta_plugin::{
+    Decision, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Situation, Verdict, Waiting,
+    WantedRun,
+};
+
+/// Step 1 is made by a plugin.
+const CONFIG: &str = r#"{"steps":[{"setWeight":10},{"plugin":{"name":"team/gate","config":{"url":"x"}}},{"setWeight":50},{"pause":{}}]}"#;
+const RUN: &str = "steps/1/plugin";
+const RUNS: Next = Next::Hold(Waiting::Runs);
+const PODS: Next = Next::Hold(Waiting::Pods);
+
+fn decide(situation: &Situation) -> Decision {
+    strategy::decide::<Canary>(CONFIG, situation).unwrap()
+}
+
+fn at(step: u32, reached: bool, phase: Option<RunPhase>) -> Situation {
+    let run = |phase| Run { name: RUN.into(), attempt: 1, phase, started_at: NOW };
+    Situation { step, reached, runs: phase.map(run).into_iter().collect(), weight: 10, ..situation() }
+}
+
+fn wanted(decision: &Decision) -> Vec<(&str, u32)> {
+    decision.runs.iter().map(|WantedRun { name, attempt }| (name.as_str(), *attempt)).collect()
+}
+
+fn outline(decision: &Decision) -> (u32, u32, Next) {
+    (decision.step, decision.weight, decision.next.clone())
+}
+
+#[test]
+fn a_step_plugin_is_waited_for_whether_pods_are_in_place_or_not() {
+    for phase in [None, Some(RunPhase::Running), Some(RunPhase::FailedToRun("no route".into()))] {
+        for reached in [false, true] {
+            let decision = decide(&at(1, reached, phase.clone()));
+
+            assert_eq!((outline(&decision), wanted(&decision)), ((1, 10, RUNS), vec![(RUN, 1)]));
+        }
+    }
+}
+
+#[test]
+fn a_step_plugin_is_wanted_as_soon_as_its_step_begins() {
+    let decision = decide(&at(0, true, None));
+
+    assert_eq!((decision.step, wanted(&decision)), (1, vec![(RUN, 1)]));
+}
+
+#[test]
+fn a_step_plugin_is_wanted_at_no_other_step() {
+    for step in [0, 2, 3, 4] {
+        assert_eq!(wanted(&decide(&at(step, false, Some(RunPhase::Running)))), [], "step {step}");
+    }
+}
+
+#[test]
+fn a_step_plugin_that_is_done_leads_to_the_next_step() {
+    let decision = decide(&at(1, false, Some(RunPhase::Judged(Verdict::Pass))));
+
+    assert_eq!((outline(&decision), wanted(&decision)), ((2, 50, PODS), vec![]));
+}
+
+#[test]
+fn a_step_plugin_that_failed_aborts_with_what_it_said() {
+    for (said, reason) in [("closed", "step plugin team/gate failed: closed"), ("", "step plugin team/gate failed")] {
+        for promoted in [false, true] {
+            let failed = Some(RunPhase::Judged(Verdict::Fail(said.into())));
+            let decision = decide(&Situation { promoted, ..at(1, true, failed) });
+
+            let abort = Next::Abort(Failure { kind: FailureKind::Gate, reason: reason.into() });
+            assert_eq!((decision.step, decision.next), (1, abort));
+        }
+    }
+}
+
+#[test]
+fn a_step_plugin_that_failed_at_another_step_decides_nothing() {
+    let decision = decide(&at(2, false, Some(RunPhase::Judged(Verdict::Fail("old".into())))));
+
+    assert_eq!((decision.step, decision.next), (2, PODS));
+}
+
+#[test]
+fn a_step_plugin_that_cannot_tell_pauses_until_a_person_goes_past_it() {
+    let unsure = at(1, true, Some(RunPhase::Judged(Verdict::Inconclusive("no data".into()))));
+    let paused = Next::Pause(Pause { cause: PauseCause::Analysis, until: None });
+
+    let decisions = [decide(&unsure), decide(&Situation { promoted: true, ..unsure })];
+
+    assert_eq!(decisions.map(|decision| outline(&decision)), [(1, 10, paused), (2, 50, PODS)]);
+}
+
+#[test]
+fn nothing_is_wanted_on_the_way_back() {
+    let asked = Situation { goal: Goal::Restore, weight: 50, ..at(1, false, Some(RunPhase::Running)) };
+
+    assert_eq!(wanted(&decide(&asked)), []);
+}
+
+#[test]
+fn every_decision_about_a_step_plugin_says_why() {
+    for (asked, reason) in [
+        (at(0, true, None), "step 2/4: beginning step plugin team/gate"),
+        (at(1, true, None), "step 2/4: waiting for step plugin team/gate at 10 %"),
+        (
+            at(1, true, Some(RunPhase::Judged(Verdict::Fail("closed".into())))),
+            "step 2/4: step plugin team/gate failed: closed",
+        ),
+        (
+            at(1, true, Some(RunPhase::Judged(Verdict::Inconclusive("no data".into())))),
+            "step 2/4: paused at 10 %, step plugin team/gate is inconclusive: no data",
+        ),
+    ] {
+        assert_eq!(decide(&asked).reason, reason);
+    }
+}

@@ -1,0 +1,177 @@
+//! Canary steps that are made by a plugin: the fixture `gate`, which waits until a URL opens it.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use kube::api::DynamicObject;
+use kulta_tests::{
+    answers::{Answers, Mode},
+    api, kinds,
+    manifests::Canary,
+    story::Story,
+    wait,
+};
+use kulta_wasm::fixtures::GATE;
+use serde_json::{Value, json};
+
+use crate::{Place, WEB};
+
+/// A step is left alone for ten seconds between two calls.
+const A_WHILE: Duration = Duration::from_secs(60);
+
+/// Serves the fixture, which may ask these servers.
+async fn serve_gate(place: &Place, servers: &[&Answers]) -> Result<()> {
+    let grants: Vec<Value> = servers.iter().map(|server| json!({"urlPrefix": server.url()})).collect();
+    place.apply("gate", json!({"source": {"file": place.file("gate.wasm", GATE)?}, "grants": grants})).await?;
+    place.until("gate", "Serving").await.map(drop)
+}
+
+/// Deploys version v1, and then v2.
+async fn update(place: &Place, canary: &Canary) -> Result<()> {
+    let story = &place.story;
+    story.apply_all(canary.services().into_iter().chain([canary.route(&story.namespace)])).await?;
+    story.apply(place.ours(canary.rollout())).await?;
+    story.until_phase(WEB, "Healthy").await?;
+    story.apply(place.ours(canary.clone().version("v2").rollout())).await.map(drop)
+}
+
+fn step(plugin: &str, config: Value) -> Value {
+    json!({"plugin": {"name": plugin, "config": config}})
+}
+
+fn open() -> Mode {
+    Mode::Json(json!({}))
+}
+
+/// Step, operation and phase of each entry of the status.
+fn outline(rollout: &DynamicObject) -> Vec<String> {
+    let entries = rollout.data.pointer("/status/canary/stepPluginStatuses").and_then(Value::as_array);
+    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
+    let one = |entry: &Value| format!("{} {} {}", entry["index"], text(entry, "operation"), text(entry, "phase"));
+    entries.into_iter().flatten().map(one).collect()
+}
+
+async fn until_outline(story: &Story, wanted: &[&str]) -> Result<DynamicObject> {
+    let rollouts = story.api(&kinds::rollout());
+    wait::until(&rollouts, WEB, &format!("{wanted:?}"), A_WHILE, |rollout| outline(rollout) == wanted).await
+}
+
+async fn until_phase(story: &Story, phase: &str) -> Result<DynamicObject> {
+    let rollouts = story.api(&kinds::rollout());
+    let is = |rollout: &DynamicObject| api::text(rollout, "/status/phase") == phase;
+    wait::until(&rollouts, WEB, phase, A_WHILE, is).await
+}
+
+/// The paths that were asked, each once for requests in a row.
+fn paths(server: &Answers) -> Vec<String> {
+    let mut paths: Vec<String> = server
+        .asked()
+        .iter()
+        .map(|asked| asked.request.start.split(' ').nth(1).unwrap_or_default().to_owned())
+        .collect();
+    paths.dedup();
+    paths
+}
+
+#[tokio::test]
+async fn a_gate_that_is_shut_holds_the_rollout_until_it_opens_even_over_a_killed_controller() -> Result<()> {
+    let Some(place) = Place::begin("step-gate").await? else { return Ok(()) };
+    let (server, story) = (Answers::start(Mode::Status(503)).await?, &place.story);
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[&server]).await?;
+    let steps = json!([{"setWeight": 50}, step("gate", json!({"url": server.url()})), {"setWeight": 80}]);
+    update(&place, &Canary::new(WEB).steps(steps)).await?;
+    wait::until(&story.api(&kinds::rollout()), WEB, "a first answer", A_WHILE, |rollout| {
+        api::text(rollout, "/status/canary/stepPluginStatuses/0/message").contains("closed: 503")
+    })
+    .await?;
+
+    controller.kill().await?;
+    server.set(open());
+    let controller = place.controller(None, &[]).await?;
+
+    let seen = until_phase(story, "Healthy").await?;
+    ensure!(outline(&seen) == ["1 Run Successful"], "{:?}", seen.data);
+    ensure!(api::text(&seen, "/status/stableRS") == api::text(&seen, "/status/currentPodHash"), "{:?}", seen.data);
+    let told = story.events_about("Rollout", WEB).await?;
+    let transitions = told.iter().filter(|(reason, _)| reason == "StepPluginTransition").count();
+    ensure!(transitions == 2, "{told:#?}");
+    controller.stop().await?;
+    place.end(&["gate"]).await
+}
+
+#[tokio::test]
+async fn what_steps_did_is_undone_newest_first_when_a_later_one_fails() -> Result<()> {
+    let Some(place) = Place::begin("step-abort").await? else { return Ok(()) };
+    let (server, undone) = (Answers::start(open()).await?, Answers::start(open()).await?);
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[&server, &undone]).await?;
+    let abort = |step: &str| json!({"url": server.url(), "abort": format!("{}/{step}", undone.url())});
+    let mut failing = abort("third");
+    json_patch::merge(&mut failing, &json!({"finish": "failed"}));
+    let steps = [abort("first"), abort("second"), failing].map(|config| step("gate", config));
+
+    update(&place, &Canary::new(WEB).steps(json!(steps))).await?;
+
+    let done = ["0 Run Successful", "1 Run Successful", "2 Run Failed", "1 Abort Successful", "0 Abort Successful"];
+    let seen = until_outline(&place.story, &done).await?;
+    ensure!(paths(&undone) == ["/second", "/first"], "{:?}", undone.asked());
+    ensure!(api::text(&seen, "/status/kulta/failure") == "gate", "{:?}", seen.data);
+    let degraded = until_phase(&place.story, "Degraded").await?;
+    ensure!(api::text(&degraded, "/status/message").contains("told to fail"), "{:?}", degraded.data);
+    controller.stop().await?;
+    place.end(&["gate"]).await
+}
+
+#[tokio::test]
+async fn a_step_that_a_person_goes_past_is_ended() -> Result<()> {
+    let Some(place) = Place::begin("step-past").await? else { return Ok(()) };
+    let (server, told) = (Answers::start(Mode::Status(503)).await?, Answers::start(open()).await?);
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[&server, &told]).await?;
+    let config = json!({"url": server.url(), "terminate": format!("{}/ended", told.url())});
+    update(&place, &Canary::new(WEB).steps(json!([step("gate", config), {"pause": {}}]))).await?;
+    until_outline(&place.story, &["0 Run Running"]).await?;
+    server.until_asked(1, A_WHILE).await?;
+
+    place.story.verbs(WEB).promote().await?;
+
+    until_outline(&place.story, &["0 Run Running", "0 Terminate Successful"]).await?;
+    let paused = until_phase(&place.story, "Paused").await?;
+    ensure!(api::number(&paused, "/status/currentStepIndex") == 1, "{:?}", paused.data);
+    ensure!(paths(&told) == ["/ended"], "{:?}", told.asked());
+    controller.stop().await?;
+    place.end(&["gate"]).await
+}
+
+#[tokio::test]
+async fn a_step_plugin_that_is_not_there_or_refuses_its_configuration_is_named_unless_it_is_disabled() -> Result<()> {
+    let Some(place) = Place::begin("step-invalid").await? else { return Ok(()) };
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[]).await?;
+    let with = |step: Value| Canary::new(WEB).version("v2").steps(json!([{"setWeight": 50}, step]));
+    let disabled = json!({"plugin": {"name": "nobody", "disabled": true}});
+    let bad = |step: Value| place.ours(with(step).rollout());
+    update(&place, &Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}]))).await?;
+    until_phase(&place.story, "Paused").await?;
+
+    for (step, field) in [
+        (step("nobody", json!({})), "steps[1].plugin.name"),
+        (step("gate", json!({"url": 7})), "steps[1].plugin.config.url"),
+        (step("gate", json!({"url": "http://gate", "speed": 9})), "steps[1].plugin.config.speed"),
+    ] {
+        place.story.apply(bad(step)).await?;
+        let rollouts = place.story.api(&kinds::rollout());
+        wait::until(&rollouts, WEB, &format!("{field} to be named"), A_WHILE, |rollout| {
+            let message = api::text(rollout, "/status/message");
+            message.starts_with("InvalidSpec: ") && message.contains(&format!("spec.strategy.canary.{field}"))
+        })
+        .await?;
+    }
+
+    place.story.apply(bad(disabled)).await?;
+    let seen = until_phase(&place.story, "Healthy").await?;
+    ensure!(outline(&seen) == ["1 Run Successful"], "{:?}", seen.data);
+    controller.stop().await?;
+    place.end(&["gate"]).await
+}
