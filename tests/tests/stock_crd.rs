@@ -8,6 +8,7 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, rights_on_stock_crd, start, updated},
     manifests::Canary,
+    run_folder,
     sink::Sink,
     story::{SOON, Story},
     wait,
@@ -99,6 +100,43 @@ async fn a_strategy_that_the_crd_pruned_is_told_to_whoever_wrote_it() -> Result<
     for part in ["InvalidSpec: ", "spec.strategy", "spec.strategy.plugin", "install KULTA's CRD"] {
         ensure!(message.contains(part), "{part} is not in {message}");
     }
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+#[ignore = "replaces the cluster's Rollout CRD"]
+async fn the_work_of_a_step_plugin_outlives_a_killed_controller() -> Result<()> {
+    let Some(story) = Story::begin("stock-step").await? else { return Ok(()) };
+    rights_on_stock_crd(&story).await?;
+    api::apply_crds(&story.client, &run_folder::repository().join("crds/kulta.io_plugins.yaml")).await?;
+    let server = Answers::start(Mode::Status(503)).await?;
+    let (plugin, file) = (format!("gate-{}", story.namespace), story.environment.run.join("stock-gate.wasm"));
+    std::fs::write(&file, kulta_wasm::fixtures::GATE)?;
+    let spec = json!({"source": {"file": file}, "grants": [{"urlPrefix": server.url()}]});
+    let object =
+        json!({"apiVersion": "kulta.io/v1alpha1", "kind": "Plugin", "metadata": {"name": plugin}, "spec": spec});
+    api::apply(&story.client, "", object).await?;
+    let controller = start(&story, None).await?;
+    let step = json!({"plugin": {"name": plugin, "config": {"url": server.url()}}});
+    let canary = Canary::new("web").without_routing().steps(json!([step]));
+    deployed(&story, &canary).await?;
+    updated(&story, &canary).await?;
+    let entry = |field: &str| format!("/status/canary/stepPluginStatuses/0/{field}");
+    let rollouts = story.api(&kinds::rollout());
+    let first = wait::until(&rollouts, "web", "a first answer", SOON, |rollout| {
+        api::text(rollout, &entry("message")).contains("closed: 503")
+    })
+    .await?;
+    ensure!(first.data.pointer(&entry("status/memory")).is_some(), "the CRD pruned the memory: {:?}", first.data);
+
+    controller.kill().await?;
+    server.set(Mode::Json(json!({})));
+    let controller = start(&story, None).await?;
+
+    let last = story.until_phase("web", "Healthy").await?;
+    ensure!(api::text(&last, &entry("phase")) == "Successful", "{:?}", last.data);
+    ensure!(api::number(&last, &entry("executions")) == 2, "{:?}", last.data);
     controller.stop().await?;
     story.end().await
 }
