@@ -1,5 +1,7 @@
 //! Plugins compiled by a child of the controller, within limits.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use kulta_wasm::{ChildCompiler, Compiler, Limits, LoadError, Plugins};
