@@ -25,9 +25,10 @@ struct Story {
 
 impl Story {
     /// With an empty registry; None, with a line that says so, where none has been built and no cluster promises one.
+    #[allow(clippy::print_stderr, reason = "who runs the test should know")]
     async fn begin(name: &str, users: Users) -> Result<Option<Self>> {
         if !Registry::is_built() && Environment::find().is_none() {
-            println!("{name}: skipped: tests/tools/build.sh builds the registry");
+            eprintln!("{name}: skipped: tests/tools/build.sh builds the registry");
             return Ok(None);
         }
         install_tls_provider();

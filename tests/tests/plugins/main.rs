@@ -82,7 +82,7 @@ impl Place {
 
     /// Applies a Plugin that serves `name`.
     async fn apply(&self, name: &str, mut spec: Value) -> Result<()> {
-        spec["serves"] = json!([name]);
+        json_patch::merge(&mut spec, &json!({"serves": [name]}));
         let object = json!({
             "apiVersion": "kulta.io/v1alpha1", "kind": "Plugin",
             "metadata": {"name": self.plugin(name), "labels": {INSTANCE: self.story.namespace}},
