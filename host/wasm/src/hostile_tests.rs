@@ -107,12 +107,49 @@ async fn what_the_plugin_reports_keeps_its_class_and_its_words() {
     }
 }
 
-#[tokio::test]
-async fn a_long_message_is_cut_at_a_character() {
-    let CallError::Reported(Report::Internal(message)) = failure("longError").await else {
+#[test]
+fn a_long_message_is_cut_at_a_character() {
+    use crate::bindings::any::kulta::plugin::types::Error;
+
+    // The SDK shortens its plugins' words itself; not everybody has it.
+    let Report::Internal(message) = Report::from(Error::Internal("é".repeat(1_000))) else {
         panic!("expected the plugin's own report");
     };
     assert_eq!(message, "é".repeat(512));
+}
+
+/// What each kind's misdeeds come to.
+#[tokio::test]
+async fn misdeeds_of_analyzers_enrichers_and_steps_have_their_classes() {
+    use crate::fixtures_for_tests::{analyzed, enriched, stepped};
+
+    let common = [
+        ("trap", FailureClass::Trapped),
+        ("recurse", FailureClass::Trapped),
+        ("allocate", FailureClass::OutOfMemory),
+        ("spin", FailureClass::DeadlineExceeded),
+        ("internal", FailureClass::Internal),
+        ("manyRequests", FailureClass::TooLarge),
+        ("noRequests", FailureClass::BadAnswer),
+        ("largeBody", FailureClass::TooLarge),
+        ("longMemory", FailureClass::TooLarge),
+    ];
+    for (misdeed, class) in common {
+        let found = [analyzed(misdeed).await, enriched(misdeed).await, stepped(misdeed).await];
+        assert_eq!(found, [Some(class); 3], "{misdeed}");
+    }
+    for (misdeed, class) in [
+        ("hugeValue", FailureClass::TooLarge),
+        ("longValue", FailureClass::TooLarge),
+        ("longReason", FailureClass::TooLarge),
+        ("manyMetadata", FailureClass::TooLarge),
+        ("endlessWait", FailureClass::BadAnswer),
+    ] {
+        assert_eq!(analyzed(misdeed).await, Some(class), "{misdeed}");
+    }
+    for (misdeed, class) in [("malformedJson", FailureClass::BadAnswer), ("longAddition", FailureClass::TooLarge)] {
+        assert_eq!(enriched(misdeed).await, Some(class), "{misdeed}");
+    }
 }
 
 #[tokio::test]

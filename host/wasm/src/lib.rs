@@ -56,6 +56,8 @@ pub use strategy::StrategyPlugin;
 #[cfg(test)]
 mod code_cache_tests;
 #[cfg(test)]
+mod fixtures_for_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod plugins_tests;
