@@ -79,6 +79,9 @@ fn spec_schema(kind: Kind) -> Option<JSONSchemaProps> {
     version.schema?.open_api_v3_schema?.properties?.remove("spec")
 }
 
+/// The type of a schema whose values have fields.
+const OBJECT: &str = "object";
+
 fn collect_unknown(schema: &JSONSchemaProps, value: &Value, at: &Path, unknown: &mut Vec<FieldError>) {
     if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
         return;
@@ -97,6 +100,10 @@ fn collect_unknown(schema: &JSONSchemaProps, value: &Value, at: &Path, unknown: 
                     (None, _) => unknown.push(path.error("is no field of the API")),
                 }
             }
+        }
+        // serde would read a list as an object's fields in their order.
+        Value::Array(_) if schema.type_.as_deref() == Some(OBJECT) => {
+            unknown.push(at.error("must be an object, not a list"))
         }
         Value::Array(items) => {
             if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
@@ -118,6 +125,16 @@ mod tests {
 
     fn object(spec: Value) -> Value {
         json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": { "name": "shop" }, "spec": spec })
+    }
+
+    #[test]
+    fn a_list_in_an_objects_place_is_named_by_its_path() {
+        let steps = json!([{ "pause": ["5m"] }]);
+
+        let told = unknown_fields(&object(json!({ "strategy": { "canary": { "steps": steps } } })));
+
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["spec.strategy.canary.steps[0].pause: must be an object, not a list"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kulta_api::{OutboxEntry, Rollout, Time, TransitionKind, annotations};
 use kulta_core::observed::{Observed, ReplicaSet};
+use kulta_core::plan::EventKind;
 use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject, digest_from_image_id};
 use kulta_fetch::{CdEventHttp, Delivery, Sink};
 use kulta_wasm::enricher as wit;
@@ -18,7 +19,14 @@ use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Refusal, refusal, words};
 use crate::enrich::Enrichers;
 use crate::key::Key;
+use crate::kinds::Kind;
+use crate::kube_events::{Message, Regarding};
 use crate::metrics::Metrics;
+use crate::recorder::Recorder;
+
+/// Failures in a row until the Rollout is told that its events wait: some seconds.
+const FAILURES_UNTIL_TOLD: u32 = 3;
+const SINK_UNAVAILABLE: &str = "EventSinkUnavailable";
 
 /// Where events go.
 pub trait EventSink: Send + Sync + 'static {
@@ -47,6 +55,7 @@ struct Inner {
     teller: Option<Teller>,
     metrics: Arc<Metrics>,
     enrichers: Enrichers,
+    recorder: Arc<Recorder>,
     /// How far each rollout's story is told, by uid: the caches may still show what has been delivered.
     told: Mutex<HashMap<String, Told>>,
     /// Digests found in pods, by image of a revision; bounded by what was asked for.
@@ -56,9 +65,10 @@ struct Inner {
 
 impl Outbox {
     #[must_use]
-    pub fn new(teller: Option<Teller>, metrics: Arc<Metrics>, enrichers: Enrichers) -> Self {
+    pub fn new(teller: Option<Teller>, metrics: Arc<Metrics>, enrichers: Enrichers, recorder: Arc<Recorder>) -> Self {
         let (report, done) = mpsc::unbounded_channel();
-        let inner = Inner { teller, metrics, enrichers, told: Mutex::default(), digests: Mutex::default(), report };
+        let inner =
+            Inner { teller, metrics, enrichers, recorder, told: Mutex::default(), digests: Mutex::default(), report };
         Self { inner: Arc::new(inner), done: AsyncMutex::new(done) }
     }
 
@@ -130,13 +140,13 @@ impl Inner {
     async fn tell_removed(&self, rollout: &RolloutId, at: &Time) {
         let Some(teller) = &self.teller else { return };
         match teller.origin.service_removed(rollout, at) {
-            Ok(event) => self.send(teller, &event).await,
+            Ok(event) => self.send(teller, &event, None).await,
             Err(error) => tracing::error!(rollout = rollout.name, "build the removal's event: {error}"),
         }
     }
 
-    /// Sends one event until the sink has taken or refused it.
-    async fn send(&self, teller: &Teller, event: &CdEvent) {
+    /// Sends one event until the sink has taken or refused it. The Rollout that it is about is told when that takes long.
+    async fn send(&self, teller: &Teller, event: &CdEvent, about: Option<&Regarding>) {
         let http = CdEventHttp {
             headers: event.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             body: event.bytes().into(),
@@ -165,11 +175,26 @@ impl Inner {
                     } else {
                         tracing::debug!(event = event.id, failures, "the event sink takes no events: {why}");
                     }
+                    if let (FAILURES_UNTIL_TOLD, Some(rollout)) = (failures, about) {
+                        self.recorder.record(rollout, sink_unavailable(event, &why)).await;
+                    }
                     let delay = after.unwrap_or_else(|| Backoff::SINK.delay(failures, fastrand::f64));
                     tokio::time::sleep(delay).await;
                 }
             }
         }
+    }
+}
+
+fn sink_unavailable(event: &CdEvent, why: &str) -> Message {
+    Message {
+        name: format!("{}.sink", event.id),
+        kind: EventKind::Warning,
+        reason: SINK_UNAVAILABLE,
+        message: format!(
+            "The event sink (--cdevents-sink) takes no events since {} {}: {why}; they wait and are sent once it does",
+            event.event_type, event.id
+        ),
     }
 }
 
@@ -213,6 +238,7 @@ struct Batch {
 impl Batch {
     async fn deliver(self, entries: Vec<OutboxEntry>) {
         let mut reached = 0;
+        let rollout = Regarding { kind: Kind::Rollout, key: self.key.clone(), uid: self.rollout.uid.clone() };
         for entry in &entries {
             if let Some(teller) = &self.inner.teller {
                 let subject = self.subject(entry).await;
@@ -220,7 +246,7 @@ impl Batch {
                     Ok(mut event) => {
                         let annotations = known_annotations(&subject.revision);
                         self.inner.enrichers.enrich(&mut event, &self.told_of(entry), &annotations).await;
-                        self.inner.send(teller, &event).await;
+                        self.inner.send(teller, &event, Some(&rollout)).await;
                     }
                     Err(error) => {
                         self.inner.metrics.delivery("unbuilt");

@@ -139,7 +139,6 @@ async fn misdeeds_of_analyzers_enrichers_and_steps_have_their_classes() {
         assert_eq!(found, [Some(class); 3], "{misdeed}");
     }
     for (misdeed, class) in [
-        ("hugeValue", FailureClass::TooLarge),
         ("longValue", FailureClass::TooLarge),
         ("longReason", FailureClass::TooLarge),
         ("manyMetadata", FailureClass::TooLarge),

@@ -58,6 +58,8 @@ mod code_cache_tests;
 #[cfg(test)]
 mod fixtures_for_tests;
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod plugins_tests;
