@@ -1,15 +1,12 @@
 //! A call to its end: the requests that a component asks for are made, and it is asked again with their answers.
 
 use std::io::Write;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::future::join_all;
 use kulta_api::plugin::Limits;
-use kulta_controller::plugins::MOST_ROUNDS;
-use kulta_fetch::{self as fetch, AwsEnvironment, Failure, Fetcher, Secrets};
-use kulta_wasm::fetch as wit;
-use kulta_wasm::strategy::Label;
+use kulta_controller::plugins::{MOST_ROUNDS, errands};
+use kulta_fetch::{self as fetch, AwsEnvironment, Fetcher, Secrets};
 use serde_json::Value;
 
 use super::call::Call;
@@ -44,7 +41,7 @@ pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, told:
         left = rest;
         let sent = wanted.requests.into_iter().map(|asked| async {
             let shown = format!("{} {}", asked.method, asked.url);
-            let answer = match request(asked) {
+            let answer = match errands::request(asked, None) {
                 Ok(request) => fetcher.fetch(request, &secrets).await,
                 Err(failure) => Err(failure),
             };
@@ -57,55 +54,9 @@ pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, told:
                 Err(failure) => writeln!(told, "{shown}: {failure}"),
             }
             .context("tell of the requests")?;
-            answers.push(self::answer(answer));
+            answers.push(errands::answer(answer));
         }
         call.go_on(wanted.memory, answers);
     }
     Ok(Err(format!("it asked for requests {MOST_ROUNDS} times and came to no end")))
-}
-
-/// # Errors
-/// When the request asks for what the controller does not serve.
-fn request(asked: wit::Request) -> Result<fetch::Request, Failure> {
-    if let Some(option) = asked.options.first() {
-        return Err(Failure::Denied(format!("the request's option {:?} is not served", option.key)));
-    }
-    let pairs = |labels: Vec<Label>| labels.into_iter().map(|label| (label.key, label.value)).collect();
-    Ok(fetch::Request {
-        method: asked.method,
-        url: asked.url,
-        headers: pairs(asked.headers),
-        body: asked.body.into(),
-        auth: match asked.auth {
-            wit::Auth::None => fetch::Auth::None,
-            wit::Auth::Basic(basic) => {
-                fetch::Auth::Basic(fetch::Basic { username: basic.username, password: basic.password })
-            }
-            wit::Auth::Oauth2(oauth2) => fetch::Auth::OAuth2(fetch::OAuth2 {
-                token_url: oauth2.token_url,
-                client_id: oauth2.client_id,
-                client_secret: oauth2.client_secret,
-                scopes: oauth2.scopes,
-                parameters: pairs(oauth2.parameters),
-            }),
-            wit::Auth::Sigv4(region) => fetch::Auth::SigV4(region),
-        },
-        timeout: Duration::from_millis(asked.timeout),
-        skip_tls_verify: asked.skip_tls_verify,
-        rights: None,
-    })
-}
-
-fn answer(answer: Result<fetch::Response, Failure>) -> wit::Answer {
-    match answer {
-        Ok(response) => Ok(wit::Response {
-            status: response.status,
-            headers: response.headers.into_iter().map(|(key, value)| Label { key, value }).collect(),
-            body: response.body.into(),
-        }),
-        Err(Failure::Denied(why)) => Err(wit::Failure::Denied(why)),
-        Err(Failure::Timeout) => Err(wit::Failure::Timeout),
-        Err(Failure::TooLarge(limit)) => Err(wit::Failure::TooLarge(limit)),
-        Err(Failure::Failed(why)) => Err(wit::Failure::Failed(why)),
-    }
 }

@@ -96,9 +96,11 @@ impl Errand<'_> {
     }
 }
 
+/// What a plugin asks for, in the fetcher's words.
+///
 /// # Errors
 /// When the request asks for what this build does not serve.
-fn request(asked: wit::Request, rights: Option<Arc<Rights>>) -> Result<fetch::Request, Failure> {
+pub fn request(asked: wit::Request, rights: Option<Arc<Rights>>) -> Result<fetch::Request, Failure> {
     if let Some(option) = asked.options.first() {
         return Err(Failure::Denied(format!("the request's option {:?} is not served", option.key)));
     }
@@ -129,7 +131,9 @@ fn request(asked: wit::Request, rights: Option<Arc<Rights>>) -> Result<fetch::Re
     })
 }
 
-fn answer(answer: Result<Response, Failure>) -> wit::Answer {
+/// What came of a request, in the plugins' words.
+#[must_use]
+pub fn answer(answer: Result<Response, Failure>) -> wit::Answer {
     match answer {
         Ok(response) => Ok(wit::Response {
             status: response.status,

@@ -6,7 +6,7 @@
 mod breaker;
 mod catalog;
 mod checks;
-mod errands;
+pub mod errands;
 mod look;
 mod source;
 mod status;
