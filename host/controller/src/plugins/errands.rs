@@ -132,7 +132,6 @@ pub fn request(asked: wit::Request, rights: Option<Arc<Rights>>) -> Result<fetch
 }
 
 /// What came of a request, in the plugins' words.
-#[must_use]
 pub fn answer(answer: Result<Response, Failure>) -> wit::Answer {
     match answer {
         Ok(response) => Ok(wit::Response {
