@@ -8,6 +8,7 @@
 //! - [`judging`] and [`gauge`]: its analyses, and where their metrics come from;
 //! - [`witness`]: sees every change and holds it against the design's invariants;
 //! - [`runs`]: the same for the analyses;
+//! - [`plain`]: one story without any of it, to see what a story costs;
 //! - [`story`]: puts them together, and says how it has to end.
 
 pub mod cluster;
@@ -16,6 +17,7 @@ pub mod gauge;
 pub mod incarnation;
 pub mod judging;
 pub mod people;
+pub mod plain;
 pub mod runs;
 pub mod scenario;
 pub mod sink;

@@ -40,6 +40,9 @@ struct Options {
     /// Threads
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Tell the story without faults, of an update with two pauses of an hour, so many times, and say what one takes
+    #[arg(long, value_name = "TIMES")]
+    plain: Option<usize>,
 }
 
 #[derive(Default)]
@@ -72,6 +75,9 @@ fn main() -> Result<ExitCode> {
     let plugins = plugins()?;
     if let Some(seed) = options.seed {
         return one(seed, &plugins);
+    }
+    if let Some(times) = options.plain {
+        return plain(times, &plugins);
     }
     let began = Instant::now();
     let end = options.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
@@ -127,6 +133,29 @@ fn one(seed: u64, plugins: &Arc<Plugins>) -> Result<ExitCode> {
     let report = tell(seed, plugins)?;
     show(&report, usize::MAX);
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn plain(times: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
+    let mut taken = Vec::with_capacity(times);
+    for _ in 0..times {
+        let began = Instant::now();
+        let told = kulta_seeds::plain::tell(plugins)?;
+        taken.push(began.elapsed());
+        if taken.len() == times {
+            println!("an update of {:#}, {} writes, {} events", told.took, told.writes, told.events);
+        }
+    }
+    taken.sort_unstable();
+    println!(
+        "{times} stories without faults: {:.1?} at p50, {:.1?} at most",
+        at_half(&taken),
+        taken.last().copied().unwrap_or_default()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn at_half(sorted: &[Duration]) -> Duration {
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 fn show(report: &Report, lines: usize) {

@@ -22,7 +22,7 @@ use crate::sink::Place;
 use crate::witness::Witness;
 
 /// When every story begins.
-const BEGIN: i64 = 1_800_000_000;
+pub const BEGIN: i64 = 1_800_000_000;
 /// How often the story looks around, in virtual time.
 const LOOK: Duration = Duration::from_millis(250);
 /// Without a write for this long a rollout is at rest.
@@ -45,7 +45,8 @@ pub struct Log {
 }
 
 impl Log {
-    fn of(clock: Clock) -> Self {
+    #[must_use]
+    pub fn of(clock: Clock) -> Self {
         Self { lines: Arc::default(), clock: Arc::new(Mutex::new(Some(clock))) }
     }
 

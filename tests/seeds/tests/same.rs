@@ -72,3 +72,12 @@ fn versions_are_analysed_at_all() -> Result<()> {
     ensure!(measurements > 20, "{measurements} measurements in five stories");
     Ok(())
 }
+
+#[test]
+fn an_update_with_pauses_of_an_hour_is_told_in_virtual_time() -> Result<()> {
+    let told = kulta_seeds::plain::tell(&plugins()?)?;
+
+    ensure!(told.took.as_hours() == 2, "{told:?}");
+    ensure!(told.writes > 0 && told.events > 0, "{told:?}");
+    Ok(())
+}
