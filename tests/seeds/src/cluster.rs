@@ -1,7 +1,7 @@
 //! The cluster of a story: the store with the kinds that a rollout needs, and the objects around it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
 use gateway_api::apis::standard::{gatewayclasses::GatewayClass, gateways::Gateway, httproutes::HttpRoute};
@@ -48,6 +48,23 @@ impl What {
     }
 }
 
+/// Of all kinds that stories use; made once for all of them.
+fn definitions() -> Result<&'static [Value]> {
+    static MADE: OnceLock<Vec<Value>> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made);
+    }
+    let mut all = vec![
+        serde_json::to_value(HttpRoute::crd())?,
+        serde_json::to_value(Gateway::crd())?,
+        serde_json::to_value(GatewayClass::crd())?,
+    ];
+    for kind in kulta_api::crd::Kind::ALL {
+        all.push(serde_json::to_value(kind.definition())?);
+    }
+    Ok(MADE.get_or_init(|| all))
+}
+
 /// A person's way to the cluster: requests that no fault touches. Copies are the same person.
 #[derive(Clone)]
 pub struct Cluster {
@@ -64,16 +81,8 @@ impl Cluster {
     pub fn begin(clock: Clock, seed: u64) -> Result<Self> {
         let store = Store::new(Settings { history: HISTORY, ..Settings::new(clock, seed) });
         let cluster = Self { store, own: Arc::default() };
-        let mut definitions = vec![
-            serde_json::to_value(HttpRoute::crd())?,
-            serde_json::to_value(Gateway::crd())?,
-            serde_json::to_value(GatewayClass::crd())?,
-        ];
-        for kind in kulta_api::crd::Kind::ALL {
-            definitions.push(serde_json::to_value(kind.definition())?);
-        }
-        for definition in definitions {
-            cluster.create_any("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", definition)?;
+        for definition in definitions()? {
+            cluster.create_any("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", definition.clone())?;
         }
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
         cluster.create_any("v1", "Namespace", "", namespace)?;

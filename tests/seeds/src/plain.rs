@@ -46,7 +46,7 @@ async fn run(plugins: Arc<Plugins>) -> Result<Told> {
     let clock = Clock::starting_at(Timestamp::from_second(BEGIN).context("the beginning")?);
     let (cluster, log, counts) = (Cluster::begin(clock, SEED)?, Log::of(clock), Arc::<Counts>::default());
     let settings = world::Settings {
-        requests_per_second: 1,
+        requests_per_second: 0,
         scrape_interval: Duration::from_secs(3_600),
         retention: SignedDuration::from_secs(7_200),
         seed: SEED,
