@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes docs/demo.svg anew from a real run: the last moment before a person aborts the bad version.
+# Makes docs/demo.svg anew from a real run: the last moment before the bad version is taken back.
 # Needs tmux and python3, and the binary that `make build` makes; another one may be named.
 set -eu
 cd "$(dirname "$0")/.."
