@@ -5,7 +5,7 @@
 
 use crate::error::{LoadError, shortened};
 use crate::runtime::{Timing, engine_config};
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
@@ -17,8 +17,6 @@ use wasmtime::Engine;
 
 /// Python's and JavaScript's runtimes take 11 and 13 s on an idle core; a busy machine needs some times that.
 const TIME: Duration = Duration::from_secs(120);
-/// Decisions go first.
-const NICENESS: i32 = 10;
 
 /// The exit code of a child that was given no component; any other failure is the compiler's.
 const NOT_A_COMPONENT: u8 = 65;
@@ -106,7 +104,6 @@ impl ChildCompiler {
 /// When the code cannot be written, or there is no engine.
 pub fn compile_stdin(memory_bytes: u64) -> std::io::Result<ExitCode> {
     setrlimit(Resource::As, Rlimit { current: Some(memory_bytes), maximum: Some(memory_bytes) })?;
-    nice(NICENESS)?;
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component)?;
     let engine = Engine::new(&engine_config(Timing::Deadline)).map_err(std::io::Error::other)?;
