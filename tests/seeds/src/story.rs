@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use kulta_embedded::clock::Clock;
 use kulta_embedded::world;
-use kulta_wasm::{CONDITION_LANGUAGE, Limits, Plugins};
+use kulta_wasm::{CONDITION_LANGUAGE, Kind, Limits, Plugins};
 use serde_json::json;
 
 use crate::cluster::{CANARY, Cluster, ROUTE, STABLE, What};
@@ -86,9 +86,14 @@ pub struct Report {
 pub fn plugins() -> Result<Arc<Plugins>> {
     let plugins = Arc::new(Plugins::untimed(Limits::default()).context("start the plugin runtime")?);
     tokio::runtime::Builder::new_current_thread().build().context("make a runtime")?.block_on(async {
-        plugins.warm().await;
+        for strategy in plugins.names(Kind::Strategy) {
+            plugins.strategy(&strategy).await.with_context(|| format!("the strategy {strategy}"))?;
+        }
         plugins.analyzer("web").await.context("the analyzer")?;
         plugins.condition(CONDITION_LANGUAGE).await.context("the conditions")?;
+        for enricher in plugins.names(Kind::Enricher) {
+            plugins.enricher(&enricher).await.with_context(|| format!("the enricher {enricher}"))?;
+        }
         Ok(Arc::clone(&plugins))
     })
 }
