@@ -1,6 +1,6 @@
 //! What is served under which name, and what earlier revisions still run by.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -110,7 +110,9 @@ pub struct Choice<P> {
     pub plugin: Arc<P>,
     pub terms: SharedTerms,
     pub pin: Pin,
-    breaker: Arc<Breaker>,
+    /// None for what must not rest: what comes with the controller serves everybody, and a condition is a user's own text, so that one
+    /// user's mistakes would keep all others from being judged.
+    breaker: Option<Arc<Breaker>>,
 }
 
 /// Why a plugin is not asked.
@@ -175,9 +177,10 @@ impl<P> Choice<P> {
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        self.breaker.admit(now).map_err(|_until| CallFailure::Resting)?;
+        let Some(breaker) = &self.breaker else { return call.await.map_err(CallFailure::Call) };
+        breaker.admit(now).map_err(|_until| CallFailure::Resting)?;
         let answer = call.await;
-        self.breaker.report(answer.as_ref().err().map(CallError::class), now);
+        breaker.report(answer.as_ref().err().map(CallError::class), now);
         answer.map_err(CallFailure::Call)
     }
 }
@@ -186,8 +189,7 @@ impl<P> Choice<P> {
 pub struct Catalog {
     built_in: Arc<Plugins>,
     built_in_terms: SharedTerms,
-    /// By kind and name.
-    built_in_breakers: BTreeMap<(Kind, String), Arc<Breaker>>,
+    built_in_names: BTreeSet<(Kind, String)>,
     contents: RwLock<Contents>,
 }
 
@@ -197,7 +199,7 @@ impl Catalog {
         let names =
             Kind::ALL.into_iter().flat_map(|kind| built_in.names(kind).into_iter().map(move |name| (kind, name)));
         Self {
-            built_in_breakers: names.map(|name| (name, Arc::default())).collect(),
+            built_in_names: names.collect(),
             built_in,
             built_in_terms: Arc::new(Terms::built_in()),
             contents: RwLock::default(),
@@ -275,7 +277,7 @@ impl Catalog {
     /// Something answers to that name, if only the built-in.
     #[must_use]
     pub fn serves(&self, kind: Kind, name: &str) -> bool {
-        self.holder(kind, name).is_some() || self.built_in_breakers.contains_key(&(kind, name.to_owned()))
+        self.holder(kind, name).is_some() || self.built_in_names.contains(&(kind, name.to_owned()))
     }
 
     /// In alphabetical order.
@@ -296,7 +298,7 @@ impl Catalog {
             return Some(Pin::Digest(version.loaded.digest().to_owned()));
         }
         let awaited = contents.absent(name).is_some_and(|(_, absent)| absent.why.is_none());
-        let own = self.built_in_breakers.contains_key(&(kind, name.to_owned()));
+        let own = self.built_in_names.contains(&(kind, name.to_owned()));
         (own && !awaited).then_some(Pin::BuiltIn)
     }
 
@@ -307,7 +309,7 @@ impl Catalog {
     pub async fn strategy(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<StrategyPlugin>, ChoiceError> {
         match self.brought(Kind::Strategy, name, pin, Loaded::strategy)? {
             Some(choice) => Ok(choice),
-            None => Ok(self.own(Kind::Strategy, name, self.built_in.strategy(name).await)?),
+            None => Ok(self.own(self.built_in.strategy(name).await)?),
         }
     }
 
@@ -316,7 +318,7 @@ impl Catalog {
     pub async fn analyzer(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<AnalyzerPlugin>, ChoiceError> {
         match self.brought(Kind::Analyzer, name, pin, Loaded::analyzer)? {
             Some(choice) => Ok(choice),
-            None => Ok(self.own(Kind::Analyzer, name, self.built_in.analyzer(name).await)?),
+            None => Ok(self.own(self.built_in.analyzer(name).await)?),
         }
     }
 
@@ -325,7 +327,7 @@ impl Catalog {
     pub async fn step(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<StepPlugin>, ChoiceError> {
         match self.brought(Kind::Step, name, pin, Loaded::step)? {
             Some(choice) => Ok(choice),
-            None => Ok(self.own(Kind::Step, name, self.built_in.step(name).await)?),
+            None => Ok(self.own(self.built_in.step(name).await)?),
         }
     }
 
@@ -334,7 +336,7 @@ impl Catalog {
     pub async fn condition(&self, name: &str, pin: Option<&Pin>) -> Result<Choice<ConditionPlugin>, ChoiceError> {
         match self.brought(Kind::Condition, name, pin, Loaded::condition)? {
             Some(choice) => Ok(choice),
-            None => Ok(self.own(Kind::Condition, name, self.built_in.condition(name).await)?),
+            None => Ok(self.own(self.built_in.condition(name).await)?),
         }
     }
 
@@ -346,7 +348,7 @@ impl Catalog {
                 Ok(Some(choice)) => Ok(choice),
                 Ok(None) => {
                     let built_in = self.built_in.enricher(&name).await;
-                    self.own(Kind::Enricher, &name, built_in).map_err(ChoiceError::from)
+                    self.own(built_in).map_err(ChoiceError::from)
                 }
                 Err(error) => Err(error),
             };
@@ -376,7 +378,7 @@ impl Catalog {
             None => contents.current(kind, name),
         };
         let Some((version, terms)) = found else {
-            let own = self.built_in_breakers.contains_key(&(kind, name.to_owned()));
+            let own = self.built_in_names.contains(&(kind, name.to_owned()));
             return match contents.absent(name) {
                 Some((_, Absent { why: None, .. })) if pin.is_none() => Err(ChoiceError::Loading),
                 Some((plugin, Absent { why: Some(why), .. })) if !own => {
@@ -389,11 +391,11 @@ impl Catalog {
             plugin: Arc::clone(plugin),
             terms: Arc::clone(terms),
             pin: Pin::Digest(version.loaded.digest().to_owned()),
-            breaker: Arc::clone(&version.breaker),
+            breaker: (kind != Kind::Condition).then(|| Arc::clone(&version.breaker)),
         }))
     }
 
-    fn own<P>(&self, kind: Kind, name: &str, found: Result<Arc<P>, LookupError>) -> Result<Choice<P>, LookupError> {
+    fn own<P>(&self, found: Result<Arc<P>, LookupError>) -> Result<Choice<P>, LookupError> {
         let all = |error| match error {
             // Of all that are served, not only of those that came with the controller.
             LookupError::Unknown { kind, name, .. } => LookupError::Unknown { kind, name, served: self.names(kind) },
@@ -403,7 +405,7 @@ impl Catalog {
             plugin: found.map_err(all)?,
             terms: Arc::clone(&self.built_in_terms),
             pin: Pin::BuiltIn,
-            breaker: self.built_in_breakers.get(&(kind, name.to_owned())).cloned().unwrap_or_default(),
+            breaker: None,
         })
     }
 
@@ -476,5 +478,29 @@ impl ChoiceError {
             Self::NotReady { .. } => PluginFailure::SourceUnavailable,
             Self::Gone { .. } => PluginFailure::DigestGone,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kulta_wasm::{CONDITION_LANGUAGE, Limits};
+
+    use super::*;
+
+    /// More failures in a row than a breaker bears.
+    const MANY: usize = 9;
+
+    #[tokio::test]
+    async fn one_users_hostile_conditions_do_not_keep_others_from_being_judged() {
+        let catalog = Catalog::new(Arc::new(Plugins::new(Limits::default()).unwrap()));
+        let language = catalog.condition(CONDITION_LANGUAGE, None).await.unwrap();
+        for _ in 0..MANY {
+            let hostile = async { Err::<bool, _>(CallError::Trapped("out of memory".to_owned())) };
+            assert!(language.guarded(Timestamp::UNIX_EPOCH, hostile).await.is_err());
+        }
+
+        let judged = language.guarded(Timestamp::UNIX_EPOCH, language.plugin.evaluate("", "result > 1", "2")).await;
+
+        assert_eq!(judged, Ok(true));
     }
 }

@@ -122,6 +122,7 @@ impl Subject<'_> {
             finalizers.push(FINALIZER.to_owned());
             return self.finalizers(&json!(finalizers)).await;
         }
+        self.resume(&terms).await;
         self.recall(&terms).await;
         let before = self.before();
         let known = Known {
@@ -148,6 +149,24 @@ impl Subject<'_> {
         }
         self.controller.sources.keep(&fetched.digest, &fetched.component);
         self.serve(loaded, terms, fetched.resolved).await
+    }
+
+    /// After a restart: what was served last and is kept on disk is served, until the spec's component is had.
+    async fn resume(&self, terms: &Terms) {
+        let (catalog, digest) = (&self.controller.catalog, self.before().digest);
+        if digest.is_empty() || catalog.entry(&self.key.name).is_some() {
+            return;
+        }
+        let Some(component) = self.controller.sources.stored(&digest) else { return };
+        match catalog.loader().load(&self.key.name, component, limits(terms)).await {
+            Ok(loaded) => {
+                let current = Arc::new(Version::new(self.key.name.clone(), loaded));
+                let (terms, serves) = (Arc::new(terms.clone()), self.plugin.serves());
+                catalog.serve(&self.key.name, Entry { terms, serves, created: self.cached.created, current });
+                tell_users(self.controller, &self.names);
+            }
+            Err(error) => tracing::warn!(plugin = self.key.name, digest, "what was served last cannot be: {error}"),
+        }
     }
 
     /// Components that something in progress began with, and that a restart has dropped.

@@ -141,7 +141,8 @@ impl Sources {
         }
     }
 
-    fn stored(&self, digest: &str) -> Option<Vec<u8>> {
+    /// A component that was good before, if it is on disk.
+    pub fn stored(&self, digest: &str) -> Option<Vec<u8>> {
         self.store.as_ref()?.find(digest)
     }
 
