@@ -238,7 +238,7 @@ proptest! {
     #[test]
     fn an_unsupported_step_in_a_valid_rollout_is_the_only_fault(
         mut object in valid_rollout(),
-        kind in prop::sample::select(vec!["experiment", "setHeaderRoute", "setMirrorRoute", "plugin"]),
+        kind in prop::sample::select(vec!["experiment", "setHeaderRoute", "setMirrorRoute"]),
     ) {
         let steps = fields(&mut object, CANARY).entry("steps").or_insert(json!([])).as_array_mut().unwrap();
         let index = steps.len();
