@@ -7,6 +7,8 @@ CLUSTER := CARGO_MANIFEST_DIR=$(CURDIR)/tests $(TARGET)/debug/kulta-cluster
 # Stories of `make seeds`, and minutes of `make seeds-nightly`.
 SEEDS ?= 2000
 MINUTES ?= 480
+# Named with the program, whose features it then shares: its plugin runtime is not compiled a second time.
+BUILD_SEEDS := cargo build --release --locked -p kulta -p kulta-seeds --bin kulta-seeds
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -33,10 +35,12 @@ lint: setup ## Check format and lints
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 seeds: setup ## Run the controller against the embedded cluster with faults, by seed (SEEDS=2000)
-	cargo run --release --locked -p kulta-seeds -- --count $(SEEDS)
+	$(BUILD_SEEDS)
+	$(TARGET)/release/kulta-seeds --count $(SEEDS)
 
 seeds-nightly: setup ## The same from a seed that nobody has seen, for MINUTES=480
-	cargo run --release --locked -p kulta-seeds -- --first $$(date +%s)0000 --count 100000000 --minutes $(MINUTES)
+	$(BUILD_SEEDS)
+	$(TARGET)/release/kulta-seeds --first $$(date +%s)0000 --count 100000000 --minutes $(MINUTES)
 
 cluster: build ## Start a real control plane with a gateway and leave it running (needs root)
 	tests/tools/build.sh

@@ -6,6 +6,8 @@
 #
 # The whole workspace is named each time, so that cargo reuses what `make test` built.
 set -eu
+# It was meant for the program that started this; to cargo it is a change, and a reason to build anew.
+unset CARGO_MANIFEST_DIR
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = stock-crd ]; then
