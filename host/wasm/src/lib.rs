@@ -18,6 +18,7 @@
 pub mod analyzer;
 mod answer;
 mod bindings;
+mod bounded_folder;
 mod code_cache;
 mod compile;
 mod component;
@@ -40,6 +41,7 @@ pub mod strategy;
 mod ticker;
 
 pub use analyzer::AnalyzerPlugin;
+pub use bounded_folder::BoundedFolder;
 pub use code_cache::{CacheError, CodeCache};
 pub use compile::{ChildCompiler, Compiler, compile_stdin};
 pub use condition::ConditionPlugin;

@@ -1,0 +1,108 @@
+//! A folder of files that may be lost, and that takes no more than so many bytes: the oldest go.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Only the owner may look in, let alone write.
+const FOLDER_MODE: u32 = 0o700;
+
+/// Whoever reads a file of it checks what it holds: somebody else may have written there.
+#[derive(Clone, Debug)]
+pub struct BoundedFolder {
+    path: PathBuf,
+    most_bytes: u64,
+}
+
+/// A file of a folder.
+pub struct Entry {
+    pub name: String,
+    pub path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+impl BoundedFolder {
+    /// Makes the folder, for its owner alone, if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(path: PathBuf, most_bytes: u64) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&path)?;
+        Ok(Self { path, most_bytes })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = Entry> {
+        fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok).filter_map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            let name = entry.file_name().into_string().ok()?;
+            let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            metadata.is_file().then(|| Entry { name, path: entry.path(), bytes: metadata.len(), used })
+        })
+    }
+
+    /// Writes a file, whole or not at all, and drops what was used longest ago if there is too much. Answers the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        // Whoever looks for the name finds the whole of it.
+        let partial = path.with_extension(format!("part-{}", std::process::id()));
+        File::create(&partial).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
+        fs::rename(&partial, &path)?;
+        self.shrink(&path);
+        Ok(path)
+    }
+
+    /// What is used stays longest; a folder that has become read-only keeps what it has.
+    pub fn used(&self, file: &Path) {
+        let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
+    }
+
+    fn shrink(&self, kept: &Path) {
+        let mut all: Vec<Entry> = self.entries().collect();
+        all.sort_by_key(|entry| entry.used);
+        let mut total: u64 = all.iter().map(|entry| entry.bytes).sum();
+        for entry in all.iter().filter(|entry| entry.path != kept) {
+            if total <= self.most_bytes {
+                return;
+            }
+            // A file that is in use stays mapped; only its name goes.
+            let _ = fs::remove_file(&entry.path);
+            total = total.saturating_sub(entry.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_used_longest_ago_goes_when_there_is_too_much() {
+        let path = std::env::temp_dir().join(format!("kulta-bounded-{}", std::process::id()));
+        let folder = BoundedFolder::open(path.clone(), 20).unwrap();
+        for (name, age) in [("first", 30), ("second", 20)] {
+            let file = folder.keep(name, &[0; 8]).unwrap();
+            File::open(file).unwrap().set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+        folder.used(&path.join("first"));
+
+        folder.keep("third", &[0; 8]).unwrap();
+
+        let mut names: Vec<String> = folder.entries().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        fs::remove_dir_all(path).unwrap();
+        assert_eq!(names, ["first", "third"]);
+    }
+}
