@@ -29,6 +29,8 @@ pub struct Pulled {
     pub manifest: Digest,
     /// Of the component itself.
     pub layer: Digest,
+    /// The manifest as it is in the registry: what its digest, and so a signature, is of.
+    pub document: Bytes,
 }
 
 impl Client {
@@ -52,9 +54,9 @@ impl Client {
     ) -> Result<Pulled, Error> {
         self.in_time(&format!("the pull of {reference}"), async {
             let mut session = self.session(reference, credentials, Access::Pull)?;
-            let (digest, layer) = self.manifest(&mut session, expected).await?;
+            let (manifest, document, layer) = self.manifest(&mut session, expected).await?;
             let component = self.layer(&mut session, &layer).await?;
-            Ok(Pulled { component, manifest: digest, layer: layer.digest })
+            Ok(Pulled { component, manifest, layer: layer.digest, document })
         })
         .await
     }
@@ -122,7 +124,15 @@ impl Client {
         Session::new(&self.transport, reference, credentials, access, plain_http)
     }
 
-    async fn manifest(&self, session: &mut Session<'_>, expected: Option<&Digest>) -> Result<(Digest, Layer), Error> {
+    pub(crate) const fn manifest_limit(&self) -> u64 {
+        self.settings.manifest_limit
+    }
+
+    async fn manifest(
+        &self,
+        session: &mut Session<'_>,
+        expected: Option<&Digest>,
+    ) -> Result<(Digest, Bytes, Layer), Error> {
         let reference = session.reference;
         let version = version(reference, expected)?;
         let what = match version {
@@ -142,7 +152,7 @@ impl Client {
             return Err(Error::WrongDigest { what, expected: expected.clone(), found });
         }
         let layer = only_layer(&body, media_type.as_deref(), &what)?;
-        Ok((found, layer))
+        Ok((found, body, layer))
     }
 
     /// A manifest, the media type of the answer, and the digest that it claims to have.

@@ -51,6 +51,11 @@ pub enum Error {
         "{what} has a layer of the media type {found:?}; expected {expected}: is it a component, or another kind of image?"
     )]
     LayerType { what: String, expected: String, found: String },
+    #[error(
+        "{what} has {} by a key that is trusted here; sign it with \"cosign sign --key\", and have the signature pushed beside it",
+        unsigned(*.found, .why)
+    )]
+    Unsigned { what: String, found: usize, why: String },
     #[error("{what} makes no sense: {reason}; is this an OCI registry, and what was pushed there?")]
     Malformed { what: String, reason: String },
 }
@@ -67,6 +72,8 @@ pub enum Class {
     /// Content that is not what its name promises.
     WrongDigest,
     TooLarge,
+    /// No signature by a key that is trusted.
+    Unsigned,
     /// Not an artifact that holds one component, or no registry's answer.
     Malformed,
 }
@@ -81,6 +88,7 @@ impl Class {
             | Self::Forbidden
             | Self::WrongDigest
             | Self::TooLarge
+            | Self::Unsigned
             | Self::Malformed => false,
         }
     }
@@ -96,6 +104,7 @@ impl Error {
             Self::Unavailable { .. } | Self::TimedOut { .. } => Class::Unavailable,
             Self::WrongDigest { .. } | Self::WrongSize { .. } => Class::WrongDigest,
             Self::TooLarge { .. } => Class::TooLarge,
+            Self::Unsigned { .. } => Class::Unsigned,
             Self::Unversioned { .. }
             | Self::Index { .. }
             | Self::ManifestType { .. }
@@ -111,6 +120,14 @@ impl Error {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+}
+
+fn unsigned(found: usize, why: &str) -> String {
+    match found {
+        0 => "no signature".to_owned(),
+        1 => format!("a signature, but not one ({why})"),
+        found => format!("{found} signatures, but none (of the last one: {why})"),
     }
 }
 

@@ -12,13 +12,17 @@ mod client;
 mod credentials;
 mod digest;
 mod error;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod push;
 mod reference;
 mod refusal;
 mod retry_after;
 mod session;
 mod settings;
+mod signatures;
 mod transport;
+mod trust;
 
 pub use artifact::Artifact;
 pub use client::{Client, Pulled};
@@ -27,3 +31,4 @@ pub use digest::{Digest, DigestError};
 pub use error::{Class, Error};
 pub use reference::{Reference, ReferenceError};
 pub use settings::{Settings, SettingsError};
+pub use trust::{Distrust, KeyError, Proof, Signature, TrustedKeys};

@@ -59,7 +59,7 @@ impl Client {
 }
 
 /// A blob, in one piece, unless it is there.
-async fn upload(session: &mut Session<'_>, digest: &Digest, bytes: &Bytes, kind: &str) -> Result<(), Error> {
+pub(crate) async fn upload(session: &mut Session<'_>, digest: &Digest, bytes: &Bytes, kind: &str) -> Result<(), Error> {
     let what = format!("the {kind} {digest} of {}", session.reference);
     let look = session.request(Method::HEAD, &format!("blobs/{digest}"), &what)?;
     match session.ask(&look, &what).await {

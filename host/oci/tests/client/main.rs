@@ -11,4 +11,6 @@ mod push;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod signatures;
+#[cfg(test)]
 mod tls;

@@ -5,7 +5,12 @@ use crate::server::{
 };
 
 fn expected() -> Pulled {
-    Pulled { component: COMPONENT.into(), manifest: manifest_digest(), layer: Digest::of(COMPONENT) }
+    Pulled {
+        component: COMPONENT.into(),
+        manifest: manifest_digest(),
+        layer: Digest::of(COMPONENT),
+        document: component_manifest().into(),
+    }
 }
 
 fn nothing_else(_: &Received) -> Option<Answer> {

@@ -1,0 +1,215 @@
+//! Where a registry has the signatures of an image, and which of them counts.
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderValue};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::artifact::{INDEX, MANIFEST};
+use crate::client::Client;
+use crate::credentials::Credentials;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::reference::Reference;
+use crate::session::{Access, Session};
+use crate::transport;
+use crate::trust::{Signature, TrustedKeys};
+
+/// cosign's own form: the media type of a payload, and the annotation that holds its signature.
+pub(crate) const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// Bundles are told by this, whatever their version: only what this module can read in them counts.
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.";
+pub(crate) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// Signatures of one image that are looked at: whoever may push could make a reader fetch for ever.
+const MOST: usize = 32;
+
+#[derive(Deserialize)]
+struct Manifest {
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    #[serde(default)]
+    media_type: String,
+    #[serde(default)]
+    artifact_type: String,
+    digest: String,
+    #[serde(default)]
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// What it is may be told by the manifest alone: cosign 2 lists its bundles by the type of their empty configuration.
+    fn may_be_bundle(&self) -> bool {
+        matches!(self.artifact_type.as_str(), "" | EMPTY) || self.artifact_type.starts_with(BUNDLE)
+    }
+}
+
+/// What has been found so far.
+struct Search<'a> {
+    keys: &'a TrustedKeys,
+    manifest: &'a Digest,
+    found: usize,
+    /// Why the last one does not count.
+    why: String,
+}
+
+impl Client {
+    /// The first signature of a manifest that is by one of the keys. It is in the image's repository: under the tag that cosign
+    /// gives it, or among the manifest's referrers (OCI distribution 1.1), which a registry without them keeps under a tag too.
+    ///
+    /// # Errors
+    /// [`Error::Unsigned`] when there is none; else as for a pull.
+    pub async fn signature(
+        &self,
+        reference: &Reference,
+        manifest: &Digest,
+        keys: &TrustedKeys,
+        credentials: &Credentials,
+    ) -> Result<Signature, Error> {
+        let what = format!("the signature of {}", reference.at(manifest.clone()));
+        self.in_time(&what, async {
+            let mut session = self.session(reference, credentials, Access::Pull)?;
+            let mut search = Search { keys, manifest, found: 0, why: String::new() };
+            if let Some(signature) = self.payloads(&mut session, &mut search, &what).await? {
+                return Ok(signature);
+            }
+            if let Some(signature) = self.bundles(&mut session, &mut search, &what).await? {
+                return Ok(signature);
+            }
+            let Search { found, why, .. } = search;
+            Err(Error::Unsigned { what: reference.at(manifest.clone()).to_string(), found, why })
+        })
+        .await
+    }
+
+    async fn payloads(
+        &self,
+        session: &mut Session<'_>,
+        search: &mut Search<'_>,
+        what: &str,
+    ) -> Result<Option<Signature>, Error> {
+        let tag = format!("manifests/{}.sig", tag(search.manifest));
+        let Some(Manifest { layers }) = self.document(session, &tag, MANIFEST, what).await? else { return Ok(None) };
+        for layer in layers.iter().filter(|layer| layer.media_type == PAYLOAD) {
+            let Some(signature) = layer.annotations.get(SIGNATURE) else { continue };
+            let payload = self.blob(session, &layer.digest, what).await?;
+            let signature = Signature::Payload { payload: text(&payload, what)?, signature: signature.clone() };
+            if let Some(signature) = search.consider(signature)? {
+                return Ok(Some(signature));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn bundles(
+        &self,
+        session: &mut Session<'_>,
+        search: &mut Search<'_>,
+        what: &str,
+    ) -> Result<Option<Signature>, Error> {
+        let referrers = format!("referrers/{}", search.manifest);
+        let index = match self.document(session, &referrers, INDEX, what).await? {
+            Some(index) => Some(index),
+            None => self.document(session, &format!("manifests/{}", tag(search.manifest)), INDEX, what).await?,
+        };
+        let Some(Index { manifests }) = index else { return Ok(None) };
+        for referrer in manifests.iter().filter(|referrer| referrer.may_be_bundle()).take(MOST) {
+            let digest = digest(&referrer.digest, what)?;
+            let manifest = self.document(session, &format!("manifests/{digest}"), MANIFEST, what).await?;
+            let layers = manifest.map(|Manifest { layers }| layers).unwrap_or_default();
+            for layer in layers.iter().filter(|layer| layer.media_type.starts_with(BUNDLE)) {
+                let bundle = self.blob(session, &layer.digest, what).await?;
+                if let Some(signature) = search.consider(Signature::Bundle(text(&bundle, what)?))? {
+                    return Ok(Some(signature));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Nothing where the registry has no such thing.
+    async fn document<T: DeserializeOwned>(
+        &self,
+        session: &mut Session<'_>,
+        path: &str,
+        media_type: &'static str,
+        what: &str,
+    ) -> Result<Option<T>, Error> {
+        let mut request = session.request(Method::GET, path, what)?;
+        request.headers.append(ACCEPT, HeaderValue::from_static(media_type));
+        let mut answer = match session.ask(&request, what).await {
+            Err(Error::Gone { .. }) => return Ok(None),
+            answer => answer?,
+        };
+        let body = self.small(&mut answer, what).await?;
+        let read = serde_json::from_slice(&body);
+        read.map(Some).map_err(|error| Error::Malformed { what: what.to_owned(), reason: error.to_string() })
+    }
+
+    async fn blob(&self, session: &mut Session<'_>, name: &str, what: &str) -> Result<Bytes, Error> {
+        let expected = digest(name, what)?;
+        let request = session.request(Method::GET, &format!("blobs/{expected}"), what)?;
+        let mut answer = session.ask(&request, what).await?;
+        let bytes = self.small(&mut answer, what).await?;
+        let found = Digest::of(&bytes);
+        if found == expected {
+            return Ok(bytes);
+        }
+        Err(Error::WrongDigest { what: what.to_owned(), expected, found })
+    }
+
+    /// A signature is no larger than a manifest may be.
+    async fn small(&self, answer: &mut reqwest::Response, what: &str) -> Result<Bytes, Error> {
+        let limit = self.manifest_limit();
+        let body = transport::read(answer, limit, what).await?;
+        body.ok_or_else(|| Error::TooLarge { what: what.to_owned(), limit })
+    }
+}
+
+impl Search<'_> {
+    /// It, if it counts.
+    ///
+    /// # Errors
+    /// When too many did not.
+    fn consider(&mut self, signature: Signature) -> Result<Option<Signature>, Error> {
+        self.found += 1;
+        match self.keys.verify(&signature, self.manifest) {
+            Ok(()) => Ok(Some(signature)),
+            Err(why) if self.found < MOST => {
+                self.why = why.to_string();
+                Ok(None)
+            }
+            Err(why) => {
+                Err(Error::Unsigned { what: self.manifest.to_string(), found: self.found, why: why.to_string() })
+            }
+        }
+    }
+}
+
+/// A digest as a tag, which has no colon.
+#[must_use]
+pub(crate) fn tag(digest: &Digest) -> String {
+    digest.as_str().replace(':', "-")
+}
+
+fn digest(text: &str, what: &str) -> Result<Digest, Error> {
+    text.parse().map_err(|error: crate::digest::DigestError| Error::Malformed {
+        what: what.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn text(bytes: &[u8], what: &str) -> Result<String, Error> {
+    let text = std::str::from_utf8(bytes).map(str::to_owned);
+    text.map_err(|error| Error::Malformed { what: what.to_owned(), reason: error.to_string() })
+}
