@@ -8,6 +8,7 @@ use kulta_api::validation::analysis::ServedAnalyzer;
 use kulta_api::{FieldError, annotations};
 use kulta_core::analysis::{self, Assessed, Due, Taken};
 use kulta_core::observed::Analyzer;
+use serde_json::json;
 
 use super::convert::Surroundings;
 use super::kept::{Kept, Ready};
@@ -69,6 +70,7 @@ async fn look_at(controller: &Controller, key: &Key, kept: &mut Kept, landed: Ve
     let ready = match kept.ready() {
         Some(ready) => ready,
         None => match check(controller, key, run, now).await {
+            Ok(Ok(_)) if unpinned(controller, run).is_some() => return pin(controller, key, kept).await,
             Ok(Ok(ready)) => {
                 kept.is_ready(ready.clone());
                 ready
@@ -113,11 +115,38 @@ async fn check(
         Ok(checked) => checked,
         Err(errors) => return Ok(Err(errors)),
     };
-    let noted = run.metadata.annotations.as_ref().and_then(|notes| notes.get(annotations::PLUGINS));
-    let pins = Arc::new(run_pins(noted.map(String::as_str)));
+    let pins = Arc::new(run_pins(noted(run)));
     let errors = controller.analyzers.check(&checked, &resolved.secrets, &pins).await;
     let ready = Ready { checked: Arc::new(checked), secrets: Arc::new(resolved.secrets), pins };
     Ok(if errors.is_empty() { Ok(ready) } else { Err(errors) })
+}
+
+/// What the annotation of a run that somebody made by hand has to say: which components it begins with.
+fn unpinned(controller: &Controller, run: &AnalysisRun) -> Option<String> {
+    if noted(run).is_some() {
+        return None;
+    }
+    let pins = analysis::pins(&run.spec, &controller.served_analyzers());
+    pins.as_object().is_some_and(|pins| !pins.is_empty()).then(|| pins.to_string())
+}
+
+/// Before its first measurement, as runs of rollouts are when they are made. The run that is stored so wakes the key.
+async fn pin(controller: &Controller, key: &Key, kept: &Kept) -> Outcome {
+    let Some(pins) = kept.run.as_ref().ok().and_then(|run| unpinned(controller, run)) else { return AGAIN };
+    let notes = json!({ annotations::PLUGINS: pins });
+    let patch = json!({ "metadata": { "resourceVersion": kept.resource_version, "annotations": notes } });
+    match controller.cluster.merge(Kind::AnalysisRun, key, &patch).await {
+        Ok(_) => DONE,
+        Err(error) if refusal(&error) == Refusal::Gone => DONE,
+        Err(error) => {
+            tracing::warn!(run = %key, "note its plugins: {}", words(&error));
+            AGAIN
+        }
+    }
+}
+
+fn noted(run: &AnalysisRun) -> Option<&str> {
+    run.metadata.annotations.as_ref()?.get(annotations::PLUGINS).map(String::as_str)
 }
 
 /// Starts what is due and not under way.

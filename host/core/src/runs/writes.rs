@@ -78,18 +78,13 @@ impl Pass {
             metadata.insert("name".to_owned(), json!(current.record.name));
             let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
             if let Some(annotations) = annotations.as_object_mut() {
-                annotations.insert(annotations::PLUGINS.to_owned(), json!(self.run_pins(spec).to_string()));
+                annotations.insert(
+                    annotations::PLUGINS.to_owned(),
+                    json!(analysis::pins(spec, &self.scene.observed.analyzers).to_string()),
+                );
             }
         }
         body
-    }
-
-    /// The components that its metrics begin with, by analyzer.
-    fn run_pins(&self, spec: &AnalysisRunSpec) -> Value {
-        let named: BTreeSet<&str> =
-            spec.metrics.iter().filter_map(|metric| Some(metric.provider.analyzer()?.0)).collect();
-        let served = self.scene.observed.analyzers.iter().filter(|analyzer| named.contains(analyzer.name.as_str()));
-        served.filter_map(|analyzer| Some((analyzer.name.clone(), json!(analyzer.pin.clone()?)))).collect()
     }
 
     /// Nobody waits for these any more.

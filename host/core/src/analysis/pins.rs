@@ -1,0 +1,16 @@
+//! The components that a run begins with: it keeps them, whatever takes their place meanwhile.
+
+use std::collections::BTreeSet;
+
+use kulta_api::analysis::AnalysisRunSpec;
+use serde_json::{Value, json};
+
+use crate::observed::Analyzer;
+
+/// By analyzer, as the annotation [`kulta_api::annotations::PLUGINS`] holds them.
+#[must_use]
+pub fn pins(spec: &AnalysisRunSpec, analyzers: &[Analyzer]) -> Value {
+    let named: BTreeSet<&str> = spec.metrics.iter().filter_map(|metric| Some(metric.provider.analyzer()?.0)).collect();
+    let served = analyzers.iter().filter(|analyzer| named.contains(analyzer.name.as_str()));
+    served.filter_map(|analyzer| Some((analyzer.name.clone(), json!(analyzer.pin.clone()?)))).collect()
+}
