@@ -101,6 +101,10 @@ pub struct ControllerArguments {
     /// Let Plugins name images by tag alone; a tag is resolved once and recorded in the Plugin's status
     #[arg(long, env = "KULTA_PLUGIN_ALLOW_TAGS")]
     pub plugin_allow_tags: bool,
+    /// PEM file with public keys, such as cosign.pub: only images that one of them has signed are served as Plugins. Any is when absent,
+    /// by its digest
+    #[arg(long, env = "KULTA_PLUGIN_TRUSTED_KEYS", value_name = "FILE")]
+    pub plugin_trusted_keys: Option<PathBuf>,
     /// Registries that are asked by http instead of https, comma separated, such as localhost:5000
     #[arg(long, env = "KULTA_PLUGIN_HTTP_REGISTRIES", value_delimiter = ',', value_name = "REGISTRIES")]
     pub plugin_http_registries: Vec<String>,

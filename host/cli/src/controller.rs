@@ -83,6 +83,10 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
             .filter(|address| !address.is_empty()),
         namespace: namespace.clone(),
         allow_plugin_tags: arguments.plugin_allow_tags,
+        plugin_trusted_keys: plugins::trusted_keys(
+            plugins::TRUSTED_KEYS_FLAG,
+            arguments.plugin_trusted_keys.as_deref(),
+        )?,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let parts = Parts {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use kulta_controller::plugins::ComponentStore;
+use kulta_oci::TrustedKeys;
 use kulta_wasm::{ChildCompiler, CodeCache, Compiler, Limits, Plugins};
 
 use crate::arguments::{COMPILE_COMMAND, COMPILE_MEMORY_FLAG, CompileArguments, ControllerArguments};
@@ -13,6 +14,8 @@ use crate::arguments::{COMPILE_COMMAND, COMPILE_MEMORY_FLAG, CompileArguments, C
 /// Below the folder of `--plugin-cache`.
 const CODE: &str = "code";
 const COMPONENTS: &str = "components";
+/// The flag of the controller.
+pub const TRUSTED_KEYS_FLAG: &str = "--plugin-trusted-keys";
 /// The running program, whatever has become of its file since.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
@@ -51,6 +54,18 @@ pub fn registries(arguments: &ControllerArguments) -> Result<kulta_oci::Client> 
     let plain_http = arguments.plugin_http_registries.iter().cloned().collect();
     let settings = kulta_oci::Settings { plain_http, extra_ca, ..kulta_oci::Settings::default() };
     kulta_oci::Client::new(settings).context("--plugin-registry-ca")
+}
+
+/// Whose signatures count, if only signed components do.
+///
+/// # Errors
+/// When the file cannot be read, or holds no such keys.
+pub fn trusted_keys(flag: &str, file: Option<&Path>) -> Result<Option<TrustedKeys>> {
+    let keys = |file: &Path| {
+        let pem = std::fs::read(file).map_err(anyhow::Error::new)?;
+        TrustedKeys::parse(&pem).map_err(anyhow::Error::new)
+    };
+    file.map(|file| keys(file).with_context(|| format!("{flag} {}", file.display()))).transpose()
 }
 
 /// # Errors

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use kube::Client;
 use kulta_api::annotations::INSTANCE_ID;
 use kulta_core::observed::Analyzer;
+use kulta_oci::TrustedKeys;
 use kulta_wasm::Plugins;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub namespace: String,
     /// Plugins may name images by tag alone.
     pub allow_plugin_tags: bool,
+    /// One of these keys has to have signed the component of a Plugin; None: it is taken by its digest alone.
+    pub plugin_trusted_keys: Option<TrustedKeys>,
 }
 
 /// What the controller is given from outside.
@@ -123,6 +126,7 @@ impl Controller {
             namespace: settings.namespace.clone(),
             allow_tags: settings.allow_plugin_tags,
             component_limit,
+            trusted: settings.plugin_trusted_keys.clone(),
             store: components,
         };
         let errands = Arc::new(Errands {

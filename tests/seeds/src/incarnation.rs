@@ -77,6 +77,7 @@ impl Incarnation {
             prometheus_address: None,
             namespace: NAMESPACE.to_owned(),
             allow_plugin_tags: false,
+            plugin_trusted_keys: None,
         };
         let elector = world.elect.then(|| Elector::new(client, NAMESPACE, name.to_owned(), clock));
         let ended = Arc::clone(&dead);

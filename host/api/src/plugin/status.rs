@@ -49,6 +49,8 @@ pub enum PluginReason {
     DigestRequired,
     /// What was fetched is not what the digest says.
     DigestMismatch,
+    /// No key that the controller trusts has signed it.
+    Unsigned,
     /// The source cannot be had now.
     SourceUnavailable,
     /// The source says no, or has no such thing.
@@ -73,6 +75,7 @@ impl PluginReason {
             Self::InvalidSpec => "InvalidSpec",
             Self::DigestRequired => "DigestRequired",
             Self::DigestMismatch => "DigestMismatch",
+            Self::Unsigned => "Unsigned",
             Self::SourceUnavailable => "SourceUnavailable",
             Self::SourceRefused => "SourceRefused",
             Self::Refused => "Refused",

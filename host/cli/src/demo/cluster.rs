@@ -110,6 +110,7 @@ impl Cluster {
             prometheus_address: Some(format!("http://{}", self.prometheus)),
             namespace: NAMESPACE.to_owned(),
             allow_plugin_tags: false,
+            plugin_trusted_keys: None,
         };
         let analyzers = Arc::clone(&parts.plugins);
         self.tasks.spawn(async move {

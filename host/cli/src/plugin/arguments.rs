@@ -158,6 +158,9 @@ pub struct PullArguments {
     /// Where the component goes
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// PEM file with public keys, such as cosign.pub: nothing is written unless one of them has signed the image
+    #[arg(long, value_name = "FILE")]
+    pub trusted_keys: Option<PathBuf>,
     #[command(flatten)]
     pub registry: RegistryArguments,
 }

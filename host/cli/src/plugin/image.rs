@@ -12,10 +12,12 @@ use kulta_wasm::{Kind, Loaded};
 
 use super::arguments::{PullArguments, PushArguments, RegistryArguments};
 use super::load::{self, Component};
+use crate::plugins::trusted_keys;
 
 /// Names the folder of docker's configuration.
 const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 const DOCKER_FOLDER: &str = ".docker";
+const TRUSTED_KEYS_FLAG: &str = "--trusted-keys";
 const DOCKER_FILE: &str = "config.json";
 /// For builds that have to come out the same twice: <https://reproducible-builds.org/specs/source-date-epoch/>.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -47,10 +49,19 @@ pub async fn push(arguments: &PushArguments, out: &mut dyn Write) -> Result<Exit
 }
 
 /// # Errors
-/// When the registry does not have it, or the file cannot be written.
+/// When the registry does not have it, nobody trusted has signed it, or the file cannot be written.
 pub async fn pull(arguments: &PullArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let credentials = credentials(&arguments.image)?;
-    let pulled = client(&arguments.image, &arguments.registry)?.pull(&arguments.image, None, &credentials).await?;
+    let client = client(&arguments.image, &arguments.registry)?;
+    let signed = match trusted_keys(TRUSTED_KEYS_FLAG, arguments.trusted_keys.as_deref())? {
+        Some(keys) => {
+            let digest = client.resolve(&arguments.image, &credentials).await?;
+            client.signature(&arguments.image, &digest, &keys, &credentials).await?;
+            Some(digest)
+        }
+        None => None,
+    };
+    let pulled = client.pull(&arguments.image, signed.as_ref(), &credentials).await?;
     fs::write(&arguments.output, &pulled.component).with_context(|| format!("write {}", arguments.output.display()))?;
     writeln!(out, "{}", pulled.manifest).context("print the digest")?;
     Ok(ExitCode::SUCCESS)

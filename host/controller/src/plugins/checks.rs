@@ -8,7 +8,7 @@ use kulta_api::FieldError;
 use kulta_wasm::{CheckError, Kind, Plugin};
 use serde_json::Value;
 
-use super::catalog::{Choice, ChoiceError};
+use super::choice::{Choice, ChoiceError};
 
 /// Checked configurations that are remembered; beyond that the memory starts anew.
 const CHECKED_AT_MOST: usize = 10_000;

@@ -147,7 +147,7 @@ impl Subject<'_> {
         if let Err(why) = self.try_out(&loaded, &terms).await {
             return self.refuse(PluginReason::ConfigRejected, why).await;
         }
-        self.controller.sources.keep(&fetched.digest, &fetched.component);
+        self.controller.sources.keep(&fetched);
         self.serve(loaded, terms, fetched.resolved).await
     }
 
@@ -291,7 +291,7 @@ impl Subject<'_> {
 
     async fn unfetched(&self, error: &SourceError) -> Outcome {
         let outcome = self.refuse(error.reason(), error.to_string()).await;
-        if matches!(error, SourceError::Unavailable { .. }) { self.again(outcome) } else { outcome }
+        if error.may_pass() { self.again(outcome) } else { outcome }
     }
 
     /// What failed may go well later.

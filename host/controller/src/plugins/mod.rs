@@ -6,6 +6,7 @@
 mod breaker;
 mod catalog;
 mod checks;
+mod choice;
 pub mod errands;
 mod look;
 mod source;
@@ -15,9 +16,10 @@ mod terms;
 mod users;
 
 pub use breaker::Breaker;
-pub use catalog::{CallFailure, Catalog, Choice, ChoiceError, Entry, Pin, Version};
+pub use catalog::{Catalog, Entry, Version};
 pub use checks::Checks;
 pub(crate) use checks::dotted;
+pub use choice::{CallFailure, Choice, ChoiceError, Pin};
 pub use errands::{Errands, MOST_ROUNDS, Requests};
 pub use look::{FINALIZER, look};
 pub use source::{SourceError, Sources};

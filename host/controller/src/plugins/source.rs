@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kulta_api::plugin::{ConfigMapSource, LocalSecret, OciSource, PluginReason, PluginSpec};
-use kulta_oci::{Client, Credentials, Digest, DockerConfig, Pulled, Reference};
+use kulta_oci::{Client, Credentials, Digest, DockerConfig, Proof, Pulled, Reference, TrustedKeys};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -17,6 +17,9 @@ use crate::kinds::Kind;
 
 /// The key of a pull Secret.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
+/// Why what cannot carry a signature is not taken.
+const ONLY_SIGNED: &str =
+    "the controller takes only what a trusted key has signed (--plugin-trusted-keys), which an image can be: use oci";
 
 /// Why there is no component.
 #[derive(Debug, Error)]
@@ -29,6 +32,9 @@ pub enum SourceError {
     DigestRequired { image: String },
     #[error("spec.digest: the component is {found}, not {expected}")]
     DigestMismatch { expected: String, found: String },
+    /// No key that the controller trusts has signed it; somebody may sign it yet.
+    #[error("{path}: {why}")]
+    Unsigned { path: String, why: String },
     /// It may pass.
     #[error("{path}: {why}")]
     Unavailable { path: String, why: String },
@@ -44,9 +50,16 @@ impl SourceError {
             Self::InvalidSpec { .. } => PluginReason::InvalidSpec,
             Self::DigestRequired { .. } => PluginReason::DigestRequired,
             Self::DigestMismatch { .. } => PluginReason::DigestMismatch,
+            Self::Unsigned { .. } => PluginReason::Unsigned,
             Self::Unavailable { .. } => PluginReason::SourceUnavailable,
             Self::Refused { .. } => PluginReason::SourceRefused,
         }
+    }
+
+    /// Whether it may go well later, although nobody touches the Plugin.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unsigned { .. } | Self::Unavailable { .. })
     }
 }
 
@@ -58,6 +71,8 @@ pub struct Fetched {
     pub digest: String,
     /// For an image: the manifest's digest, and the image that it was resolved from.
     pub resolved: Option<(String, String)>,
+    /// For an image that was pulled just now, where only signed ones are taken.
+    pub proof: Option<Proof>,
 }
 
 /// What an earlier look has found out.
@@ -78,6 +93,8 @@ pub struct Sources {
     pub allow_tags: bool,
     /// Bytes of a file or a ConfigMap that are read.
     pub component_limit: usize,
+    /// One of these has to have signed whatever is served; None: it is taken by its digest alone.
+    pub trusted: Option<TrustedKeys>,
     pub store: Option<ComponentStore>,
 }
 
@@ -90,6 +107,10 @@ impl Sources {
         let source = &spec.source;
         if let Some(oci) = &source.oci {
             return self.image(oci, spec.digest.as_deref(), known).await;
+        }
+        if self.trusted.is_some() {
+            let field = if source.file.is_some() { "file" } else { "configMap" };
+            return Err(SourceError::Unsigned { path: format!("spec.source.{field}"), why: ONLY_SIGNED.to_owned() });
         }
         let component = match (&source.file, &source.config_map) {
             (Some(file), _) => self.file(file).await?,
@@ -104,7 +125,7 @@ impl Sources {
             Some(expected) if *expected != digest => {
                 Err(SourceError::DigestMismatch { expected: expected.clone(), found: digest })
             }
-            _ => Ok(Fetched { component, digest, resolved: None }),
+            _ => Ok(Fetched { component, digest, resolved: None, proof: None }),
         }
     }
 
@@ -123,6 +144,11 @@ impl Sources {
                 why: "it is not kept on disk, and only registries keep old ones".to_owned(),
             });
         };
+        if self.trusted.is_some() {
+            // A signature is of a manifest, and only the component's digest is known.
+            let why = "no proof that a trusted key has signed it is kept on disk".to_owned();
+            return Err(SourceError::Refused { path, why });
+        }
         let (reference, credentials) = self.registry(oci).await?;
         let digest: Digest =
             digest.parse().map_err(|error| SourceError::Refused { path, why: format!("{digest:?}: {error}") })?;
@@ -134,16 +160,28 @@ impl Sources {
     }
 
     /// Keeps a component that was good, so that a restart needs nobody.
-    pub fn keep(&self, digest: &str, component: &[u8]) {
+    pub fn keep(&self, Fetched { digest, component, proof, .. }: &Fetched) {
         let Some(store) = &self.store else { return };
-        if let Err(error) = store.keep(digest, component) {
+        let kept = match proof {
+            Some(proof) => store.keep_proof(digest, proof).and_then(|()| store.keep(digest, component)),
+            None => store.keep(digest, component),
+        };
+        if let Err(error) = kept {
             tracing::warn!(digest, "a component is not kept on disk: {error}");
         }
     }
 
-    /// A component that was good before, if it is on disk.
+    /// A component that was good before, if it is on disk and, where only signed ones are taken, so is a proof by today's keys.
     pub fn stored(&self, digest: &str) -> Option<Vec<u8>> {
-        self.store.as_ref()?.find(digest)
+        let store = self.store.as_ref()?;
+        if let Some(keys) = &self.trusted {
+            let proof = store.proof(digest)?;
+            if let Err(error) = keys.verify_proof(&proof, &digest.parse().ok()?) {
+                tracing::warn!(digest, "a component on disk is not served: its signature: {error}");
+                return None;
+            }
+        }
+        store.find(digest)
     }
 
     async fn image(&self, oci: &OciSource, digest: Option<&str>, known: &Known) -> Result<Fetched, SourceError> {
@@ -175,11 +213,22 @@ impl Sources {
         if known.resolved == resolved.to_string()
             && let Some(component) = self.stored(&known.digest)
         {
-            return Ok(Fetched { component, digest: known.digest.clone(), resolved: resolution });
+            return Ok(Fetched { component, digest: known.digest.clone(), resolved: resolution, proof: None });
         }
+        let signature = match &self.trusted {
+            Some(keys) => {
+                let found = self.registries.signature(&reference, &resolved, keys, &credentials).await;
+                Some(found.map_err(|error| oci_error(PATH, &error))?)
+            }
+            None => None,
+        };
         let pulled = self.registries.pull(&reference, Some(&resolved), &credentials).await;
-        let Pulled { component, layer, .. } = pulled.map_err(|error| oci_error(PATH, &error))?;
-        Ok(Fetched { component: component.to_vec(), digest: layer.to_string(), resolved: resolution })
+        let Pulled { component, layer, document, .. } = pulled.map_err(|error| oci_error(PATH, &error))?;
+        let proof = signature
+            .map(|signature| String::from_utf8(document.to_vec()).map(|manifest| Proof { manifest, signature }))
+            .transpose()
+            .map_err(|error| SourceError::Refused { path: PATH.to_owned(), why: error.to_string() })?;
+        Ok(Fetched { component: component.to_vec(), digest: layer.to_string(), resolved: resolution, proof })
     }
 
     async fn registry(&self, oci: &OciSource) -> Result<(Reference, Credentials), SourceError> {
@@ -268,6 +317,7 @@ impl Sources {
 fn oci_error(path: &str, error: &kulta_oci::Error) -> SourceError {
     let (path, why) = (path.to_owned(), error.to_string());
     match error.class() {
+        kulta_oci::Class::Unsigned => SourceError::Unsigned { path, why },
         // Somebody may push it, or give the right to it, without touching the Plugin.
         class if class.may_pass() => SourceError::Unavailable { path, why },
         kulta_oci::Class::Gone | kulta_oci::Class::Unauthorized | kulta_oci::Class::Forbidden => {

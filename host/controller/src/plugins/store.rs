@@ -1,19 +1,19 @@
 //! Components on disk, by digest: what was good once is there after a restart, whatever has become of the registry.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
+use kulta_oci::Proof;
+use kulta_wasm::BoundedFolder;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// Only the owner may look in.
-const FOLDER_MODE: u32 = 0o700;
 /// Some tens of the largest known components.
 const MAX_BYTES: u64 = 1 << 30;
 const SUFFIX: &str = "wasm";
+/// Beside a component: that it was signed.
+const PROOF_SUFFIX: &str = "proof.json";
 const DIGEST_PREFIX: &str = "sha256:";
 
 #[derive(Debug, Error)]
@@ -25,7 +25,7 @@ pub enum StoreError {
 /// A folder of components. What is in a file is checked against its name before it is used, so that nobody has to trust the folder.
 #[derive(Clone, Debug)]
 pub struct ComponentStore {
-    folder: PathBuf,
+    folder: BoundedFolder,
 }
 
 impl ComponentStore {
@@ -33,8 +33,8 @@ impl ComponentStore {
     /// When the folder cannot be made.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = folder.into();
-        match DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&path) {
-            Ok(()) => Ok(Self { folder: path }),
+        match BoundedFolder::open(path.clone(), MAX_BYTES) {
+            Ok(folder) => Ok(Self { folder }),
             Err(source) => Err(StoreError::Make { path, source }),
         }
     }
@@ -42,15 +42,14 @@ impl ComponentStore {
     /// The component of that digest (`sha256:` and hex), if it is there and whole.
     #[must_use]
     pub fn find(&self, digest: &str) -> Option<Vec<u8>> {
-        let path = self.path(digest)?;
+        let path = self.folder.path().join(name(digest, SUFFIX)?);
         let bytes = fs::read(&path).ok()?;
         if digest_of(&bytes) != digest {
             tracing::warn!(file = %path.display(), "a component on disk is damaged; it is fetched anew");
             let _ = fs::remove_file(&path);
             return None;
         }
-        // What is used stays longest.
-        let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        self.folder.used(&path);
         Some(bytes)
     }
 
@@ -59,45 +58,34 @@ impl ComponentStore {
     /// # Errors
     /// When it cannot be written.
     pub fn keep(&self, digest: &str, bytes: &[u8]) -> io::Result<()> {
-        let Some(path) = self.path(digest) else { return Err(io::ErrorKind::InvalidInput.into()) };
-        if path.exists() {
-            return Ok(());
-        }
-        // Whoever looks for the name finds the whole of it.
-        let partial = path.with_extension(format!("part-{}", std::process::id()));
-        File::create(&partial).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
-        fs::rename(&partial, &path)?;
-        self.shrink(&path);
-        Ok(())
+        let name = name(digest, SUFFIX).ok_or(io::ErrorKind::InvalidInput)?;
+        if self.folder.path().join(&name).exists() { Ok(()) } else { self.folder.keep(&name, bytes).map(drop) }
     }
 
-    /// None for what is no digest: it must not become a path.
-    fn path(&self, digest: &str) -> Option<PathBuf> {
-        let hex = digest.strip_prefix(DIGEST_PREFIX)?;
-        let plain = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-        plain.then(|| self.folder.join(hex).with_extension(SUFFIX))
+    /// That the component of that digest was signed, as it was kept: whoever believes it checks it first.
+    #[must_use]
+    pub fn proof(&self, digest: &str) -> Option<Proof> {
+        let path = self.folder.path().join(name(digest, PROOF_SUFFIX)?);
+        let proof = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        self.folder.used(&path);
+        Some(proof)
     }
 
-    fn shrink(&self, kept: &Path) {
-        let mut files: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(&self.folder)
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok)
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok()?;
-                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
-            })
-            .collect();
-        files.sort_unstable();
-        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
-        for (_, bytes, path) in files.iter().filter(|(_, _, path)| path != kept) {
-            if total <= MAX_BYTES {
-                return;
-            }
-            let _ = fs::remove_file(path);
-            total = total.saturating_sub(*bytes);
-        }
+    /// The last one counts: keys change.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_proof(&self, digest: &str, proof: &Proof) -> io::Result<()> {
+        let name = name(digest, PROOF_SUFFIX).ok_or(io::ErrorKind::InvalidInput)?;
+        self.folder.keep(&name, &serde_json::to_vec(proof)?).map(drop)
     }
+}
+
+/// None for what is no digest: it must not become a path.
+fn name(digest: &str, suffix: &str) -> Option<String> {
+    let hex = digest.strip_prefix(DIGEST_PREFIX)?;
+    let plain = !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| format!("{hex}.{suffix}"))
 }
 
 /// `sha256:` and hex.
@@ -110,6 +98,8 @@ pub fn digest_of(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use kulta_oci::Signature;
 
     use super::*;
 
@@ -145,8 +135,22 @@ mod tests {
         let store = ComponentStore::open(&folder.0).unwrap();
         let digest = digest_of(b"component");
         store.keep(&digest, b"component").unwrap();
-        fs::write(store.path(&digest).unwrap(), b"compo").unwrap();
+        fs::write(folder.0.join(name(&digest, SUFFIX).unwrap()), b"compo").unwrap();
 
+        assert_eq!(store.find(&digest), None);
+    }
+
+    #[test]
+    fn the_last_proof_of_a_component_is_found() {
+        let folder = Temporary::new();
+        let store = ComponentStore::open(&folder.0).unwrap();
+        let digest = digest_of(b"component");
+        let proof = |text: &str| Proof { manifest: text.to_owned(), signature: Signature::Bundle("{}".to_owned()) };
+
+        store.keep_proof(&digest, &proof("first")).unwrap();
+        store.keep_proof(&digest, &proof("second")).unwrap();
+
+        assert_eq!(store.proof(&digest), Some(proof("second")));
         assert_eq!(store.find(&digest), None);
     }
 
