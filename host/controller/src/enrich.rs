@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kulta_core::decision::FailureClass;
 use kulta_events::CdEvent;
 use kulta_fetch::Secrets;
 use kulta_wasm::EnricherPlugin;
@@ -16,10 +17,6 @@ use crate::plugins::{Catalog, Choice, Errands, MOST_ROUNDS};
 
 /// For one enricher and one event. The event waits for it, and those behind it.
 const TIME: Duration = Duration::from_secs(10);
-/// For the metric of what took longer.
-const TIMED_OUT: &str = "timed-out";
-/// For the metric of what came to no end, or asked for what it may not have.
-const REFUSED: &str = "refused";
 
 pub struct Enrichers {
     pub catalog: Arc<Catalog>,
@@ -40,7 +37,7 @@ impl Enrichers {
                     tracing::warn!(plugin = name, event = event.id, "the event goes out without an addition: {why}");
                 }
                 Err(_) => {
-                    self.metrics.plugin_call(&name, TIMED_OUT);
+                    self.metrics.plugin_call(&name, FailureClass::DeadlineExceeded.label());
                     let limit = TIME.as_secs();
                     tracing::warn!(
                         plugin = name,
@@ -77,14 +74,14 @@ impl Enrichers {
             match answer.map_err(|error| error.to_string())? {
                 Action::Fetch(fetching) => {
                     occasion.answers = errand.run(fetching.requests).await.inspect_err(|_| {
-                        self.metrics.plugin_call(name, REFUSED);
+                        self.metrics.plugin_call(name, FailureClass::BadAnswer.label());
                     })?;
                     occasion.memory = fetching.memory;
                 }
                 Action::Add(addition) => return serde_json::from_str(&addition).map_err(|error| error.to_string()),
             }
         }
-        self.metrics.plugin_call(name, REFUSED);
+        self.metrics.plugin_call(name, FailureClass::Endless.label());
         Err(format!("it asked for requests {MOST_ROUNDS} times and came to no end"))
     }
 }

@@ -16,6 +16,8 @@ use crate::kinds::Kind;
 pub const OK: &str = "ok";
 /// Seconds: a pass takes milliseconds; the upper ones show an API server in trouble.
 const PASS_BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// Seconds: a decision takes a fraction of a millisecond; the upper ones show a plugin near its limit, or a machine without time for it.
+const DECISION_BUCKETS: [f64; 8] = [0.0001, 0.000_25, 0.0005, 0.001, 0.01, 0.1, 1.0, 10.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -47,6 +49,7 @@ pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     phases: Family<PhaseLabels, Gauge>,
     passes: Histogram,
+    decisions: Histogram,
     errors: Counter,
     depth: Gauge,
     leader: Gauge<i64, std::sync::atomic::AtomicI64>,
@@ -62,6 +65,7 @@ impl Default for Metrics {
             deliveries: Family::default(),
             phases: Family::default(),
             passes: Histogram::new(PASS_BUCKETS),
+            decisions: Histogram::new(DECISION_BUCKETS),
             errors: Counter::default(),
             depth: Gauge::default(),
             leader: Gauge::default(),
@@ -73,6 +77,7 @@ impl Default for Metrics {
         registry.register("kulta_events", "CDEvents by what became of them", metrics.deliveries.clone());
         registry.register("rollout_info_phases", "Rollouts by phase", metrics.phases.clone());
         registry.register("rollout_reconcile_seconds", "Time of one look at a rollout", metrics.passes.clone());
+        registry.register("kulta_decision_seconds", "Time until a strategy has decided", metrics.decisions.clone());
         registry.register("rollout_reconcile_error", "Looks that failed", metrics.errors.clone());
         registry.register("workqueue_depth", "Rollouts that wait for a worker", metrics.depth.clone());
         registry.register("kulta_leader", "1 while this process leads", metrics.leader.clone());
@@ -100,6 +105,11 @@ impl Metrics {
         if failed {
             self.errors.inc();
         }
+    }
+
+    /// From the question to the answer, or to the lack of one.
+    pub fn decision(&self, seconds: f64) {
+        self.decisions.observe(seconds);
     }
 
     pub fn watch_error(&self) {

@@ -39,6 +39,13 @@ impl Strategies {
     /// # Errors
     /// When there is no such strategy, or it gave no usable answer.
     pub async fn decide(&self, ask: &Ask) -> Result<Decision, StrategyFailure> {
+        let began = tokio::time::Instant::now();
+        let decided = self.ask(ask).await;
+        self.metrics.decision(began.elapsed().as_secs_f64());
+        decided
+    }
+
+    async fn ask(&self, ask: &Ask) -> Result<Decision, StrategyFailure> {
         let failed = |class: FailureClass, message: String| {
             self.metrics.plugin_call(&ask.plugin, class.label());
             StrategyFailure { class, message }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kulta_api::analysis::Metric;
 use kulta_core::analysis::{Call, Checked, Condition, Outcome, judge};
+use kulta_core::decision::FailureClass;
 use kulta_fetch::Secrets;
 use kulta_wasm::analyzer::{Action, Measured, Occasion};
 use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Report};
@@ -63,18 +64,27 @@ impl Measurement {
             let occasion = convert::occasion(&self.call, &self.surroundings, self.clock.now(), memory, answers);
             match self.ask(name, &choice, &config, &occasion).await? {
                 Action::Fetch(fetching) => {
-                    answers = errand.run(fetching.requests).await.map_err(|why| format!("analyzer {name}: {why}"))?;
+                    let fetched = errand.run(fetching.requests).await;
+                    answers = fetched.map_err(|why| self.unusable(name, FailureClass::BadAnswer, &why))?;
                     memory = fetching.memory;
                 }
                 Action::Wait(waiting) => {
-                    let until = clock::instant(waiting.until).ok_or("the analyzer waits for no instant")?;
+                    let until = clock::instant(waiting.until)
+                        .ok_or_else(|| self.unusable(name, FailureClass::BadAnswer, "it waits for no instant"))?;
                     return Ok(Outcome::Waiting { until, memory: waiting.memory });
                 }
                 Action::Measured(measured) => return Ok(self.judge(metric, measured).await),
                 Action::Judged(judged) => return Ok(convert::judged(judged, |text| self.mask(text))),
             }
         }
-        Err(format!("analyzer {name} asked for requests {MOST_ROUNDS} times and came to no end"))
+        let why = format!("it asked for requests {MOST_ROUNDS} times and came to no end");
+        Err(self.unusable(name, FailureClass::Endless, &why))
+    }
+
+    /// Answers that are well in themselves, and lead nowhere.
+    fn unusable(&self, name: &str, class: FailureClass, why: &str) -> String {
+        self.metrics.plugin_call(name, class.label());
+        format!("analyzer {name}: {why}")
     }
 
     async fn ask(
