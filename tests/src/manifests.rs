@@ -129,6 +129,18 @@ impl Canary {
         rollout
     }
 
+    /// The Rollout with a plugin in the place of its steps.
+    pub fn led_by(&self, plugin: &str, config: Value) -> Value {
+        let mut rollout = self.rollout();
+        let canary = rollout.pointer_mut("/spec/strategy/canary").map(Value::take).unwrap_or_default();
+        let mut fields = json!({"name": plugin, "config": config});
+        json_patch::merge(&mut fields, &canary);
+        json_patch::merge(&mut fields, &json!({"steps": null}));
+        json_patch::merge(&mut rollout, &json!({"spec": {"strategy": {"canary": null}}}));
+        json_patch::merge(&mut rollout, &json!({"spec": {"strategy": {"plugin": fields}}}));
+        rollout
+    }
+
     pub fn services(&self) -> Vec<Value> {
         [self.stable_service(), self.canary_service()]
             .iter()

@@ -4,16 +4,25 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Output,
 };
 
 use anyhow::{Context, Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kulta_oci::fixtures::{PREDICATE, Signer};
+use kulta_oci::{Client, Credentials, Digest, Reference, Settings};
 use kulta_tests::{
     controller::binary,
     environment::Environment,
-    registry::{Registry, Users},
+    install_tls_provider,
+    kulta::{rights, start_as},
+    registry::{PASSWORD, Registry, USER, Users},
     run_folder,
+    story::Story,
 };
-use tokio::process::Command;
+use kulta_wasm::fixtures::LINEAR;
+use serde_json::json;
+use tokio::{process::Command, sync::OnceCell};
 
 const TUTORIAL: &str = "docs/plugins.md";
 /// Where the tutorial's registry is.
@@ -21,49 +30,172 @@ const REGISTRY: &str = "localhost:5000";
 /// What a shell needs to find cargo and the toolchain; the rest of this test's environment is its own affair.
 const KEPT: [&str; 4] = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"];
 /// As far as a component: the tutorial's first two chapters, whose every command has a test of its own.
-const COMPONENT: &str =
-    "kulta plugin new --kind analyzer --lang rust error-rate && kulta plugin build error-rate && cd error-rate";
+const COMPONENT: &str = "kulta plugin new --kind analyzer --lang rust error-rate && kulta plugin build error-rate";
+const COMPONENT_FILE: &str = "error-rate.wasm";
+/// Below an author's folder.
+const PROGRAMS: &str = "programs";
+const DOCKER: &str = "docker";
+const PLUGIN: &str = "error-rate";
+const OWN_NAMESPACE: &str = "kulta-system";
+const INSTANCE: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+/// Built once for all.
+static BUILT: OnceCell<Vec<u8>> = OnceCell::const_new();
 
 /// The blocks of one kind, in order.
-fn blocks(kind: &str) -> Result<String> {
+fn blocks(kind: &str) -> Result<Vec<String>> {
     let tutorial = fs::read_to_string(run_folder::repository().join(TUTORIAL)).context("read the tutorial")?;
     let opened = format!("```{kind}\n");
-    let blocks: Vec<&str> = tutorial.split(&opened).skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let blocks = tutorial.split(&opened).skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned);
+    let blocks: Vec<String> = blocks.collect();
     ensure!(!blocks.is_empty(), "the tutorial has no block of {kind}");
-    Ok(blocks.join("\n"))
+    Ok(blocks)
 }
 
-/// What a script prints, in a folder that is emptied first, where `kulta` is the program under test.
+/// A folder of a test's own, empty but for the programs in it.
+fn folder(name: &str) -> Result<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("authoring").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join(PROGRAMS)).context("make the author's folder")?;
+    symlink(binary(), folder.join(PROGRAMS).join("kulta")).context("lay out the program")?;
+    Ok(folder)
+}
+
+/// A folder with the tutorial's component in it.
+async fn author(name: &str) -> Result<PathBuf> {
+    let built = BUILT.get_or_try_init(|| async {
+        let folder = folder("build")?;
+        printed(&folder, COMPONENT).await?;
+        fs::read(folder.join(PLUGIN).join(COMPONENT_FILE)).context("read the component")
+    });
+    let built = built.await?;
+    let folder = folder(name)?;
+    fs::write(folder.join(COMPONENT_FILE), built).context("write the component")?;
+    Ok(folder)
+}
+
+/// What a script prints, where `kulta` is the program under test.
 async fn printed(folder: &Path, script: &str) -> Result<String> {
-    let programs = folder.join("programs");
-    let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(&programs).context("make the author's folder")?;
-    symlink(binary(), programs.join("kulta")).context("lay out the program")?;
-    let mut shell = Command::new("bash");
-    shell.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    let path = std::env::var("PATH").context("there is no PATH")?;
-    shell.env("PATH", format!("{}:{path}", programs.display())).env("XDG_CACHE_HOME", folder.join("cache"));
-    let output = shell.current_dir(folder).args(["-euc", script]).output().await.context("start a shell")?;
+    let output = run(folder, script).await?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{script}\n{out}\n{err}");
     Ok(out.into_owned())
 }
 
+/// What a script that fails says.
+async fn refused(folder: &Path, script: &str) -> Result<String> {
+    let output = run(folder, script).await?;
+    let err = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "{script} should have failed");
+    Ok(err.into_owned())
+}
+
+async fn run(folder: &Path, script: &str) -> Result<Output> {
+    let programs = folder.join(PROGRAMS);
+    let mut shell = Command::new("bash");
+    shell.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    let path = std::env::var("PATH").context("there is no PATH")?;
+    shell.env("PATH", format!("{}:{path}", programs.display())).env("XDG_CACHE_HOME", folder.join("cache"));
+    shell.env("DOCKER_CONFIG", folder.join(DOCKER));
+    shell.current_dir(folder).args(["-euc", script]).output().await.context("start a shell")
+}
+
+/// What `docker login` leaves.
+fn log_in(folder: &Path, registry: &Registry, password: &str) -> Result<()> {
+    let auth = STANDARD.encode(format!("{USER}:{password}"));
+    let config = json!({"auths": {registry.address.to_string(): {"auth": auth}}});
+    fs::create_dir_all(folder.join(DOCKER))?;
+    fs::write(folder.join(DOCKER).join("config.json"), config.to_string()).context("write docker's configuration")
+}
+
+/// A registry beside an author's folder; None, with a line that says so, where none has been built and no cluster promises one.
+async fn registry(name: &str, users: Users) -> Result<Option<Registry>> {
+    if !Registry::is_built() && Environment::find().is_none() {
+        println!("{name}: skipped: tests/tools/build.sh builds the registry");
+        return Ok(None);
+    }
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("authoring-registries").join(name);
+    Registry::start(&folder, users).await.map(Some)
+}
+
 #[tokio::test]
 async fn a_component_goes_to_a_registry_and_comes_back() -> Result<()> {
-    if !Registry::is_built() && Environment::find().is_none() {
-        println!("skipped: tests/tools/build.sh builds the registry");
-        return Ok(());
-    }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("authoring");
-    let registry = Registry::start(&folder.join("registry"), Users::Everybody).await?;
-    let commands = blocks("sh registry")?.replace(REGISTRY, &registry.address.to_string());
+    let Some(registry) = registry("tutorial", Users::Everybody).await? else { return Ok(()) };
+    let folder = author("registry").await?;
+    let commands = blocks("sh registry")?.join("\n").replace(REGISTRY, &registry.address.to_string());
 
-    let told = printed(&folder.join("author"), &format!("{COMPONENT}\n{commands}")).await?;
+    let told = printed(&folder, &commands).await?;
 
     // Push tells it first, and again in the Plugin object; pull tells what it pulled.
     let digests: Vec<&str> = told.lines().filter(|line| line.starts_with("sha256:")).collect();
     ensure!(digests.len() == 2 && digests.first() == digests.get(1), "{told}");
     ensure!(told.contains(&format!("  digest: {}", digests.first().copied().unwrap_or_default())), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_component_goes_into_a_cluster_by_config_map() -> Result<()> {
+    let Some(story) = Story::begin("tutorial").await? else { return Ok(()) };
+    let kubeconfig = rights(&story).await?;
+    let variables = [("KULTA_INSTANCE_ID", story.namespace.as_str()), ("KULTA_OWN_NAMESPACE", OWN_NAMESPACE)];
+    let controller = start_as(&story, &kubeconfig, None, &variables).await?;
+    let folder = author("cluster").await?;
+    symlink(&story.environment.kubectl, folder.join(PROGRAMS).join("kubectl")).context("lay out kubectl")?;
+    // The label keeps other stories' controllers away from it.
+    let plugin = blocks("yaml plugin")?.into_iter().next().context("no Plugin")?;
+    let label = format!("metadata:\n  labels: {{{INSTANCE}: {}}}\n", story.namespace);
+    fs::write(folder.join("plugin.yaml"), plugin.replacen("metadata:\n", &label, 1))?;
+    let admin = format!("export KUBECONFIG={}", story.environment.kubeconfig.display());
+
+    let told = printed(&folder, &format!("{admin}\n{}", blocks("sh cluster")?.join("\n"))).await?;
+
+    let row = told.lines().find(|line| line.starts_with(PLUGIN) && line.contains("analyzer"));
+    ensure!(told.contains("plugin.kulta.io/error-rate condition met") && row.is_some(), "{told}");
+    let away = format!("kubectl delete plugin {PLUGIN}; kubectl delete configmap {PLUGIN} --namespace {OWN_NAMESPACE}");
+    printed(&folder, &format!("{admin}\n{away}")).await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn a_push_and_a_pull_are_made_with_the_credentials_of_docker_login() -> Result<()> {
+    let Some(registry) = registry("credentials", Users::One).await? else { return Ok(()) };
+    let folder = folder("credentials")?;
+    fs::write(folder.join(COMPONENT_FILE), LINEAR)?;
+    let image = format!("{}/acme/linear:1", registry.address);
+    let push = format!("kulta plugin push {COMPONENT_FILE} {image} --plain-http");
+
+    let nobody = refused(&folder, &push).await?;
+    log_in(&folder, &registry, "wrong")?;
+    let wrong = refused(&folder, &push).await?;
+    log_in(&folder, &registry, PASSWORD)?;
+    printed(&folder, &push).await?;
+    let pull = format!("kulta plugin pull {image} --plain-http -o pulled.wasm && cmp {COMPONENT_FILE} pulled.wasm");
+    printed(&folder, &pull).await?;
+
+    ensure!(nobody.contains("needs credentials and none were given"), "{nobody}");
+    ensure!(wrong.contains("the credentials were refused"), "{wrong}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pull_with_trusted_keys_writes_only_what_one_of_them_has_signed() -> Result<()> {
+    let Some(registry) = registry("signed", Users::Everybody).await? else { return Ok(()) };
+    let (folder, signer) = (folder("signed")?, Signer::new()?);
+    fs::write(folder.join(COMPONENT_FILE), LINEAR)?;
+    fs::write(folder.join("cosign.pub"), signer.public_pem())?;
+    let (host, nobody) = (registry.address.to_string(), Credentials::Anonymous);
+    let image: Reference = format!("{host}/acme/linear:1").parse()?;
+    let told = printed(&folder, &format!("kulta plugin push {COMPONENT_FILE} {image} --plain-http")).await?;
+    let digest: Digest = told.lines().next().context("no digest")?.parse()?;
+    let pull = format!("kulta plugin pull {image} --plain-http --trusted-keys cosign.pub -o pulled.wasm");
+
+    let unsigned = refused(&folder, &pull).await?;
+    let written = folder.join("pulled.wasm").exists();
+    install_tls_provider();
+    let client = Client::new(Settings { plain_http: [host].into(), ..Settings::default() })?;
+    client.push_signature(&image, &digest, &signer.bundle(PREDICATE, &digest)?, &nobody).await?;
+    printed(&folder, &format!("{pull} && cmp {COMPONENT_FILE} pulled.wasm")).await?;
+
+    ensure!(unsigned.contains("has no signature by a key that is trusted") && !written, "{unsigned}");
     Ok(())
 }

@@ -4,7 +4,8 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use kulta_oci::{Artifact, Class, Client, Credentials, Digest, Error, Reference, Settings};
+use kulta_oci::fixtures::{PREDICATE, Signer};
+use kulta_oci::{Artifact, Class, Client, Credentials, Digest, Error, Reference, Settings, TrustedKeys};
 use kulta_tests::{
     environment::Environment,
     install_tls_provider,
@@ -192,6 +193,26 @@ async fn whoever_has_no_credentials_or_the_wrong_ones_is_told_which() -> Result<
     ensure!(matches!(pull, Error::NoCredentials { .. }), "{pull}");
     ensure!(matches!(guess, Error::Unauthorized { .. }), "{guess}");
     ensure!(component == artifact.component, "other bytes came back");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_counts_as_signed_once_a_trusted_key_has_signed_it_in_either_form() -> Result<()> {
+    let signer = Signer::new()?;
+    let keys = TrustedKeys::parse(signer.public_pem().as_bytes())?;
+    for (name, bundled) in [("payload", false), ("bundle", true)] {
+        let Some(story) = Story::begin(name, Users::One).await? else { return Ok(()) };
+        let digest = story.push(&artifact(1)?).await?;
+        let signature = if bundled { signer.bundle(PREDICATE, &digest)? } else { signer.payload(&digest)? };
+        let look = || story.client.signature(&story.reference, &digest, &keys, &story.credentials);
+
+        let before = failure(look().await)?;
+        story.client.push_signature(&story.reference, &digest, &signature, &story.credentials).await?;
+        let after = look().await?;
+
+        ensure!(before.class() == Class::Unsigned, "{name}: {before}");
+        ensure!(after == signature, "{name}: another signature came back");
+    }
     Ok(())
 }
 

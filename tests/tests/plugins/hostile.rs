@@ -1,11 +1,22 @@
 //! Components that mean harm.
 
+use std::net::SocketAddr;
+
 use anyhow::{Result, ensure};
-use kulta_tests::{kinds, kulta::pods, manifests::Canary};
-use kulta_wasm::fixtures::{HOSTILE, LINEAR, noted};
+use kube::api::DynamicObject;
+use kulta_tests::{
+    controller::{Controller, free_address, get},
+    kinds,
+    kulta::pods,
+    manifests::Canary,
+};
+use kulta_wasm::fixtures::{HOSTILE, HOSTILE_ANALYZER, HOSTILE_STEP, LINEAR, noted};
 use serde_json::json;
 
-use crate::{Place, WEB, ready, strategy_ready, until_weight};
+use crate::{Place, WEB, ready, strategy_ready, text, until_weight};
+
+/// What a step's plugin said last.
+const MESSAGE: &str = "/status/canary/stepPluginStatuses/0/message";
 
 #[tokio::test]
 async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> Result<()> {
@@ -30,7 +41,7 @@ async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> 
         place.apply(&name, json!({"source": source, "limits": limits})).await?;
         place.until(&name, "Serving").await?;
         let bad = web.clone().version(&format!("v{number}"));
-        place.story.apply(place.rollout(&bad, &name, json!({"misdeed": misdeed}))?).await?;
+        place.story.apply(place.ours(bad.led_by(&name, json!({"misdeed": misdeed})))).await?;
         let held = place
             .story
             .until(&kinds::rollout(), WEB, &format!("{misdeed} to be told"), |rollout| {
@@ -41,7 +52,7 @@ async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> 
     }
     place
         .story
-        .apply(place.rollout(&good.version("v2"), "linear", json!({"stepWeight": 50, "interval": "1s"}))?)
+        .apply(place.ours(good.version("v2").led_by("linear", json!({"stepWeight": 50, "interval": "1s"}))))
         .await?;
 
     place.story.until_phase("good", "Healthy").await?;
@@ -71,7 +82,7 @@ async fn what_may_not_be_served_is_refused_and_what_was_served_stays() -> Result
 
     place
         .story
-        .apply(place.rollout(&canary.version("v2"), "judge", json!({"stepWeight": 40, "interval": "1h"}))?)
+        .apply(place.ours(canary.version("v2").led_by("judge", json!({"stepWeight": 40, "interval": "1h"}))))
         .await?;
     until_weight(&place.story, WEB, 40).await?;
     controller.stop().await?;
@@ -98,4 +109,122 @@ async fn of_two_plugins_with_one_name_the_older_has_it() -> Result<()> {
     ensure!(message.contains(&place.plugin("judge")), "{message}");
     controller.stop().await?;
     place.end(&["judge", "rival"]).await
+}
+
+/// Starts a controller whose metrics are read, and serves a hostile component under a name for each misdeed: whoever fails again and
+/// again is left alone.
+async fn serve_each(place: &Place, component: &[u8], misdeeds: &[&str]) -> Result<(Controller, SocketAddr)> {
+    let address = free_address()?;
+    let controller = place.controller(None, &[("KULTA_LISTEN", &address.to_string())]).await?;
+    for misdeed in misdeeds {
+        let source = json!({"file": place.file(&format!("{misdeed}.wasm"), &noted(component, misdeed))?});
+        let limits = json!({"time": "500ms", "memory": "16Mi", "requests": 4});
+        let grants = json!([{"urlPrefix": "http://127.0.0.1:9/"}]);
+        place.apply(&plugin_for(misdeed), json!({"source": source, "limits": limits, "grants": grants})).await?;
+        place.until(&plugin_for(misdeed), "Serving").await?;
+    }
+    Ok((controller, address))
+}
+
+/// Names of objects have no capital letters.
+fn plugin_for(misdeed: &str) -> String {
+    format!("hostile-{}", misdeed.to_lowercase())
+}
+
+/// Whether `/metrics` counts calls of that plugin with that end.
+async fn counted(address: SocketAddr, plugin: &str, class: &str) -> Result<bool> {
+    let page = String::from_utf8(get(address, "/metrics").await?.body)?;
+    let counts = |line: &&str| line.starts_with("kulta_plugin_calls_total{") && line.contains(plugin);
+    Ok(page.lines().filter(counts).any(|line| line.contains(&format!("class=\"{class}\""))))
+}
+
+#[tokio::test]
+async fn each_misdeed_of_an_analyzer_is_an_error_of_its_own_run_alone() -> Result<()> {
+    let Some(place) = Place::begin("analyzer-hostile").await? else { return Ok(()) };
+    let misdeeds = [
+        ("trap", "trapped"),
+        ("spin", "deadline-exceeded"),
+        ("allocate", "out-of-memory"),
+        ("nanValue", "bad-answer"),
+        ("endlessFlood", "bad-answer"),
+    ];
+    let names = misdeeds.map(|(misdeed, _)| misdeed);
+    let (controller, address) = serve_each(&place, HOSTILE_ANALYZER, &names).await?;
+    let run = |name: &str, config: &serde_json::Value| {
+        let metric = json!({
+            "name": "it", "consecutiveErrorLimit": 0, "provider": {"plugin": {plugin_for(name): config}},
+        });
+        place.ours(json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": name.to_lowercase()},
+            "spec": {"metrics": [metric]},
+        }))
+    };
+    let good = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": "good"},
+        "spec": {"metrics": [{"name": "it", "provider": {"plugin": {plugin_for("trap"): {"misdeed": "none"}}}}]},
+    });
+
+    for misdeed in names {
+        place.story.apply(run(misdeed, &json!({"misdeed": misdeed}))).await?;
+    }
+    place.story.apply(place.ours(good)).await?;
+
+    for (misdeed, class) in misdeeds {
+        let ended = |run: &DynamicObject| text(run, "/status/phase") == "Error";
+        let run = place.story.until(&kinds::analysis_run(), &misdeed.to_lowercase(), "its end", ended).await?;
+        let told = text(&run, "/status/metricResults/0/measurements/0/message");
+        ensure!(told.contains(&plugin_for(misdeed)), "{misdeed}: {:?}", run.data);
+        ensure!(counted(address, &plugin_for(misdeed), class).await?, "{misdeed} is not counted as {class}: {told}");
+    }
+    let ended = |run: &DynamicObject| matches!(text(run, "/status/phase").as_str(), "Successful" | "Error" | "Failed");
+    let good = place.story.until(&kinds::analysis_run(), "good", "its end", ended).await?;
+    ensure!(text(&good, "/status/phase") == "Successful", "{:?}", good.data);
+    controller.stop().await?;
+    let plugins = names.map(plugin_for);
+    place.end(&plugins.each_ref().map(String::as_str)).await
+}
+
+#[tokio::test]
+async fn each_misdeed_of_a_step_holds_its_own_rollout_alone_and_is_told() -> Result<()> {
+    let Some(place) = Place::begin("step-hostile").await? else { return Ok(()) };
+    let misdeeds = [
+        ("trap", "trapped"),
+        ("spin", "deadline-exceeded"),
+        ("allocate", "out-of-memory"),
+        ("longMemory", "bad-answer"),
+        ("endlessFlood", "bad-answer"),
+    ];
+    let names = misdeeds.map(|(misdeed, _)| misdeed);
+    let (controller, address) = serve_each(&place, HOSTILE_STEP, &names).await?;
+    let canary = |misdeed: &str| {
+        let config = json!({"misdeed": misdeed});
+        let step = json!({"plugin": {"name": plugin_for(misdeed), "config": config}});
+        Canary::new(&misdeed.to_lowercase()).without_routing().steps(json!([{"setWeight": 50}, step]))
+    };
+    let good = json!({"plugin": {"name": plugin_for("trap"), "config": {"misdeed": "none"}}});
+    let good = Canary::new("good").without_routing().steps(json!([{"setWeight": 50}, good]));
+    let all: Vec<Canary> = names.iter().map(|misdeed| canary(misdeed)).chain([good]).collect();
+    for canary in &all {
+        place.story.apply(place.ours(canary.rollout())).await?;
+    }
+    for canary in &all {
+        place.story.until_phase(&canary.name, "Healthy").await?;
+    }
+
+    for canary in &all {
+        place.story.apply(place.ours(canary.clone().version("v2").rollout())).await?;
+    }
+
+    for (misdeed, class) in misdeeds {
+        let name = misdeed.to_lowercase();
+        let told = |rollout: &DynamicObject| text(rollout, MESSAGE).contains(&plugin_for(misdeed));
+        let held = place.story.until(&kinds::rollout(), &name, "its step to be told", told).await?;
+        ensure!(text(&held, "/status/phase") != "Degraded", "{misdeed}: {:?}", held.data);
+        ensure!(counted(address, &plugin_for(misdeed), class).await?, "{misdeed}: {}", text(&held, MESSAGE));
+        ensure!(pods(&place.story, &name).await?.first() == Some(&1), "{misdeed}: the stable side lost pods");
+    }
+    place.story.until_phase("good", "Healthy").await?;
+    controller.stop().await?;
+    let plugins = names.map(plugin_for);
+    place.end(&plugins.each_ref().map(String::as_str)).await
 }

@@ -4,6 +4,7 @@
 mod enrichers;
 mod grants;
 mod hostile;
+mod signatures;
 mod sources;
 mod steps;
 mod swaps;
@@ -101,6 +102,11 @@ impl Place {
         .await
     }
 
+    /// Waits until a Plugin's condition Ready says that.
+    async fn until_message(&self, name: &str, said: &str) -> Result<DynamicObject> {
+        wait::until(&self.plugins(), &self.plugin(name), said, SOON, |plugin| ready(plugin).1.contains(said)).await
+    }
+
     /// Waits until a Plugin that is being deleted says so.
     async fn until_deleting(&self, name: &str) -> Result<DynamicObject> {
         let api = self.plugins();
@@ -123,17 +129,6 @@ impl Place {
         Ok(events.iter().map(|event| (text(event, "/reason"), text(event, "/message"))).collect())
     }
 
-    /// A rollout of this instance, made of the canary with a plugin in the place of its steps.
-    fn rollout(&self, canary: &Canary, plugin: &str, config: Value) -> Result<Value> {
-        let mut rollout = canary.rollout();
-        let strategy = rollout.pointer_mut("/spec/strategy").and_then(Value::as_object_mut).context("no strategy")?;
-        let mut fields = strategy.remove("canary").context("no canary")?;
-        json_patch::merge(&mut fields, &json!({"steps": null, "name": plugin}));
-        fields.as_object_mut().context("no fields")?.insert("config".to_owned(), config);
-        strategy.insert("plugin".to_owned(), fields);
-        Ok(self.ours(rollout))
-    }
-
     fn ours(&self, mut object: Value) -> Value {
         json_patch::merge(&mut object, &json!({"metadata": {"labels": {INSTANCE: self.story.namespace}}}));
         object
@@ -143,7 +138,7 @@ impl Place {
     async fn deploy(&self, canary: &Canary, plugin: &str, config: Value) -> Result<()> {
         let story = &self.story;
         story.apply_all(canary.services().into_iter().chain([canary.route(&story.namespace)])).await?;
-        story.apply(self.rollout(canary, plugin, config)?).await?;
+        story.apply(self.ours(canary.led_by(plugin, config))).await?;
         story.until_phase(&canary.name, "Healthy").await.map(drop)
     }
 }

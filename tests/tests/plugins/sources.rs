@@ -21,7 +21,7 @@ fn slow() -> serde_json::Value {
 }
 
 /// Pushes a component and gives the manifest's digest.
-async fn push(registry: &Registry, image: &str, component: &[u8], users: Users) -> Result<String> {
+pub async fn push(registry: &Registry, image: &str, component: &[u8], users: Users) -> Result<String> {
     let plain_http = [registry.address.to_string()].into();
     let client = Client::new(Settings { plain_http, ..Settings::default() })?;
     let reference: Reference = image.parse()?;
@@ -55,7 +55,7 @@ async fn a_plugin_in_a_config_map_leads_a_rollout() -> Result<()> {
 
     let canary = Canary::new(WEB).canary(json!({"scaleDownDelaySeconds": 1}));
     place.deploy(&canary, "mapped", json!({"stepWeight": 50})).await?;
-    story.apply(place.rollout(&canary.clone().version("v2"), "mapped", json!({"stepWeight": 50}))?).await?;
+    story.apply(place.ours(canary.clone().version("v2").led_by("mapped", json!({"stepWeight": 50})))).await?;
 
     story.until_phase(WEB, "Healthy").await?;
     ensure!(served.data["status"]["kinds"] == json!(["strategy"]), "{:?}", served.data);
@@ -147,7 +147,7 @@ async fn a_plugin_from_a_registry_outlives_the_registry() -> Result<()> {
     controller.stop().await?;
 
     let controller = place.controller(None, &variables).await?;
-    place.story.apply(place.rollout(&canary.version("v2"), "pushed", slow())?).await?;
+    place.story.apply(place.ours(canary.version("v2").led_by("pushed", slow()))).await?;
     let led = crate::until_weight(&place.story, WEB, 40).await?;
 
     ensure!(tagged.contains("sha256:"), "{tagged}");

@@ -1,8 +1,9 @@
 //! Components that change, go, and are not taken, while rollouts run.
 
 use anyhow::{Result, ensure};
+use kube::api::DynamicObject;
 use kulta_tests::{kinds, manifests::Canary, verbs::Verbs};
-use kulta_wasm::fixtures::{HOSTILE, LINEAR, noted};
+use kulta_wasm::fixtures::{HOSTILE, LINEAR, WEB as WEB_ANALYZER, noted};
 use serde_json::{Value, json};
 
 use crate::{Place, WEB, pin, ready, strategy_ready, text, until_weight};
@@ -21,7 +22,7 @@ async fn a_rollout_keeps_the_component_that_it_began_with_and_the_next_takes_the
     let one = text(&place.until("judge", "Serving").await?, "/status/digest");
     let canary = Canary::new(WEB);
     place.deploy(&canary, "judge", config("30s")).await?;
-    place.story.apply(place.rollout(&canary.clone().version("v2"), "judge", config("30s"))?).await?;
+    place.story.apply(place.ours(canary.clone().version("v2").led_by("judge", config("30s")))).await?;
     until_weight(&place.story, WEB, 40).await?;
 
     place.apply("judge", json!({"source": {"file": place.file("2.wasm", &noted(LINEAR, "two"))?}})).await?;
@@ -31,7 +32,7 @@ async fn a_rollout_keeps_the_component_that_it_began_with_and_the_next_takes_the
     controller.kill().await?;
     let controller = place.controller(None, &variables).await?;
     let went_on = until_weight(&place.story, WEB, 80).await?;
-    place.story.apply(place.rollout(&canary.version("v3"), "judge", config("30s"))?).await?;
+    place.story.apply(place.ours(canary.version("v3").led_by("judge", config("30s")))).await?;
     let next =
         place.story.until(&kinds::rollout(), WEB, "the next revision", |rollout| pin(rollout, "judge") == two).await?;
 
@@ -40,6 +41,40 @@ async fn a_rollout_keeps_the_component_that_it_began_with_and_the_next_takes_the
     ensure!(pin(&next, "judge") == two, "{:?}", next.data);
     let told = place.events("judge").await?;
     ensure!(told.iter().any(|(reason, message)| reason == "Serving" && message.contains(&one)), "{told:?}");
+    controller.stop().await?;
+    place.end(&["judge"]).await
+}
+
+#[tokio::test]
+async fn a_run_that_a_person_made_keeps_the_component_that_it_began_with() -> Result<()> {
+    let Some(place) = Place::begin("plugin-run").await? else { return Ok(()) };
+    let controller = place.controller(None, &[]).await?;
+    place.apply("judge", json!({"source": {"file": place.file("1.wasm", &noted(WEB_ANALYZER, "one"))?}})).await?;
+    let one = text(&place.until("judge", "Serving").await?, "/status/digest");
+    let provider = json!({"plugin": {"judge": {"url": "http://metrics.example/errors", "jsonPath": "{$.errors}"}}});
+    let metric = json!({"name": "errors", "initialDelay": "1h", "provider": provider});
+    let run = place.ours(json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": "by-hand"},
+        "spec": {"metrics": [metric]},
+    }));
+
+    place.story.apply(run).await?;
+    let started = |run: &DynamicObject| matches!(text(run, "/status/phase").as_str(), "Running" | "Error");
+    let begun = place.story.until(&kinds::analysis_run(), "by-hand", "its start", started).await?;
+    place.apply("judge", json!({"source": {"file": place.file("2.wasm", &noted(WEB_ANALYZER, "two"))?}})).await?;
+    let two = text(&place.until("judge", "Serving").await?, "/status/digest");
+    let after = place.story.get(&kinds::analysis_run(), "by-hand").await?;
+
+    let pinned = json!({"judge": one}).to_string();
+    ensure!(text(&begun, "/status/phase") == "Running", "{:?}", begun.data);
+    for run in [begun, after] {
+        ensure!(
+            run.metadata.annotations.unwrap_or_default().get("kulta.io/plugins") == Some(&pinned),
+            "{:?}",
+            run.data
+        );
+    }
+    ensure!(one != two, "{one}");
     controller.stop().await?;
     place.end(&["judge"]).await
 }
@@ -72,7 +107,7 @@ async fn a_rollout_whose_component_is_gone_holds_and_promoting_takes_the_one_tha
     let one = text(&place.until("judge", "Serving").await?, "/status/digest");
     let canary = Canary::new(WEB);
     place.deploy(&canary, "judge", config("1h")).await?;
-    place.story.apply(place.rollout(&canary.version("v2"), "judge", config("1h"))?).await?;
+    place.story.apply(place.ours(canary.version("v2").led_by("judge", config("1h")))).await?;
     until_weight(&place.story, WEB, 40).await?;
     place.apply("judge", json!({"source": {"file": place.file("2.wasm", &noted(LINEAR, "two"))?}})).await?;
     let two = text(&place.until("judge", "Serving").await?, "/status/digest");
@@ -108,7 +143,7 @@ async fn a_plugin_that_is_deleted_while_rollouts_name_it_stays_until_they_do_not
     place.until("judge", "Serving").await?;
     let canary = Canary::new(WEB);
     place.deploy(&canary, "judge", config("1h")).await?;
-    place.story.apply(place.rollout(&canary.clone().version("v2"), "judge", config("1h"))?).await?;
+    place.story.apply(place.ours(canary.clone().version("v2").led_by("judge", config("1h")))).await?;
     until_weight(&place.story, WEB, 40).await?;
 
     place.plugins().delete(&place.plugin("judge"), &kube::api::DeleteParams::default()).await?;
@@ -117,7 +152,7 @@ async fn a_plugin_that_is_deleted_while_rollouts_name_it_stays_until_they_do_not
         .story
         .until(&kinds::rollout(), WEB, "the plugin to be missed", |rollout| !strategy_ready(rollout).0.is_empty())
         .await?;
-    place.story.apply(place.rollout(&canary.version("v2"), "linear", config("1h"))?).await?;
+    place.story.apply(place.ours(canary.version("v2").led_by("linear", config("1h")))).await?;
     place.until_gone("judge").await?;
 
     ensure!(message.contains("1 rollout"), "{message}");

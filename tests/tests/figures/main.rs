@@ -12,6 +12,8 @@ use kube::{api::DynamicObject, runtime::watcher};
 use kulta_tests::{api, kinds, kulta, manifests::Canary, story::Story};
 use serde_json::json;
 
+mod swap;
+
 /// As the figures that Argo Rollouts was measured by.
 const FLEET: usize = 500;
 /// Objects written side by side: the API server's own limit for mutating requests is far above.
@@ -20,6 +22,8 @@ const SIDE_BY_SIDE: usize = 16;
 const FLEET_PATIENCE: Duration = Duration::from_secs(900);
 const PAUSES: usize = 100;
 const PAUSE: Duration = Duration::from_secs(8);
+/// From the first to the last of them, as a fleet's pauses end.
+const PAUSES_WITHIN: Duration = Duration::from_secs(9);
 /// Without a request for so long all is done.
 const QUIET: Duration = Duration::from_secs(5);
 const MEBIBYTE: u64 = 1 << 20;
@@ -143,8 +147,18 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hundred_timed_pauses_end_on_time() -> Result<()> {
-    let Some(story) = Story::begin("pauses").await? else { return Ok(()) };
+async fn a_hundred_timed_pauses_of_the_same_ten_seconds_end_on_time() -> Result<()> {
+    timed_pauses("pauses", PAUSES_WITHIN).await
+}
+
+#[tokio::test]
+async fn a_hundred_timed_pauses_of_the_same_moment_end_one_after_the_other() -> Result<()> {
+    timed_pauses("pauses-at-once", Duration::ZERO).await
+}
+
+/// Updates a hundred rollouts that have a pause, one after the other over a time, and tells how late the pauses are seen to end.
+async fn timed_pauses(name: &str, over: Duration) -> Result<()> {
+    let Some(story) = Story::begin(name).await? else { return Ok(()) };
     let controller = kulta::start_with(&story, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
     let canaries: Vec<Canary> = (0..PAUSES)
         .map(|number| {
@@ -157,7 +171,7 @@ async fn a_hundred_timed_pauses_end_on_time() -> Result<()> {
     apply_all(&story, canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
     until_all(&story, PAUSES, "deployed", FLEET_PATIENCE, healthy_at("v1", 2)).await?;
 
-    let updates = canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect();
+    let updates: Vec<_> = canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect();
     let step = |index: i64| {
         move |rollout: &DynamicObject| {
             api::text(rollout, "/spec/template/metadata/labels/version") == "v2"
@@ -166,20 +180,31 @@ async fn a_hundred_timed_pauses_end_on_time() -> Result<()> {
         }
     };
     let (begun, ended) = futures::try_join!(until_all(&story, PAUSES, "paused", FLEET_PATIENCE, step(0)), async {
-        apply_all(&story, updates).await?;
+        if over.is_zero() {
+            apply_all(&story, updates).await?;
+        } else {
+            let mut each = tokio::time::interval(over / u32::try_from(PAUSES)?);
+            for update in updates {
+                each.tick().await;
+                story.apply(update).await?;
+            }
+        }
         until_all(&story, PAUSES, "past the pause", FLEET_PATIENCE, step(1)).await
     })?;
-    let mut late = Vec::new();
+    let (mut late, mut due) = (Vec::new(), Vec::new());
     for (name, (_, paused)) in &begun {
         let start: jiff::Timestamp = api::text(paused, "/status/pauseConditions/0/startTime").parse()?;
-        let due = start.checked_add(PAUSE)?;
         let (seen, _) = ended.get(name).context("a pause without an end")?;
-        late.push(seen.duration_since(due).as_millis());
+        due.push(start.checked_add(PAUSE)?);
+        late.push(seen.duration_since(start.checked_add(PAUSE)?).as_millis());
     }
     late.sort_unstable();
+    due.sort_unstable();
+    let within = due.last().zip(due.first()).map(|(last, first)| last.duration_since(*first).as_secs());
     let at = |percent: usize| late.get((late.len() * percent / 100).min(late.len() - 1)).copied().unwrap_or_default();
     println!(
-        "{PAUSES} timed pauses of {PAUSE:?}: seen to end {} ms after their time at p50, {} ms at p99, {} ms at most",
+        "{PAUSES} timed pauses of {PAUSE:?} that end within {} s: seen to end {} ms after their time at p50, {} ms at p99, {} ms at most",
+        within.unwrap_or_default(),
         at(50),
         at(99),
         at(100)

@@ -1,0 +1,127 @@
+//! Only what a trusted key has signed is served, where the admin wants it so.
+
+use anyhow::{Context, Result, ensure};
+use kulta_oci::fixtures::{PREDICATE, Signer};
+use kulta_oci::{Client, Credentials, Digest, Reference, Settings};
+use kulta_tests::{
+    controller::Controller,
+    registry::{Registry, Users},
+};
+use kulta_wasm::fixtures::{LINEAR, noted};
+use serde_json::json;
+
+use crate::{Place, ready, sources::push};
+
+struct Signed {
+    place: Place,
+    /// Until it is dropped.
+    registry: Option<Registry>,
+    address: String,
+    signer: Signer,
+    client: Client,
+}
+
+impl Signed {
+    async fn begin(name: &str) -> Result<Option<Self>> {
+        let Some(place) = Place::begin(name).await? else { return Ok(None) };
+        let registry = Registry::start(&place.folder.join("registry"), Users::Everybody).await?;
+        let signer = Signer::new()?;
+        place.file("trusted.pem", signer.public_pem().as_bytes())?;
+        let address = registry.address.to_string();
+        let plain_http = [address.clone()].into();
+        let client = Client::new(Settings { plain_http, ..Settings::default() })?;
+        Ok(Some(Self { place, registry: Some(registry), address, signer, client }))
+    }
+
+    /// One that serves only what the signer has signed.
+    async fn controller(&self) -> Result<Controller> {
+        let folder = &self.place.folder;
+        let (cache, keys) = (folder.join("cache"), folder.join("trusted.pem"));
+        let variables = [
+            ("KULTA_PLUGIN_CACHE", cache.display().to_string()),
+            ("KULTA_PLUGIN_TRUSTED_KEYS", keys.display().to_string()),
+            ("KULTA_PLUGIN_HTTP_REGISTRIES", self.address.clone()),
+        ];
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.place.controller(None, &variables).await
+    }
+
+    fn image(&self) -> String {
+        format!("{}/acme/linear", self.address)
+    }
+
+    /// Pushes a component of that note, and gives its manifest's digest.
+    async fn push(&self, note: &str) -> Result<Digest> {
+        let (image, registry) = (format!("{}:1", self.image()), self.registry.as_ref().context("no registry")?);
+        Ok(push(registry, &image, &noted(LINEAR, note), Users::Everybody).await?.parse()?)
+    }
+
+    async fn apply(&self, name: &str, digest: &Digest) -> Result<()> {
+        let spec = json!({"source": {"oci": {"image": self.image()}}, "digest": digest.as_str()});
+        self.place.apply(name, spec).await
+    }
+
+    fn reference(&self) -> Result<Reference> {
+        Ok(self.image().parse()?)
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_served_once_a_trusted_key_has_signed_it() -> Result<()> {
+    let Some(signed) = Signed::begin("plugin-signed").await? else { return Ok(()) };
+    let (controller, digest) = (signed.controller().await?, signed.push("signed").await?);
+    let (reference, nobody) = (signed.reference()?, Credentials::Anonymous);
+
+    signed.apply("signed", &digest).await?;
+    let (_, unsigned) = ready(&signed.place.until("signed", "Unsigned").await?);
+    let strangers = Signer::new()?.payload(&digest)?;
+    signed.client.push_signature(&reference, &digest, &strangers, &nobody).await?;
+    signed.place.until_message("signed", "none of the trusted keys").await?;
+    let ours = signed.signer.bundle(PREDICATE, &digest)?;
+    signed.client.push_signature(&reference, &digest, &ours, &nobody).await?;
+    signed.place.until("signed", "Serving").await?;
+
+    ensure!(unsigned.contains("spec.source.oci.image") && unsigned.contains("cosign sign --key"), "{unsigned}");
+    controller.stop().await?;
+    signed.place.end(&["signed"]).await
+}
+
+#[tokio::test]
+async fn what_was_signed_is_served_after_a_restart_without_the_registry_and_by_its_keys_alone() -> Result<()> {
+    let Some(mut signed) = Signed::begin("plugin-resigned").await? else { return Ok(()) };
+    let (controller, digest) = (signed.controller().await?, signed.push("signed").await?);
+    let ours = signed.signer.payload(&digest)?;
+    signed.client.push_signature(&signed.reference()?, &digest, &ours, &Credentials::Anonymous).await?;
+    signed.apply("resigned", &digest).await?;
+    signed.place.until("resigned", "Serving").await?;
+    controller.stop().await?;
+    signed.registry = None;
+    signed.apply("resigned", &Digest::of(b"nowhere")).await?;
+
+    let controller = signed.controller().await?;
+    let (_, still) = ready(&signed.place.until("resigned", "SourceUnavailable").await?);
+    controller.stop().await?;
+    signed.place.file("trusted.pem", Signer::new()?.public_pem().as_bytes())?;
+    let controller = signed.controller().await?;
+    signed.apply("resigned", &digest).await?;
+    let (_, distrusted) = ready(&signed.place.until("resigned", "SourceUnavailable").await?);
+
+    ensure!(still.contains("is still served"), "{still}");
+    ensure!(!distrusted.contains("is still served"), "{distrusted}");
+    controller.stop().await?;
+    signed.place.end(&["resigned"]).await
+}
+
+#[tokio::test]
+async fn what_cannot_carry_a_signature_is_not_served_where_one_is_wanted() -> Result<()> {
+    let Some(signed) = Signed::begin("plugin-unsignable").await? else { return Ok(()) };
+    let (controller, place) = (signed.controller().await?, &signed.place);
+    let file = place.file("linear.wasm", LINEAR)?;
+
+    place.apply("unsignable", json!({"source": {"file": file}})).await?;
+    let (_, told) = ready(&place.until("unsignable", "Unsigned").await?);
+
+    ensure!(told.contains("spec.source.file") && told.contains("use oci"), "{told}");
+    controller.stop().await?;
+    signed.place.end(&["unsignable"]).await
+}
