@@ -21,6 +21,7 @@ use crate::{
     wait,
 };
 
+const LISTEN: &str = "KULTA_LISTEN";
 /// How long the controller may take until it is ready; a debug build compiles its plugins slowly.
 const READY: Duration = Duration::from_secs(30);
 /// How long the API server may take until it serves a CRD as it was changed.
@@ -94,10 +95,11 @@ pub async fn start_as(
     sink: Option<&Sink>,
     variables: &[(&str, &str)],
 ) -> Result<Controller> {
-    let address = free_address()?;
+    let chosen = variables.iter().find(|(name, _)| *name == LISTEN).map(|(_, address)| address.parse());
+    let address = chosen.transpose()?.map_or_else(free_address, Ok)?;
     let mut settings = Start::new(&story.namespace, kubeconfig)
         .variable("KULTA_NAMESPACES", &story.namespace)
-        .variable("KULTA_LISTEN", address.to_string())
+        .variable(LISTEN, address.to_string())
         .variable("KULTA_PROMETHEUS_ADDRESS", format!("http://{}", story.environment.prometheus))
         .variable("KULTA_LOG_LEVEL", "info,kulta_controller=debug");
     if let Some(sink) = sink {

@@ -15,8 +15,8 @@ use serde_json::json;
 
 use crate::{Place, WEB, ready, strategy_ready, text, until_weight};
 
-/// What a step's plugin said last.
-const MESSAGE: &str = "/status/canary/stepPluginStatuses/0/message";
+/// What became of a step's plugin.
+const STEP: &str = "/status/canary/stepPluginStatuses/0";
 
 #[tokio::test]
 async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> Result<()> {
@@ -33,7 +33,7 @@ async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> 
         (3, "spin", "PluginDeadlineExceeded"),
         (4, "allocate", "PluginOutOfMemory"),
         (5, "heavyWeight", "PluginBadAnswer"),
-        (6, "hugeReason", "PluginBadAnswer"),
+        (6, "hugeReason", "PluginOutOfMemory"),
     ] {
         // One each: whoever fails again and again is left alone.
         let (name, component) = (format!("hostile{number}"), noted(HOSTILE, misdeed));
@@ -45,10 +45,10 @@ async fn each_misdeed_is_told_by_its_reason_and_no_other_rollout_is_harmed() -> 
         let held = place
             .story
             .until(&kinds::rollout(), WEB, &format!("{misdeed} to be told"), |rollout| {
-                strategy_ready(rollout).0 == reason
+                strategy_ready(rollout).1.contains(&name)
             })
             .await?;
-        ensure!(strategy_ready(&held).1.contains("hostile"), "{:?}", held.data);
+        ensure!(strategy_ready(&held).0 == reason, "{misdeed}: {:?}", held.data);
     }
     place
         .story
@@ -173,7 +173,6 @@ async fn each_misdeed_of_an_analyzer_is_an_error_of_its_own_run_alone() -> Resul
         let ended = |run: &DynamicObject| text(run, "/status/phase") == "Error";
         let run = place.story.until(&kinds::analysis_run(), &misdeed.to_lowercase(), "its end", ended).await?;
         let told = text(&run, "/status/metricResults/0/measurements/0/message");
-        ensure!(told.contains(&plugin_for(misdeed)), "{misdeed}: {:?}", run.data);
         ensure!(counted(address, &plugin_for(misdeed), class).await?, "{misdeed} is not counted as {class}: {told}");
     }
     let ended = |run: &DynamicObject| matches!(text(run, "/status/phase").as_str(), "Successful" | "Error" | "Failed");
@@ -217,10 +216,17 @@ async fn each_misdeed_of_a_step_holds_its_own_rollout_alone_and_is_told() -> Res
 
     for (misdeed, class) in misdeeds {
         let name = misdeed.to_lowercase();
-        let told = |rollout: &DynamicObject| text(rollout, MESSAGE).contains(&plugin_for(misdeed));
+        let told = |rollout: &DynamicObject| {
+            text(rollout, &format!("{STEP}/phase")) == "Error"
+                && text(rollout, &format!("{STEP}/name")) == plugin_for(misdeed)
+        };
         let held = place.story.until(&kinds::rollout(), &name, "its step to be told", told).await?;
         ensure!(text(&held, "/status/phase") != "Degraded", "{misdeed}: {:?}", held.data);
-        ensure!(counted(address, &plugin_for(misdeed), class).await?, "{misdeed}: {}", text(&held, MESSAGE));
+        ensure!(
+            counted(address, &plugin_for(misdeed), class).await?,
+            "{misdeed} is not counted as {class}: {:?}",
+            held.data
+        );
         ensure!(pods(&place.story, &name).await?.first() == Some(&1), "{misdeed}: the stable side lost pods");
     }
     place.story.until_phase("good", "Healthy").await?;
