@@ -75,6 +75,10 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
 }
 
 fn status_patch(before: &RolloutStatus, after: &RolloutStatus, stores_transitions: bool) -> Option<StatusPatch> {
+    // As in most looks: no need to write both down.
+    if before == after {
+        return None;
+    }
     let value = |status: &RolloutStatus| serde_json::to_value(status).unwrap_or_default();
     let patch = patch::diff(&value(before), &value(after))?;
     let counts = |(key, change): (&String, &Value)| {
@@ -234,6 +238,13 @@ mod tests {
             "canary": { "weight": canary, "serviceName": "canary", "podTemplateHash": hash },
             "stable": { "weight": 100 - canary, "serviceName": "stable", "podTemplateHash": "old" },
         })
+    }
+
+    #[test]
+    fn a_status_that_is_what_it_was_is_not_written() {
+        let status = RolloutStatus { replicas: 2, ..RolloutStatus::default() };
+
+        assert!(status_patch(&status, &status.clone(), true).is_none());
     }
 
     #[test]

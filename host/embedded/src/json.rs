@@ -2,21 +2,36 @@
 
 use serde_json::{Map, Value};
 
+/// What a JSON pointer points to. Unlike [`Value::pointer`] it makes no new texts on its way, if nothing in the pointer is escaped.
+#[must_use]
+pub fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') {
+        return value.pointer(pointer);
+    }
+    let Some(steps) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(value) };
+    steps.split('/').try_fold(value, |value, step| match value {
+        Value::Object(fields) => fields.get(step),
+        // Which texts are an index is not decided here.
+        Value::Array(_) => value.pointer(&format!("/{step}")),
+        _ => None,
+    })
+}
+
 /// A text, by its JSON pointer; empty when absent.
 #[must_use]
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    at(value, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A whole number, by its JSON pointer.
 #[must_use]
 pub fn number(value: &Value, pointer: &str) -> Option<i64> {
-    value.pointer(pointer).and_then(Value::as_i64)
+    at(value, pointer).and_then(Value::as_i64)
 }
 
 /// The items of a list, by its JSON pointer; none when absent.
 pub fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    at(value, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// Writes a field, and makes the objects on the way to it.
@@ -58,8 +73,11 @@ pub fn put(value: &mut Value, path: &[&str], new: Option<Value>) {
 
 /// Copies a field from another object, absence included.
 pub fn copy(from: &Value, to: &mut Value, path: &[&str]) {
-    let found = path.iter().try_fold(from, |value, step| value.get(step)).cloned();
-    put(to, path, found);
+    let found = path.iter().try_fold(from, |value, step| value.get(step));
+    // Mostly it is there already.
+    if found.is_none() || path.iter().try_fold(&*to, |value, step| value.get(step)) != found {
+        put(to, path, found.cloned());
+    }
 }
 
 /// Takes away fields that are null, except in lists: typed objects do not keep them.
@@ -152,6 +170,16 @@ mod tests {
         set(&mut object, &["a", "b"], 1);
 
         assert_eq!(object, json!({ "a": { "b": 1 } }));
+    }
+
+    #[test]
+    fn a_pointer_leads_where_serde_json_says() {
+        let value = json!({ "a": [{ "b/c": 1, "": 2 }, [3]], "": { "d": 4 }, "e": "text" });
+
+        let pointers = ["", "/", "/a", "/a/0/b~1c", "/a/0/", "/a/1/0", "/a/01", "/a/-", "//d", "/e/f", "a", "/x/y"];
+        for pointer in pointers {
+            assert_eq!(at(&value, pointer), value.pointer(pointer), "{pointer}");
+        }
     }
 
     #[test]

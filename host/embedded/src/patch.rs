@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod builtin;
+mod encoded;
 mod fields;
 mod managers;
 mod shape;

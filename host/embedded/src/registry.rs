@@ -123,7 +123,8 @@ impl Row {
 /// Group, version and plural.
 type Name = (String, String, String);
 
-#[derive(Debug)]
+/// Copies share the kinds.
+#[derive(Clone, Debug)]
 pub struct Registry {
     kinds: BTreeMap<Name, Arc<Kind>>,
 }

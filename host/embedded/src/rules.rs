@@ -13,6 +13,7 @@ pub use meta::{check_create as check_metadata, check_update as check_metadata_up
 
 use crate::json::{copy, default, drop_nulls, meta as object_meta, remove, set};
 use crate::kind::{BuiltIn, Kind, Rules};
+use crate::patch::apply::Claims;
 use crate::status::Cause;
 
 /// Which part of an object a write is for.
@@ -109,22 +110,12 @@ fn complete_event(event: &mut Value) {
 
 /// The part of an object that its writer may claim to manage: what the path does not write is as before.
 #[must_use]
-pub fn claimed(kind: &Kind, object: &Value, old: &Value, part: Part) -> Value {
-    let mut claimed = object.clone();
+pub fn claims(kind: &Kind, part: Part) -> Claims {
     match part {
-        Part::Object => {
-            if kind.status && !kind.is(BuiltIn::Node) {
-                copy(old, &mut claimed, &["status"]);
-            }
-        }
-        Part::Status => {
-            let fields = object.as_object().into_iter().chain(old.as_object()).flat_map(|fields| fields.keys());
-            for field in fields.filter(|field| *field != "metadata" && *field != "status") {
-                copy(old, &mut claimed, &[field]);
-            }
-        }
+        Part::Status => Claims::Status,
+        Part::Object if kind.status && !kind.is(BuiltIn::Node) => Claims::AllButStatus,
+        Part::Object => Claims::All,
     }
-    claimed
 }
 
 /// Takes back what a write may not change, and counts the change.
@@ -151,10 +142,10 @@ pub fn prepare_update(kind: &Kind, new: &mut Value, old: &Value, part: Part, sur
 }
 
 fn prepare_status(kind: &Kind, new: &mut Value, old: &Value) {
-    let status = new.get("status").cloned();
+    let status = remove(new, &["status"]);
     match &kind.rules {
         Rules::Custom(_) => {
-            let managers = new.pointer("/metadata/managedFields").cloned();
+            let managers = remove(new, &["metadata", "managedFields"]);
             *new = old.clone();
             crate::json::put(new, &["metadata", "managedFields"], managers);
         }
@@ -162,6 +153,7 @@ fn prepare_status(kind: &Kind, new: &mut Value, old: &Value) {
             copy(old, new, &["spec"]);
             if *built_in == BuiltIn::Pod {
                 copy(old, new, &["metadata", "ownerReferences"]);
+                crate::json::put(new, &["status"], status);
                 if crate::json::text(new, "/status/qosClass").is_empty() {
                     copy(old, new, &["status", "qosClass"]);
                 }

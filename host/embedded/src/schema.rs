@@ -96,3 +96,6 @@ impl Schema {
 #[cfg(test)]
 #[path = "schema/schema_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod places_tests;

@@ -4,6 +4,7 @@ mod change;
 mod collect;
 mod create;
 mod delete;
+mod fork;
 mod history;
 mod list;
 mod random;

@@ -49,12 +49,6 @@ pub struct WatchEvent {
 }
 
 impl WatchEvent {
-    /// As it is sent, without the end of the line.
-    #[must_use]
-    pub fn line(&self) -> Value {
-        json!({ "type": self.kind.as_str(), "object": *self.object })
-    }
-
     fn error(error: &ApiError) -> Self {
         Self { kind: EventKind::Error, object: Arc::new(error.status()) }
     }

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
 use gateway_api::apis::standard::{gatewayclasses::GatewayClass, gateways::Gateway, httproutes::HttpRoute};
+use jiff::Timestamp;
 use kube::CustomResourceExt;
 use kulta_embedded::clock::Clock;
 use kulta_embedded::kind::Kind;
 use kulta_embedded::status::ApiError;
 use kulta_embedded::store::{DeleteOptions, ListOptions, Patch, Selection, Settings, Store, WriteOptions};
 use serde_json::{Value, json};
+
+use crate::story::BEGIN;
 
 pub const NAMESPACE: &str = "shop";
 pub const ROLLOUT: &str = "web";
@@ -21,6 +24,8 @@ pub const ROUTE: &str = "web";
 pub const PERSON: &str = "person";
 /// Changes that watches may still ask for: few, so that some come too late.
 const HISTORY: usize = 400;
+/// Of the server that all stories begin from.
+const FIRST_SEED: u64 = 0;
 
 /// Kinds by what objects call them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +53,8 @@ impl What {
     }
 }
 
-/// Of all kinds that stories use; made once for all of them.
-fn definitions() -> Result<&'static [Value]> {
-    static MADE: OnceLock<Vec<Value>> = OnceLock::new();
-    if let Some(made) = MADE.get() {
-        return Ok(made);
-    }
+/// Of all kinds that stories use.
+fn definitions() -> Result<Vec<Value>> {
     let mut all = vec![
         serde_json::to_value(HttpRoute::crd())?,
         serde_json::to_value(Gateway::crd())?,
@@ -62,7 +63,34 @@ fn definitions() -> Result<&'static [Value]> {
     for kind in kulta_api::crd::Kind::ALL {
         all.push(serde_json::to_value(kind.definition())?);
     }
-    Ok(MADE.get_or_init(|| all))
+    Ok(all)
+}
+
+/// A server with all kinds and the namespace of the story, for all stories to begin from.
+fn first() -> Result<&'static Store> {
+    static MADE: OnceLock<Store> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made);
+    }
+    // What is there from the start is as old as the story, in each of them.
+    let clock = Clock::starting_at(Timestamp::from_second(BEGIN).context("the beginning")?);
+    let store = Store::new(settings(clock, FIRST_SEED));
+    for definition in definitions()? {
+        create(&store, "apiextensions.k8s.io/v1", "CustomResourceDefinition", "", definition)?;
+    }
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
+    create(&store, "v1", "Namespace", "", namespace)?;
+    Ok(MADE.get_or_init(|| store))
+}
+
+fn settings(clock: Clock, seed: u64) -> Settings {
+    Settings { history: HISTORY, ..Settings::new(clock, seed) }
+}
+
+fn create(store: &Store, api_version: &str, kind: &str, namespace: &str, body: Value) -> Result<()> {
+    let served = store.kind(api_version, kind).with_context(|| format!("the server does not serve {kind}"))?;
+    let made = store.create(&served, namespace, body, &WriteOptions::by(PERSON));
+    made.map(drop).map_err(|error| refused("create", kind, &error))
 }
 
 /// A person's way to the cluster: requests that no fault touches. Copies are the same person.
@@ -74,19 +102,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster with all kinds, and the namespace of the story.
+    /// A cluster of its own, with all kinds and the namespace of the story.
     ///
     /// # Errors
     /// When the server refuses what every story needs.
     pub fn begin(clock: Clock, seed: u64) -> Result<Self> {
-        let store = Store::new(Settings { history: HISTORY, ..Settings::new(clock, seed) });
-        let cluster = Self { store, own: Arc::default() };
-        for definition in definitions()? {
-            cluster.create_any("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", definition.clone())?;
-        }
-        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
-        cluster.create_any("v1", "Namespace", "", namespace)?;
-        Ok(cluster)
+        Ok(Self { store: first()?.fork(settings(clock, seed)), own: Arc::default() })
     }
 
     /// A change that a person made.
@@ -111,9 +132,7 @@ impl Cluster {
     /// # Errors
     /// As the server answers.
     pub fn create_any(&self, api_version: &str, kind: &str, namespace: &str, body: Value) -> Result<()> {
-        let served = self.store.kind(api_version, kind).with_context(|| format!("the server does not serve {kind}"))?;
-        let made = self.store.create(&served, namespace, body, &WriteOptions::by(PERSON));
-        made.map(drop).map_err(|error| refused("create", kind, &error))
+        create(&self.store, api_version, kind, namespace, body)
     }
 
     /// # Errors

@@ -1,5 +1,6 @@
 //! The answer to a watch: one line for each event, for as long as it lasts.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::show::{Form, typed};
+use super::show::{Form, json_text, typed};
 use crate::faults::{Call, Delivery};
 use crate::kind::Kind;
 use crate::server::Server;
@@ -35,6 +37,14 @@ pub fn respond(server: Server, call: Call, watch: Watch, form: Form, kind: Arc<K
         Some((Ok::<_, Infallible>(line), lines))
     });
     typed(StatusCode::OK.as_u16(), "application/json", Body::from_stream(stream))
+}
+
+/// The type comes first, as from the real server: whoever reads knows then what to make of the object.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    object: &'a Value,
 }
 
 impl Lines {
@@ -64,15 +74,18 @@ impl Lines {
     }
 
     fn line(&mut self, event: &WatchEvent) -> Bytes {
-        let line: Value = match event.kind {
-            EventKind::Error | EventKind::Bookmark => event.line(),
+        let object = match event.kind {
+            EventKind::Error | EventKind::Bookmark => Cow::Borrowed(&*event.object),
             EventKind::Added | EventKind::Modified | EventKind::Deleted => {
                 let clock = self.server.store().clock();
                 let object = self.form.object(&self.kind, &event.object, clock, !self.headed);
                 self.headed = true;
-                json!({ "type": event.kind.as_str(), "object": object })
+                object
             }
         };
-        Bytes::from(format!("{line}\n"))
+        let line = Line { kind: event.kind.as_str(), object: &object };
+        let mut text = json_text(&line);
+        text.push(b'\n');
+        Bytes::from(text)
     }
 }

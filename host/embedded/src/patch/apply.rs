@@ -1,10 +1,15 @@
 //! Server-side apply, and the record of who owns what after any other write.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
+use super::encoded::Encoded;
 use super::fields::{FieldSet, Path, Step, shown};
-use super::managers::{Entry, Identity, Managers, Operation};
+use super::managers::{Entry, Identity, MANAGED, Managers, Operation};
 use super::shape::ListKeys;
+pub use super::typed::Claims;
 use super::typed::{Comparison, check, merged};
 
 /// Owns what was there before anybody applied.
@@ -71,15 +76,15 @@ pub fn apply(
         .ok_or_else(|| ApplyError::Internal("failed to decode managed fields".to_owned()))?;
     let live = without_managers(live.unwrap_or(&Value::Null), config);
     if managers.0.is_empty() {
-        let fields = stripped(&FieldSet::of_value(&live, shape));
+        let fields = Encoded::of(&stripped(FieldSet::of_value(&live, shape)));
         let identity = Identity::new(BEFORE_FIRST_APPLY, Operation::Update, version, "");
         let entry = Entry { api_version: version.to_owned(), time: writer.now.to_owned(), fields };
         managers.0.insert(identity, entry);
         managers.drop_empty();
     }
     let own = Identity::new(writer.manager, Operation::Apply, version, writer.subresource);
-    let (last, time) = managers.0.remove(&own).map(|entry| (entry.fields, entry.time)).unwrap_or_default();
-    let fields = FieldSet::of_value(config, shape);
+    let (last, time) = managers.0.remove(&own).map(|entry| (entry.fields.decoded(), entry.time)).unwrap_or_default();
+    let fields = Encoded::of(&FieldSet::of_value(config, shape));
     let entry = Entry { api_version: version.to_owned(), time, fields };
     managers.0.insert(own.clone(), entry);
 
@@ -90,7 +95,7 @@ pub fn apply(
     let comparison = Comparison::of(&live, &applied, shape);
     take_over(&mut managers, &comparison, Some(&own), force)?;
     if let Some(entry) = managers.0.get_mut(&own) {
-        entry.fields = stripped(&entry.fields);
+        entry.fields = Encoded::of(&stripped(entry.fields.decoded()));
         if applied != live {
             entry.time = writer.now.to_owned();
         }
@@ -104,45 +109,54 @@ pub fn apply(
 ///
 /// The writer owns the defaults of what it creates, but not what the server gives out, such as a Service's `clusterIP`: so this comes after
 /// the defaults and before the rest.
-pub fn note_update(before: Option<&Value>, after: &mut Value, writer: &Writer<'_>, keys: &ListKeys) {
-    let managers = managers_of_write(before, after, writer);
+pub fn note_update(before: Option<&Value>, after: &mut Value, writer: &Writer<'_>, claims: Claims, keys: &ListKeys) {
+    let sent = crate::json::remove(after, &["metadata", "managedFields"]);
+    let Some(mut managers) = managers_of_write(before, sent, writer) else { return };
+    let old = before.map_or_else(|| Cow::Owned(without_managers(&Value::Null, after)), Cow::Borrowed);
+    let (old, new) = (completed(old, keys), completed(Cow::Borrowed(after), keys));
+    let mut comparison = Comparison::of_claimed(&old, &new, &keys.root, claims);
     let version = after.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut old = without_managers(before.unwrap_or(&Value::Null), after);
-    let new = without_managers(after, after);
-    let Some(mut managers) = managers else {
-        *after = new;
-        return;
-    };
-    let mut complete = new.clone();
-    keys.complete(&mut old);
-    keys.complete(&mut complete);
-    let comparison = Comparison::of(&old, &complete, &keys.root);
     // Never a conflict: whoever writes without applying takes what it changes.
     if take_over(&mut managers, &comparison, None, true).is_err() {
         return;
     }
-    let taken = stripped(&comparison.added.union(&comparison.modified));
+    comparison.added.0.append(&mut comparison.modified.0);
+    let taken = stripped(comparison.added);
     if !taken.is_empty() {
         let identity = Identity::new(writer.manager, Operation::Update, &version, writer.subresource);
         let entry = managers.0.entry(identity).or_default();
-        entry.fields = entry.fields.union(&taken);
+        taken.0.iter().for_each(|path| entry.fields.insert(path));
         entry.api_version = version;
         entry.time = writer.now.to_owned();
     }
-    *after = new;
     managers.store(after);
 }
 
+fn completed<'a>(object: Cow<'a, Value>, keys: &ListKeys) -> Cow<'a, Value> {
+    if keys.is_complete(&object) {
+        return object;
+    }
+    let mut object = object.into_owned();
+    keys.complete(&mut object);
+    Cow::Owned(object)
+}
+
 /// The managers to start from; nothing if they are not tracked.
-fn managers_of_write(before: Option<&Value>, after: &Value, writer: &Writer<'_>) -> Option<Managers> {
-    let stored = || before.and_then(Managers::of).unwrap_or_default();
-    let managers = if !writer.subresource.is_empty() {
-        stored()
-    } else if Managers::reset_by(after) {
-        Managers::default()
-    } else {
-        // Clients that do not know managers must not lose them.
-        Managers::of(after).filter(|managers| !managers.0.is_empty()).unwrap_or_else(stored)
+fn managers_of_write(before: Option<&Value>, sent: Option<Value>, writer: &Writer<'_>) -> Option<Managers> {
+    let kept = before.and_then(|before| before.pointer(MANAGED));
+    let stored = || kept.cloned().and_then(Managers::stored).unwrap_or_default();
+    let managers = match sent {
+        // Mostly what was stored comes back.
+        Some(sent) if kept == Some(&sent) => Managers::stored(sent).unwrap_or_default(),
+        Some(sent) if writer.subresource.is_empty() => {
+            if Managers::reset_by(&sent) {
+                Managers::default()
+            } else {
+                // Clients that do not know managers must not lose them.
+                Managers::sent(&sent).filter(|managers| !managers.0.is_empty()).unwrap_or_else(stored)
+            }
+        }
+        _ => stored(),
     };
     (before.is_none() || !managers.0.is_empty()).then_some(managers)
 }
@@ -203,12 +217,16 @@ fn take_over(
     own: Option<&Identity>,
     force: bool,
 ) -> Result<(), ApplyError> {
-    let changed = comparison.modified.union(&comparison.added);
+    let changed: BTreeSet<&Path> = comparison.modified.0.iter().chain(&comparison.added.0).collect();
     let mut conflicts = Vec::new();
     for (identity, entry) in managers.0.iter_mut().filter(|(identity, _)| Some(*identity) != own) {
-        let lost = entry.fields.both(&changed);
-        conflicts.extend(lost.0.iter().map(|path| (identity.shown(), shown(path))));
-        entry.fields = entry.fields.minus(&lost).minus(&comparison.removed);
+        for path in changed.iter().filter(|path| entry.fields.has(path)).collect::<Vec<_>>() {
+            if !force {
+                conflicts.push((identity.shown(), shown(path)));
+            }
+            entry.fields.remove(path);
+        }
+        comparison.removed.0.iter().for_each(|path| entry.fields.remove(path));
     }
     if !force && !conflicts.is_empty() {
         return Err(refused(&conflicts));
@@ -253,12 +271,14 @@ const UNOWNED_METADATA: [&str; 9] = [
     "resourceVersion",
 ];
 
-fn stripped(fields: &FieldSet) -> FieldSet {
-    let field = |name: &str| Step::Field(name.to_owned());
-    let top = UNOWNED.iter().map(|name| vec![field(name)]);
-    let metadata = UNOWNED_METADATA.iter().map(|name| vec![field("metadata"), field(name)]);
-    let root: [Path; 1] = [Path::new()];
-    fields.minus(&FieldSet(top.chain(metadata).chain(root).collect()))
+fn stripped(mut fields: FieldSet) -> FieldSet {
+    fields.0.retain(|path| match path.as_slice() {
+        [] => false,
+        [Step::Field(top)] => !UNOWNED.contains(&top.as_str()),
+        [Step::Field(top), Step::Field(name)] => top != "metadata" || !UNOWNED_METADATA.contains(&name.as_str()),
+        _ => true,
+    });
+    fields
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ fn another_value_of_an_owned_field_is_a_conflict() {
 #[test]
 fn a_conflict_with_a_plain_write_names_its_version() {
     let mut live = replica_set(json!({ "replicas": 2, "minReadySeconds": 1 }));
-    note_update(None, &mut live, &writer("kubectl"), &keys("ReplicaSet"));
+    note_update(None, &mut live, &writer("kubectl"), Claims::All, &keys("ReplicaSet"));
     let config = replica_set(json!({ "replicas": 3, "minReadySeconds": 2 }));
 
     let error = apply(Some(&live), &config, &writer("me"), false, &keys("ReplicaSet")).unwrap_err();
@@ -122,7 +122,7 @@ fn fields_of_others_stay() {
     let mut live = applied(None, &replica_set(json!({ "replicas": 2 })), "me");
     let before = live.clone();
     live["spec"]["minReadySeconds"] = json!(7);
-    note_update(Some(&before), &mut live, &writer("other"), &keys("ReplicaSet"));
+    note_update(Some(&before), &mut live, &writer("other"), Claims::All, &keys("ReplicaSet"));
 
     let object = applied(Some(&live), &replica_set(json!({ "replicas": 4 })), "me");
 
@@ -216,7 +216,7 @@ fn a_create_is_an_update_of_the_fields_it_sets() {
     let mut object = containers(json!([{ "name": "a", "image": "a:1" }]));
     object["metadata"]["labels"] = json!({ "app": "x" });
 
-    note_update(None, &mut object, &writer("kubectl"), &keys("ReplicaSet"));
+    note_update(None, &mut object, &writer("kubectl"), Claims::All, &keys("ReplicaSet"));
 
     let container = json!({ "k:{\"name\":\"a\"}": { ".": {}, "f:image": {}, "f:name": {} } });
     let fields = json!({
@@ -229,11 +229,11 @@ fn a_create_is_an_update_of_the_fields_it_sets() {
 #[test]
 fn a_write_takes_only_what_it_changes() {
     let mut before = replica_set(json!({ "replicas": 1, "minReadySeconds": 1 }));
-    note_update(None, &mut before, &writer("one"), &keys("ReplicaSet"));
+    note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();
     after["spec"]["replicas"] = json!(2);
 
-    note_update(Some(&before), &mut after, &writer("two"), &keys("ReplicaSet"));
+    note_update(Some(&before), &mut after, &writer("two"), Claims::All, &keys("ReplicaSet"));
 
     let fields: Vec<&Value> = after["metadata"]["managedFields"]
         .as_array()
@@ -247,11 +247,11 @@ fn a_write_takes_only_what_it_changes() {
 #[test]
 fn a_manager_whose_last_field_is_removed_goes() {
     let mut before = replica_set(json!({ "replicas": 1 }));
-    note_update(None, &mut before, &writer("one"), &keys("ReplicaSet"));
+    note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();
     after["spec"] = json!({});
 
-    note_update(Some(&before), &mut after, &writer("two"), &keys("ReplicaSet"));
+    note_update(Some(&before), &mut after, &writer("two"), Claims::All, &keys("ReplicaSet"));
 
     assert_eq!(managers(&after), [] as [(&str, &str); 0]);
 }
@@ -259,11 +259,11 @@ fn a_manager_whose_last_field_is_removed_goes() {
 #[test]
 fn a_write_without_a_change_keeps_all_entries() {
     let mut before = replica_set(json!({ "replicas": 1 }));
-    note_update(None, &mut before, &writer("one"), &keys("ReplicaSet"));
+    note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();
     after["metadata"].as_object_mut().unwrap().remove("managedFields");
 
-    note_update(Some(&before), &mut after, &writer("two"), &keys("ReplicaSet"));
+    note_update(Some(&before), &mut after, &writer("two"), Claims::All, &keys("ReplicaSet"));
 
     assert_eq!(after, before);
 }
@@ -271,11 +271,17 @@ fn a_write_without_a_change_keeps_all_entries() {
 #[test]
 fn a_status_write_has_an_entry_of_its_own() {
     let mut before = replica_set(json!({ "replicas": 1 }));
-    note_update(None, &mut before, &writer("one"), &keys("ReplicaSet"));
+    note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();
     after["status"] = json!({ "replicas": 1 });
 
-    note_update(Some(&before), &mut after, &Writer { subresource: "status", ..writer("one") }, &keys("ReplicaSet"));
+    note_update(
+        Some(&before),
+        &mut after,
+        &Writer { subresource: "status", ..writer("one") },
+        Claims::All,
+        &keys("ReplicaSet"),
+    );
 
     let entries = after["metadata"]["managedFields"].as_array().unwrap();
     assert_eq!(entries[1]["subresource"], "status");
@@ -285,11 +291,11 @@ fn a_status_write_has_an_entry_of_its_own() {
 #[test]
 fn managers_can_be_reset() {
     let mut before = replica_set(json!({ "replicas": 1 }));
-    note_update(None, &mut before, &writer("one"), &keys("ReplicaSet"));
+    note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();
     after["metadata"]["managedFields"] = json!([{}]);
 
-    note_update(Some(&before), &mut after, &writer("two"), &keys("ReplicaSet"));
+    note_update(Some(&before), &mut after, &writer("two"), Claims::All, &keys("ReplicaSet"));
 
     assert_eq!(after["metadata"].get("managedFields"), None);
 }

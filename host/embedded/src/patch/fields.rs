@@ -49,7 +49,7 @@ impl Step {
         }
     }
 
-    fn encoded(&self) -> String {
+    pub fn encoded(&self) -> String {
         match self {
             Self::Field(name) => format!("f:{name}"),
             Self::Key(json) => format!("k:{json}"),
@@ -171,23 +171,26 @@ impl FieldSet {
     }
 
     pub fn decode(fields: &Value) -> Self {
+        fields.as_object().map(Self::of_encoded).unwrap_or_default()
+    }
+
+    pub fn of_encoded(fields: &Map<String, Value>) -> Self {
         let mut set = Self::default();
         set.read(fields, &mut Path::new());
         set
     }
 
-    fn read(&mut self, fields: &Value, path: &mut Path) {
-        for (name, inner) in fields.as_object().into_iter().flatten() {
+    fn read(&mut self, fields: &Map<String, Value>, path: &mut Path) {
+        for (name, inner) in fields {
             if name == "." {
                 self.0.insert(path.clone());
                 continue;
             }
             let Some(step) = Step::parse(name) else { continue };
             path.push(step);
-            if inner.as_object().is_none_or(Map::is_empty) {
-                self.0.insert(path.clone());
-            } else {
-                self.read(inner, path);
+            match inner.as_object().filter(|inner| !inner.is_empty()) {
+                Some(inner) => self.read(inner, path),
+                None => drop(self.0.insert(path.clone())),
             }
             path.pop();
         }

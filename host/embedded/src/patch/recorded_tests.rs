@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::apply::{ApplyError, Writer, apply, note_update};
+use super::apply::{ApplyError, Claims, Writer, apply, note_update};
 use super::*;
 use crate::schema::{Cause, Schema};
 
@@ -181,7 +181,7 @@ fn fields_are_owned_as_on_the_real_server() {
                 None => drop(object["metadata"].as_object_mut().unwrap().remove("managedFields")),
             }
             let writer = Writer { manager: &case.manager, subresource: &case.subresource, now: &now };
-            note_update(before, &mut object, &writer, &judge.keys);
+            note_update(before, &mut object, &writer, Claims::All, &judge.keys);
             managers(&object)
         };
         assert_eq!(ours, managers(after), "{}:\n{ours}\n{}", case.name, managers(after));

@@ -32,6 +32,20 @@ impl ListKeys {
         Self { root, strategic: false, always: &[] }
     }
 
+    /// Whether an object has the fields that the kind always has.
+    pub(super) fn is_complete(&self, object: &Value) -> bool {
+        let lacks = |always: &Always| {
+            let mut place = object;
+            for step in always.path {
+                let Value::Object(fields) = place else { return false };
+                let Some(inner) = fields.get(*step) else { return true };
+                place = inner;
+            }
+            false
+        };
+        !self.always.iter().any(lacks)
+    }
+
     /// Adds the fields that the kind always has. An API server compares objects with them, so that nobody owns them for having filled
     /// them first.
     pub(super) fn complete(&self, object: &mut Value) {

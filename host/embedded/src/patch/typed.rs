@@ -123,13 +123,47 @@ pub(super) struct Comparison {
     pub added: FieldSet,
     pub modified: FieldSet,
     pub removed: FieldSet,
+    claims: Claims,
+}
+
+/// What at the top of an object a writer may claim to manage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claims {
+    #[default]
+    All,
+    /// The status is written apart.
+    AllButStatus,
+    Status,
+}
+
+impl Claims {
+    fn include(self, field: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllButStatus => field != "status",
+            Self::Status => field == "status" || field == "metadata",
+        }
+    }
 }
 
 impl Comparison {
     pub fn of(old: &Value, new: &Value, shape: &Shape) -> Self {
-        let mut comparison = Self::default();
+        Self::of_claimed(old, new, shape, Claims::All)
+    }
+
+    /// Of the fields at the top that a write is for; who manages what is no part of it.
+    pub fn of_claimed(old: &Value, new: &Value, shape: &Shape, claims: Claims) -> Self {
+        let mut comparison = Self { claims, ..Self::default() };
         comparison.compare(Some(old), Some(new), shape, &mut Path::new());
         comparison
+    }
+
+    fn passes_over(&self, path: &Path, name: &str) -> bool {
+        match path.as_slice() {
+            [] => !self.claims.include(name),
+            [Step::Field(parent)] => parent == "metadata" && name == "managedFields",
+            _ => false,
+        }
     }
 
     fn compare(&mut self, old: Option<&Value>, new: Option<&Value>, shape: &Shape, path: &mut Path) {
@@ -147,8 +181,13 @@ impl Comparison {
             if !(old_fields.is_empty() && new_fields.is_empty()) {
                 let names: BTreeSet<&String> = old_fields.keys().chain(new_fields.keys()).collect();
                 for name in names {
+                    let (old, new) = (old_fields.get(name), new_fields.get(name));
+                    // Most of it has not changed.
+                    if old == new || self.passes_over(path, name) {
+                        continue;
+                    }
                     path.push(Step::Field(name.clone()));
-                    self.compare(old_fields.get(name), new_fields.get(name), shape.field(name), path);
+                    self.compare(old, new, shape.field(name), path);
                     path.pop();
                 }
                 return self.container(old, new, path);
@@ -169,7 +208,7 @@ impl Comparison {
                         pairs.entry(step).or_default().1 = Some(item);
                     }
                 }
-                for (step, (old, new)) in pairs {
+                for (step, (old, new)) in pairs.into_iter().filter(|(_, (old, new))| old != new) {
                     path.push(step);
                     self.compare(old, new, shape.item(), path);
                     path.pop();

@@ -6,6 +6,9 @@ use super::cause::Cause;
 use super::node::{ListType, Node};
 
 pub(super) fn validate(node: &Node, value: &Value, field: &str, causes: &mut Vec<Cause>) {
+    if !node.keyed {
+        return;
+    }
     match value {
         Value::Object(object) => {
             for (key, value) in object {

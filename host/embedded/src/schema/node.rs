@@ -70,6 +70,8 @@ pub(super) struct Node {
     pub additional: Additional,
     pub items: Option<Box<Node>>,
     pub list: ListType,
+    /// It is a list that holds nothing twice, or there is one below it.
+    pub keyed: bool,
     pub required: Vec<String>,
     pub allowed: Vec<Value>,
     pub pattern: Option<Regex>,
@@ -117,7 +119,7 @@ impl Node {
             Some("map") => ListType::Map(texts("x-kubernetes-list-map-keys")),
             _ => ListType::Atomic,
         };
-        Ok(Self {
+        let mut node = Self {
             types: types(schema, truth("x-kubernetes-int-or-string"), field)?,
             nullable: truth("nullable"),
             preserve: truth("x-kubernetes-preserve-unknown-fields"),
@@ -127,6 +129,7 @@ impl Node {
             additional,
             items: nested("items", &format!("{field}[*]"))?,
             list: list_type,
+            keyed: false,
             required: texts("required"),
             allowed: list("enum").to_vec(),
             pattern: pattern(schema, field)?,
@@ -144,7 +147,18 @@ impl Node {
             any_of: nodes("anyOf")?,
             one_of: nodes("oneOf")?,
             not: nested("not", field)?,
-        })
+        };
+        node.keyed = node.is_keyed();
+        Ok(node)
+    }
+
+    fn is_keyed(&self) -> bool {
+        let rest = match &self.additional {
+            Additional::Of(node) => Some(&**node),
+            Additional::Any | Additional::Unsaid => None,
+        };
+        let mut inner = self.properties.values().chain(rest).chain(self.items.as_deref());
+        !matches!(self.list, ListType::Atomic) || inner.any(|node| node.keyed)
     }
 
     /// The node of a key of an object.

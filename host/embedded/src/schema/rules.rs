@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kube_cel::{CompiledSchema, ErrorKind, ValidationError, Validator, compile_schema};
+use kube_cel::{CompiledSchema, ErrorKind, SchemaFormat, ValidationError, compile_schema, validate_compiled};
 use serde_json::Value;
 
 use super::SchemaError;
@@ -28,16 +28,17 @@ impl Rules {
         if !has_rules(schema) {
             return Ok(None);
         }
-        let compiled = compile_schema(schema);
-        match first_error(&compiled) {
-            Some(words) => Err(SchemaError::Rule(words)),
-            None => Ok(Some(Self { schema: compiled })),
+        let mut compiled = compile_schema(schema);
+        if let Some(words) = first_error(&compiled) {
+            return Err(SchemaError::Rule(words));
         }
+        drop_inert(&mut compiled);
+        Ok(Some(Self { schema: compiled }))
     }
 
     pub fn validate(&self, root: &Node, object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
-        let Err(errors) = Validator::new().validate_compiled(&self.schema, object, old) else { return };
-        let mut found: Vec<ValidationError> = errors.into_vec();
+        let mut found = Vec::new();
+        judge(&self.schema, object, old, "", &mut found);
         found.sort_by(|one, other| one.field_path.cmp(&other.field_path));
         let let_pass = |error: &ValidationError| {
             // A rule about one value alone is not held against a value that has not changed.
@@ -65,6 +66,79 @@ fn first_error(schema: &CompiledSchema) -> Option<String> {
     let inner =
         schema.properties.values().chain(schema.items.as_deref()).chain(schema.additional_properties.as_deref());
     own.or_else(|| inner.chain(&schema.all_of).chain(&schema.one_of).chain(&schema.any_of).find_map(first_error))
+}
+
+/// Takes away the places where there is nothing to judge and whose values mean the same without their schema: for each place that it
+/// knows, the evaluation makes CEL values of all that is below.
+fn drop_inert(schema: &mut CompiledSchema) {
+    schema.items = schema.items.take().and_then(worth_keeping);
+    schema.additional_properties = schema.additional_properties.take().and_then(worth_keeping);
+    // What is judged by name is not judged as one of the rest.
+    let rest_is_judged = schema.additional_properties.is_some();
+    schema.properties.retain(|_, property| {
+        drop_inert(property);
+        rest_is_judged || !is_inert(property)
+    });
+}
+
+fn worth_keeping(mut schema: Box<CompiledSchema>) -> Option<Box<CompiledSchema>> {
+    drop_inert(&mut schema);
+    (!is_inert(&schema)).then_some(schema)
+}
+
+/// Of a schema that has been through [`drop_inert`].
+fn is_inert(schema: &CompiledSchema) -> bool {
+    judges_nothing_itself(schema)
+        && schema.properties.is_empty()
+        && schema.items.is_none()
+        && schema.additional_properties.is_none()
+        && !schema.is_map
+        && !schema.embedded_resource
+        && schema.default.is_none()
+        && matches!(schema.format, SchemaFormat::None | SchemaFormat::IntOrString)
+}
+
+fn judges_nothing_itself(schema: &CompiledSchema) -> bool {
+    schema.validations.is_empty() && schema.all_of.is_empty() && schema.one_of.is_empty() && schema.any_of.is_empty()
+}
+
+/// Goes down to the places that have rules, so that only these become CEL values.
+fn judge(schema: &CompiledSchema, value: &Value, old: Option<&Value>, path: &str, found: &mut Vec<ValidationError>) {
+    if !judges_nothing_itself(schema) {
+        let errors = validate_compiled(schema, value, old).err().into_iter();
+        found.extend(errors.flat_map(|errors| errors.into_vec()).map(|mut error| {
+            error.field_path = joined(path, &error.field_path);
+            error
+        }));
+        return;
+    }
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                let open = schema.additional_properties.as_deref().filter(|_| !schema.preserve_unknown_fields);
+                if let Some(schema) = schema.properties.get(key).or(open) {
+                    judge(schema, inner, old.and_then(|old| old.get(key)), &joined(path, key), found);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(schema) = &schema.items else { return };
+            let old = old.and_then(Value::as_array);
+            for (index, item) in items.iter().enumerate() {
+                judge(schema, item, old.and_then(|old| old.get(index)), &format!("{path}[{index}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A path below another; of the two either may be empty.
+fn joined(path: &str, below: &str) -> String {
+    if path.is_empty() || below.is_empty() || below.starts_with(['.', '[']) {
+        format!("{path}{below}")
+    } else {
+        format!("{path}.{below}")
+    }
 }
 
 fn cause(root: &Node, error: &ValidationError) -> Cause {

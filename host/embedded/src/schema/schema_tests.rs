@@ -3,27 +3,27 @@ use serde_json::json;
 
 use super::*;
 
-fn schema_of(spec: Value) -> Schema {
+pub(super) fn schema_of(spec: Value) -> Schema {
     let schema = json!({ "type": "object", "properties": { "spec": spec } });
     let crd = json!({ "spec": { "versions": [{ "name": "v1", "schema": { "openAPIV3Schema": schema } }] } });
     Schema::of_crd(&crd, "v1").unwrap()
 }
 
-fn object(spec: Value) -> Value {
+pub(super) fn object(spec: Value) -> Value {
     json!({ "apiVersion": "x.io/v1", "kind": "X", "metadata": { "name": "a" }, "spec": spec })
 }
 
-fn admitted(schema: &Schema, spec: Value) -> Value {
+pub(super) fn admitted(schema: &Schema, spec: Value) -> Value {
     let mut object = object(spec);
     schema.admit(&mut object, None).unwrap();
     object["spec"].take()
 }
 
-fn refused(schema: &Schema, spec: Value) -> String {
+pub(super) fn refused(schema: &Schema, spec: Value) -> String {
     Cause::joined(&schema.admit(&mut object(spec), None).unwrap_err())
 }
 
-fn properties(properties: Value) -> Value {
+pub(super) fn properties(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties })
 }
 

@@ -121,7 +121,11 @@ fn array(node: &Node, items: &[Value], old: Option<&Value>, field: &str, causes:
     let Some(inner) = &node.items else { return };
     let old = old.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for (index, item) in items.iter().enumerate() {
-        validate(inner, item, counterpart(&node.list, item, old), &format!("{field}[{index}]"), causes);
+        let old = counterpart(&node.list, item, old);
+        // Also seen to by `validate`; here no path is made for it.
+        if old != Some(item) {
+            validate(inner, item, old, &format!("{field}[{index}]"), causes);
+        }
     }
 }
 
@@ -145,7 +149,9 @@ fn object(node: &Node, fields: &Map<String, Value>, old: Option<&Value>, field: 
     for (key, value) in fields {
         if let Some(inner) = node.of_key(key) {
             let old = old.and_then(|old| old.get(key));
-            validate(inner, value, old, &format!("{field}.{key}"), causes);
+            if old != Some(value) {
+                validate(inner, value, old, &format!("{field}.{key}"), causes);
+            }
         }
     }
     for required in node.required.iter().filter(|required| !fields.contains_key(*required)) {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::collect::ready_to_go;
 use super::sent::{admit, check_fields, check_name, check_version, name_type, note_manager, place};
 use super::{State, Subresource, WriteOptions, Written, shown};
-use crate::json::{copy, meta, remove};
+use crate::json::{copy, meta};
 use crate::kind::{Key, Kind, Rules};
 use crate::rules::{self, Part};
 use crate::status::ApiError;
@@ -59,9 +59,7 @@ impl State {
         }
         let part = if options.subresource == Some(Subresource::Status) { Part::Status } else { Part::Object };
         if !intent.managed {
-            let mut claimed = rules::claimed(kind, &object, &before, part);
-            note_manager(kind, Some(&before), &mut claimed, options, &surroundings);
-            copy(&claimed, &mut object, &["metadata", "managedFields"]);
+            note_manager(kind, Some(&before), &mut object, options, rules::claims(kind, part), &surroundings);
         }
         rules::prepare_update(kind, &mut object, &before, part, &surroundings);
         admit(kind, &mut object, Some(&before))?;
@@ -89,11 +87,52 @@ impl State {
 
 /// Whether an update changes nothing; when managers last wrote is no change.
 fn same(object: &Value, before: &Value) -> bool {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-        entries.into_iter().flatten().for_each(|entry| drop(remove(entry, &["time"])));
-        object
-    };
-    timeless(object) == timeless(before)
+    same_but_for("metadata", object, before, |metadata, old| {
+        same_but_for("managedFields", metadata, old, |entries, old| match (entries, old) {
+            (Value::Array(entries), Value::Array(old)) if entries.len() == old.len() => {
+                entries.iter().zip(old).all(|(entry, old)| same_but_for("time", entry, old, |_, _| true))
+            }
+            _ => entries == old,
+        })
+    })
+}
+
+/// Whether two objects are the same, with a comparison of its own for one field; absent is null there.
+fn same_but_for(field: &str, one: &Value, other: &Value, same: impl FnOnce(&Value, &Value) -> bool) -> bool {
+    let (Value::Object(one), Value::Object(other)) = (one, other) else { return one == other };
+    fn rest<'a>(fields: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        fields.iter().filter(move |(name, _)| *name != field)
+    }
+    let (inner, beside) = (one.get(field).unwrap_or(&Value::Null), other.get(field).unwrap_or(&Value::Null));
+    rest(one, field).eq(rest(other, field)) && same(inner, beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(time: &str, fields: &Value, spec: u32) -> Value {
+        let entry = json!({ "manager": "a", "time": time, "fieldsV1": fields });
+        json!({ "metadata": { "name": "x", "managedFields": [entry] }, "spec": spec })
+    }
+
+    #[test]
+    fn when_a_manager_last_wrote_is_no_change() {
+        let fields = json!({ "f:spec": {} });
+
+        assert!(same(&object("1", &fields, 1), &object("2", &fields, 1)));
+    }
+
+    #[test]
+    fn all_else_is_a_change() {
+        let (fields, others) = (json!({ "f:spec": {} }), json!({}));
+        let unmanaged = json!({ "metadata": { "name": "x" }, "spec": 1 });
+
+        assert!(!same(&object("1", &fields, 1), &object("1", &others, 1)));
+        assert!(!same(&object("1", &fields, 1), &object("1", &fields, 2)));
+        assert!(!same(&object("1", &fields, 1), &unmanaged));
+        assert!(!same(&json!({ "spec": 1 }), &unmanaged));
+    }
 }

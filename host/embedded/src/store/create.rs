@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::sent::{admit, check_fields, name_type, note_manager, place};
 use super::{State, WriteOptions, shown};
-use crate::json::{copy, meta, remove, set, text};
+use crate::json::{meta, remove, set, text};
 use crate::kind::{BuiltIn, Key, Kind};
-use crate::rules::{self, Surroundings};
+use crate::rules::{self, Part, Surroundings};
 use crate::status::ApiError;
 
 /// How often a generated name that is taken is generated again, as the real server does.
@@ -56,12 +56,7 @@ impl State {
         rules::tidy(&mut object);
         let surroundings = self.surroundings();
         if !managed {
-            let mut reset = object.clone();
-            if kind.status && !kind.is(BuiltIn::Node) {
-                remove(&mut reset, &["status"]);
-            }
-            note_manager(kind, None, &mut reset, options, &surroundings);
-            copy(&reset, &mut object, &["metadata", "managedFields"]);
+            note_manager(kind, None, &mut object, options, rules::claims(kind, Part::Object), &surroundings);
         }
         rules::prepare_create(kind, &mut object, &surroundings);
         let mut causes = rules::check_metadata(kind, &object);

@@ -18,7 +18,7 @@ pub struct Change {
     pub after: Option<Arc<Value>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct History {
     changes: VecDeque<Change>,
     bound: usize,
@@ -33,6 +33,17 @@ impl History {
 
     pub fn push(&mut self, change: Change) {
         self.changes.push_back(change);
+        self.keep_bound();
+    }
+
+    /// The same changes, as far back as another bound allows.
+    pub fn bounded(&self, bound: usize) -> Self {
+        let mut history = Self { bound, ..self.clone() };
+        history.keep_bound();
+        history
+    }
+
+    fn keep_bound(&mut self) {
         while self.changes.len() > self.bound {
             if let Some(gone) = self.changes.pop_front() {
                 self.compacted = gone.version;

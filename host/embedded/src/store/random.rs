@@ -5,17 +5,25 @@ const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX: usize = 5;
 
 /// SplitMix64.
-#[derive(Debug)]
-pub struct Random(u64);
+#[derive(Clone, Debug)]
+pub struct Random {
+    seed: u64,
+    state: u64,
+}
 
 impl Random {
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { seed, state: seed }
+    }
+
+    /// As if it had begun with another seed and given out as much.
+    pub const fn reseeded(&self, seed: u64) -> Self {
+        Self { seed, state: self.state.wrapping_sub(self.seed).wrapping_add(seed) }
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
@@ -50,6 +58,14 @@ mod tests {
 
         assert_eq!(first(1), first(1));
         assert_ne!(first(1), first(2));
+    }
+
+    #[test]
+    fn another_seed_goes_on_as_if_it_had_been_there_from_the_start() {
+        let (mut one, mut other) = (Random::new(1), Random::new(2));
+        let _ = (one.uid(), other.uid());
+
+        assert_eq!(one.reseeded(2).uid(), other.uid());
     }
 
     #[test]

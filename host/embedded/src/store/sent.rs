@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Subresource, WriteOptions};
 use crate::json::{meta, remove, set, text};
 use crate::kind::{Key, Kind, Rules};
-use crate::patch::apply::{Writer, note_update};
+use crate::patch::apply::{Claims, Writer, note_update};
 use crate::rules::{self, Surroundings};
 use crate::status::ApiError;
 
@@ -113,11 +113,12 @@ pub(super) fn note_manager(
     before: Option<&Value>,
     after: &mut Value,
     options: &WriteOptions,
+    claims: Claims,
     surroundings: &Surroundings,
 ) {
     let subresource = options.subresource.map_or("", Subresource::as_str);
     let writer = Writer { manager: &options.manager, subresource, now: &surroundings.now };
-    note_update(before, after, &writer, &kind.keys);
+    note_update(before, after, &writer, claims, &kind.keys);
     if options.subresource == Some(Subresource::Scale) {
         forget_time_of_scale(after);
     }
