@@ -58,6 +58,9 @@ pub(crate) fn check_measurement(action: &analyzer::Action) -> Checked {
         }
         Action::Measured(measured) => {
             at_most("value", measured.value.len(), MAX_VALUE_BYTES)?;
+            // Where a metric has no condition nobody else would look at it, and it would pass.
+            let json = serde_json::from_str::<serde_json::Value>(&measured.value);
+            json.map_err(|error| CallError::BadAnswer(format!("the value is no JSON: {error}")))?;
             labels("metadata", &measured.metadata)?;
             &measured.memory
         }

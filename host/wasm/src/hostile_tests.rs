@@ -143,6 +143,10 @@ async fn misdeeds_of_analyzers_enrichers_and_steps_have_their_classes() {
         ("longReason", FailureClass::TooLarge),
         ("manyMetadata", FailureClass::TooLarge),
         ("endlessWait", FailureClass::BadAnswer),
+        ("malformedJson", FailureClass::BadAnswer),
+        ("noJson", FailureClass::BadAnswer),
+        ("nanValue", FailureClass::BadAnswer),
+        ("infiniteValue", FailureClass::BadAnswer),
     ] {
         assert_eq!(analyzed(misdeed).await, Some(class), "{misdeed}");
     }

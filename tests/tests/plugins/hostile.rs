@@ -145,7 +145,7 @@ async fn each_misdeed_of_an_analyzer_is_an_error_of_its_own_run_alone() -> Resul
         ("trap", "trapped"),
         ("spin", "deadline-exceeded"),
         ("allocate", "out-of-memory"),
-        ("nanValue", "bad-answer"),
+        ("malformedJson", "bad-answer"),
         ("endlessFlood", "bad-answer"),
     ];
     let names = misdeeds.map(|(misdeed, _)| misdeed);
@@ -190,7 +190,7 @@ async fn each_misdeed_of_a_step_holds_its_own_rollout_alone_and_is_told() -> Res
         ("trap", "trapped"),
         ("spin", "deadline-exceeded"),
         ("allocate", "out-of-memory"),
-        ("longMemory", "bad-answer"),
+        ("longMemory", "too-large"),
         ("endlessFlood", "bad-answer"),
     ];
     let names = misdeeds.map(|(misdeed, _)| misdeed);
