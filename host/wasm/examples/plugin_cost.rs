@@ -27,8 +27,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     plugins.strategy("canary").await?;
     while let Some(file) = arguments.next() {
         let config = arguments.next().ok_or(USAGE)?;
+        let before = resident()?;
         let component = fs::read(&file)?;
-        let (size, before, began) = (component.len(), resident()?, Instant::now());
+        let (size, began) = (component.len(), Instant::now());
         let loaded = plugins.load(&file, component, Limits::default()).await?;
         let load = began.elapsed();
         let analyzer = loaded.analyzer().ok_or("not an analyzer")?;
