@@ -52,7 +52,7 @@ pub enum Error {
     )]
     LayerType { what: String, expected: String, found: String },
     #[error(
-        "{what} has {} by a key that is trusted here; sign it with \"cosign sign --key\", and have the signature pushed beside it",
+        "{what} is not signed by a key that is trusted here ({}); sign it with \"cosign sign --key\", and have the signature pushed beside it",
         unsigned(*.found, .why)
     )]
     Unsigned { what: String, found: usize, why: String },
@@ -125,9 +125,9 @@ impl Error {
 
 fn unsigned(found: usize, why: &str) -> String {
     match found {
-        0 => "no signature".to_owned(),
-        1 => format!("a signature, but not one ({why})"),
-        found => format!("{found} signatures, but none (of the last one: {why})"),
+        0 => "there is no signature".to_owned(),
+        1 => format!("there is one: {why}"),
+        found => format!("there are {found}; of the last one: {why}"),
     }
 }
 

@@ -132,7 +132,10 @@ async fn an_image_without_a_signature_is_unsigned() {
     let error = look(&server, &keys(&new_signer())).await.unwrap_err();
 
     assert_eq!(error.class(), Class::Unsigned);
-    assert!(error.to_string().contains("has no signature by a key that is trusted here"), "{error}");
+    assert!(
+        error.to_string().contains("is not signed by a key that is trusted here (there is no signature)"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
