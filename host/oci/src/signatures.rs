@@ -1,8 +1,8 @@
 //! Where a registry has the signatures of an image, and which of them counts.
 
 use bytes::Bytes;
-use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::{Method, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -10,11 +10,11 @@ use crate::artifact::{INDEX, MANIFEST};
 use crate::client::Client;
 use crate::credentials::Credentials;
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Class, Error};
 use crate::reference::Reference;
 use crate::session::{Access, Session};
 use crate::transport;
-use crate::trust::{Signature, TrustedKeys};
+use crate::trust::{PREDICATE, Signature, TrustedKeys};
 
 /// cosign's own form: the media type of a payload, and the annotation that holds its signature.
 pub(crate) const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -22,8 +22,12 @@ pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// Bundles are told by this, whatever their version: only what this module can read in them counts.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.";
 pub(crate) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
-/// Signatures of one image that are looked at: whoever may push could make a reader fetch for ever.
+/// Signatures of one image and form that are looked at: whoever may push could make a reader fetch for ever.
 const MOST: usize = 32;
+/// Bytes; a bundle with a certificate and a log's entry has some thousands.
+const SIGNATURE_LIMIT: u64 = 128 << 10;
+/// What a bundle says, where its entry tells it.
+const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -50,7 +54,8 @@ struct Descriptor {
 impl Descriptor {
     /// What it is may be told by the manifest alone: cosign 2 lists its bundles by the type of their empty configuration.
     fn may_be_bundle(&self) -> bool {
-        matches!(self.artifact_type.as_str(), "" | EMPTY) || self.artifact_type.starts_with(BUNDLE)
+        let bundle = matches!(self.artifact_type.as_str(), "" | EMPTY) || self.artifact_type.starts_with(BUNDLE);
+        bundle && self.annotations.get(PREDICATE_TYPE).is_none_or(|predicate| predicate == PREDICATE)
     }
 }
 
@@ -99,12 +104,14 @@ impl Client {
         what: &str,
     ) -> Result<Option<Signature>, Error> {
         let tag = format!("manifests/{}.sig", tag(search.manifest));
-        let Some(Manifest { layers }) = self.document(session, &tag, MANIFEST, what).await? else { return Ok(None) };
-        for layer in layers.iter().filter(|layer| layer.media_type == PAYLOAD) {
-            let Some(signature) = layer.annotations.get(SIGNATURE) else { continue };
-            let payload = self.blob(session, &layer.digest, what).await?;
-            let signature = Signature::Payload { payload: text(&payload, what)?, signature: signature.clone() };
-            if let Some(signature) = search.consider(signature)? {
+        let document = self.document(session, &tag, MANIFEST, what).await;
+        let Some(Some(Manifest { layers })) = search.tolerated(document)? else { return Ok(None) };
+        for layer in layers.iter().filter(|layer| layer.media_type == PAYLOAD).take(MOST) {
+            let Some(signature) = layer.annotations.get(SIGNATURE).cloned() else { continue };
+            let payload = self.content(session, &layer.digest, what).await;
+            let Some(payload) = search.tolerated(payload)? else { continue };
+            let signature = Signature::Payload { payload, signature };
+            if search.counts(&signature) {
                 return Ok(Some(signature));
             }
         }
@@ -118,20 +125,32 @@ impl Client {
         what: &str,
     ) -> Result<Option<Signature>, Error> {
         let referrers = format!("referrers/{}", search.manifest);
-        let index = match self.document(session, &referrers, INDEX, what).await? {
+        let index = match self.document(session, &referrers, INDEX, what).await {
+            // Registries without referrers say so in many ways: not found, a bad request, a page of their own.
+            Err(error) if error.class() == Class::Malformed => None,
+            index => index?,
+        };
+        let index = match index {
             Some(index) => Some(index),
-            None => self.document(session, &format!("manifests/{}", tag(search.manifest)), INDEX, what).await?,
+            None => {
+                let tagged = format!("manifests/{}", tag(search.manifest));
+                search.tolerated(self.document(session, &tagged, INDEX, what).await)?.flatten()
+            }
         };
         let Some(Index { manifests }) = index else { return Ok(None) };
         for referrer in manifests.iter().filter(|referrer| referrer.may_be_bundle()).take(MOST) {
-            let digest = digest(&referrer.digest, what)?;
-            let manifest = self.document(session, &format!("manifests/{digest}"), MANIFEST, what).await?;
-            let layers = manifest.map(|Manifest { layers }| layers).unwrap_or_default();
-            for layer in layers.iter().filter(|layer| layer.media_type.starts_with(BUNDLE)) {
-                let bundle = self.blob(session, &layer.digest, what).await?;
-                if let Some(signature) = search.consider(Signature::Bundle(text(&bundle, what)?))? {
-                    return Ok(Some(signature));
-                }
+            let document = match digest(&referrer.digest, what) {
+                Ok(digest) => self.document(session, &format!("manifests/{digest}"), MANIFEST, what).await,
+                Err(error) => Err(error),
+            };
+            let Some(Some(Manifest { layers })) = search.tolerated(document)? else { continue };
+            // A bundle is its artifact's only layer.
+            let Some(layer) = layers.first().filter(|layer| layer.media_type.starts_with(BUNDLE)) else { continue };
+            let bundle = self.content(session, &layer.digest, what).await;
+            let Some(bundle) = search.tolerated(bundle)? else { continue };
+            let signature = Signature::Bundle(bundle);
+            if search.counts(&signature) {
+                return Ok(Some(signature));
             }
         }
         Ok(None)
@@ -151,49 +170,58 @@ impl Client {
             Err(Error::Gone { .. }) => return Ok(None),
             answer => answer?,
         };
-        let body = self.small(&mut answer, what).await?;
+        let body = read(&mut answer, self.manifest_limit(), what).await?;
         let read = serde_json::from_slice(&body);
         read.map(Some).map_err(|error| Error::Malformed { what: what.to_owned(), reason: error.to_string() })
     }
 
-    async fn blob(&self, session: &mut Session<'_>, name: &str, what: &str) -> Result<Bytes, Error> {
+    /// The text of a blob, checked by its digest.
+    async fn content(&self, session: &mut Session<'_>, name: &str, what: &str) -> Result<String, Error> {
         let expected = digest(name, what)?;
         let request = session.request(Method::GET, &format!("blobs/{expected}"), what)?;
         let mut answer = session.ask(&request, what).await?;
-        let bytes = self.small(&mut answer, what).await?;
+        let bytes = read(&mut answer, SIGNATURE_LIMIT, what).await?;
         let found = Digest::of(&bytes);
-        if found == expected {
-            return Ok(bytes);
+        if found != expected {
+            return Err(Error::WrongDigest { what: what.to_owned(), expected, found });
         }
-        Err(Error::WrongDigest { what: what.to_owned(), expected, found })
-    }
-
-    /// A signature is no larger than a manifest may be.
-    async fn small(&self, answer: &mut reqwest::Response, what: &str) -> Result<Bytes, Error> {
-        let limit = self.manifest_limit();
-        let body = transport::read(answer, limit, what).await?;
-        body.ok_or_else(|| Error::TooLarge { what: what.to_owned(), limit })
+        let text = std::str::from_utf8(&bytes).map(str::to_owned);
+        text.map_err(|error| Error::Malformed { what: what.to_owned(), reason: error.to_string() })
     }
 }
 
 impl Search<'_> {
-    /// It, if it counts.
+    fn counts(&mut self, signature: &Signature) -> bool {
+        self.found += 1;
+        let verified = self.keys.verify(signature, self.manifest);
+        if let Err(why) = &verified {
+            self.why = why.to_string();
+        }
+        verified.is_ok()
+    }
+
+    /// Nothing for what is damaged: it does not count, and hides no other.
     ///
     /// # Errors
-    /// When too many did not.
-    fn consider(&mut self, signature: Signature) -> Result<Option<Signature>, Error> {
-        self.found += 1;
-        match self.keys.verify(&signature, self.manifest) {
-            Ok(()) => Ok(Some(signature)),
-            Err(why) if self.found < MOST => {
-                self.why = why.to_string();
-                Ok(None)
-            }
-            Err(why) => {
-                Err(Error::Unsigned { what: self.manifest.to_string(), found: self.found, why: why.to_string() })
-            }
+    /// Where the registry does not answer, or not to us.
+    fn tolerated<T>(&mut self, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+        match outcome {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => match error.class() {
+                Class::Gone | Class::WrongDigest | Class::TooLarge | Class::Malformed | Class::Unsigned => {
+                    self.found += 1;
+                    self.why = error.to_string();
+                    Ok(None)
+                }
+                Class::Unauthorized | Class::Forbidden | Class::RateLimited | Class::Unavailable => Err(error),
+            },
         }
     }
+}
+
+async fn read(answer: &mut Response, limit: u64, what: &str) -> Result<Bytes, Error> {
+    let body = transport::read(answer, limit, what).await?;
+    body.ok_or_else(|| Error::TooLarge { what: what.to_owned(), limit })
 }
 
 /// A digest as a tag, which has no colon.
@@ -207,9 +235,4 @@ fn digest(text: &str, what: &str) -> Result<Digest, Error> {
         what: what.to_owned(),
         reason: error.to_string(),
     })
-}
-
-fn text(bytes: &[u8], what: &str) -> Result<String, Error> {
-    let text = std::str::from_utf8(bytes).map(str::to_owned);
-    text.map_err(|error| Error::Malformed { what: what.to_owned(), reason: error.to_string() })
 }

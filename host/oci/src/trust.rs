@@ -11,7 +11,7 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::only_layer;
+use crate::artifact::{MANIFEST, only_layer};
 use crate::digest::Digest;
 
 /// How a public key for ECDSA on P-256 begins in DER: the two object identifiers, and a string of 66 bytes, none of whose bits is
@@ -26,6 +26,9 @@ pub(crate) const PAYLOAD_TYPE: &str = "cosign container image signature";
 /// Other statements about an image, such as how it was built, are no word for it.
 pub(crate) const PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 pub(crate) const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// In one envelope; cosign writes one.
+const MOST_SIGNATURES: usize = 8;
 
 /// Public keys of those whom the cluster's admin trusts; one of them has to have signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,8 +156,8 @@ impl TrustedKeys {
     pub fn verify_proof(&self, proof: &Proof, component: &Digest) -> Result<(), Distrust> {
         let manifest = proof.manifest.as_bytes();
         self.verify(&proof.signature, &Digest::of(manifest))?;
-        let layer =
-            only_layer(manifest, None, "the manifest").map_err(|error| Distrust::Malformed(error.to_string()))?;
+        let layer = only_layer(manifest, Some(MANIFEST), "the manifest")
+            .map_err(|error| Distrust::Malformed(error.to_string()))?;
         same(layer.digest.as_str(), component.as_str())
     }
 
@@ -183,17 +186,25 @@ impl TrustedKeys {
 
     /// One of the signatures, in base64, is one of these keys'.
     fn signed(&self, message: &[u8], signatures: &[&str]) -> Result<(), Distrust> {
+        // Each is checked over the whole message.
+        if signatures.len() > MOST_SIGNATURES {
+            let why = format!("it holds {} signatures, and may hold {MOST_SIGNATURES}", signatures.len());
+            return Err(Distrust::Malformed(why));
+        }
+        let mut distrust = Distrust::Stranger;
         for signature in signatures {
-            let signature = decoded(signature)?;
-            let verifies = |point: &Vec<u8>| {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, &signature).is_ok()
-            };
-            if self.0.iter().any(verifies) {
-                return Ok(());
+            match decoded(signature) {
+                Ok(signature) if self.0.iter().any(|point| verifies(point, message, &signature)) => return Ok(()),
+                Ok(_) => {}
+                Err(malformed) => distrust = malformed,
             }
         }
-        Err(Distrust::Stranger)
+        Err(distrust)
     }
+}
+
+fn verifies(point: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, signature).is_ok()
 }
 
 /// What a DSSE envelope's signature is of: <https://github.com/secure-systems-lab/dsse/blob/master/protocol.md>.
