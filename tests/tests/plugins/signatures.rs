@@ -5,12 +5,13 @@ use kulta_oci::fixtures::{PREDICATE, Signer};
 use kulta_oci::{Client, Credentials, Digest, Reference, Settings};
 use kulta_tests::{
     controller::Controller,
+    manifests::Canary,
     registry::{Registry, Users},
 };
 use kulta_wasm::fixtures::{LINEAR, noted};
 use serde_json::json;
 
-use crate::{Place, ready, sources::push};
+use crate::{Place, WEB, pin, ready, sources::push, text, until_weight};
 
 struct Signed {
     place: Place,
@@ -35,8 +36,13 @@ impl Signed {
 
     /// One that serves only what the signer has signed.
     async fn controller(&self) -> Result<Controller> {
+        self.controller_with("cache").await
+    }
+
+    /// As [`Self::controller`], with a cache of that name.
+    async fn controller_with(&self, cache: &str) -> Result<Controller> {
         let folder = &self.place.folder;
-        let (cache, keys) = (folder.join("cache"), folder.join("trusted.pem"));
+        let (cache, keys) = (folder.join(cache), folder.join("trusted.pem"));
         let variables = [
             ("KULTA_PLUGIN_CACHE", cache.display().to_string()),
             ("KULTA_PLUGIN_TRUSTED_KEYS", keys.display().to_string()),
@@ -110,6 +116,29 @@ async fn what_was_signed_is_served_after_a_restart_without_the_registry_and_by_i
     ensure!(!distrusted.contains("is still served"), "{distrusted}");
     controller.stop().await?;
     signed.place.end(&["resigned"]).await
+}
+
+#[tokio::test]
+async fn a_rollout_under_way_goes_on_after_a_restart_that_lost_every_proof() -> Result<()> {
+    let Some(signed) = Signed::begin("plugin-proofless").await? else { return Ok(()) };
+    let (controller, digest) = (signed.controller().await?, signed.push("signed").await?);
+    let ours = signed.signer.payload(&digest)?;
+    signed.client.push_signature(&signed.reference()?, &digest, &ours, &Credentials::Anonymous).await?;
+    signed.apply("proofless", &digest).await?;
+    let served = text(&signed.place.until("proofless", "Serving").await?, "/status/digest");
+    let (canary, config) = (Canary::new(WEB), json!({"stepWeight": 40, "interval": "15s"}));
+    signed.place.deploy(&canary, "proofless", config.clone()).await?;
+    let (place, story) = (&signed.place, &signed.place.story);
+    story.apply(place.ours(canary.version("v2").led_by("proofless", config))).await?;
+    until_weight(story, WEB, 40).await?;
+
+    controller.kill().await?;
+    let controller = signed.controller_with("another-cache").await?;
+    let went_on = until_weight(story, WEB, 80).await?;
+
+    ensure!(pin(&went_on, "proofless") == served, "{:?}", went_on.data);
+    controller.stop().await?;
+    signed.place.end(&["proofless"]).await
 }
 
 #[tokio::test]

@@ -70,8 +70,12 @@ async fn look_at(controller: &Controller, key: &Key, kept: &mut Kept, landed: Ve
     let ready = match kept.ready() {
         Some(ready) => ready,
         None => match check(controller, key, run, now).await {
-            Ok(Ok(_)) if unpinned(controller, run).is_some() => return pin(controller, key, kept).await,
             Ok(Ok(ready)) => {
+                if let Some(pins) = unpinned(controller, run)
+                    && let Some(outcome) = pin(controller, key, &kept.resource_version, &pins).await
+                {
+                    return outcome;
+                }
                 kept.is_ready(ready.clone());
                 ready
             }
@@ -130,17 +134,24 @@ fn unpinned(controller: &Controller, run: &AnalysisRun) -> Option<String> {
     pins.as_object().is_some_and(|pins| !pins.is_empty()).then(|| pins.to_string())
 }
 
-/// Before its first measurement, as runs of rollouts are when they are made. The run that is stored so wakes the key.
-async fn pin(controller: &Controller, key: &Key, kept: &Kept) -> Outcome {
-    let Some(pins) = kept.run.as_ref().ok().and_then(|run| unpinned(controller, run)) else { return AGAIN };
+/// Before its first measurement, as runs of rollouts are when they are made; the run that is stored so wakes the key. Nothing where
+/// that is not allowed: it is measured all the same, by whatever is served then.
+async fn pin(controller: &Controller, key: &Key, resource_version: &str, pins: &str) -> Option<Outcome> {
     let notes = json!({ annotations::PLUGINS: pins });
-    let patch = json!({ "metadata": { "resourceVersion": kept.resource_version, "annotations": notes } });
-    match controller.cluster.merge(Kind::AnalysisRun, key, &patch).await {
-        Ok(_) => DONE,
-        Err(error) if refusal(&error) == Refusal::Gone => DONE,
-        Err(error) => {
-            tracing::warn!(run = %key, "note its plugins: {}", words(&error));
-            AGAIN
+    let patch = json!({ "metadata": { "resourceVersion": resource_version, "annotations": notes } });
+    let error = match controller.cluster.merge(Kind::AnalysisRun, key, &patch).await {
+        Ok(_) => return Some(DONE),
+        Err(error) => error,
+    };
+    match refusal(&error) {
+        Refusal::Gone => Some(DONE),
+        Refusal::Forbidden | Refusal::Invalid => {
+            tracing::warn!(run = %key, "its plugins are not noted: {}", words(&error));
+            None
+        }
+        Refusal::Conflict | Refusal::TooMany | Refusal::Trouble => {
+            tracing::debug!(run = %key, "note its plugins: {}", words(&error));
+            Some(AGAIN)
         }
     }
 }

@@ -171,8 +171,10 @@ impl Subject<'_> {
 
     /// Components that something in progress began with, and that a restart has dropped.
     async fn recall(&self, terms: &Terms) {
-        let catalog = &self.controller.catalog;
-        let missing = |digest: &&String| !catalog.has(&self.key.name, digest);
+        let (catalog, last) = (&self.controller.catalog, self.before().digest);
+        // What was served last comes with its signature in a moment: it is awaited, not lost.
+        let awaited = |digest: &String| self.controller.sources.trusted.is_some() && *digest == last;
+        let missing = |digest: &&String| !catalog.has(&self.key.name, digest) && !awaited(digest);
         for digest in self.references.pins.iter().filter(missing) {
             match self.controller.sources.earlier(&self.plugin.spec, digest).await {
                 Ok(component) => match catalog.loader().load(&self.key.name, component, limits(terms)).await {

@@ -35,6 +35,9 @@ pub enum SourceError {
     /// No key that the controller trusts has signed it; somebody may sign it yet.
     #[error("{path}: {why}")]
     Unsigned { path: String, why: String },
+    /// It cannot carry a signature, and only what is signed is taken.
+    #[error("{path}: {ONLY_SIGNED}")]
+    Unsignable { path: String },
     /// It may pass.
     #[error("{path}: {why}")]
     Unavailable { path: String, why: String },
@@ -50,7 +53,7 @@ impl SourceError {
             Self::InvalidSpec { .. } => PluginReason::InvalidSpec,
             Self::DigestRequired { .. } => PluginReason::DigestRequired,
             Self::DigestMismatch { .. } => PluginReason::DigestMismatch,
-            Self::Unsigned { .. } => PluginReason::Unsigned,
+            Self::Unsigned { .. } | Self::Unsignable { .. } => PluginReason::Unsigned,
             Self::Unavailable { .. } => PluginReason::SourceUnavailable,
             Self::Refused { .. } => PluginReason::SourceRefused,
         }
@@ -110,7 +113,7 @@ impl Sources {
         }
         if self.trusted.is_some() {
             let field = if source.file.is_some() { "file" } else { "configMap" };
-            return Err(SourceError::Unsigned { path: format!("spec.source.{field}"), why: ONLY_SIGNED.to_owned() });
+            return Err(SourceError::Unsignable { path: format!("spec.source.{field}") });
         }
         let component = match (&source.file, &source.config_map) {
             (Some(file), _) => self.file(file).await?,
