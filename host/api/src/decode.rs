@@ -1,6 +1,6 @@
 //! From the JSON of the API server to an object, so that a fault is told with the field's path.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
@@ -64,11 +64,13 @@ pub fn unknown_fields(object: &Value) -> Vec<FieldError> {
 /// drops them; with a looser one they arrive here, and nobody else can name them.
 #[must_use]
 pub fn unknown_fields_of(kind: Kind, object: &Value) -> Vec<FieldError> {
-    static SCHEMAS: LazyLock<Vec<(Kind, JSONSchemaProps)>> =
-        LazyLock::new(|| Kind::ALL.into_iter().filter_map(|kind| Some((kind, spec_schema(kind)?))).collect());
+    // Each takes a while and some memory, and most clusters have a few of the kinds.
+    static SCHEMAS: LazyLock<Vec<(Kind, OnceLock<Option<JSONSchemaProps>>)>> =
+        LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, OnceLock::new())).collect());
     let mut unknown = Vec::new();
     let schema = SCHEMAS.iter().find(|(of, _)| *of == kind);
-    if let (Some((_, schema)), Some(spec)) = (schema, object.get("spec")) {
+    let schema = schema.and_then(|(_, schema)| schema.get_or_init(|| spec_schema(kind)).as_ref());
+    if let (Some(schema), Some(spec)) = (schema, object.get("spec")) {
         collect_unknown(schema, spec, &Path::new("spec"), &mut unknown);
     }
     unknown

@@ -4,8 +4,11 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+/// Two of this process may write the same file at a time.
+static NEXT_PARTIAL: AtomicU64 = AtomicU64::new(0);
 /// Only the owner may look in, let alone write.
 const FOLDER_MODE: u32 = 0o700;
 
@@ -55,7 +58,8 @@ impl BoundedFolder {
     pub fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.path.join(name);
         // Whoever looks for the name finds the whole of it.
-        let partial = path.with_extension(format!("part-{}", std::process::id()));
+        let number = NEXT_PARTIAL.fetch_add(1, Ordering::Relaxed);
+        let partial = path.with_extension(format!("part-{}-{number}", std::process::id()));
         File::create(&partial).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
         fs::rename(&partial, &path)?;
         self.shrink(&path);
