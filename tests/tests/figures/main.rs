@@ -204,7 +204,9 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
     late.sort_unstable();
     due.sort_unstable();
     let within = due.last().zip(due.first()).map(|(last, first)| last.duration_since(*first).as_secs());
-    let at = |percent: usize| late.get((late.len() * percent / 100).min(late.len() - 1)).copied().unwrap_or_default();
+    // The nearest rank.
+    let at =
+        |percent: usize| late.get((late.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
     ensure!(late.iter().all(|late| *late >= 0), "a pause ended before its time: {late:?}");
     controller.stop().await?;
     story.end().await?;
