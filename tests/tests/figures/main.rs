@@ -182,7 +182,10 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
                 && api::number(rollout, "/status/currentStepIndex") == index
         }
     };
-    let (begun, ended) = futures::try_join!(until_all(&story, PAUSES, "paused", FLEET_PATIENCE, step(0)), async {
+    // Both watches are there before the first update: what has ended by then would be seen late.
+    let paused = until_all(&story, PAUSES, "paused", FLEET_PATIENCE, step(0));
+    let past = until_all(&story, PAUSES, "past the pause", FLEET_PATIENCE, step(1));
+    let (begun, ended, ()) = futures::try_join!(paused, past, async {
         if over.is_zero() {
             apply_all(&story, updates).await?;
         } else {
@@ -192,7 +195,7 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
                 story.apply(update).await?;
             }
         }
-        until_all(&story, PAUSES, "past the pause", FLEET_PATIENCE, step(1)).await
+        anyhow::Ok(())
     })?;
     let (mut late, mut due) = (Vec::new(), Vec::new());
     for (name, (_, paused)) in &begun {
