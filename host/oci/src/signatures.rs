@@ -1,5 +1,7 @@
 //! Where a registry has the signatures of an image, and which of them counts.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, Response};
@@ -48,7 +50,7 @@ struct Descriptor {
     artifact_type: String,
     digest: String,
     #[serde(default)]
-    annotations: std::collections::BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {

@@ -4,9 +4,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use kulta_oci::Proof;
+use kulta_oci::{Digest, Proof};
 use kulta_wasm::BoundedFolder;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// Some tens of the largest known components.
@@ -91,8 +90,7 @@ fn name(digest: &str, suffix: &str) -> Option<String> {
 /// `sha256:` and hex.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{DIGEST_PREFIX}{hex}")
+    Digest::of(bytes).to_string()
 }
 
 #[cfg(test)]
