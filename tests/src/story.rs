@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt};
 use kube::{
     Api, Client,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long a story waits for something that should come at once: long enough for a debug build on a busy machine.
 pub const SOON: Duration = Duration::from_secs(90);
+/// Objects of a fleet that are written at a time: the API server's own limit for mutating requests is far above.
+const SIDE_BY_SIDE: usize = 16;
 
 /// One test's place.
 pub struct Story {
@@ -66,6 +69,15 @@ impl Story {
             self.apply(object).await?;
         }
         Ok(())
+    }
+
+    /// As [`apply_all`](Self::apply_all), for a fleet: in no order.
+    pub async fn apply_side_by_side(&self, objects: Vec<Value>) -> Result<()> {
+        futures::stream::iter(objects)
+            .map(|object| self.apply(object))
+            .buffer_unordered(SIDE_BY_SIDE)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await
     }
 
     pub async fn apply_yaml(&self, yaml: &str) -> Result<Vec<DynamicObject>> {

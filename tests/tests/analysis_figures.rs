@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use futures::{StreamExt, TryStreamExt};
 use kulta_tests::{
     api,
     backend::behaviour::ERRORS,
@@ -28,7 +27,6 @@ const AT_MOST: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(2);
 
 const FLEET: usize = 500;
-const SIDE_BY_SIDE: usize = 16;
 const FLEET_PATIENCE: Duration = Duration::from_secs(900);
 const WINDOW: Duration = Duration::from_secs(60);
 const MEBIBYTE: u64 = 1 << 20;
@@ -164,9 +162,9 @@ async fn five_hundred_rollouts_analysed_every_ten_seconds() -> Result<()> {
                 .canary(json!({ "analysis": analysis }))
         })
         .collect();
-    apply_all(&story, canaries.iter().map(Canary::rollout).collect()).await?;
+    story.apply_side_by_side(canaries.iter().map(Canary::rollout).collect()).await?;
     until_all(&story, "deployed", &kinds::rollout(), |phase| phase == "Healthy").await?;
-    apply_all(&story, canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
+    story.apply_side_by_side(canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
     until_all(&story, "paused", &kinds::rollout(), |phase| phase == "Paused").await?;
     until_all(&story, "measured", &kinds::analysis_run(), |phase| phase == "Running").await?;
     // Until what the updates left to do is done.
@@ -203,14 +201,6 @@ async fn measurements(story: &Story) -> Result<(u64, u64)> {
     let runs = story.list(&kinds::analysis_run(), "").await?;
     let sum = |pointer: &str| runs.iter().map(|run| api::number(run, pointer).unsigned_abs()).sum::<u64>();
     Ok((sum("/status/metricResults/0/count"), sum("/status/metricResults/0/error")))
-}
-
-async fn apply_all(story: &Story, objects: Vec<Value>) -> Result<()> {
-    futures::stream::iter(objects)
-        .map(|object| story.apply(object))
-        .buffer_unordered(SIDE_BY_SIDE)
-        .try_for_each(|_| std::future::ready(Ok(())))
-        .await
 }
 
 /// Waits until every object of a kind is in a phase.

@@ -16,8 +16,6 @@ mod swap;
 
 /// As the figures that Argo Rollouts was measured by.
 const FLEET: usize = 500;
-/// Objects written side by side: the API server's own limit for mutating requests is far above.
-const SIDE_BY_SIDE: usize = 16;
 /// For the whole fleet to be deployed or upgraded on two busy cores.
 const FLEET_PATIENCE: Duration = Duration::from_secs(900);
 const PAUSES: usize = 100;
@@ -29,14 +27,6 @@ const QUIET: Duration = Duration::from_secs(5);
 const MEBIBYTE: u64 = 1 << 20;
 /// Resident bytes of the controller with the whole fleet at rest.
 const MOST_RESIDENT: u64 = 60_000_000;
-
-async fn apply_all(story: &Story, objects: Vec<serde_json::Value>) -> Result<()> {
-    futures::stream::iter(objects)
-        .map(|object| story.apply(object))
-        .buffer_unordered(SIDE_BY_SIDE)
-        .try_for_each(|_| std::future::ready(Ok(())))
-        .await
-}
 
 /// Watches all rollouts until `wanted` holds for `count` of them; the moment at which it first held, by name.
 async fn until_all(
@@ -100,7 +90,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
         })
         .collect();
     let began = Instant::now();
-    apply_all(&story, canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
+    story.apply_side_by_side(canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
     let written = began.elapsed();
     until_all(&story, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1", 4)).await?;
     let deployed = began.elapsed();
@@ -111,7 +101,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
     let idle_cpu = controller.cpu()? - cpu_before;
 
     let (cpu_before, audit, began) = (controller.cpu()?, story.audit()?, Instant::now());
-    apply_all(&story, canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
+    story.apply_side_by_side(canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
     until_all(&story, FLEET, "upgraded", FLEET_PATIENCE, healthy_at("v2", 4)).await?;
     let upgraded = began.elapsed();
     // The last old pods go 5 s later.
@@ -171,7 +161,7 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
                 .steps(json!([{"pause": {"duration": PAUSE.as_secs()}}, {"pause": {}}]))
         })
         .collect();
-    apply_all(&story, canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
+    story.apply_side_by_side(canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
     until_all(&story, PAUSES, "deployed", FLEET_PATIENCE, healthy_at("v1", 2)).await?;
 
     let updates: Vec<_> = canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect();
@@ -187,7 +177,7 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
     let past = until_all(&story, PAUSES, "past the pause", FLEET_PATIENCE, step(1));
     let (begun, ended, ()) = futures::try_join!(paused, past, async {
         if over.is_zero() {
-            apply_all(&story, updates).await?;
+            story.apply_side_by_side(updates).await?;
         } else {
             let mut each = tokio::time::interval(over / u32::try_from(PAUSES)?);
             for update in updates {

@@ -16,7 +16,7 @@ use kulta_tests::{
 use kulta_wasm::fixtures::{LINEAR, noted};
 use serde_json::{Value, json};
 
-use crate::{FLEET, FLEET_PATIENCE, apply_all, until_all};
+use crate::{FLEET, FLEET_PATIENCE, until_all};
 
 const INSTANCE: &str = "argo-rollouts.argoproj.io/controller-instance-id";
 const PLUGIN: &str = "fleet";
@@ -111,17 +111,17 @@ async fn a_plugin_is_swapped_while_five_hundred_rollouts_are_under_way_by_it() -
     let one = serve(&story, "one").await?;
     let canaries: Vec<Canary> =
         (0..FLEET).map(|number| Canary::new(&format!("web-{number:03}")).replicas(1).without_routing()).collect();
-    apply_all(&story, canaries.iter().map(|canary| led(&story, canary)).collect()).await?;
+    story.apply_side_by_side(canaries.iter().map(|canary| led(&story, canary)).collect()).await?;
     until_all(&story, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1")).await?;
     let all_at = |version: &str| canaries.iter().map(|canary| led(&story, &canary.clone().version(version))).collect();
     let under_way = |digest: String| move |rollout: &DynamicObject| at("v2")(rollout) && pin(rollout) == digest;
-    apply_all(&story, all_at("v2")).await?;
+    story.apply_side_by_side(all_at("v2")).await?;
     until_all(&story, FLEET, "under way", FLEET_PATIENCE, under_way(one.clone())).await?;
 
     let before = decisions(address).await?;
     let two = serve(&story, "two").await?;
     let again: Vec<Value> = all_at("v3");
-    apply_all(&story, again.into_iter().take(BEGUN_AFTER).collect()).await?;
+    story.apply_side_by_side(again.into_iter().take(BEGUN_AFTER).collect()).await?;
     let next = until_all(&story, BEGUN_AFTER, "upgraded once more", FLEET_PATIENCE, healthy_at("v3"));
     let rest = until_all(&story, FLEET - BEGUN_AFTER, "upgraded", FLEET_PATIENCE, healthy_at("v2"));
     let (next, rest) = futures::try_join!(next, rest)?;

@@ -46,7 +46,7 @@ async fn a_rollout_keeps_the_component_that_it_began_with_and_the_next_takes_the
 }
 
 #[tokio::test]
-async fn a_run_that_a_person_made_keeps_the_component_that_it_began_with() -> Result<()> {
+async fn a_run_that_a_person_made_is_pinned_to_the_component_that_it_began_with() -> Result<()> {
     let Some(place) = Place::begin("plugin-run").await? else { return Ok(()) };
     let controller = place.controller(None, &[]).await?;
     place.apply("judge", json!({"source": {"file": place.file("1.wasm", &noted(WEB_ANALYZER, "one"))?}})).await?;
