@@ -20,6 +20,12 @@ pub const ROLLOUT: &str = "web";
 pub const STABLE: &str = "web-stable";
 pub const CANARY: &str = "web-canary";
 pub const ROUTE: &str = "web";
+/// Names of the second Rollout and its Services.
+pub mod neighbour {
+    pub const ROLLOUT: &str = "api";
+    pub const STABLE: &str = "api-stable";
+    pub const CANARY: &str = "api-canary";
+}
 /// Who writes what people and the story itself do.
 pub const PERSON: &str = "person";
 /// Changes that watches may still ask for: few, so that some come too late.
@@ -158,6 +164,16 @@ impl Cluster {
     pub fn list(&self, what: What) -> Result<Vec<Arc<Value>>> {
         let page = self.store.list(&*self.kind(what)?, NAMESPACE, &Selection::default(), &ListOptions::default());
         page.map(|page| page.items).map_err(|error| refused("list", what.names().1, &error))
+    }
+
+    /// Those of one Rollout, by the label `app` of its pods.
+    ///
+    /// # Errors
+    /// When the kind is not served.
+    pub fn list_of(&self, what: What, rollout: &str) -> Result<Vec<Arc<Value>>> {
+        let mut all = self.list(what)?;
+        all.retain(|object| object.pointer("/metadata/labels/app").and_then(Value::as_str) == Some(rollout));
+        Ok(all)
     }
 
     /// A merge patch of the object, or of its status.

@@ -24,6 +24,8 @@ pub struct Gauge {
     pub wrong: Arc<AtomicBool>,
     /// Of 1,000, while things go wrong.
     bad: u32,
+    /// No answer is good or bad.
+    undecided: bool,
     state: Arc<Mutex<State>>,
     log: Log,
 }
@@ -36,8 +38,8 @@ struct State {
 
 impl Gauge {
     #[must_use]
-    pub fn new(rng: Rng, bad: u32, log: Log) -> Self {
-        Self { wrong: Arc::default(), bad, state: Arc::new(Mutex::new(State { rng, serial: 0 })), log }
+    pub fn new(rng: Rng, bad: u32, undecided: bool, log: Log) -> Self {
+        Self { wrong: Arc::default(), bad, undecided, state: Arc::new(Mutex::new(State { rng, serial: 0 })), log }
     }
 
     /// The next answer, and how long it takes.
@@ -55,6 +57,7 @@ impl Gauge {
             7 => Err(Failure::Failed("the connection was reset".to_owned())),
             8 => Ok(response(OK, "<html>welcome</html>".to_owned())),
             9 => Ok(response(UNAVAILABLE, String::new())),
+            _ if self.undecided => says(2),
             _ => says(1),
         };
         (delay, answer)

@@ -50,6 +50,17 @@ impl Judging {
         Some(Self { background, in_steps, template, history, bad: rng.choice(BAD).unwrap_or_default() })
     }
 
+    /// Metrics with a success and a failure condition, and a server that never meets either: each analysis is inconclusive.
+    #[must_use]
+    pub fn undecided(mut self) -> Self {
+        let metrics = self.template.pointer_mut("/spec/metrics").and_then(Value::as_array_mut);
+        for metric in metrics.into_iter().flatten() {
+            json_patch::merge(metric, &json!({ "failureCondition": "result.ok == 0" }));
+        }
+        self.bad = 0;
+        self
+    }
+
     /// A way forward (`steps`, or the `config` of a plugin) with its analyses. An absent `startingStep` is null, for a patch.
     #[must_use]
     pub fn put_into(&self, mut way: Value, rng: &mut Rng) -> Value {

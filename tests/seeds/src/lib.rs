@@ -2,6 +2,7 @@
 //! The same seed tells the same story, to the byte.
 //!
 //! - [`scenario`]: what a seed makes of the rollout, and what people do to it;
+//! - [`hazards`]: what a seed adds to it: a second rollout on the route, analyses that never decide, users who scale;
 //! - [`faults`]: what goes wrong between the controller and the API server;
 //! - [`incarnation`]: one life of the controller's process;
 //! - [`sink`]: where its events go;
@@ -14,6 +15,7 @@
 pub mod cluster;
 pub mod faults;
 pub mod gauge;
+pub mod hazards;
 pub mod incarnation;
 pub mod judging;
 pub mod people;

@@ -4,8 +4,8 @@ use anyhow::Result;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE, What};
-use crate::judging;
+use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE, What, neighbour};
+use crate::{hazards, judging};
 use crate::scenario::{Health, Scenario, service, template};
 use crate::story::Log;
 
@@ -64,7 +64,11 @@ pub struct People {
     rng: Rng,
     /// For all that has to do with analyses.
     analyses: Rng,
+    /// For all that the scenario's hazards add.
+    added: Rng,
     versions: u32,
+    /// Versions of the second Rollout so far.
+    neighbour_versions: u32,
     /// Brought back by the next doing.
     taken: Vec<(What, Value)>,
 }
@@ -74,7 +78,8 @@ impl People {
     pub fn new(cluster: Cluster, scenario: Scenario, seed: u64, log: Log) -> Self {
         // Not the dice that made the scenario.
         let (rng, analyses) = (Rng::with_seed(!seed), judging::dice(!seed));
-        Self { cluster, scenario, log, rng, analyses, versions: 1, taken: Vec::new() }
+        let added = hazards::random(!seed);
+        Self { cluster, scenario, log, rng, analyses, added, versions: 1, neighbour_versions: 1, taken: Vec::new() }
     }
 
     /// Milliseconds until the next doing: often in the midst of things, at times after hours.
@@ -103,6 +108,45 @@ impl People {
                 Err(error) => self.log.line(&format!("a person: an AnalysisRun: refused: {error}")),
             }
         }
+    }
+
+    /// Acts on what the scenario's hazards add: the second Rollout, and the size of this one.
+    pub fn act_on_hazards(&mut self) {
+        if self.scenario.hazards.scaling && self.added.u32(0..3) == 0 {
+            let replicas = self.added.u32(1..=8);
+            self.report(&format!("scales to {replicas}"), self.spec(json!({ "replicas": replicas })));
+        }
+        if self.scenario.hazards.neighbour {
+            if self.added.u32(0..3) == 0 {
+                self.neighbour_versions += 1;
+                let template = hazards::template(self.neighbour_versions);
+                let done = self.cluster.replace(What::Rollout, neighbour::ROLLOUT, "/spec/template", template);
+                self.report("updates the second rollout", done);
+            } else if self.added.bool() {
+                let done = self.resume_neighbour();
+                self.report("promotes the second rollout", done);
+            }
+        }
+    }
+
+    fn report(&self, what: &str, done: Result<()>) {
+        match done {
+            Ok(()) => self.log.line(&format!("a user {what}")),
+            Err(error) => self.log.line(&format!("a user {what}: refused: {error}")),
+        }
+    }
+
+    /// Ends the pause of the second Rollout, if there is one.
+    fn resume_neighbour(&self) -> Result<()> {
+        let rollout = self.cluster.get(What::Rollout, neighbour::ROLLOUT)?;
+        let paused = rollout.is_some_and(|rollout| {
+            rollout.pointer("/status/pauseConditions").and_then(Value::as_array).is_some_and(|all| !all.is_empty())
+        });
+        if paused {
+            let patch = json!({ "status": { "pauseConditions": null } });
+            self.cluster.patch(What::Rollout, neighbour::ROLLOUT, true, patch)?;
+        }
+        Ok(())
     }
 
     /// Ends or deletes an analysis.
@@ -217,7 +261,7 @@ impl People {
     }
 
     fn delete_one(&mut self, what: What) -> Result<String> {
-        let all = self.cluster.list(what)?;
+        let all = self.cluster.list_of(what, ROLLOUT)?;
         let names: Vec<String> =
             all.iter().filter_map(|object| object.pointer("/metadata/name")?.as_str()).map(str::to_owned).collect();
         if names.is_empty() {
@@ -276,7 +320,9 @@ impl People {
         self.log.line("a person mends all and wants the last version");
         let replicas = self.scenario.replicas;
         self.spec(json!({ "paused": false, "replicas": replicas }))?;
-        self.set_template(template("last", Health::Good))
+        // With analyses that never decide the pods are slow too: an update that waits for a user must not be scaled down meanwhile.
+        let health = if self.scenario.hazards.undecided { Health::Slow } else { Health::Good };
+        self.set_template(template("last", health))
     }
 
     /// Presses on while it is paused.
@@ -284,6 +330,9 @@ impl People {
     /// # Errors
     /// When the server refuses it.
     pub fn press_on(&self) -> Result<()> {
+        if self.scenario.hazards.neighbour {
+            self.resume_neighbour()?;
+        }
         let rollout = self.rollout()?;
         if rollout.pointer("/status/phase").and_then(Value::as_str) == Some("Paused") {
             self.log.line("a person promotes");

@@ -58,7 +58,7 @@ async fn run(plugins: Arc<Plugins>) -> Result<Told> {
         store: cluster.store.clone(),
         plugins,
         sink: sink.clone(),
-        gauge: Gauge::new(judging::dice(SEED), 0, log.clone()),
+        gauge: Gauge::new(judging::dice(SEED), 0, false, log.clone()),
         elect: false,
     };
     gateway(&cluster)?;

@@ -4,6 +4,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{CANARY, NAMESPACE, ROLLOUT, ROUTE, STABLE};
+use crate::hazards::{self, Hazards};
 use crate::judging::{self, Judging};
 
 /// How a version's pods behave.
@@ -38,6 +39,7 @@ pub struct Scenario {
     pub doings: u32,
     /// New versions are analysed.
     pub judging: Option<Judging>,
+    pub hazards: Hazards,
 }
 
 impl Scenario {
@@ -80,6 +82,8 @@ impl Scenario {
         if rng.f32() < 0.15 {
             spec.insert("rollbackWindow".into(), json!({ "revisions": rng.u32(1..=3) }));
         }
+        let judging = Judging::of(seed, linear);
+        let hazards = Hazards::of(seed, routed, judging.is_some());
         let mut scenario = Self {
             replicas,
             routed,
@@ -93,7 +97,8 @@ impl Scenario {
             rough: rng.f32() < 0.4,
             sink_away: rng.f32() < 0.3,
             doings: rng.u32(2..=10),
-            judging: Judging::of(seed, linear),
+            judging: judging.map(|judging| if hazards.undecided { judging.undecided() } else { judging }),
+            hazards,
         };
         let way = scenario.another_way(&mut rng, &mut judging::dice(seed));
         json_patch::merge(&mut scenario.strategy, &way);
@@ -122,6 +127,11 @@ impl Scenario {
     }
 
     #[must_use]
+    pub fn route(&self) -> Value {
+        route_with(if self.hazards.neighbour { vec![hazards::rule()] } else { Vec::new() })
+    }
+
+    #[must_use]
     pub fn rollout(&self) -> Value {
         let mut spec = json!({
             "replicas": self.replicas,
@@ -144,7 +154,13 @@ impl Scenario {
 /// A pod template of a version.
 #[must_use]
 pub fn template(version: &str, health: Health) -> Value {
-    let mut labels = json!({ "app": ROLLOUT, "version": version });
+    pods(ROLLOUT, version, health)
+}
+
+/// A pod template of a version of the Rollout of that name.
+#[must_use]
+pub fn pods(rollout: &str, version: &str, health: Health) -> Value {
+    let mut labels = json!({ "app": rollout, "version": version });
     match health {
         Health::Good => {}
         Health::Slow => json_patch::merge(&mut labels, &json!({ "kulta.test/ready-after": "20s" })),
@@ -158,10 +174,26 @@ pub fn template(version: &str, health: Health) -> Value {
 
 #[must_use]
 pub fn service(name: &str) -> Value {
+    service_of(ROLLOUT, name)
+}
+
+/// A Service for the pods of the Rollout of that name.
+#[must_use]
+pub fn service_of(rollout: &str, name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": NAMESPACE },
-        "spec": { "selector": { "app": ROLLOUT }, "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
+        "spec": { "selector": { "app": rollout }, "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
     })
+}
+
+/// The route with its own rules, and with the rules of others behind them.
+#[must_use]
+pub fn route_with(others: Vec<Value>) -> Value {
+    let mut route = route();
+    if let Some(rules) = route.pointer_mut("/spec/rules").and_then(Value::as_array_mut) {
+        rules.extend(others);
+    }
+    route
 }
 
 #[must_use]

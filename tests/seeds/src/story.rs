@@ -11,13 +11,13 @@ use kulta_embedded::world;
 use kulta_wasm::{CONDITION_LANGUAGE, Kind, Limits, Plugins};
 use serde_json::json;
 
-use crate::cluster::{CANARY, Cluster, ROUTE, STABLE, What};
+use crate::cluster::{CANARY, Cluster, ROUTE, STABLE, What, neighbour};
 use crate::faults::{Counts, Rates, Trouble};
 use crate::gauge::Gauge;
 use crate::incarnation::{Incarnation, World};
-use crate::judging;
+use crate::{hazards, judging};
 use crate::people::People;
-use crate::scenario::{Scenario, route, service};
+use crate::scenario::{Scenario, service, service_of};
 use crate::sink::Place;
 use crate::witness::Witness;
 
@@ -150,7 +150,8 @@ impl Story {
             tokio::spawn(around.run());
             let lives = if scenario.second { 2 } else { 1 };
             let bad = scenario.judging.as_ref().map_or(0, |judging| judging.bad);
-            let gauge = Gauge::new(judging::dice(seed.rotate_left(32)), bad, log.clone());
+            let undecided = scenario.hazards.undecided;
+            let gauge = Gauge::new(judging::dice(seed.rotate_left(32)), bad, undecided, log.clone());
             Ok(Self {
                 seed,
                 people: People::new(cluster.clone(), scenario.clone(), seed, log.clone()),
@@ -185,6 +186,7 @@ impl Story {
             let pause = self.people.pause();
             self.pass(SignedDuration::from_millis(i64::try_from(pause).unwrap_or(1_000))).await?;
             self.people.act();
+            self.people.act_on_hazards();
             if self.scenario.sink_away && self.dice.bool() {
                 let away = !self.world.sink.away.load(Ordering::Relaxed);
                 self.log.line(if away { "the sink goes away" } else { "the sink is back" });
@@ -245,10 +247,15 @@ impl Story {
             self.cluster.create(What::Service, service(STABLE))?;
             self.cluster.create(What::Service, service(CANARY))?;
             self.cluster.create(What::Service, service("other"))?;
-            self.cluster.create(What::Route, route())?;
+            self.cluster.create(What::Route, self.scenario.route())?;
         }
         if let Some(judging) = &self.scenario.judging {
             self.cluster.create(What::Template, judging.template.clone())?;
+        }
+        if self.scenario.hazards.neighbour {
+            self.cluster.create(What::Service, service_of(neighbour::ROLLOUT, neighbour::STABLE))?;
+            self.cluster.create(What::Service, service_of(neighbour::ROLLOUT, neighbour::CANARY))?;
+            self.cluster.create(What::Rollout, hazards::rollout())?;
         }
         self.cluster.create(What::Rollout, self.scenario.rollout())
     }

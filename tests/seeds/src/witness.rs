@@ -1,5 +1,6 @@
 //! Sees every change in its order and holds it against what the design says is enforced whatever happens (its section 1).
 
+mod capacity;
 mod told;
 
 use std::collections::BTreeMap;
@@ -10,12 +11,15 @@ use kulta_embedded::store::Change;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE};
+use self::capacity::{Pace, Wanted};
+use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE, neighbour};
 use crate::runs::Runs;
 use crate::scenario::Scenario;
 use crate::story::Log;
 
 pub const HASH: &str = "rollouts-pod-template-hash";
+/// The label that a route has while a rollout moves its weights, as Argo's Gateway API plugin names it.
+const IN_PROGRESS: &str = "rollouts.argoproj.io/gatewayapi-canary";
 /// What the controller sees may be this old: late events of watches, and requests that are late themselves.
 pub const STALE: SignedDuration = SignedDuration::from_secs(90);
 
@@ -37,6 +41,8 @@ pub struct Witness {
     /// A person deleted ReplicaSets: what only they said is lost for good.
     robbed: bool,
     pub runs: Runs,
+    wanted: Wanted,
+    pace: Pace,
 }
 
 impl Witness {
@@ -56,6 +62,8 @@ impl Witness {
             violations: Vec::new(),
             robbed: false,
             runs: Runs::default(),
+            wanted: Wanted::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -83,13 +91,18 @@ impl Witness {
         let person = self.cluster.is_own(change.version);
         let now = self.cluster.store.clock().now();
         let (before, after) = (change.before.clone(), change.after.clone());
-        if person && matches!(plural.as_str(), "httproutes" | "services" | "pods" | "replicasets") {
+        let restarted = |rollout: Option<&Arc<Value>>| rollout.map(|rollout| text(rollout, "/spec/restartAt"));
+        let restarts = plural == "rollouts" && restarted(before.as_ref()) != restarted(after.as_ref());
+        if restarts || person && matches!(plural.as_str(), "httproutes" | "services" | "pods" | "replicasets") {
             self.stirred = now;
         }
         if let (Some(before), Some(after), false) = (&before, &after, person) {
             match plural.as_str() {
                 "httproutes" if name == ROUTE => self.route_moved(before, after),
-                "replicasets" => self.replica_set_moved(before, after),
+                "replicasets" if is_of(after, ROLLOUT) => {
+                    self.replica_set_moved(before, after);
+                    self.scaled(before, after);
+                }
                 "rollouts" => self.rollout_moved(before, after),
                 _ => {}
             }
@@ -100,7 +113,10 @@ impl Witness {
             let wrong = self.runs.moved(&name, versions, (rollout.as_deref(), &self.scenario), (person, now));
             self.all_wrong(wrong);
         }
-        if let ("rollouts", Some(before), Some(after)) = (plural.as_str(), &before, &after) {
+        if let ("rollouts", Some(rollout)) = (plural.as_str(), &after) {
+            self.resized(&name, rollout);
+        }
+        if let ("rollouts", ROLLOUT, Some(before), Some(after)) = (plural.as_str(), name.as_str(), &before, &after) {
             let wrong = self.runs.rollout_moved(before, after, person, now);
             self.all_wrong(wrong);
         }
@@ -114,13 +130,16 @@ impl Witness {
                             plural.as_str(),
                             "rollouts" | "replicasets" | "services" | "httproutes" | "analysisruns"
                         );
-                    status || spec
+                    status || spec || relabelled(&plural, before, after)
                 }
                 _ => matches!(plural.as_str(), "replicasets" | "analysisruns"),
             };
         if by_controller {
             self.written += 1;
             self.last_write = now;
+            if let Some(wrong) = self.pace.count(now) {
+                self.wrong(wrong);
+            }
         }
         match after {
             Some(after) => {
@@ -144,6 +163,10 @@ impl Witness {
     fn selected(&self, service: &str) -> Option<String> {
         let selector = format!("/spec/selector/{HASH}");
         Some(self.object("services", service)?.pointer(&selector)?.as_str()?.to_owned())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.cluster.store.clock().now()
     }
 
     /// Nobody stirred for long enough that the controller must know how things are.
@@ -175,6 +198,11 @@ impl Witness {
             if self.calm() && !has_pods && lately.is_none_or(|at| now.duration_since(*at) > STALE) {
                 self.wrong(format!("weight {canary} for {selected:?}, which has no available pod"));
             }
+        }
+        if stable > share(before).0
+            && let Some(wrong) = self.restored_to_nobody()
+        {
+            self.wrong(wrong);
         }
     }
 
@@ -294,12 +322,27 @@ impl Witness {
         if self.scenario.routed && self.canary_weight() != Some(0) {
             self.wrong(format!("in the end the canary has weight {:?}", self.canary_weight()));
         }
+        if self.scenario.hazards.neighbour {
+            self.neighbour_at_the_end();
+        }
         for service in [STABLE, CANARY].iter().filter(|_| self.scenario.routed) {
             if self.selected(service).as_deref() != Some(&current) {
                 let selected = self.selected(service);
                 self.wrong(format!("in the end {service} selects {selected:?} instead of {current}"));
                 return;
             }
+        }
+    }
+
+    /// Both rollouts of the route are done: nothing of an update is left on it.
+    fn neighbour_at_the_end(&mut self) {
+        let phase = self.object("rollouts", neighbour::ROLLOUT).map(|rollout| text(rollout, "/status/phase"));
+        if phase.as_deref() != Some("Healthy") {
+            self.wrong(format!("in the end the second rollout is {phase:?}"));
+        }
+        let labels = self.object("httproutes", ROUTE).and_then(|route| route.pointer("/metadata/labels").cloned());
+        if labels.as_ref().and_then(|labels| labels.get(IN_PROGRESS)).is_some() {
+            self.wrong(format!("in the end the route is labelled as being in an update: {labels:?}"));
         }
     }
 
@@ -328,7 +371,8 @@ impl Witness {
     }
 
     fn replica_sets(&self) -> Vec<Arc<Value>> {
-        self.objects.iter().filter(|((plural, _), _)| plural == "replicasets").map(|(_, set)| Arc::clone(set)).collect()
+        let sets = self.objects.iter().filter(|((plural, _), set)| plural == "replicasets" && is_of(set, ROLLOUT));
+        sets.map(|(_, set)| Arc::clone(set)).collect()
     }
 }
 
@@ -353,12 +397,25 @@ fn weight(route: &Value, service: &str) -> i64 {
         .sum()
 }
 
+/// By the label of its pods.
+fn is_of(set: &Value, rollout: &str) -> bool {
+    text(set, "/spec/template/metadata/labels/app") == rollout
+}
+
+/// Labels and annotations that somebody changed, of the kinds whose metadata only users and the controller write.
+fn relabelled(plural: &str, before: &Value, after: &Value) -> bool {
+    matches!(plural, "rollouts" | "httproutes" | "services")
+        && ["/metadata/labels", "/metadata/annotations"]
+            .iter()
+            .any(|pointer| before.pointer(pointer) != after.pointer(pointer))
+}
+
+/// The route's spec without the weights of any rule.
 fn without_weights(route: &Value) -> Value {
     let mut spec = route.get("spec").cloned().unwrap_or_default();
-    for index in 0..2 {
-        if let Some(backend) = spec.pointer_mut(&format!("/rules/0/backendRefs/{index}")) {
-            json_patch::merge(backend, &json!({ "weight": null }));
-        }
+    let rules = spec.pointer_mut("/rules").and_then(Value::as_array_mut).into_iter().flatten();
+    for backend in rules.filter_map(|rule| rule.get_mut("backendRefs")?.as_array_mut()).flatten() {
+        json_patch::merge(backend, &json!({ "weight": null }));
     }
     spec
 }

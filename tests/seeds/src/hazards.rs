@@ -1,0 +1,98 @@
+//! What a seed adds to its scenario beside the rollout itself: a second Rollout on the same HTTPRoute, analyses that never decide, and
+//! users who scale in the middle of an update. Its random numbers are its own, so that the scenarios without any of these stay what they were.
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use crate::cluster::{NAMESPACE, neighbour};
+use crate::scenario::{Health, pods};
+
+const STREAM: u64 = 0x0b5e_c0de_77aa_1905;
+const NEIGHBOURS: f32 = 0.25;
+const UNDECIDED: f32 = 0.2;
+const SCALING: f32 = 0.5;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hazards {
+    /// A second Rollout has its Services in a rule of the same HTTPRoute.
+    pub neighbour: bool,
+    /// Each measurement is inconclusive, so that every analysed update waits for a user.
+    pub undecided: bool,
+    /// Every third user action sets `spec.replicas`.
+    pub scaling: bool,
+}
+
+impl Hazards {
+    #[must_use]
+    pub fn of(seed: u64, routed: bool, analysed: bool) -> Self {
+        let mut rng = random(seed);
+        let (neighbour, undecided, scaling) = (rng.f32(), rng.f32(), rng.f32());
+        Self {
+            neighbour: routed && neighbour < NEIGHBOURS,
+            undecided: analysed && undecided < UNDECIDED,
+            scaling: !routed && scaling < SCALING,
+        }
+    }
+}
+
+/// The random numbers of all that this file adds.
+#[must_use]
+pub fn random(seed: u64) -> Rng {
+    Rng::with_seed(seed ^ STREAM)
+}
+
+/// The second Rollout, which pauses at 30 % until a user promotes it.
+#[must_use]
+pub fn rollout() -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": { "name": neighbour::ROLLOUT, "namespace": NAMESPACE },
+        "spec": {
+            "replicas": 2,
+            "selector": { "matchLabels": { "app": neighbour::ROLLOUT } },
+            "template": template(1),
+            "strategy": { "canary": {
+                "stableService": neighbour::STABLE,
+                "canaryService": neighbour::CANARY,
+                "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": crate::cluster::ROUTE } } },
+                "steps": [{ "setWeight": 30 }, { "pause": {} }, { "setWeight": 60 }, { "pause": { "duration": "20s" } }],
+            } },
+        },
+    })
+}
+
+/// The pod template of a version of the second Rollout.
+#[must_use]
+pub fn template(version: u32) -> Value {
+    pods(neighbour::ROLLOUT, &format!("neighbour-{version}"), Health::Good)
+}
+
+/// The second Rollout's rule in the shared HTTPRoute.
+#[must_use]
+pub fn rule() -> Value {
+    json!({
+        "matches": [{ "path": { "type": "PathPrefix", "value": "/neighbour" } }],
+        "backendRefs": [
+            { "name": neighbour::STABLE, "port": 80, "weight": 100 },
+            { "name": neighbour::CANARY, "port": 80, "weight": 0 },
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_seeds_have_every_hazard() {
+        let all: Vec<Hazards> = (0..100).map(|seed| Hazards::of(seed, seed % 2 == 0, true)).collect();
+
+        let counts = [
+            all.iter().filter(|hazards| hazards.neighbour).count(),
+            all.iter().filter(|hazards| hazards.undecided).count(),
+            all.iter().filter(|hazards| hazards.scaling).count(),
+        ];
+
+        assert!(counts.iter().all(|count| *count > 5), "{counts:?}");
+    }
+}
