@@ -4,6 +4,7 @@
 mod affinity;
 pub mod analysis;
 mod arrange;
+mod autoscaling;
 mod course;
 pub mod decision;
 mod ending;
