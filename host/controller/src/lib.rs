@@ -31,3 +31,4 @@ pub mod strategies;
 pub mod watch;
 
 mod packed;
+mod removal;
