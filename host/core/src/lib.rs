@@ -22,6 +22,7 @@ pub mod phase;
 pub mod pins;
 pub mod plan;
 pub mod plugin_failure;
+mod pod_names;
 mod progress;
 pub mod reference;
 pub mod replica_set;

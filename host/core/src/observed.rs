@@ -81,10 +81,18 @@ impl Analyzer {
 pub struct LookedUp {
     /// The template as the API server would store it, or why it refuses.
     pub defaulted_template: Option<Result<PodTemplate, String>>,
-    /// Names of pods that EndpointSlices list, by Service.
-    pub endpoints: Option<BTreeMap<String, BTreeSet<String>>>,
+    pub endpoints: Option<Endpoints>,
     /// The rollout's pods.
     pub pods: Option<Vec<Pod>>,
+}
+
+/// Pods by name: those that Services send requests to, and whose they are where their names do not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Pods that EndpointSlices list, by Service.
+    pub listed: BTreeMap<String, BTreeSet<String>>,
+    /// Pods that a ReplicaSet controls, by its uid.
+    pub controlled: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -115,10 +115,18 @@ pub enum Action {
 pub enum Need {
     /// `dryRun=All` create of this ReplicaSet; the answer is its template as the API server would store it.
     DefaultedTemplate { body: Value },
-    /// Which pods the EndpointSlices of these Services list.
-    Endpoints { services: Vec<String> },
+    /// Which pods the EndpointSlices of these Services list, and which pods these ReplicaSets control.
+    Endpoints { services: Vec<String>, replica_sets: Vec<PodController> },
     /// The pods with these labels.
     Pods { labels: BTreeMap<String, String> },
+}
+
+/// A ReplicaSet, as its pods name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodController {
+    pub uid: String,
+    /// Of their label.
+    pub hash: String,
 }
 
 /// A Kubernetes event on the Rollout. `name` is derived from what it tells, so that telling it twice is refused by the API server.

@@ -1,14 +1,15 @@
 //! Whole passes about traffic: what routes and Services are told, and what is said when they cannot be.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::fixtures;
-use crate::observed::{Observed, ReplicaSet, Route, RouteState, RouteWrite, Service};
+use crate::observed::{Endpoints, Observed, ReplicaSet, Route, RouteState, RouteWrite, Service};
 use crate::pass::begin;
 use crate::pass_tests::{asked, done, hold, now, route, route_writes, scales, service, status, steps, under_way};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Need, Plan, PodController};
 
 /// Changes the only route.
 fn with_route(mut observed: Observed, change: impl FnOnce(&mut Route)) -> Observed {
@@ -217,4 +218,62 @@ fn a_service_that_another_rollout_manages_is_refused_by_name() {
         condition(&plan, "InvalidSpec")["message"],
         "The Rollout \"web\" is invalid: spec.strategy.canary.canaryService: service \"canary\" is used by Rollout \"first\" too"
     );
+}
+
+/// A revision of this name that is to lose its pods, while the stable Service lists these pods.
+fn to_be_emptied(name: &str, listed: &[&str], controlled: &[&str]) -> Vec<(String, u64)> {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    let old = ReplicaSet { name: name.to_owned(), ..fixtures::replica_set("bad", 1, 2, 0) };
+    let names = |pods: &[&str]| pods.iter().map(|pod| (*pod).to_owned()).collect();
+    let mut endpoints =
+        Endpoints { listed: BTreeMap::from([("stable".into(), names(listed))]), ..Endpoints::default() };
+    if !controlled.is_empty() {
+        endpoints.controlled.insert(old.uid.clone(), names(controlled));
+    }
+    observed.replica_sets[1] = Arc::new(old);
+    status(&mut observed).stable_rs = hash;
+    observed.looked_up.endpoints = Some(endpoints);
+
+    scales(&done(begin(observed, now())))
+}
+
+#[test]
+fn a_revision_whose_pod_a_service_lists_keeps_its_pods() {
+    assert_eq!(to_be_emptied("web-bad", &["web-bad-x2x4x"], &[]), []);
+}
+
+#[test]
+fn a_revision_whose_name_another_ones_begins_with_may_go() {
+    assert_eq!(to_be_emptied("web-bad", &["web-bad-two-x2x4x"], &[]), [("web-bad".to_owned(), 0)]);
+}
+
+#[test]
+fn a_revision_of_a_long_name_whose_pod_a_service_lists_keeps_its_pods() {
+    let pod = format!("{}x2x4x", "a".repeat(58));
+
+    assert_eq!(to_be_emptied(&"a".repeat(70), &[&pod], &[&pod]), []);
+}
+
+#[test]
+fn a_revision_of_a_long_name_may_go_while_a_service_lists_pods_of_another_one_with_the_same_beginning() {
+    let [own, others] = ["x2x4x", "z2z4z"].map(|random| format!("{}{random}", "a".repeat(58)));
+
+    assert_eq!(to_be_emptied(&"a".repeat(70), &[&others], &[&own]), [("a".repeat(70), 0)]);
+}
+
+#[test]
+fn whose_pods_they_are_is_asked_where_their_names_do_not_tell() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    let old = ReplicaSet { name: "a".repeat(70), ..fixtures::replica_set("bad", 1, 2, 0) };
+    observed.replica_sets[1] = Arc::new(old);
+    status(&mut observed).stable_rs = hash;
+
+    let plan = done(begin(observed, now()));
+
+    let replica_sets = vec![PodController { uid: "uid-bad".into(), hash: "bad".into() }];
+    assert_eq!(plan.need, Some(Need::Endpoints { services: vec!["stable".into()], replica_sets }));
 }

@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::observed::ReplicaSet;
 use crate::pass::Pass;
 use crate::patch;
-use crate::plan::{Action, EventReason, Need, Write};
+use crate::plan::{Action, EventReason, Need, PodController, Write};
 use crate::replica_set::{self, Blueprint};
 use crate::traffic::Obstacle;
 use crate::traffic::foreign::Foreign;
 use crate::traffic::route;
-use crate::{affinity, hash, identity, time};
+use crate::{affinity, hash, identity, pod_names, time};
 
 /// How soon to look again whether EndpointSlices still list pods that are to go.
 const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
@@ -219,15 +219,22 @@ impl Pass {
         if traffic.served.most > 0 {
             services.push(traffic.canary_service.clone());
         }
-        let Some(listed) = &self.scene.observed.looked_up.endpoints else {
-            self.need = Some(Need::Endpoints { services });
+        let Some(endpoints) = &self.scene.observed.looked_up.endpoints else {
+            let with_pods = self.scene.observed.replica_sets.iter().filter(|other| other.created_replicas > 0);
+            let replica_sets = with_pods
+                .filter(|other| pod_names::is_cut(&other.name))
+                .map(|other| PodController { uid: other.uid.clone(), hash: other.hash().to_owned() })
+                .collect();
+            self.need = Some(Need::Endpoints { services, replica_sets });
             return false;
         };
-        let prefix = format!("{}-", replica_set.name);
-        let still_listed = services
-            .iter()
-            .filter_map(|service| listed.get(service))
-            .any(|pods| pods.iter().any(|pod| pod.starts_with(&prefix)));
+        let controlled = endpoints.controlled.get(&replica_set.uid);
+        let is_own = |pod: &String| match controlled {
+            Some(controlled) => controlled.contains(pod),
+            None => pod_names::may_be_of(pod, &replica_set.name),
+        };
+        let still_listed =
+            services.iter().filter_map(|service| endpoints.listed.get(service)).any(|pods| pods.iter().any(is_own));
         if still_listed {
             self.wake(self.scene.now.checked_add(ENDPOINTS_RETRY).unwrap_or(self.scene.now));
         }
