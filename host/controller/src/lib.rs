@@ -32,3 +32,4 @@ pub mod watch;
 
 mod packed;
 mod removal;
+mod route_sharing;

@@ -28,6 +28,7 @@ pub mod reference;
 pub mod replica_set;
 pub mod replicas;
 mod restart;
+mod route_writes;
 mod runs;
 mod scene;
 pub mod selector;

@@ -81,8 +81,12 @@ pub enum Action {
         name: String,
         patch: Value,
         weight: u32,
+        /// Value of the in-progress label after the write.
+        label: Option<String>,
         /// The field manager whose weight this puts right.
         corrects: Option<String>,
+        /// This writes the label alone, or puts it right after somebody else changed it.
+        corrects_label: bool,
     },
     /// A 409 "already exists" means that somebody holds the name: a stranger's goes into [`crate::Observed::taken_run_names`],
     /// one that this rollout controls is the run itself, which the cache has yet to tell of.

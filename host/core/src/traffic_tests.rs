@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::fixtures;
-use crate::observed::{Endpoints, Observed, ReplicaSet, Route, RouteState, RouteWrite, Service};
+use crate::observed::{Endpoints, Observed, OtherRollout, ReplicaSet, Route, RouteState, RouteWrite, Service};
 use crate::pass::begin;
 use crate::pass_tests::{asked, done, hold, now, route, route_writes, scales, service, status, steps, under_way};
 use crate::plan::{Action, Need, Plan, PodController};
@@ -105,7 +105,7 @@ fn a_rollback_to_a_stable_revision_that_shrank_moves_the_weight_before_the_servi
 fn a_foreign_weight_is_put_right_even_while_the_spec_says_pause() {
     let mut observed = with_route(under_way(steps(), 1, 1, 80), |route| {
         route.generation = 2;
-        route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, corrected: None });
+        route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, ..RouteWrite::default() });
         route.foreign_managers = vec!["meddler".to_owned()];
     });
     observed.rollout.spec.paused = Some(true);
@@ -276,4 +276,67 @@ fn whose_pods_they_are_is_asked_where_their_names_do_not_tell() {
 
     let replica_sets = vec![PodController { uid: "uid-bad".into(), hash: "bad".into() }];
     assert_eq!(plan.need, Some(Need::Endpoints { services: vec!["stable".into()], replica_sets }));
+}
+
+const LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";
+
+/// A rollout that is paused at 50 % and whose label somebody took off, after it was put right at this time.
+fn label_taken_off(corrected: Option<jiff::Timestamp>) -> Observed {
+    with_route(under_way(steps(), 1, 1, 50), |route| {
+        route.labels.clear();
+        route.resource_version = "9".to_owned();
+        route.foreign_managers = vec!["meddler".to_owned()];
+        route.last_write = Some(RouteWrite {
+            weight: 50,
+            label: Some("in-progress".to_owned()),
+            generation: 1,
+            version: 8,
+            label_corrected: corrected,
+            ..RouteWrite::default()
+        });
+    })
+}
+
+fn reaches_50(observed: Observed) -> Plan {
+    let again = asked(asked(begin(observed, now())).answer(Ok(hold(1, 50))));
+    done(again.answer(Ok(hold(1, 50))))
+}
+
+#[test]
+fn a_label_that_somebody_took_off_is_put_back_at_once_and_that_is_told() {
+    let plan = reaches_50(label_taken_off(None));
+
+    let told: Vec<_> = plan.writes.iter().flat_map(|write| &write.events).map(|event| event.message.as_str()).collect();
+    assert_eq!(route_writes(&plan), [50]);
+    assert_eq!(
+        told,
+        ["HTTPRoute \"web\": field manager \"meddler\" changed the in-progress label that this rollout owns"]
+    );
+}
+
+#[test]
+fn a_label_that_was_just_put_back_waits_for_ten_seconds() {
+    let plan = reaches_50(label_taken_off(Some(now())));
+
+    assert_eq!((route_writes(&plan), plan.wake_up), (vec![], Some(crate::time::after(now(), 10))));
+}
+
+#[test]
+fn a_rollout_without_weight_leaves_the_label_to_another_one_of_the_route() {
+    let mut observed = with_route(under_way(steps(), 4, 2, 0), |route| {
+        route.labels.insert(LABEL.to_owned(), "in-progress".to_owned());
+        let backends = json!([{ "name": "b-stable", "weight": 70 }, { "name": "b-canary", "weight": 30 }]);
+        route.spec["rules"].as_array_mut().unwrap().push(json!({ "backendRefs": backends }));
+        route.other_rollouts = vec![OtherRollout {
+            namespace: "shop".into(),
+            canary: "b-canary".into(),
+            stable: "b-stable".into(),
+            label: Some((LABEL.into(), "in-progress".into())),
+        }];
+    });
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    status(&mut observed).stable_rs = hash;
+
+    assert_eq!(route_writes(&done(begin(observed, now()))), Vec::<u32>::new());
 }

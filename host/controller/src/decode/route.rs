@@ -55,6 +55,8 @@ impl CachedRoute {
             written: self.written,
             last_write: None,
             refused: None,
+            other_rollouts: Vec::new(),
+            foreign_split: false,
         }
     }
 }

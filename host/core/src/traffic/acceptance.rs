@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_own_write_is_told_more_finely_than_by_the_managed_fields() {
-        let write = crate::observed::RouteWrite { weight: 1, at: at(1), generation: 4, corrected: None };
+        let write = crate::observed::RouteWrite { weight: 1, at: at(1), generation: 4, ..Default::default() };
         let stale = Route { written: Some(at(0)), last_write: Some(write), ..accepted(Some(3)) };
 
         assert_eq!(of(&stale, "shop", at(10)), Acceptance::Behind { until: at(11) });
