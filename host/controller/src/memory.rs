@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::KultaStatus;
-use kulta_core::observed::RouteWrite;
+use kulta_core::observed::{AcceptedRoute, RouteWrite};
 
 use crate::caches::{Contents, Watched};
 use crate::key::Key;
@@ -48,6 +48,7 @@ pub struct Notes {
 #[derive(Clone, Debug, Default)]
 pub struct RouteNotes {
     pub last_write: Option<RouteWrite>,
+    pub accepted: Option<AcceptedRoute>,
     /// Guarded patches refused in a row, and what was said.
     pub refusals: u32,
     pub refused: Option<String>,
@@ -90,7 +91,7 @@ impl RouteNotes {
             label_corrected: write.label_corrected.or(before.label_corrected),
             ..write
         };
-        *self = Self { last_write: Some(write), ..Self::default() };
+        *self = Self { last_write: Some(write), accepted: self.accepted, ..Self::default() };
     }
 
     /// A guarded patch was refused (422).

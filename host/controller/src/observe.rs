@@ -190,6 +190,7 @@ impl View<'_> {
         RouteState::Found(Arc::new(Route {
             last_write: notes.last_write,
             refused: notes.refused,
+            accepted: notes.accepted,
             other_rollouts: self.caches.other_rollouts_of_route(rollout, key, &route.labels),
             foreign_split: self.caches.has_foreign_split(&route, &key.namespace),
             ..route

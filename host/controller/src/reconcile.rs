@@ -185,6 +185,12 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
     if plan.status.is_some() || !plan.writes.is_empty() {
         tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
     }
+    let accepted = std::mem::take(&mut plan.accepted_routes);
+    controller.memory.note(key, |notes| {
+        for (namespace, name, accepted) in accepted {
+            notes.routes.entry(Key::new(namespace, name)).or_default().accepted = accepted;
+        }
+    });
     let (step_call, answers_taken) = (plan.step_call.take(), plan.step_answers_taken);
     match controller.applier.apply(target, plan, controller.record_kept).await {
         Ok(()) => {

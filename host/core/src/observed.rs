@@ -197,6 +197,8 @@ pub struct Route {
     pub last_write: Option<RouteWrite>,
     /// The API server's words when it has refused this process's guarded patch several times in a row.
     pub refused: Option<String>,
+    /// That its parents had taken it, as this process has seen.
+    pub accepted: Option<AcceptedRoute>,
     /// The other rollouts that this controller serves and whose spec names or selects the route.
     pub other_rollouts: Vec<OtherRollout>,
     /// A rule splits traffic between Services of a rollout that this controller does not serve, or may: another controller's.
@@ -209,6 +211,14 @@ impl Route {
     pub fn version(&self) -> u64 {
         self.resource_version.parse().unwrap_or(0)
     }
+}
+
+/// The parents of a route had taken this generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedRoute {
+    pub generation: i64,
+    /// Since when its status says otherwise, if it does.
+    pub refused_since: Option<Timestamp>,
 }
 
 /// A rollout that shares a route with the observed one: where its weights are, and the label that it puts on the route.

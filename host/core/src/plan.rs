@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
 
+use crate::observed::AcceptedRoute;
 use crate::step_plugins::StepCall;
 
 /// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
@@ -21,6 +22,8 @@ pub struct Plan {
     pub step_call: Option<StepCall>,
     /// The answers in [`crate::Observed::step_answers`] are in this status, or of no use any more.
     pub step_answers_taken: bool,
+    /// Of each route that was found, by namespace and name: what to give back as [`crate::observed::Route::accepted`].
+    pub accepted_routes: Vec<(String, String, Option<AcceptedRoute>)>,
     /// When to look again if nothing changes until then.
     pub wake_up: Option<Timestamp>,
     /// Look this up and decide again; the writes above do not depend on it.

@@ -63,7 +63,9 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
     }
     pass.status.kulta = Some(pass.kulta);
     let wake_up = pass.wake_up;
+    let accepted_routes = pass.scene.traffic.map(|traffic| traffic.accepted).unwrap_or_default();
     Plan {
+        accepted_routes,
         status: status_patch(&pass.before, &pass.status, stores),
         writes: pass.writes,
         events: pass.events,

@@ -233,3 +233,25 @@ fn somebody_who_sets_weights_back_is_corrected_every_ten_seconds_at_most() -> Re
         Ok(())
     })
 }
+
+#[test]
+fn gateways_that_overwrite_each_others_status_cause_no_writes() -> Result<()> {
+    run(|| async {
+        let calm = paused(&["web"]).await?;
+        let taken = calm.get(What::Route, "shared")?["status"].clone();
+        let mut refused = taken.clone();
+        refused["parents"][0]["conditions"][0]["status"] = json!("False");
+        let cluster = calm.cluster.clone();
+        tokio::spawn(async move {
+            for status in [refused, taken].iter().cycle() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let _ = cluster.patch(What::Route, "shared", true, json!({ "status": status }));
+            }
+        });
+
+        let writes = calm.writes_within(Duration::from_secs(25)).await?;
+
+        ensure!(writes.is_empty(), "{} writes: {:?}", writes.len(), writes.iter().take(9).collect::<Vec<_>>());
+        Ok(())
+    })
+}
