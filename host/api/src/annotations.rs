@@ -17,6 +17,8 @@ pub const SCALE_DOWN_DEADLINE: &str = "scale-down-deadline";
 pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 /// On Rollouts: which controller instance serves it.
 pub const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+/// On Rollouts: `true` makes `status.HPAReplicas` count the pods of all revisions, as Argo does.
+pub const HPA_COUNTS_ALL_PODS: &str = "kulta.io/hpa-counts-all-pods";
 /// On AnalysisRuns: what of a rollout the run judges (`Step`, `Background`, `PrePromotion`, `PostPromotion`).
 pub const ROLLOUT_TYPE: &str = "rollout-type";
 /// On AnalysisRuns: the index of the step that the run judges.

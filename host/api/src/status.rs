@@ -38,7 +38,7 @@ pub struct RolloutStatus {
     pub ready_replicas: i32,
     #[serde(skip_serializing_if = "is_zero")]
     pub available_replicas: i32,
-    /// What a HorizontalPodAutoscaler counts: pods of all revisions.
+    /// What a HorizontalPodAutoscaler counts: the pods of the side that `spec.replicas` is about.
     #[serde(rename = "HPAReplicas", skip_serializing_if = "is_zero")]
     pub hpa_replicas: i32,
     /// `spec.selector` as text, for the scale subresource.

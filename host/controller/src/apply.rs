@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Error;
+use kulta_core::observed::{Correction, RouteWrite};
 use kulta_core::plan::{Action, KubeEvent, Plan, StatusPatch, Write};
 use serde_json::{Value, json};
 
@@ -138,9 +139,21 @@ impl Applier {
                 let stored = stored.map_err(failed(format!("patch Service {object}")))?;
                 self.wrote(target, Watched::Services, object, &stored);
             }
-            Action::PatchRoute { namespace, name, patch, weight, corrects } => {
+            Action::PatchRoute { namespace, name, patch, weight, label, corrects, corrects_label } => {
                 let route = Key::new(namespace.clone(), name.clone());
-                self.patch_route(target, &route, patch, *weight, corrects.as_deref()).await?;
+                let stored = self.patch_route(target, &route, patch).await?;
+                let (corrects, now) = (corrects.as_deref(), self.clock.now());
+                let write = RouteWrite {
+                    weight: *weight,
+                    label: label.clone(),
+                    at: now,
+                    generation: stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+                    version: cluster::version_of(&stored),
+                    corrected: corrects.map(|manager| Correction { at: now, manager: manager.to_owned() }),
+                    label_corrected: corrects_label.then_some(now),
+                };
+                self.memory.note(key, |notes| notes.routes.entry(route.clone()).or_default().wrote(write));
+                self.wrote(target, Watched::Routes, route, &stored);
             }
             Action::CreateAnalysisRun { name, body } => self.create_run(target, name, body).await?,
             Action::PatchAnalysisRun { name, patch } => {
@@ -248,36 +261,19 @@ impl Applier {
         }
     }
 
-    async fn patch_route(
-        &self,
-        target: &Target,
-        route: &Key,
-        patch: &Value,
-        weight: u32,
-        corrects: Option<&str>,
-    ) -> Result<(), ApplyError> {
+    async fn patch_route(&self, target: &Target, route: &Key, patch: &Value) -> Result<Object, ApplyError> {
         let now = self.clock.now();
-        match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {
-            Ok(stored) => {
-                let generation = stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
-                self.memory.note(&target.key, |notes| {
-                    notes.routes.entry(route.clone()).or_default().wrote(weight, generation, corrects, now);
-                });
-                self.wrote(target, Watched::Routes, route.clone(), &stored);
-                Ok(())
-            }
-            Err(error) => {
-                self.memory.note(&target.key, |notes| {
-                    let notes = notes.routes.entry(route.clone()).or_default();
-                    match refusal(&error) {
-                        Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
-                        Refusal::Invalid => notes.was_refused(words(&error)),
-                        _ => {}
-                    }
-                });
-                Err(ApplyError::Write { what: format!("patch HTTPRoute {route}"), source: error })
-            }
-        }
+        self.cluster.json_patch(Kind::HttpRoute, route, patch).await.map_err(|error| {
+            self.memory.note(&target.key, |notes| {
+                let notes = notes.routes.entry(route.clone()).or_default();
+                match refusal(&error) {
+                    Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
+                    Refusal::Invalid => notes.was_refused(words(&error)),
+                    _ => {}
+                }
+            });
+            ApplyError::Write { what: format!("patch HTTPRoute {route}"), source: error }
+        })
     }
 
     /// The key is not decided again until the cache tells of this write.

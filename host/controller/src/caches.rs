@@ -219,6 +219,7 @@ impl Contents {
         let mut left = BTreeSet::new();
         if let Some(before) = before {
             touched.keys.extend(self.sharing(&key, &before));
+            touched.keys.extend(self.sharing_routes(&key, &before));
             touched.keys.extend(self.part(&key));
             left.clone_from(&before.references.services);
             self.index.remove_rollout(&key, &before.uid, &before.references);
@@ -228,6 +229,7 @@ impl Contents {
         }
         self.index.add_rollout(&key, &rollout.uid, &rollout.references);
         touched.keys.extend(self.sharing(&key, &rollout));
+        touched.keys.extend(self.sharing_routes(&key, &rollout));
         touched.keys.extend(self.meet(&key, &rollout));
         self.rollouts.set(key.clone(), rollout);
         touched.orphans = self.orphans_among(&key, &left);
@@ -312,6 +314,7 @@ impl Contents {
                     touched.uses = true;
                     touched.keys.insert(key.clone());
                     touched.keys.extend(self.sharing(key, &before));
+                    touched.keys.extend(self.sharing_routes(key, &before));
                     touched.keys.extend(self.part(key));
                     self.index.remove_rollout(key, &before.uid, &before.references);
                     touched.orphans = self.orphans_among(key, &before.references.services);

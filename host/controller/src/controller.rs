@@ -223,7 +223,7 @@ impl Controller {
         if let Some((key, uid)) = touched.removed {
             self.memory.forget(&key);
             if self.ready() {
-                self.outbox.removed(&key, &uid, self.clock.now());
+                self.outbox.removed(&key, &uid, self.clock.now(), &self.cluster);
             }
         }
         if self.ready() {

@@ -31,3 +31,5 @@ pub mod strategies;
 pub mod watch;
 
 mod packed;
+mod removal;
+mod route_sharing;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::KultaStatus;
-use kulta_core::observed::{Correction, RouteWrite};
+use kulta_core::observed::{AcceptedRoute, RouteWrite};
 
 use crate::caches::{Contents, Watched};
 use crate::key::Key;
@@ -48,6 +48,7 @@ pub struct Notes {
 #[derive(Clone, Debug, Default)]
 pub struct RouteNotes {
     pub last_write: Option<RouteWrite>,
+    pub accepted: Option<AcceptedRoute>,
     /// Guarded patches refused in a row, and what was said.
     pub refusals: u32,
     pub refused: Option<String>,
@@ -82,11 +83,15 @@ impl Memory {
 }
 
 impl RouteNotes {
-    /// A patch was taken.
-    pub fn wrote(&mut self, weight: u32, generation: i64, corrects: Option<&str>, now: Timestamp) {
-        let before = self.last_write.take().and_then(|last| last.corrected);
-        let corrected = corrects.map(|manager| Correction { at: now, manager: manager.to_owned() }).or(before);
-        *self = Self { last_write: Some(RouteWrite { weight, at: now, generation, corrected }), ..Self::default() };
+    /// A patch was taken. What was put right before is remembered.
+    pub fn wrote(&mut self, write: RouteWrite) {
+        let before = self.last_write.take().unwrap_or_default();
+        let write = RouteWrite {
+            corrected: write.corrected.or(before.corrected),
+            label_corrected: write.label_corrected.or(before.label_corrected),
+            ..write
+        };
+        *self = Self { last_write: Some(write), accepted: self.accepted, ..Self::default() };
     }
 
     /// A guarded patch was refused (422).
@@ -132,6 +137,7 @@ impl Notes {
 
 #[cfg(test)]
 mod tests {
+    use kulta_core::observed::Correction;
     use serde_json::json;
 
     use super::*;
@@ -180,7 +186,7 @@ mod tests {
     fn a_route_that_takes_a_patch_is_no_longer_refused() {
         let mut notes = RouteNotes { refusals: 3, refused: Some("no".to_owned()), ..RouteNotes::default() };
 
-        notes.wrote(20, 7, None, at(1));
+        notes.wrote(RouteWrite { weight: 20, ..RouteWrite::default() });
 
         assert_eq!((notes.refusals, notes.refused), (0, None));
     }
@@ -189,11 +195,17 @@ mod tests {
     fn whom_a_write_put_right_is_remembered_over_later_writes() {
         let mut notes = RouteNotes::default();
 
-        notes.wrote(20, 7, Some("meddler"), at(1));
-        notes.wrote(40, 8, None, at(2));
+        let corrected = Correction { at: at(1), manager: "meddler".to_owned() };
 
-        let corrected = notes.last_write.and_then(|last| last.corrected);
-        assert_eq!(corrected, Some(Correction { at: at(1), manager: "meddler".to_owned() }));
+        notes.wrote(RouteWrite {
+            corrected: Some(corrected.clone()),
+            label_corrected: Some(at(1)),
+            ..RouteWrite::default()
+        });
+        notes.wrote(RouteWrite::default());
+
+        let kept = notes.last_write.map(|last| (last.corrected, last.label_corrected));
+        assert_eq!(kept, Some((Some(corrected), Some(at(1)))));
     }
 
     #[test]

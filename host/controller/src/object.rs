@@ -47,6 +47,12 @@ impl Object {
         Key::new(self.metadata.namespace.clone().unwrap_or_default(), self.metadata.name.clone().unwrap_or_default())
     }
 
+    /// Empty when the object has none.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
     /// Its controlling owner has this uid.
     #[must_use]
     pub fn controlled_by(&self, uid: &str) -> bool {

@@ -75,7 +75,7 @@ impl View<'_> {
                     (name.clone(), service.map(|cached| Arc::clone(&cached.service)))
                 })
                 .collect(),
-            routes: self.routes(cached),
+            routes: self.routes(key, cached),
             rival_services: self.rival_services(key, cached),
             rival_selector: self.caches.older_rival(key).map(|rival| rival.name.clone()),
             strategy_errors: Vec::new(),
@@ -156,7 +156,7 @@ impl View<'_> {
         analyses || references.routes.namespaces().any(|namespace| unknown(Watched::Routes, namespace))
     }
 
-    fn routes(&self, rollout: &CachedRollout) -> Vec<ObservedRoute> {
+    fn routes(&self, key: &Key, rollout: &CachedRollout) -> Vec<ObservedRoute> {
         let references = &rollout.references.routes;
         let mut keys: Vec<Key> = references.named.clone();
         if let Some((namespace, selector)) = &references.selected {
@@ -167,11 +167,11 @@ impl View<'_> {
             }
         }
         keys.into_iter()
-            .map(|key| ObservedRoute { state: self.route(&key), namespace: key.namespace, name: key.name })
+            .map(|route| ObservedRoute { state: self.route(key, &route), namespace: route.namespace, name: route.name })
             .collect()
     }
 
-    fn route(&self, key: &Key) -> RouteState {
+    fn route(&self, rollout: &Key, key: &Key) -> RouteState {
         match self.watch_of(Watched::Routes, &key.namespace) {
             Some(KindWatch::NotInstalled) => return RouteState::NotInstalled,
             Some(KindWatch::Forbidden(words)) => {
@@ -186,7 +186,15 @@ impl View<'_> {
         {
             return RouteState::Forbidden { words: words.clone(), until: Some(*until) };
         }
-        RouteState::Found(Arc::new(Route { last_write: notes.last_write, refused: notes.refused, ..cached.open() }))
+        let route = cached.open();
+        RouteState::Found(Arc::new(Route {
+            last_write: notes.last_write,
+            refused: notes.refused,
+            accepted: notes.accepted,
+            other_rollouts: self.caches.other_rollouts_of_route(rollout, key, &route.labels),
+            foreign_split: self.caches.has_foreign_split(&route, &key.namespace),
+            ..route
+        }))
     }
 
     fn rival_services(&self, key: &Key, rollout: &CachedRollout) -> BTreeMap<String, String> {

@@ -23,6 +23,7 @@ use crate::kinds::Kind;
 use crate::kube_events::{Message, Regarding};
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
+use crate::removal;
 
 /// Failures in a row until the Rollout is told that its events wait: some seconds.
 const FAILURES_UNTIL_TOLD: u32 = 3;
@@ -123,8 +124,9 @@ impl Outbox {
         tokio::spawn(batch.deliver(waiting));
     }
 
-    /// Tells, as well as it goes, that a rollout is gone: nothing is left to remember it by.
-    pub fn removed(&self, key: &Key, uid: &str, now: Timestamp) {
+    /// Tells, as well as it goes, that a rollout is gone: nothing is left to remember it by. One that another instance serves from now on
+    /// is not gone.
+    pub fn removed(&self, key: &Key, uid: &str, now: Timestamp, cluster: &Cluster) {
         self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         if self.inner.teller.is_none() {
             return;
@@ -132,7 +134,12 @@ impl Outbox {
         let inner = Arc::clone(&self.inner);
         let rollout = RolloutId { namespace: key.namespace.clone(), name: key.name.clone(), uid: uid.to_owned() };
         let at = kulta_core::time::floor(now);
-        tokio::spawn(async move { inner.tell_removed(&rollout, &at).await });
+        let (key, cluster) = (key.clone(), cluster.clone());
+        tokio::spawn(async move {
+            if removal::is_deleted(&cluster, &key, &rollout.uid).await {
+                inner.tell_removed(&rollout, &at).await;
+            }
+        });
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use kulta_core::observed::{Observed, Pod};
-use kulta_core::plan::{GATHER_MILLIS, Need, Plan};
+use kulta_core::observed::{Endpoints, Observed, Pod};
+use kulta_core::plan::{GATHER_MILLIS, Need, Plan, PodController};
 use kulta_core::reference::configurations;
 use kulta_core::step_plugins::StepAnswer;
 use kulta_core::{Turn, begin, undecodable};
@@ -124,12 +124,18 @@ async fn look_up(controller: &Controller, key: &Key, need: &Need, observed: &mut
                 Err(error) => Err(words(&error)),
             });
         }
-        Need::Endpoints { services } => {
-            let mut listed = BTreeMap::new();
+        Need::Endpoints { services, replica_sets } => {
+            let mut endpoints = Endpoints::default();
             for service in services {
-                listed.insert(service.clone(), cluster.endpoints(&key.namespace, service).await?);
+                endpoints.listed.insert(service.clone(), cluster.endpoints(&key.namespace, service).await?);
             }
-            observed.looked_up.endpoints = Some(listed);
+            for PodController { uid, hash } in replica_sets {
+                let labels = BTreeMap::from([(kulta_api::annotations::POD_TEMPLATE_HASH.to_owned(), hash.clone())]);
+                let pods = cluster.pods(&key.namespace, &labels, None).await?;
+                let own = pods.iter().filter(|pod| pod.controlled_by(uid)).map(|pod| pod.key().name);
+                endpoints.controlled.insert(uid.clone(), own.collect());
+            }
+            observed.looked_up.endpoints = Some(endpoints);
         }
         Need::Pods { labels } => {
             let pods = cluster.pods(&key.namespace, labels, None).await?;
@@ -179,6 +185,12 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
     if plan.status.is_some() || !plan.writes.is_empty() {
         tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
     }
+    let accepted = std::mem::take(&mut plan.accepted_routes);
+    controller.memory.note(key, |notes| {
+        for (namespace, name, accepted) in accepted {
+            notes.routes.entry(Key::new(namespace, name)).or_default().accepted = accepted;
+        }
+    });
     let (step_call, answers_taken) = (plan.step_call.take(), plan.step_answers_taken);
     match controller.applier.apply(target, plan, controller.record_kept).await {
         Ok(()) => {

@@ -81,10 +81,18 @@ impl Analyzer {
 pub struct LookedUp {
     /// The template as the API server would store it, or why it refuses.
     pub defaulted_template: Option<Result<PodTemplate, String>>,
-    /// Names of pods that EndpointSlices list, by Service.
-    pub endpoints: Option<BTreeMap<String, BTreeSet<String>>>,
+    pub endpoints: Option<Endpoints>,
     /// The rollout's pods.
     pub pods: Option<Vec<Pod>>,
+}
+
+/// Pods by name: those that Services send requests to, and whose they are where their names do not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Pods that EndpointSlices list, by Service.
+    pub listed: BTreeMap<String, BTreeSet<String>>,
+    /// Pods that a ReplicaSet controls, by its uid.
+    pub controlled: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -189,17 +197,56 @@ pub struct Route {
     pub last_write: Option<RouteWrite>,
     /// The API server's words when it has refused this process's guarded patch several times in a row.
     pub refused: Option<String>,
+    /// That its parents had taken it, as this process has seen.
+    pub accepted: Option<AcceptedRoute>,
+    /// The other rollouts that this controller serves and whose spec names or selects the route.
+    pub other_rollouts: Vec<OtherRollout>,
+    /// A rule splits traffic between Services of a rollout that this controller does not serve, or may: another controller's.
+    pub foreign_split: bool,
 }
 
+impl Route {
+    /// `metadata.resourceVersion` as a number, by which versions of one object compare; 0 when it is none.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.resource_version.parse().unwrap_or(0)
+    }
+}
+
+/// The parents of a route had taken this generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedRoute {
+    pub generation: i64,
+    /// Since when its status says otherwise, if it does.
+    pub refused_since: Option<Timestamp>,
+}
+
+/// A rollout that shares a route with the observed one: where its weights are, and the label that it puts on the route.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherRollout {
+    /// Of the rollout and its Services.
+    pub namespace: String,
+    pub canary: String,
+    pub stable: String,
+    /// Key and value of its in-progress label; `None` when it puts none on.
+    pub label: Option<(String, String)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteWrite {
     /// The canary's share.
     pub weight: u32,
+    /// Value of the in-progress label that the write left.
+    pub label: Option<String>,
     pub at: Timestamp,
     /// `metadata.generation` that the write produced.
     pub generation: i64,
+    /// `metadata.resourceVersion` that the write produced, as a number.
+    pub version: u64,
     /// The last time that a foreign weight was put right.
     pub corrected: Option<Correction>,
+    /// The last time that the label was written alone, or put right after somebody else changed it.
+    pub label_corrected: Option<Timestamp>,
 }
 
 /// A foreign weight was put right.

@@ -382,7 +382,7 @@ fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
     observed.replica_sets[1] = Arc::new(fixtures::replica_set("bad", 1, 2, 0));
     status(&mut observed).stable_rs = hash;
-    observed.looked_up.endpoints = Some(BTreeMap::new());
+    observed.looked_up.endpoints = Some(crate::observed::Endpoints::default());
 
     let plan = done(begin(observed, now()));
 

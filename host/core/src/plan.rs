@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
 
+use crate::observed::AcceptedRoute;
 use crate::step_plugins::StepCall;
 
 /// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
@@ -21,6 +22,8 @@ pub struct Plan {
     pub step_call: Option<StepCall>,
     /// The answers in [`crate::Observed::step_answers`] are in this status, or of no use any more.
     pub step_answers_taken: bool,
+    /// Of each route that was found, by namespace and name: what to give back as [`crate::observed::Route::accepted`].
+    pub accepted_routes: Vec<(String, String, Option<AcceptedRoute>)>,
     /// When to look again if nothing changes until then.
     pub wake_up: Option<Timestamp>,
     /// Look this up and decide again; the writes above do not depend on it.
@@ -81,8 +84,12 @@ pub enum Action {
         name: String,
         patch: Value,
         weight: u32,
+        /// Value of the in-progress label after the write.
+        label: Option<String>,
         /// The field manager whose weight this puts right.
         corrects: Option<String>,
+        /// This writes the label alone, or puts it right after somebody else changed it.
+        corrects_label: bool,
     },
     /// A 409 "already exists" means that somebody holds the name: a stranger's goes into [`crate::Observed::taken_run_names`],
     /// one that this rollout controls is the run itself, which the cache has yet to tell of.
@@ -115,10 +122,18 @@ pub enum Action {
 pub enum Need {
     /// `dryRun=All` create of this ReplicaSet; the answer is its template as the API server would store it.
     DefaultedTemplate { body: Value },
-    /// Which pods the EndpointSlices of these Services list.
-    Endpoints { services: Vec<String> },
+    /// Which pods the EndpointSlices of these Services list, and which pods these ReplicaSets control.
+    Endpoints { services: Vec<String>, replica_sets: Vec<PodController> },
     /// The pods with these labels.
     Pods { labels: BTreeMap<String, String> },
+}
+
+/// A ReplicaSet, as its pods name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodController {
+    pub uid: String,
+    /// Of their label.
+    pub hash: String,
 }
 
 /// A Kubernetes event on the Rollout. `name` is derived from what it tells, so that telling it twice is refused by the API server.

@@ -52,13 +52,7 @@ fn outside(pass: &mut Pass) {
             }
         }
         (None, Some(on_trust)) => {
-            set(
-                pass,
-                ConditionType::TrafficReady,
-                ConditionStatus::True,
-                ConditionReason::RouteStatusUnversioned,
-                &on_trust,
-            );
+            set(pass, ConditionType::TrafficReady, ConditionStatus::True, on_trust.reason, &on_trust.message);
         }
         // What was told goes when the routes are seen to work, not while the data plane has yet to say so.
         (None, None) if unproven => {}

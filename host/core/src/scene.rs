@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::decision::Revision;
 use crate::hash;
 use crate::identity;
-use crate::observed::{Observed, ReplicaSet, Route, RouteState, Service};
+use crate::observed::{AcceptedRoute, Observed, ReplicaSet, Route, RouteState, Service};
 use crate::replicas::limits::Limits;
 use crate::replicas::routed::{Served, Shape};
 use crate::time;
 use crate::traffic::Obstacle;
-use crate::traffic::acceptance::{self, Acceptance};
+use crate::traffic::acceptance::{self, Acceptance, Reservation};
 use crate::traffic::route::{Backends, SharedRules};
 
 #[derive(Debug)]
@@ -59,8 +59,10 @@ pub(crate) struct Traffic {
     /// The share that every route says and every parent has taken.
     pub confirmed: Option<u32>,
     pub obstacle: Option<Obstacle>,
-    /// A parent that states no generation was taken on trust.
-    pub on_trust: Option<String>,
+    /// What of the confirmed share is on trust.
+    pub on_trust: Option<Reservation>,
+    /// For each route, by namespace and name: what to remember of its acceptance.
+    pub accepted: Vec<(String, String, Option<AcceptedRoute>)>,
     /// When to look again at a route that is too fresh to be believed.
     pub wake_up: Option<Timestamp>,
 }
@@ -233,6 +235,7 @@ impl Traffic {
             confirmed: None,
             obstacle: None,
             on_trust: None,
+            accepted: Vec::new(),
             wake_up: None,
         };
         traffic.look(observed, now);
@@ -266,15 +269,20 @@ impl Traffic {
                     continue;
                 }
             };
-            let taken = acceptance::of(&route, &seen.namespace, now);
+            let (taken, accepted) = acceptance::of(&route, &seen.namespace, now);
+            self.accepted.push((seen.namespace.clone(), seen.name.clone(), accepted));
             let (least, most) = rules.canary_share(self.shape.max_weight);
             let agreed = least == most && rules.says(most, self.shape.max_weight);
             match taken {
-                Acceptance::Accepted => confirmed.push(agreed.then_some(most)),
-                Acceptance::AcceptedOnTrust(parent) => {
-                    self.on_trust = Some(format!(
-                        "HTTPRoute {shown:?}: parent {parent} reports no observedGeneration: weights count as applied 5 s after they were written"
-                    ));
+                Acceptance::Accepted(reservation) => {
+                    if let Some(Reservation { reason, message }) = reservation {
+                        let message = format!("HTTPRoute {shown:?}: {message}");
+                        self.on_trust = Some(Reservation { reason, message });
+                    }
+                    confirmed.push(agreed.then_some(most));
+                }
+                Acceptance::Held { until } => {
+                    self.wake_up = time::earlier(self.wake_up, Some(until));
                     confirmed.push(agreed.then_some(most));
                 }
                 Acceptance::TooFresh { until } | Acceptance::Behind { until } => {

@@ -6,6 +6,7 @@ use kulta_api::validation::FieldError;
 use kulta_api::{ConditionReason, ConditionStatus, KultaPhase, RolloutPhase, RolloutStatus};
 use serde_json::{Value, json};
 
+use crate::autoscaling;
 use crate::observed::{Observed, ReplicaSet};
 use crate::pass::Pass;
 use crate::patch;
@@ -62,7 +63,9 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
     }
     pass.status.kulta = Some(pass.kulta);
     let wake_up = pass.wake_up;
+    let accepted_routes = pass.scene.traffic.map(|traffic| traffic.accepted).unwrap_or_default();
     Plan {
+        accepted_routes,
         status: status_patch(&pass.before, &pass.status, stores),
         writes: pass.writes,
         events: pass.events,
@@ -98,13 +101,14 @@ fn only_selected_revisions(change: &Value) -> bool {
 }
 
 fn count(pass: &mut Pass) {
+    let counted_for_autoscaler = autoscaling::hpa_replicas(&pass.scene, &pass.status);
     let all = &pass.scene.observed.replica_sets;
     let sum = |of: fn(&ReplicaSet) -> u32| {
         i32::try_from(all.iter().map(|replica_set| of(replica_set)).sum::<u32>()).unwrap_or(i32::MAX)
     };
     let status = &mut pass.status;
     status.replicas = sum(|replica_set| replica_set.created_replicas);
-    status.hpa_replicas = status.replicas;
+    status.hpa_replicas = i32::try_from(counted_for_autoscaler).unwrap_or(i32::MAX);
     status.ready_replicas = sum(|replica_set| replica_set.ready_replicas);
     status.available_replicas = sum(|replica_set| replica_set.available_replicas);
     let updated = pass.scene.new.as_ref().map_or(0, |new| new.created_replicas);

@@ -62,6 +62,11 @@ impl Pass {
         KubeEvent { name: self.event_name(mark, reason), kind: EventKind::Normal, reason, message }
     }
 
+    /// The same as a warning.
+    pub fn warning(&self, mark: &str, reason: EventReason, message: String) -> KubeEvent {
+        KubeEvent { kind: EventKind::Warning, ..self.write_event(mark, reason, message) }
+    }
+
     fn event_name(&self, mark: &str, reason: EventReason) -> String {
         let uid: String =
             self.scene.observed.rollout.metadata.uid.iter().flat_map(|uid| uid.chars()).take(UID_CHARS).collect();

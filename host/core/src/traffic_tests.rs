@@ -1,14 +1,15 @@
 //! Whole passes about traffic: what routes and Services are told, and what is said when they cannot be.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::fixtures;
-use crate::observed::{Observed, ReplicaSet, Route, RouteState, RouteWrite, Service};
+use crate::observed::{Endpoints, Observed, OtherRollout, ReplicaSet, Route, RouteState, RouteWrite, Service};
 use crate::pass::begin;
 use crate::pass_tests::{asked, done, hold, now, route, route_writes, scales, service, status, steps, under_way};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Need, Plan, PodController};
 
 /// Changes the only route.
 fn with_route(mut observed: Observed, change: impl FnOnce(&mut Route)) -> Observed {
@@ -104,7 +105,7 @@ fn a_rollback_to_a_stable_revision_that_shrank_moves_the_weight_before_the_servi
 fn a_foreign_weight_is_put_right_even_while_the_spec_says_pause() {
     let mut observed = with_route(under_way(steps(), 1, 1, 80), |route| {
         route.generation = 2;
-        route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, corrected: None });
+        route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, ..RouteWrite::default() });
         route.foreign_managers = vec!["meddler".to_owned()];
     });
     observed.rollout.spec.paused = Some(true);
@@ -217,4 +218,125 @@ fn a_service_that_another_rollout_manages_is_refused_by_name() {
         condition(&plan, "InvalidSpec")["message"],
         "The Rollout \"web\" is invalid: spec.strategy.canary.canaryService: service \"canary\" is used by Rollout \"first\" too"
     );
+}
+
+/// A revision of this name that is to lose its pods, while the stable Service lists these pods.
+fn to_be_emptied(name: &str, listed: &[&str], controlled: &[&str]) -> Vec<(String, u64)> {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    let old = ReplicaSet { name: name.to_owned(), ..fixtures::replica_set("bad", 1, 2, 0) };
+    let names = |pods: &[&str]| pods.iter().map(|pod| (*pod).to_owned()).collect();
+    let mut endpoints =
+        Endpoints { listed: BTreeMap::from([("stable".into(), names(listed))]), ..Endpoints::default() };
+    if !controlled.is_empty() {
+        endpoints.controlled.insert(old.uid.clone(), names(controlled));
+    }
+    observed.replica_sets[1] = Arc::new(old);
+    status(&mut observed).stable_rs = hash;
+    observed.looked_up.endpoints = Some(endpoints);
+
+    scales(&done(begin(observed, now())))
+}
+
+#[test]
+fn a_revision_whose_pod_a_service_lists_keeps_its_pods() {
+    assert_eq!(to_be_emptied("web-bad", &["web-bad-x2x4x"], &[]), []);
+}
+
+#[test]
+fn a_revision_whose_name_another_ones_begins_with_may_go() {
+    assert_eq!(to_be_emptied("web-bad", &["web-bad-two-x2x4x"], &[]), [("web-bad".to_owned(), 0)]);
+}
+
+#[test]
+fn a_revision_of_a_long_name_whose_pod_a_service_lists_keeps_its_pods() {
+    let pod = format!("{}x2x4x", "a".repeat(58));
+
+    assert_eq!(to_be_emptied(&"a".repeat(70), &[&pod], &[&pod]), []);
+}
+
+#[test]
+fn a_revision_of_a_long_name_may_go_while_a_service_lists_pods_of_another_one_with_the_same_beginning() {
+    let [own, others] = ["x2x4x", "z2z4z"].map(|random| format!("{}{random}", "a".repeat(58)));
+
+    assert_eq!(to_be_emptied(&"a".repeat(70), &[&others], &[&own]), [("a".repeat(70), 0)]);
+}
+
+#[test]
+fn whose_pods_they_are_is_asked_where_their_names_do_not_tell() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    let old = ReplicaSet { name: "a".repeat(70), ..fixtures::replica_set("bad", 1, 2, 0) };
+    observed.replica_sets[1] = Arc::new(old);
+    status(&mut observed).stable_rs = hash;
+
+    let plan = done(begin(observed, now()));
+
+    let replica_sets = vec![PodController { uid: "uid-bad".into(), hash: "bad".into() }];
+    assert_eq!(plan.need, Some(Need::Endpoints { services: vec!["stable".into()], replica_sets }));
+}
+
+const LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";
+
+/// A rollout that is paused at 50 % and whose label somebody took off, after it was put right at this time.
+fn label_taken_off(corrected: Option<jiff::Timestamp>) -> Observed {
+    with_route(under_way(steps(), 1, 1, 50), |route| {
+        route.labels.clear();
+        route.resource_version = "9".to_owned();
+        route.foreign_managers = vec!["meddler".to_owned()];
+        route.last_write = Some(RouteWrite {
+            weight: 50,
+            label: Some("in-progress".to_owned()),
+            generation: 1,
+            version: 8,
+            label_corrected: corrected,
+            ..RouteWrite::default()
+        });
+    })
+}
+
+fn reaches_50(observed: Observed) -> Plan {
+    let again = asked(asked(begin(observed, now())).answer(Ok(hold(1, 50))));
+    done(again.answer(Ok(hold(1, 50))))
+}
+
+#[test]
+fn a_label_that_somebody_took_off_is_put_back_at_once_and_that_is_told() {
+    let plan = reaches_50(label_taken_off(None));
+
+    let told: Vec<_> = plan.writes.iter().flat_map(|write| &write.events).map(|event| event.message.as_str()).collect();
+    assert_eq!(route_writes(&plan), [50]);
+    assert_eq!(
+        told,
+        ["HTTPRoute \"web\": field manager \"meddler\" changed the in-progress label that this rollout owns"]
+    );
+}
+
+#[test]
+fn a_label_that_was_just_put_back_waits_for_ten_seconds() {
+    let plan = reaches_50(label_taken_off(Some(now())));
+
+    assert_eq!((route_writes(&plan), plan.wake_up), (vec![], Some(crate::time::after(now(), 10))));
+}
+
+#[test]
+fn a_rollout_without_weight_leaves_the_label_to_another_one_of_the_route() {
+    let mut observed = with_route(under_way(steps(), 4, 2, 0), |route| {
+        route.labels.insert(LABEL.to_owned(), "in-progress".to_owned());
+        let backends = json!([{ "name": "b-stable", "weight": 70 }, { "name": "b-canary", "weight": 30 }]);
+        route.spec["rules"].as_array_mut().unwrap().push(json!({ "backendRefs": backends }));
+        route.other_rollouts = vec![OtherRollout {
+            namespace: "shop".into(),
+            canary: "b-canary".into(),
+            stable: "b-stable".into(),
+            label: Some((LABEL.into(), "in-progress".into())),
+        }];
+    });
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    status(&mut observed).stable_rs = hash;
+
+    assert_eq!(route_writes(&done(begin(observed, now()))), Vec::<u32>::new());
 }

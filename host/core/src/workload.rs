@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use kulta_api::{ConditionReason, annotations};
+use kulta_api::annotations;
 use serde_json::{Map, Value, json};
 
 use crate::observed::ReplicaSet;
 use crate::pass::Pass;
 use crate::patch;
-use crate::plan::{Action, EventReason, Need, Write};
+use crate::plan::{Action, EventReason, Need, PodController, Write};
 use crate::replica_set::{self, Blueprint};
-use crate::traffic::Obstacle;
-use crate::traffic::foreign::Foreign;
-use crate::traffic::route;
-use crate::{affinity, hash, identity, time};
+use crate::{affinity, hash, identity, pod_names, time};
 
 /// How soon to look again whether EndpointSlices still list pods that are to go.
 const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
@@ -219,15 +216,22 @@ impl Pass {
         if traffic.served.most > 0 {
             services.push(traffic.canary_service.clone());
         }
-        let Some(listed) = &self.scene.observed.looked_up.endpoints else {
-            self.need = Some(Need::Endpoints { services });
+        let Some(endpoints) = &self.scene.observed.looked_up.endpoints else {
+            let with_pods = self.scene.observed.replica_sets.iter().filter(|other| other.created_replicas > 0);
+            let replica_sets = with_pods
+                .filter(|other| pod_names::is_cut(&other.name))
+                .map(|other| PodController { uid: other.uid.clone(), hash: other.hash().to_owned() })
+                .collect();
+            self.need = Some(Need::Endpoints { services, replica_sets });
             return false;
         };
-        let prefix = format!("{}-", replica_set.name);
-        let still_listed = services
-            .iter()
-            .filter_map(|service| listed.get(service))
-            .any(|pods| pods.iter().any(|pod| pod.starts_with(&prefix)));
+        let controlled = endpoints.controlled.get(&replica_set.uid);
+        let is_own = |pod: &String| match controlled {
+            Some(controlled) => controlled.contains(pod),
+            None => pod_names::may_be_of(pod, &replica_set.name),
+        };
+        let still_listed =
+            services.iter().filter_map(|service| endpoints.listed.get(service)).any(|pods| pods.iter().any(is_own));
         if still_listed {
             self.wake(self.scene.now.checked_add(ENDPOINTS_RETRY).unwrap_or(self.scene.now));
         }
@@ -277,73 +281,6 @@ impl Pass {
         let mut targets = basic::drain(&oldest_first, available, self.scene.replicas, self.scene.limits);
         targets.reverse();
         targets
-    }
-
-    /// Plans what the routes are to say; hands back the writes that the API server has refused before.
-    fn write_routes(&mut self, weight: u32) -> Vec<Write> {
-        let Some(traffic) = &self.scene.traffic else { return Vec::new() };
-        let blocked =
-            traffic.obstacle.as_ref().is_some_and(|obstacle| obstacle.reason != ConditionReason::RouteNotAccepted)
-                || traffic.routes.iter().any(|view| view.route.refused.is_some());
-        // With a route missing or out of reach, the others get no more than they have.
-        let others = if blocked { weight.min(traffic.served.most) } else { weight };
-        let now = self.scene.now;
-        let (mut writes, mut refused) = (Vec::new(), Vec::new());
-        let mut wake_up = None;
-        let mut obstacle = None;
-        for view in &traffic.routes {
-            let weight = if view.route.refused.is_some() { weight } else { others };
-            let mut operations = view.rules.patch(weight, traffic.backends());
-            let moves = !operations.is_empty();
-            operations.extend(route::label_patch(&view.route, traffic.gateway.in_progress_label(), weight > 0));
-            let foreign = Foreign::see(&view.route, moves, weight);
-            if let Some((manager, until)) = foreign.shown(now) {
-                obstacle = Some(Obstacle {
-                    reason: ConditionReason::ForeignWeight,
-                    message: format!(
-                        "HTTPRoute {:?}: field manager {manager:?} writes weights that this rollout owns",
-                        view.shown
-                    ),
-                });
-                wake_up = time::earlier(wake_up, until);
-            }
-            if let Some(next) = foreign.waits_until(now) {
-                wake_up = time::earlier(wake_up, Some(next));
-                continue;
-            }
-            if operations.is_empty() {
-                continue;
-            }
-            if let Some(words) = &view.route.refused {
-                obstacle = Some(Obstacle {
-                    reason: ConditionReason::RouteConflict,
-                    message: format!("HTTPRoute {:?}: the API server refuses its weights: {words}", view.shown),
-                });
-            }
-            let before = view.rules.canary_share(traffic.shape.max_weight).1;
-            let event = moves.then(|| {
-                self.write_event(
-                    &format!("{}.rv{}", view.name, view.route.resource_version),
-                    EventReason::TrafficWeightUpdated,
-                    format!("Traffic weight updated from {before} to {weight} (HTTPRoute {:?})", view.shown),
-                )
-            });
-            let action = Action::PatchRoute {
-                namespace: view.namespace.clone(),
-                name: view.name.clone(),
-                patch: Value::Array(operations),
-                weight,
-                corrects: foreign.present.map(str::to_owned),
-            };
-            let list = if view.route.refused.is_some() { &mut refused } else { &mut writes };
-            list.push(Write { action, events: event.into_iter().collect() });
-        }
-        self.writes.extend(writes);
-        self.contested = obstacle;
-        if let Some(at) = wake_up {
-            self.wake(at);
-        }
-        refused
     }
 
     /// Old ReplicaSets without pods beyond the history limit, oldest first.

@@ -85,7 +85,33 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     if operations.len() > MAX_OPERATIONS {
         return Err(PatchError::TooLarge(operations.len()));
     }
-    json_patch::patch(target, &operations).map_err(|error| PatchError::DoesNotApply { detail: error.to_string() })
+    let does_not_apply = |error: json_patch::PatchError| PatchError::DoesNotApply { detail: error.to_string() };
+    if !operations.iter().any(tests_for_null) {
+        return json_patch::patch(target, &operations).map_err(does_not_apply);
+    }
+    let mut patched = target.clone();
+    for operation in operations {
+        if !(tests_for_null(&operation) && is_absent(&patched, operation.path())) {
+            json_patch::patch(&mut patched, &[operation]).map_err(does_not_apply)?;
+        }
+    }
+    *target = patched;
+    Ok(())
+}
+
+/// In the real server such a test passes for a member that is not there (`evanphx/json-patch` v4, `Patch.test`).
+fn tests_for_null(operation: &json_patch::PatchOperation) -> bool {
+    matches!(operation, json_patch::PatchOperation::Test(test) if test.value.is_null())
+}
+
+/// The path names a member that its object does not have.
+fn is_absent(target: &Value, path: &json_patch::jsonptr::Pointer) -> bool {
+    let Some((parent, member)) = path.split_back() else { return false };
+    parent
+        .resolve(target)
+        .ok()
+        .and_then(Value::as_object)
+        .is_some_and(|object| !object.contains_key(&*member.decoded()))
 }
 
 #[cfg(test)]
@@ -121,6 +147,32 @@ mod tests {
 
         assert_eq!((error.code(), error.reason()), (422, "Invalid"));
         assert_eq!(target, json!({ "a": 1, "b": 2 }));
+    }
+
+    #[test]
+    fn a_test_for_null_passes_for_a_member_that_is_absent() {
+        let mut target = json!({ "a": { "c": 1 } });
+        let patch =
+            json!([{ "op": "test", "path": "/a/b~1c", "value": null }, { "op": "add", "path": "/a/b~1c", "value": 2 }]);
+
+        json(&mut target, &patch).unwrap();
+
+        assert_eq!(target, json!({ "a": { "c": 1, "b/c": 2 } }));
+    }
+
+    #[test]
+    fn a_test_for_null_fails_for_a_member_that_is_there_or_whose_object_is_not() {
+        let mut target = json!({ "a": 1 });
+        let mut test = |path: &str| {
+            let patch =
+                json!([{ "op": "add", "path": "/new", "value": 1 }, { "op": "test", "path": path, "value": null }]);
+            json(&mut target, &patch).map_err(|error| error.code())
+        };
+
+        let answers = [test("/a"), test("/b/c")];
+
+        assert_eq!(answers, [Err(422), Err(422)]);
+        assert_eq!(target, json!({ "a": 1 }));
     }
 
     #[test]

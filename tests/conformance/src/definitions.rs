@@ -52,6 +52,7 @@ fn gadgets() -> Value {
                         "properties": { "name": { "type": "string" }, "size": { "type": "integer" } },
                     },
                 },
+                "note": { "type": "string", "nullable": true },
                 "free": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
             },
         }),
@@ -88,6 +89,20 @@ pub async fn defaults_are_filled_in(place: &Place) -> Result<()> {
     let made = place.post(&place.gadgets(""), &gadget("a")).await?.is(201)?;
     let patched = place.merge(&place.gadgets("a"), &json!({ "spec": { "replicas": null } })).await?.is(200)?;
     expect(made["spec"]["replicas"] == 1 && patched["spec"]["replicas"] == 1, "no default", &made)
+}
+
+pub async fn a_null_is_dropped_unless_the_schema_allows_it(place: &Place) -> Result<()> {
+    let mut body = gadget("a");
+    body["spec"]["owner"] = Value::Null;
+    body["spec"]["note"] = Value::Null;
+    body["spec"]["parts"] = json!([{ "name": "x", "size": null }]);
+    body["spec"]["free"] = json!({ "anything": null });
+    let made = place.post(&place.gadgets(""), &body).await?.is(201)?;
+    let stored = json!({ "colour": "red", "free": { "anything": null }, "note": null, "parts": [{ "name": "x" }], "replicas": 1 });
+    expect(made["spec"] == stored, "not dropped", &made)?;
+    let patch = json!([{ "op": "add", "path": "/spec/owner", "value": null }]);
+    let patched = place.patch(Format::Json, &place.gadgets("a"), &patch).await?.is(200)?;
+    expect(patched["spec"] == stored, "not dropped by a patch", &patched)
 }
 
 pub async fn what_the_schema_forbids_is_refused(place: &Place) -> Result<()> {

@@ -80,6 +80,7 @@ cases! {
         a_name_that_is_no_name_is_refused,
         an_object_without_a_name_is_refused,
         a_name_is_generated,
+        a_generated_name_has_63_characters_at_most,
         a_dry_run_stores_nothing,
         another_dry_run_is_refused,
         a_new_object_with_a_version_is_refused,
@@ -108,6 +109,7 @@ cases! {
         a_stale_merge_patch_is_a_conflict,
         a_failed_test_is_unprocessable,
         a_json_patch_applies_in_order,
+        a_test_for_null_passes_where_nothing_is,
         a_json_patch_that_is_none_is_refused,
         a_strategic_patch_merges_containers_by_name,
         a_custom_resource_takes_no_strategic_patch,
@@ -178,6 +180,7 @@ cases! {
     definitions:
         unknown_fields_are_pruned,
         defaults_are_filled_in,
+        a_null_is_dropped_unless_the_schema_allows_it,
         what_the_schema_forbids_is_refused,
         a_rule_sees_the_old_value,
         a_definition_is_served_and_goes_with_its_objects,

@@ -56,6 +56,15 @@ pub async fn a_name_is_generated(place: &Place) -> Result<()> {
     expect(name.starts_with("a-") && name.len() == 7, "no generated name", &made)
 }
 
+pub async fn a_generated_name_has_63_characters_at_most(place: &Place) -> Result<()> {
+    let prefix = format!("{}-", "a".repeat(69));
+    let body = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "generateName": prefix } });
+    let path = place.config_maps("");
+    let made = place.quietly("POST", &path, "application/json", body.to_string()).await?.is(201)?;
+    let name = made["metadata"]["name"].as_str().unwrap_or_default();
+    expect(name.starts_with(&"a".repeat(58)) && name.len() == 63, "not cut", &made)
+}
+
 pub async fn a_dry_run_stores_nothing(place: &Place) -> Result<()> {
     let path = place.config_maps("?dryRun=All");
     let made = place.post(&path, &config_map("a", "1")).await?.is(201)?;

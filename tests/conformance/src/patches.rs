@@ -46,6 +46,22 @@ pub async fn a_json_patch_applies_in_order(place: &Place) -> Result<()> {
     expect(patched["data"] == json!({ "c": "2" }), "not patched", &patched)
 }
 
+pub async fn a_test_for_null_passes_where_nothing_is(place: &Place) -> Result<()> {
+    place.post(&place.gadgets(""), &gadget("a")).await?.is(201)?;
+    let patch = json!([
+        { "op": "test", "path": "/metadata/labels", "value": null },
+        { "op": "add", "path": "/metadata/labels", "value": { "team": "x" } },
+    ]);
+    place.patch(Format::Json, &place.gadgets("a"), &patch).await?.is(200)?;
+    place.patch(Format::Json, &place.gadgets("a"), &patch).await?.refused(422, "Invalid")?;
+    let member = json!([
+        { "op": "test", "path": "/metadata/labels/role", "value": null },
+        { "op": "add", "path": "/metadata/labels/role", "value": "y" },
+    ]);
+    let patched = place.patch(Format::Json, &place.gadgets("a"), &member).await?.is(200)?;
+    expect(patched["metadata"]["labels"] == json!({ "team": "x", "role": "y" }), "not patched", &patched)
+}
+
 pub async fn a_json_patch_that_is_none_is_refused(place: &Place) -> Result<()> {
     made(place).await?;
     let path = place.config_maps("a");

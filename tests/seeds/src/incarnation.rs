@@ -51,6 +51,14 @@ impl Incarnation {
     /// # Errors
     /// When the events' origin cannot be told, which is a mistake in here.
     pub fn begin(world: &World, name: &str, trouble: Trouble) -> Result<Self> {
+        Self::begin_instance(world, name, trouble, None)
+    }
+
+    /// The same, of a controller that serves the Rollouts of one instance id.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_instance(world: &World, name: &str, trouble: Trouble, instance_id: Option<String>) -> Result<Self> {
         let dead = trouble.dead();
         let server = Server::new(world.store.clone()).with_faults(Arc::new(trouble));
         let client = client(&server, &dead);
@@ -72,7 +80,7 @@ impl Incarnation {
         };
         let settings = Settings {
             namespaces: Vec::new(),
-            instance_id: None,
+            instance_id,
             workers: WORKERS,
             prometheus_address: None,
             namespace: NAMESPACE.to_owned(),

@@ -10,8 +10,10 @@
 //! - [`witness`]: sees every change and holds it against the design's invariants;
 //! - [`runs`]: the same for the analyses;
 //! - [`plain`]: one story without any of it, to see what a story costs;
+//! - [`calm`]: rollouts of a test's own without any of it, to count what is written while nothing happens;
 //! - [`story`]: puts them together, and says how it has to end.
 
+pub mod calm;
 pub mod cluster;
 pub mod faults;
 pub mod gauge;

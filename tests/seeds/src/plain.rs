@@ -96,7 +96,8 @@ async fn until_healthy(cluster: &Cluster) -> Result<()> {
     }
 }
 
-fn gateway(cluster: &Cluster) -> Result<()> {
+/// The Gateway that the stories' routes name, and its class.
+pub(crate) fn gateway(cluster: &Cluster) -> Result<()> {
     let class = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": { "name": "embedded" },
         "spec": { "controllerName": "kulta.io/embedded-gateway" },

@@ -1,7 +1,7 @@
 //! `spec.replicas`: written down, changed at rest and in mid-update, by people and by autoscalers.
 
 use anyhow::{Result, ensure};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kulta_tests::{
     api, kinds,
     kulta::{deployed, start, updated},
@@ -94,6 +94,27 @@ async fn an_autoscaler_finds_replicas_and_selector_and_its_scale_is_followed() -
             api::number(rollout, "/status/HPAReplicas") == 6
         })
         .await?;
+    controller.stop().await?;
+    story.end().await
+}
+
+#[tokio::test]
+async fn an_autoscaler_is_told_of_the_stable_pods_behind_a_route_unless_all_are_asked_for() -> Result<()> {
+    let Some(story) = Story::begin("autoscaler-routed").await? else { return Ok(()) };
+    let controller = start(&story, None).await?;
+    let canary = Canary::new(WEB).replicas(2);
+    deployed(&story, &canary).await?;
+    updated(&story, &canary).await?;
+    until_paused_at(&story, WEB, 1).await?;
+    let counts = |rollout: &DynamicObject| {
+        (api::number(rollout, "/status/replicas"), api::number(rollout, "/status/HPAReplicas"))
+    };
+
+    story.until(&kinds::rollout(), WEB, "the stable pods in HPAReplicas", |rollout| counts(rollout) == (3, 2)).await?;
+    let annotation = json!({"metadata": {"annotations": {"kulta.io/hpa-counts-all-pods": "true"}}});
+    story.verbs(WEB).patch_spec(annotation).await?;
+    story.until(&kinds::rollout(), WEB, "all pods in HPAReplicas", |rollout| counts(rollout) == (3, 3)).await?;
+
     controller.stop().await?;
     story.end().await
 }

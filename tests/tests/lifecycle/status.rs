@@ -98,7 +98,7 @@ async fn a_paused_update_and_an_aborted_one_say_so() -> Result<()> {
         "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": text(&seen, "/status/pauseConditions/0/startTime")}],
         "currentPodHash": hash, "currentStepHash": text(&seen, "/status/currentStepHash"), "currentStepIndex": 1,
         "stableRS": stable, "replicas": 3, "updatedReplicas": 1, "readyReplicas": 3, "availableReplicas": 3,
-        "HPAReplicas": 3, "selector": "app=web",
+        "HPAReplicas": 2, "selector": "app=web",
         "canary": {"weights": {
             "canary": part(50, "web-canary", &hash), "stable": part(50, "web-stable", &stable), "verified": true}},
     });

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::core::Selector;
 use kulta_api::{FieldError, GatewayRouting, Rollout, RolloutPhase};
 use kulta_core::analysis::{TemplateRef, Templates};
+use kulta_core::observed::OtherRollout;
 use serde_json::Value;
 
 use super::plugin::{PluginName, PluginPin, pins_of_rollout, plugins_of_rollout};
@@ -59,6 +60,8 @@ pub struct RouteReferences {
     pub named: Vec<Key>,
     /// Selected by labels, in a namespace.
     pub selected: Option<(String, Selector)>,
+    /// What the rollout writes on them, as other rollouts of the same routes have to know it.
+    pub user: Option<OtherRollout>,
 }
 
 impl RouteReferences {
@@ -117,9 +120,17 @@ fn references(namespace: &str, rollout: &Rollout) -> References {
         .cloned()
         .collect();
     let routes = fields
-        .and_then(|fields| fields.traffic_routing.as_ref()?.gateway())
-        .and_then(|config| GatewayRouting::parse(config).ok())
-        .map(|routing| route_references(namespace, &routing))
+        .and_then(|fields| {
+            let routing = GatewayRouting::parse(fields.traffic_routing.as_ref()?.gateway()?).ok()?;
+            let services = fields.canary_service.clone().zip(fields.stable_service.clone());
+            let user = services.map(|(canary, stable)| OtherRollout {
+                namespace: namespace.to_owned(),
+                canary,
+                stable,
+                label: routing.in_progress_label().map(|(key, value)| (key.to_owned(), value.to_owned())),
+            });
+            Some(RouteReferences { user, ..route_references(namespace, &routing) })
+        })
         .unwrap_or_default();
     References {
         services,
@@ -140,6 +151,7 @@ fn route_references(namespace: &str, routing: &GatewayRouting) -> RouteReference
             .clone()
             .and_then(|selector| Selector::try_from(selector).ok())
             .map(|selector| (namespace.to_owned(), selector)),
+        user: None,
     }
 }
 

@@ -55,6 +55,9 @@ impl CachedRoute {
             written: self.written,
             last_write: None,
             refused: None,
+            accepted: None,
+            other_rollouts: Vec::new(),
+            foreign_split: false,
         }
     }
 }

@@ -1,35 +1,61 @@
 //! Whether the data plane has taken what a route says (design section 4): each parent's Accepted and ResolvedRefs, for this generation.
 
 use jiff::{SignedDuration, Timestamp};
+use kulta_api::ConditionReason;
 use serde_json::Value;
 
-use crate::observed::Route;
+use crate::observed::{AcceptedRoute, Route};
 
 /// How long after a write a parent that reports no generation is believed to have taken it (Linkerd reports none).
 const UNVERSIONED_WAIT: SignedDuration = SignedDuration::from_secs(5);
 /// How long a parent may take to tell of a change of the route: gateways need a moment, and that is no reason for a condition.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long a route that was taken counts as taken while its status says otherwise: two gateway controllers may overwrite each other's
+/// entries for ever.
+const CONFIRMED_STAYS: SignedDuration = SignedDuration::from_secs(10);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    Accepted,
-    /// A parent states no generation; taken on trust some seconds after the write. Names the parent.
-    AcceptedOnTrust(String),
+    /// The parents have taken it; a reservation says what of it is on trust.
+    Accepted(Option<Reservation>),
+    /// A parent had taken this generation; its entry is missing or refused, and not yet for long.
+    Held { until: Timestamp },
     /// A parent states no generation and the write is too fresh.
-    TooFresh {
-        until: Timestamp,
-    },
+    TooFresh { until: Timestamp },
     /// A parent has not told yet, and the change is fresh.
-    Behind {
-        until: Timestamp,
-    },
+    Behind { until: Timestamp },
     /// Not told for long, or refused: names the parent and the reason.
     Waiting(String),
 }
 
-/// The parents that a route names must each have taken it.
+/// Why a route that counts as taken may not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    pub reason: ConditionReason,
+    pub message: String,
+}
+
+/// Whether the parents have taken the route, and what to remember of it for the next time.
 #[must_use]
-pub fn of(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
+pub fn of(route: &Route, namespace: &str, now: Timestamp) -> (Acceptance, Option<AcceptedRoute>) {
+    let before = route.accepted.filter(|accepted| accepted.generation == route.generation);
+    let accepted = AcceptedRoute { generation: route.generation, refused_since: None };
+    match judge(route, namespace, now) {
+        taken @ Acceptance::Accepted(_) => (taken, Some(accepted)),
+        other @ (Acceptance::Waiting(_) | Acceptance::Behind { .. }) => {
+            let Some(before) = before else { return (other, None) };
+            let since = before.refused_since.unwrap_or(now);
+            let remembered = Some(AcceptedRoute { refused_since: Some(since), ..accepted });
+            let until = since.checked_add(CONFIRMED_STAYS).ok().filter(|until| *until > now);
+            (until.map_or(other, |until| Acceptance::Held { until }), remembered)
+        }
+        other => (other, before),
+    }
+}
+
+/// The parents that a route names must each have taken it.
+fn judge(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
     let written = route.written.max(route.last_write.as_ref().map(|write| write.at));
     let end_of = |wait| written.and_then(|at| at.checked_add(wait).ok()).filter(|until| *until > now);
     let not_told =
@@ -39,26 +65,61 @@ pub fn of(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
         return Acceptance::Waiting("spec.parentRefs is empty: no gateway serves it".to_owned());
     }
     let parents = route.status.get("parents").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let mut on_trust = None;
+    let (mut unversioned, mut without_port) = (None, None);
     for reference in references {
         let name = parent_name(reference);
-        let entries = parents
-            .iter()
-            .filter(|parent| parent.get("parentRef").is_some_and(|written| same_parent(written, reference, namespace)));
+        let (entries, exact) = entries_of(parents, reference, namespace);
         // Several controllers may report on one parent; the best report counts.
-        let best = entries.map(|entry| report(entry, route.generation)).max_by_key(|report| report.rank());
+        let best = entries.into_iter().map(|entry| report(entry, route.generation)).max_by_key(Report::rank);
+        let shown = if exact { format!("parent {name}") } else { format!("parent {name} (reported without port)") };
         match best {
-            None => return not_told(format!("parent {name}: no status yet")),
+            None => return not_told(format!("{shown}: no status yet")),
             Some(Report::Current) => {}
-            Some(Report::Unversioned) => on_trust = Some(name),
+            Some(Report::Unversioned) => unversioned = Some(name.clone()),
             Some(Report::Stale) => {
-                return not_told(format!("parent {name}: has not seen generation {}", route.generation));
+                return not_told(format!("{shown}: has not seen generation {}", route.generation));
             }
-            Some(Report::Refused(reason)) => return Acceptance::Waiting(format!("parent {name}: {reason}")),
+            Some(Report::Refused(reason)) => return Acceptance::Waiting(format!("{shown}: {reason}")),
+        }
+        if !exact {
+            without_port = Some(name);
         }
     }
-    let Some(parent) = on_trust else { return Acceptance::Accepted };
-    end_of(UNVERSIONED_WAIT).map_or(Acceptance::AcceptedOnTrust(parent), |until| Acceptance::TooFresh { until })
+    if unversioned.is_some()
+        && let Some(until) = end_of(UNVERSIONED_WAIT)
+    {
+        return Acceptance::TooFresh { until };
+    }
+    let unversioned = unversioned.map(|parent| Reservation {
+        reason: ConditionReason::RouteStatusUnversioned,
+        message: format!(
+            "parent {parent} reports no observedGeneration: weights count as applied {} s after they were written",
+            UNVERSIONED_WAIT.as_secs()
+        ),
+    });
+    let without_port = without_port.map(|parent| Reservation {
+        reason: ConditionReason::RouteStatusWithoutPort,
+        message: format!("parent {parent} is reported without its port: the entry without port counts"),
+    });
+    Acceptance::Accepted(match (unversioned, without_port) {
+        (Some(one), Some(other)) => Some(Reservation { message: format!("{}; {}", one.message, other.message), ..one }),
+        (one, other) => one.or(other),
+    })
+}
+
+/// The entries of a parent, and whether they name its port as the reference does: some gateways report each parent without port.
+fn entries_of<'a>(parents: &'a [Value], reference: &Value, namespace: &str) -> (Vec<&'a Value>, bool) {
+    let port = |value: &Value| value.get("port").and_then(Value::as_i64);
+    let of_port = |wanted: Option<i64>| {
+        let named = |entry: &&Value| {
+            let written = entry.get("parentRef");
+            written.is_some_and(|written| same_listener(written, reference, namespace) && port(written) == wanted)
+        };
+        parents.iter().filter(named).collect::<Vec<_>>()
+    };
+    let exact = of_port(port(reference));
+    let without_port = if exact.is_empty() { of_port(None) } else { Vec::new() };
+    if without_port.is_empty() { (exact, true) } else { (without_port, false) }
 }
 
 /// One controller's word on one parent, worst first.
@@ -81,19 +142,23 @@ impl Report {
     }
 }
 
+/// What is refused is told first, all of it; a condition that is missing may follow from it.
 fn report(parent: &Value, generation: i64) -> Report {
     let conditions = parent.get("conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let (mut refusals, mut missing) = (Vec::new(), Vec::new());
     let mut worst = Report::Current;
     for kind in ["Accepted", "ResolvedRefs"] {
         let condition = conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind));
         let Some(condition) = condition else {
-            return Report::Refused(format!("reports no condition {kind}"));
+            missing.push(kind);
+            continue;
         };
         let text = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
         let one = match condition.get("observedGeneration").and_then(Value::as_i64) {
             Some(seen) if seen < generation => Report::Stale,
             _ if text("status") != "True" => {
-                Report::Refused(format!("{kind} is {}: {}: {}", text("status"), text("reason"), text("message")))
+                refusals.push(format!("{kind} is {}: {}: {}", text("status"), text("reason"), text("message")));
+                continue;
             }
             Some(_) => Report::Current,
             None => Report::Unversioned,
@@ -102,13 +167,19 @@ fn report(parent: &Value, generation: i64) -> Report {
             worst = one;
         }
     }
-    worst
+    match (refusals.is_empty(), missing.is_empty()) {
+        (false, _) => Report::Refused(refusals.join("; ")),
+        (true, false) if worst != Report::Stale => {
+            Report::Refused(format!("reports no condition {}", missing.join(" and no condition ")))
+        }
+        (true, _) => worst,
+    }
 }
 
-fn same_parent(written: &Value, reference: &Value, namespace: &str) -> bool {
+/// The same parent, and the same listener of it by name.
+fn same_listener(written: &Value, reference: &Value, namespace: &str) -> bool {
     let field =
         |value: &Value, key: &str, default: &str| value.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
-    let port = |value: &Value| value.get("port").and_then(Value::as_i64);
     [
         ("group", "gateway.networking.k8s.io"),
         ("kind", "Gateway"),
@@ -118,120 +189,16 @@ fn same_parent(written: &Value, reference: &Value, namespace: &str) -> bool {
     ]
     .into_iter()
     .all(|(key, default)| field(written, key, default) == field(reference, key, default))
-        && port(written) == port(reference)
 }
 
+/// A parent as messages name it: with its sectionName and its port, if the reference has them.
 fn parent_name(reference: &Value) -> String {
-    let text = |key: &str, default: &str| reference.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
-    format!("{} {:?}", text("kind", "Gateway"), text("name", ""))
+    let text = |key: &str| reference.get(key).and_then(Value::as_str);
+    let section = text("sectionName").map(|section| format!(" sectionName {section:?}")).unwrap_or_default();
+    let port = reference.get("port").and_then(Value::as_i64).map(|port| format!(" port {port}")).unwrap_or_default();
+    format!("{} {:?}{section}{port}", text("kind").unwrap_or("Gateway"), text("name").unwrap_or_default())
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn condition(kind: &str, status: &str, generation: Option<i64>) -> Value {
-        let mut condition = json!({ "type": kind, "status": status, "reason": "Why", "message": "because" });
-        if let Some(generation) = generation {
-            condition["observedGeneration"] = json!(generation);
-        }
-        condition
-    }
-
-    fn route(conditions: Value) -> Route {
-        Route {
-            generation: 4,
-            spec: json!({ "parentRefs": [{ "name": "gw" }] }),
-            status: json!({ "parents": [{
-                "parentRef": { "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw", "namespace": "shop" },
-                "conditions": conditions
-            }] }),
-            ..Route::default()
-        }
-    }
-
-    fn accepted(generation: Option<i64>) -> Route {
-        route(json!([condition("Accepted", "True", generation), condition("ResolvedRefs", "True", generation)]))
-    }
-
-    #[test]
-    fn a_route_is_taken_when_its_parent_says_so_for_this_generation() {
-        assert_eq!(of(&accepted(Some(4)), "shop", at(0)), Acceptance::Accepted);
-    }
-
-    #[test]
-    fn an_older_generation_is_not_enough() {
-        assert!(
-            matches!(of(&accepted(Some(3)), "shop", at(0)), Acceptance::Waiting(why) if why.contains("generation 4"))
-        );
-    }
-
-    #[test]
-    fn a_parent_may_take_a_moment_to_tell_of_a_change() {
-        let stale = Route { written: Some(at(0)), ..accepted(Some(3)) };
-        let silent = Route { status: json!({}), ..stale.clone() };
-
-        let answers = [of(&stale, "shop", at(9)), of(&silent, "shop", at(9))];
-
-        assert_eq!(answers, [Acceptance::Behind { until: at(10) }, Acceptance::Behind { until: at(10) }]);
-    }
-
-    #[test]
-    fn a_parent_that_tells_nothing_for_long_is_named() {
-        let silent = Route { written: Some(at(0)), status: json!({}), ..accepted(None) };
-
-        assert_eq!(of(&silent, "shop", at(10)), Acceptance::Waiting("parent Gateway \"gw\": no status yet".into()));
-    }
-
-    #[test]
-    fn an_own_write_is_told_more_finely_than_by_the_managed_fields() {
-        let write = crate::observed::RouteWrite { weight: 1, at: at(1), generation: 4, corrected: None };
-        let stale = Route { written: Some(at(0)), last_write: Some(write), ..accepted(Some(3)) };
-
-        assert_eq!(of(&stale, "shop", at(10)), Acceptance::Behind { until: at(11) });
-    }
-
-    #[test]
-    fn a_refusal_names_the_parent_and_the_reason() {
-        let refused =
-            route(json!([condition("Accepted", "True", Some(4)), condition("ResolvedRefs", "False", Some(4))]));
-
-        let Acceptance::Waiting(why) = of(&refused, "shop", at(0)) else { panic!("not waiting") };
-
-        assert_eq!(why, "parent Gateway \"gw\": ResolvedRefs is False: Why: because");
-    }
-
-    #[test]
-    fn every_parent_must_have_taken_it() {
-        let mut two = accepted(Some(4));
-        two.spec = json!({ "parentRefs": [{ "name": "gw" }, { "name": "second" }] });
-
-        assert!(matches!(of(&two, "shop", at(0)), Acceptance::Waiting(why) if why.contains("second")));
-    }
-
-    #[test]
-    fn a_parent_that_states_no_generation_is_believed_five_seconds_after_the_write() {
-        let silent = Route { written: Some(at(0)), ..accepted(None) };
-
-        let answers = [at(4), at(5)].map(|now| of(&silent, "shop", now));
-
-        assert_eq!(
-            answers,
-            [Acceptance::TooFresh { until: at(5) }, Acceptance::AcceptedOnTrust("Gateway \"gw\"".into())]
-        );
-    }
-
-    #[test]
-    fn a_listener_of_the_same_gateway_is_another_parent() {
-        let mut section = accepted(Some(4));
-        section.spec = json!({ "parentRefs": [{ "name": "gw", "sectionName": "https" }] });
-
-        assert!(matches!(of(&section, "shop", at(0)), Acceptance::Waiting(_)));
-    }
-}
+#[path = "acceptance_tests.rs"]
+mod tests;

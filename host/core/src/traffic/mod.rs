@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod foreign;
+pub mod label;
 pub mod route;
 pub mod weight;
 

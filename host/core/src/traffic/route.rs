@@ -7,7 +7,7 @@ use super::Obstacle;
 use crate::observed::Route;
 
 /// Weight of a backendRef that states none (Gateway API).
-const DEFAULT_BACKEND_WEIGHT: u64 = 1;
+pub(super) const DEFAULT_BACKEND_WEIGHT: u64 = 1;
 
 /// The two Services, where they are, and what their weights add up to.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +99,22 @@ impl SharedRules {
         (least, most)
     }
 
+    /// Some rule sends the canary requests.
+    #[must_use]
+    pub fn canary_has_weight(&self) -> bool {
+        self.0.iter().any(|rule| rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT) > 0)
+    }
+
+    /// Operations that fail when the canary got another weight by any rule.
+    #[must_use]
+    pub fn canary_tests(&self) -> Vec<Value> {
+        let test = |SharedRule { rule, canary, .. }: &SharedRule| {
+            let path = format!("/spec/rules/{rule}/backendRefs/{}/weight", canary.position);
+            json!({ "op": "test", "path": path, "value": canary.weight })
+        };
+        self.0.iter().map(test).collect()
+    }
+
     /// Every rule says exactly this.
     #[must_use]
     pub fn says(&self, weight: u32, max_weight: u32) -> bool {
@@ -126,9 +142,8 @@ impl SharedRules {
                 if let Some(namespace) = &backend.namespace {
                     operations.push(json!({ "op": "test", "path": format!("{path}/namespace"), "value": namespace }));
                 }
-                if let Some(old) = backend.weight {
-                    operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": old }));
-                }
+                // A test for null passes where there is no weight.
+                operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": backend.weight }));
                 // "add" replaces a member that is there, and makes one that is not.
                 operations.push(json!({ "op": "add", "path": format!("{path}/weight"), "value": wanted }));
             }
@@ -137,10 +152,13 @@ impl SharedRules {
     }
 }
 
+pub(super) fn backend_refs(rule: &Value) -> impl Iterator<Item = &Value> {
+    rule.get("backendRefs").and_then(Value::as_array).into_iter().flatten()
+}
+
 /// The rule's reference to a Service of the namespace `home`; `here` is the route's own, which counts when the reference names none.
 fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backend> {
-    let references = rule.get("backendRefs").and_then(Value::as_array)?;
-    references.iter().enumerate().find_map(|(position, reference)| {
+    backend_refs(rule).enumerate().find_map(|(position, reference)| {
         let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
         let is_service = matches!(text("kind"), "" | "Service") && text("group").is_empty();
         let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
@@ -152,26 +170,8 @@ fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backen
     })
 }
 
-/// The operations that put the in-progress label on the route, or take it off; none when it is as wanted.
-#[must_use]
-pub fn label_patch(route: &Route, label: Option<(&str, &str)>, in_progress: bool) -> Vec<Value> {
-    let Some((key, value)) = label else { return Vec::new() };
-    let path = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
-    match (in_progress, route.labels.get(key)) {
-        (true, Some(present)) if present == value => Vec::new(),
-        (true, _) if route.labels.is_empty() => {
-            vec![json!({ "op": "add", "path": "/metadata/labels", "value": { key: value } })]
-        }
-        (true, _) => vec![json!({ "op": "add", "path": path, "value": value })],
-        (false, Some(_)) => vec![json!({ "op": "remove", "path": path })],
-        (false, None) => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     const BACKENDS: Backends<'_> = Backends { namespace: "shop", canary: "canary", stable: "stable", max_weight: 100 };
@@ -203,6 +203,14 @@ mod tests {
                 json!({ "op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 90 }),
             ]
         );
+    }
+
+    #[test]
+    fn a_weight_is_added_only_if_there_is_still_none() {
+        let rules = json!([{ "backendRefs": [{ "name": "stable", "weight": 90 }, { "name": "canary" }] }]);
+
+        let guard = json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/weight", "value": null });
+        assert!(shared(rules).patch(10, BACKENDS).contains(&guard));
     }
 
     #[test]
@@ -290,26 +298,6 @@ mod tests {
         assert_eq!(
             lost.message,
             "HTTPRoute \"edge/web\": spec.rules: no rule has a backendRef to Service \"shop/canary\" or \"shop/stable\""
-        );
-    }
-
-    #[test]
-    fn the_label_comes_and_goes_with_the_canary() {
-        let label = Some(("a/b", "on"));
-        let bare = route(json!([]));
-        let labelled = Route { labels: BTreeMap::from([("a/b".into(), "on".into())]), ..Route::default() };
-
-        assert_eq!(
-            (
-                label_patch(&bare, label, true),
-                label_patch(&labelled, label, false),
-                label_patch(&labelled, label, true)
-            ),
-            (
-                vec![json!({ "op": "add", "path": "/metadata/labels", "value": { "a/b": "on" } })],
-                vec![json!({ "op": "remove", "path": "/metadata/labels/a~1b" })],
-                vec![]
-            )
         );
     }
 }

@@ -13,6 +13,9 @@ use crate::status::ApiError;
 
 /// How often a generated name that is taken is generated again, as the real server does.
 const NAME_ATTEMPTS: usize = 8;
+/// Characters of a `generateName` that a generated name keeps: 63, the most that a label takes, less 5 random ones
+/// (`k8s.io/apiserver/pkg/storage/names`).
+const GENERATED_PREFIX_CHARS: usize = 58;
 /// The first Service's address; later ones follow.
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 96, 0, 10]);
 
@@ -87,7 +90,8 @@ impl State {
     fn begin(&mut self, kind: &Kind, object: &mut Value) {
         let prefix = text(object, "/metadata/generateName").to_owned();
         if meta::name(object).is_empty() && !prefix.is_empty() {
-            let name = format!("{prefix}{}", self.random.suffix());
+            let kept: String = prefix.chars().take(GENERATED_PREFIX_CHARS).collect();
+            let name = format!("{kept}{}", self.random.suffix());
             set(object, &["metadata", "name"], name);
         }
         let (uid, now) = (self.random.uid(), self.now());

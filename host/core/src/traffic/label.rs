@@ -1,0 +1,225 @@
+//! The in-progress label of a route, by which a GitOps tool leaves the weights alone during a rollout (`reference/argo-rollouts.md`
+//! section 3, "In-progress label"). Several rollouts may share a route: the label stays while any of them has weight on its canary.
+
+use serde_json::{Value, json};
+
+use super::route::{Backends, DEFAULT_BACKEND_WEIGHT, SharedRules, backend_refs};
+use crate::observed::{OtherRollout, Route};
+
+/// What is written to have the label as it should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelPatch {
+    pub operations: Vec<Value>,
+    /// The label's value once this is written.
+    pub value: Option<String>,
+}
+
+/// `namespace` is the route's. The rollout adds the label while its own canary has weight, and takes it off when no canary of the route
+/// has any. Every operation is guarded by what was seen, so that a label which somebody else changed meanwhile fails the patch.
+#[must_use]
+pub fn patch(route: &Route, namespace: &str, label: Option<(&str, &str)>, in_progress: bool) -> LabelPatch {
+    let Some((key, value)) = label else { return LabelPatch::default() };
+    let path = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
+    let present = route.labels.get(key).map(String::as_str);
+    let others =
+        || route.other_rollouts.iter().filter(|other| uses_key(other, key) && has_weight(other, route, namespace));
+    let operations = match (in_progress, present) {
+        (true, Some(present)) if present == value || others().any(|other| uses_value(other, present)) => Vec::new(),
+        (true, None) if route.labels.is_empty() => vec![
+            test("/metadata/labels", &Value::Null),
+            json!({ "op": "add", "path": "/metadata/labels", "value": { key: value } }),
+        ],
+        (true, present) => vec![test(&path, &json!(present)), json!({ "op": "add", "path": path, "value": value })],
+        // Label and weight come in one write: a rollout that begins meanwhile has weight.
+        (false, Some(present)) if others().next().is_none() && !route.foreign_split => {
+            let mut operations = vec![test(&path, &json!(present))];
+            let idle = route.other_rollouts.iter().filter(|other| uses_key(other, key));
+            operations.extend(
+                idle.filter_map(|other| rules_of(other, route, namespace)).flat_map(|rules| rules.canary_tests()),
+            );
+            operations.push(json!({ "op": "remove", "path": path }));
+            operations
+        }
+        (false, _) => Vec::new(),
+    };
+    let after = if operations.is_empty() { present } else { in_progress.then_some(value) };
+    LabelPatch { operations, value: after.map(str::to_owned) }
+}
+
+fn test(path: &str, value: &Value) -> Value {
+    json!({ "op": "test", "path": path, "value": value })
+}
+
+fn uses_key(other: &OtherRollout, key: &str) -> bool {
+    other.label.as_ref().is_some_and(|(own, _)| own == key)
+}
+
+fn uses_value(other: &OtherRollout, value: &str) -> bool {
+    other.label.as_ref().is_some_and(|(_, own)| own == value)
+}
+
+fn has_weight(other: &OtherRollout, route: &Route, namespace: &str) -> bool {
+    rules_of(other, route, namespace).is_some_and(|rules| rules.canary_has_weight())
+}
+
+fn rules_of(other: &OtherRollout, route: &Route, namespace: &str) -> Option<SharedRules> {
+    let OtherRollout { namespace: home, canary, stable, .. } = other;
+    let max_weight = kulta_api::strategy::DEFAULT_MAX_WEIGHT;
+    SharedRules::find("", namespace, route, Backends { namespace: home, canary, stable, max_weight }).ok()
+}
+
+/// The Services, by namespace and name, of each rule in which at least two backends have weight.
+#[must_use]
+pub fn splits(spec: &Value, namespace: &str) -> Vec<Vec<(String, String)>> {
+    let rules = spec.get("rules").and_then(Value::as_array);
+    let weighted = rules.into_iter().flatten().map(|rule| {
+        let weight =
+            |reference: &Value| reference.get("weight").and_then(Value::as_u64).unwrap_or(DEFAULT_BACKEND_WEIGHT);
+        let with_weight = backend_refs(rule).filter(|reference| weight(reference) > 0);
+        let services = with_weight.map(|reference| {
+            let text =
+                |key: &str, default: &str| reference.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
+            (text("namespace", namespace), text("name", ""))
+        });
+        services.collect::<Vec<_>>()
+    });
+    weighted.filter(|services| services.len() > 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const LABEL: Option<(&str, &str)> = Some(("a/b", "on"));
+
+    /// Rules of two rollouts: ours, and one with the Services `other-stable` and `other-canary`.
+    fn route(label: Option<&str>, other_weight: u64) -> Route {
+        Route {
+            labels: label.map(|value| ("a/b".to_owned(), value.to_owned())).into_iter().collect(),
+            spec: json!({ "rules": [
+                { "backendRefs": [{ "name": "stable", "weight": 100 }, { "name": "canary", "weight": 0 }] },
+                { "backendRefs": [
+                    { "name": "other-stable", "weight": 100 - other_weight }, { "name": "other-canary", "weight": other_weight }
+                ] },
+            ] }),
+            ..Route::default()
+        }
+    }
+
+    fn other(key: &str, value: &str) -> OtherRollout {
+        OtherRollout {
+            namespace: "shop".into(),
+            canary: "other-canary".into(),
+            stable: "other-stable".into(),
+            label: Some((key.into(), value.into())),
+        }
+    }
+
+    fn with_other(route: Route, other: OtherRollout) -> Route {
+        Route { other_rollouts: vec![other], ..route }
+    }
+
+    fn operations(route: &Route, in_progress: bool) -> Vec<Value> {
+        patch(route, "shop", LABEL, in_progress).operations
+    }
+
+    #[test]
+    fn a_route_without_labels_gets_its_first_one_only_if_it_still_has_none() {
+        assert_eq!(
+            operations(&route(None, 0), true),
+            [
+                json!({ "op": "test", "path": "/metadata/labels", "value": null }),
+                json!({ "op": "add", "path": "/metadata/labels", "value": { "a/b": "on" } }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_label_beside_others_is_added_only_if_it_is_still_absent() {
+        let labelled = Route { labels: BTreeMap::from([("team".into(), "x".into())]), ..Route::default() };
+
+        assert_eq!(
+            operations(&labelled, true),
+            [
+                json!({ "op": "test", "path": "/metadata/labels/a~1b", "value": null }),
+                json!({ "op": "add", "path": "/metadata/labels/a~1b", "value": "on" }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_label_is_taken_off_only_if_it_is_still_the_same() {
+        assert_eq!(
+            operations(&route(Some("on"), 0), false),
+            [
+                json!({ "op": "test", "path": "/metadata/labels/a~1b", "value": "on" }),
+                json!({ "op": "remove", "path": "/metadata/labels/a~1b" }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_label_is_taken_off_only_if_no_other_rollout_of_the_route_began_meanwhile() {
+        let shared = with_other(route(Some("on"), 0), other("a/b", "on"));
+
+        let guard = json!({ "op": "test", "path": "/spec/rules/1/backendRefs/1/weight", "value": 0 });
+        assert!(operations(&shared, false).contains(&guard));
+    }
+
+    #[test]
+    fn a_label_that_is_as_it_should_be_is_not_written() {
+        let none: [Vec<Value>; 2] = [Vec::new(), Vec::new()];
+        assert_eq!([operations(&route(Some("on"), 0), true), operations(&route(None, 0), false)], none);
+    }
+
+    #[test]
+    fn the_label_stays_while_another_rollout_of_the_route_has_weight_on_its_canary() {
+        let shared = with_other(route(Some("on"), 30), other("a/b", "on"));
+
+        assert_eq!(patch(&shared, "shop", LABEL, false), LabelPatch { operations: vec![], value: Some("on".into()) });
+    }
+
+    #[test]
+    fn the_label_goes_when_the_other_rollout_has_no_weight_on_its_canary() {
+        assert!(!operations(&with_other(route(Some("on"), 0), other("a/b", "on")), false).is_empty());
+    }
+
+    #[test]
+    fn a_rollout_without_weight_does_not_add_the_label_for_another_one() {
+        assert!(operations(&with_other(route(None, 30), other("a/b", "on")), false).is_empty());
+    }
+
+    #[test]
+    fn a_rollout_with_a_label_of_its_own_does_not_hold_ours() {
+        assert!(!operations(&with_other(route(Some("on"), 30), other("c/d", "on")), false).is_empty());
+    }
+
+    #[test]
+    fn two_rollouts_that_want_different_values_leave_the_one_that_is_there() {
+        assert!(operations(&with_other(route(Some("yes"), 30), other("a/b", "yes")), true).is_empty());
+    }
+
+    #[test]
+    fn the_label_stays_while_a_rollout_that_this_controller_does_not_serve_splits_traffic() {
+        assert!(operations(&Route { foreign_split: true, ..route(Some("on"), 30) }, false).is_empty());
+    }
+
+    #[test]
+    fn without_a_label_nothing_is_written() {
+        assert_eq!(patch(&route(None, 0), "shop", None, true), LabelPatch::default());
+    }
+
+    #[test]
+    fn a_rule_is_split_when_two_of_its_backends_have_weight() {
+        let spec = json!({ "rules": [
+            { "backendRefs": [{ "name": "a", "weight": 1 }, { "name": "b", "namespace": "edge" }] },
+            { "backendRefs": [{ "name": "a", "weight": 1 }, { "name": "b", "weight": 0 }] },
+            { "backendRefs": [{ "name": "a" }] },
+        ] });
+
+        let service = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
+        assert_eq!(splits(&spec, "shop"), [vec![service("shop", "a"), service("edge", "b")]]);
+    }
+}
