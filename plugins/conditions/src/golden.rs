@@ -1,0 +1,48 @@
+//! What Argo Rollouts' own evaluator answers, by hundreds of conditions.
+
+use crate::Conditions;
+use kulta_plugin::testing::condition::evaluate;
+use std::path::{Path, PathBuf};
+
+/// Where the rows are, if not beside the repository.
+const FOLDER: &str = "CONDITIONS";
+
+fn rows() -> Vec<serde_json::Value> {
+    let folder = std::env::var_os(FOLDER)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conditions"), PathBuf::from);
+    let path = folder.join("golden.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}; {FOLDER} names the folder that has the rows", path.display());
+    });
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_condition_comes_out_as_argo_has_it() {
+    let rows = rows();
+
+    let different: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let condition = row["condition"].as_str().unwrap();
+            let ours = evaluate::<Conditions>(&format!("/*now:1764432000000*/{condition}"), &row["value"].to_string());
+            let same = match row["is"].as_bool() {
+                Some(is) => ours == Ok(is),
+                None => ours.is_err() || NEWER.contains(&condition),
+            };
+            (!same).then(|| format!("{condition} of {}: {ours:?}, Argo {} {}", row["value"], row["is"], row["error"]))
+        })
+        .collect();
+
+    assert!(different.is_empty(), "{} of {} differ:\n{}", different.len(), rows.len(), different.join("\n"));
+    assert!(rows.len() >= 418, "rows are missing: {}", rows.len());
+}
+
+/// Errors of the version that Argo Rollouts has, valid in newer ones, where they can have only one meaning.
+const NEWER: [&str; 5] = [
+    "max(map(result, #.dev)) == 1.5",
+    "max(result) < 1",
+    "reverse(map(result, .dev))[0] == 0.2",
+    "flatten([[1],[2]])[1] == 2",
+    "`PASS` == result",
+];
