@@ -49,7 +49,7 @@ impl Checker<'_> {
             Kind::Unary(operator, operand) => self.unary(*operator, operand),
             Kind::Binary(operator, left, right) => self.binary(*operator, left, right),
             Kind::Conditional(condition, yes, no) => self.conditional(condition, yes.as_deref(), no),
-            Kind::Member { of, name, .. } => self.member(of, name),
+            Kind::Member { of, name, optional } => self.member(of, name, *optional),
             Kind::Chain(inner) => self.visit(inner),
             Kind::Slice { of, from, to } => self.slice(of, [from.as_deref(), to.as_deref()]),
             Kind::Call(callee, arguments) => self.call(node, callee, arguments),
@@ -169,13 +169,14 @@ impl Checker<'_> {
         })
     }
 
-    fn member(&mut self, of: &Node, name: &Node) -> Checked {
+    fn member(&mut self, of: &Node, name: &Node, optional: bool) -> Checked {
         let base = self.visit(of)?;
         let key = self.visit(name)?;
         if let (Kind::Name(environment), Kind::Text(text)) = (&of.kind, &name.kind)
             && **environment == *ENVIRONMENT
         {
-            return self.name(name, text);
+            let known = self.name(name, text);
+            return if optional { Ok(known.unwrap_or(Type::Any)) } else { known };
         }
         if let Kind::Text(text) = &name.kind
             && methods::answer(&base, text).is_some()

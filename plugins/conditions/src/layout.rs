@@ -192,7 +192,7 @@ fn part_text(part: Part, time: &Time, civil: &Civil) -> String {
             (false, true) => "AM".into(),
             (false, false) => "am".into(),
         },
-        Part::Zone if time.zone.is_empty() => offset_text(time.offset, false, time.offset % 3600 != 0, false),
+        Part::Zone if time.zone.is_empty() => offset_text(time.offset, false, true, false),
         Part::Zone => time.zone.to_string(),
         Part::Offset { z: true, .. } if time.offset == 0 => "Z".into(),
         Part::Offset { colon, minutes, seconds, .. } => offset_text(time.offset, colon, minutes, seconds),
@@ -424,7 +424,7 @@ impl Read {
         let offset = self.offset.unwrap_or(0);
         let seconds = days * 86_400 + hour * 3600 + self.minute * 60 + self.second - offset;
         let zone = match self.offset {
-            None if self.zone.is_empty() => "UTC".into(),
+            None | Some(0) if self.zone.is_empty() => "UTC".into(),
             _ => self.zone,
         };
         Some(Time { seconds, nanos: self.nanos, offset, zone: zone.into() })
