@@ -140,3 +140,8 @@ fn the_schema_has_the_fields_of_argo_rollouts() {
         ["authentication", "body", "headers", "insecure", "jsonBody", "jsonPath", "method", "timeoutSeconds", "url"];
     assert_eq!(fields, expected);
 }
+
+#[test]
+fn a_url_from_a_secret_is_left_to_the_host() {
+    assert_eq!(check_config::<Web>(r#"{"url":"kulta-secret-0a1b"}"#), Ok(()));
+}
