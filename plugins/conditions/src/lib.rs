@@ -1,23 +1,37 @@
 //! The condition language: what `successCondition` and `failureCondition` are written in.
 //!
-//! It is the expression language of Argo Rollouts (expr-lang), with `result`, `asInt`, `asFloat`, `isNaN`, `isInf`, `isNil` and
-//! `default` in it, and with Argo Rollouts' quirks: `isNil(x)` and `default(x, y)` look at the whole result, whatever `x` is, and
-//! what an expression answers must be a boolean.
+//! It is the expression language of Argo Rollouts: expr-lang 1.15 with `result`, `asInt`, `asFloat`, `isNaN`, `isInf`, `isNil` and
+//! `default` in it, types checked before an expression runs, and an answer that must be a boolean. What can have only one meaning in
+//! newer versions of expr-lang is understood as well.
 //!
-//! Different from the Go original: types are checked when the expression runs, not before; `matches`, dates, durations, JSON and
-//! base64 functions are not there and say so. Length, nesting and operators of an expression are bounded before it is parsed; what
-//! an expression then costs is for the sandbox's limits of memory and time.
+//! Different from the Go original: `a + b not in c` is the opposite of `a + b in c`, where version 1.15 loses the `not`; zones of
+//! times are UTC or an offset; regular expressions have no Unicode classes. Length and nesting of an expression are bounded;
+//! what an expression then costs is for the sandbox's limits of memory and time.
 
+mod base64;
+mod builtins;
+mod check;
 #[cfg(test)]
 mod conditions_tests;
-mod environment;
 mod evaluate;
+mod fault;
+mod functions;
+#[cfg(test)]
+mod golden;
+mod layout;
+mod methods;
+mod operators;
+mod parse;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recorded;
-mod source;
+mod run;
+mod show;
+mod syntax;
+mod time;
 mod token;
+mod types;
 mod value;
 
 pub use evaluate::evaluate;

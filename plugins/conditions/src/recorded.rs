@@ -4,7 +4,7 @@
 use crate::Conditions;
 use kulta_plugin::testing::condition::record;
 
-const EXPRESSIONS: [&str; 14] = [
+const EXPRESSIONS: [&str; 22] = [
     "result[0] >= 0.95",
     "len(result) > 0 && result[0] < 1",
     "isNaN(result[0])",
@@ -19,6 +19,14 @@ const EXPRESSIONS: [&str; 14] = [
     "missing > 1",
     "result[0] >",
     "len(0..100000000) > 1",
+    "result matches \"^[0-9.]+$\"",
+    "result not contains \"x\"",
+    "all(result, {# < 1})",
+    "now().Year() == 2025",
+    "/*now:1764432000000*/now() - date(\"2025-11-29\") == duration(\"16h\")",
+    "fromJSON(toJSON(result)) == result",
+    "let copy = result; copy == result",
+    "isNaN(result)",
 ];
 const VALUES: [&str; 9] =
     ["[0.95]", "[]", r#"["NaN"]"#, r#""+Inf""#, "null", "0.01", r#"{"ok":true}"#, r#""1""#, "[1,2,3]"];
@@ -26,9 +34,13 @@ const VALUES: [&str; 9] =
 #[test]
 fn the_recording_holds_what_the_language_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
+    // As deep and as long as an expression may be.
+    let deep = format!("{}true{}", "(".repeat(128), ")".repeat(128));
+    let long = format!("{} == 256", vec!["1"; 256].join("+"));
     let calls: Vec<(String, String)> = EXPRESSIONS
         .iter()
         .flat_map(|expression| VALUES.map(|value| ((*expression).to_owned(), value.to_owned())))
+        .chain([deep, long].map(|expression| (expression, "1".to_owned())))
         .collect();
     let answers = record::<Conditions>(&calls).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {

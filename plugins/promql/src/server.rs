@@ -239,5 +239,9 @@ mod tests {
         let server = Server { address: Some("https://user:kulta-secret-0a1b@prometheus"), ..SERVER };
         let request = server.request(&occasion(), &UP).unwrap();
         assert!(request.url.starts_with("https://user:kulta-secret-0a1b@prometheus/api"), "{}", request.url);
+        let server = Server { address: Some("kulta-secret-0a1b"), ..SERVER };
+        assert_eq!(server.check(), Ok(()));
+        let request = server.request(&occasion(), &UP).unwrap();
+        assert!(request.url.starts_with("kulta-secret-0a1b/api"), "{}", request.url);
     }
 }

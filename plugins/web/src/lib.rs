@@ -1,9 +1,8 @@
 //! The web analyzer: what one HTTP request answers, or a part of it, is the measurement's value.
 //!
 //! Configuration: `provider.web` as in Argo Rollouts. Value: the JSON that `jsonPath` finds first, without one the whole body; a body
-//! of type `text/plain` that is no JSON is a text. It keeps no memory.
-//!
-//! Different from Argo Rollouts: what is neither JSON nor plain text is no measurement (there, it passes whatever the conditions say).
+//! that is no JSON is a text as it stands, with its line ends, whatever `jsonPath` says; one without content is the empty text. It keeps
+//! no memory.
 
 mod jsonpath;
 mod policy;

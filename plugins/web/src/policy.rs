@@ -9,7 +9,6 @@ use kulta_plugin::fetch::{Request, Response, is_http_url};
 /// As long as Argo Rollouts waits.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
 const MILLIS_PER_SECOND: u64 = 1_000;
-const PLAIN_TEXT: &str = "text/plain";
 
 /// What holds whatever the occasion is. An error begins with the field's path.
 pub fn check(config: &Config) -> Result<(), Error> {
@@ -70,10 +69,8 @@ fn value(config: &Config, response: &Response) -> Result<String, Error> {
             Ok(found) => found.to_string(),
             Err(error) => return unavailable(format!("Could not find JSONPath in body: {error}")),
         },
-        Err(_) if config.json_path.is_empty() && is_plain_text(response) => {
-            serde_json::Value::from(response.text().trim_end()).to_string()
-        }
-        Err(error) => return unavailable(format!("Could not parse JSON body: {error}: {}", response.excerpt())),
+        // As Argo Rollouts since its #4770: the body as it is, whatever `jsonPath` says.
+        Err(_) => serde_json::Value::from(response.text()).to_string(),
     };
     match found.len() {
         0..=MAX_VALUE_BYTES => Ok(found),
@@ -81,11 +78,6 @@ fn value(config: &Config, response: &Response) -> Result<String, Error> {
             unavailable(format!("a value of {bytes} bytes, at most {MAX_VALUE_BYTES}: take less of it by jsonPath"))
         }
     }
-}
-
-fn is_plain_text(response: &Response) -> bool {
-    let media_type = response.header("content-type").and_then(|header| header.split(';').next());
-    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(PLAIN_TEXT))
 }
 
 fn invalid<T>(message: &str) -> Result<T, Error> {

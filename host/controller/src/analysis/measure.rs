@@ -1,8 +1,10 @@
 //! One measurement: the analyzer is asked, the requests that it wants are made, and it is asked again with the answers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kulta_api::analysis::Metric;
 use kulta_core::analysis::{Call, Checked, Condition, Outcome, judge};
 use kulta_core::decision::FailureClass;
@@ -16,6 +18,9 @@ use crate::clock::{self, Clock};
 use crate::cluster::Cluster;
 use crate::metrics::{Metrics, OK};
 use crate::plugins::{CallFailure, Catalog, Choice, Errands, MOST_ROUNDS, Pin};
+
+/// In a condition whose answer depends on the time.
+const ASKS_FOR_TIME: &str = "now(";
 
 /// What a measurement works with.
 pub struct Measurement {
@@ -121,7 +126,8 @@ impl Measurement {
         let about = format!("{} {}", self.surroundings.run, self.call.metric);
         let result = match self.catalog.condition(CONDITION_LANGUAGE, None).await {
             Ok(language) => {
-                let call = language.plugin.evaluate(&about, expression, value);
+                let expression = with_time(expression, self.clock.now());
+                let call = language.plugin.evaluate(&about, &expression, value);
                 language.guarded(self.clock.now(), call).await.map_err(own_words)
             }
             Err(error) => Err(error.to_string()),
@@ -141,5 +147,26 @@ fn own_words(error: CallFailure) -> String {
             Report::InvalidConfig(words) | Report::Unavailable(words) | Report::Internal(words),
         )) => words,
         other => other.to_string(),
+    }
+}
+
+/// A plugin has no clock: a condition that calls `now()` is told the time by a comment before it.
+fn with_time(expression: &str, now: Timestamp) -> Cow<'_, str> {
+    match expression.contains(ASKS_FOR_TIME) {
+        true => Cow::Owned(format!("/*now:{}*/{expression}", now.as_millisecond())),
+        false => Cow::Borrowed(expression),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_condition_that_asks_for_the_time_is_told_it() {
+        let now = Timestamp::from_millisecond(1_764_432_000_000).unwrap();
+
+        assert_eq!(with_time("now().Year() > 2000", now), "/*now:1764432000000*/now().Year() > 2000");
+        assert_eq!(with_time("result > 1", now), "result > 1");
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::calls;
 use super::check::{Checked, CheckedMetric};
-use super::limits;
+use super::limits::{self, Ending};
 use super::record::{self, Taken};
 use super::size;
 use crate::patch;
@@ -175,15 +175,24 @@ fn put(status: &mut AnalysisRunStatus, result: MetricResult, checked: &Checked) 
 fn settle(status: &mut AnalysisRunStatus, checked: &Checked, terminate: bool) -> bool {
     let mut terminating = calls::is_terminating(status, terminate);
     loop {
+        let ending = match (terminating, terminate) {
+            (false, _) => Ending::No,
+            (true, true) => Ending::Asked,
+            (true, false) => Ending::ByMetric,
+        };
         for metric in &checked.metrics {
             let Some(result) = find(status, metric) else { continue };
-            let phase = limits::assess(metric, result, terminating);
+            let phase = limits::assess(metric, result, ending);
             if result.phase == phase {
                 continue;
             }
+            let of_its_own = limits::assess(metric, result, Ending::No).is_completed();
             result.phase = phase;
             if let Some(last) = result.measurements.last() {
                 result.message.clone_from(&last.message);
+            }
+            if phase.badness() > AnalysisPhase::Successful.badness() && phase.is_completed() && !of_its_own {
+                result.message = limits::cut_short_message(&result.message);
             }
         }
         let now_terminating = calls::is_terminating(status, terminate);
@@ -222,7 +231,8 @@ fn phase(status: &AnalysisRunStatus, checked: &Checked, terminating: bool) -> An
 /// The first of the worst metrics that count, if any has ended.
 fn worst<'a>(status: &'a AnalysisRunStatus, checked: &'a Checked) -> Option<(&'a CheckedMetric, &'a MetricResult)> {
     let counting = results(status, checked).filter(|(metric, _)| !metric.dry_run);
-    let ended = counting.filter_map(|(metric, result)| Some((metric, result.filter(|one| one.phase.is_completed())?)));
+    let decides = |one: &&MetricResult| one.phase.is_completed() && !limits::is_cut_short(one);
+    let ended = counting.filter_map(|(metric, result)| Some((metric, result.filter(decides)?)));
     ended.reduce(|worst, next| if next.1.phase.badness() > worst.1.phase.badness() { next } else { worst })
 }
 
@@ -252,7 +262,8 @@ fn summarize(status: &mut AnalysisRunStatus, checked: &Checked) {
             AnalysisPhase::Pending | AnalysisPhase::Running => continue,
         };
         *kind = kind.saturating_add(1);
-        if let Some(why) = limits::cause(metric, result).filter(|_| metric.dry_run) {
+        let decided = metric.dry_run && !limits::is_cut_short(result);
+        if let Some(why) = limits::cause(metric, result).filter(|_| decided) {
             result.message = format!("Metric assessed {} due to {why}", result.phase);
         }
     }

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -221,6 +222,63 @@ fn a_terminated_run_keeps_a_metric_that_had_failed_before() {
     let assessed = story.answer(|_| measured(Successful));
 
     assert_eq!(assessed.status.message, "Metric \"a\" assessed Failed due to failed (1) > failureLimit (0)");
+}
+
+/// argo-rollouts #4479: one metric fails late, another one has only errors and failures by then.
+fn ended_by_another(letters: &str) -> Assessed {
+    let flaky = json!({ "count": 5, "interval": "5s", "failureLimit": 2 });
+    let bad = json!({ "initialDelay": "33s" });
+    let mut story = Story::new(json!({ "metrics": [metric("flaky", flaky), metric("bad", bad)] }));
+    let letters = RefCell::new(letters.chars().cycle());
+    loop {
+        let assessed = story.answer(|call| match call.metric.as_str() {
+            "bad" => measured(Failed),
+            _ => measured(letters.borrow_mut().next().map_or(Failed, phase_of)),
+        });
+        if assessed.status.is_completed() {
+            return assessed;
+        }
+        story.now = assessed.wake_up.map_or(story.now, |time| time.as_second());
+    }
+}
+
+#[test]
+fn a_metric_that_never_succeeded_is_no_success_when_another_one_ends_the_run() {
+    for last in [Failed, Error, Inconclusive] {
+        let flaky = json!({ "count": 9, "interval": "60s", "failureLimit": 2, "inconclusiveLimit": 9 });
+        let bad = json!({ "interval": "5s", "count": 99, "failureLimit": 1 });
+        let mut story = Story::new(json!({ "metrics": [metric("flaky", flaky), metric("bad", bad)] }));
+        story.answer(|call| if call.metric == "bad" { measured(Failed) } else { told(last, "v is 1") });
+        story.now += 5;
+
+        let assessed = story.answer(|_| measured(Failed));
+
+        let flaky = &assessed.status.metric_results[0];
+        assert_eq!(
+            (flaky.phase, flaky.message.as_str()),
+            (last, "Cut short when another metric ended the run: v is 1")
+        );
+        assert_eq!(assessed.status.phase, Some(Failed), "{last}");
+        assert_eq!(assessed.status.message, "Metric \"bad\" assessed Failed due to failed (2) > failureLimit (1)");
+    }
+}
+
+#[test]
+fn the_case_from_the_field_names_the_metric_that_failed() {
+    let assessed = ended_by_another("EEEF");
+
+    let flaky = &assessed.status.metric_results[0];
+    assert_eq!((flaky.phase, flaky.error, flaky.failed), (Failed, 3, 1));
+    assert_eq!(assessed.status.phase, Some(Failed));
+    assert_eq!(assessed.status.message, "Metric \"bad\" assessed Failed due to failed (1) > failureLimit (0)");
+}
+
+#[test]
+fn a_metric_that_has_succeeded_stays_a_success_when_another_one_ends_the_run() {
+    let assessed = ended_by_another("SF");
+
+    assert_eq!(assessed.status.metric_results[0].phase, Successful);
+    assert_eq!(assessed.status.phase, Some(Failed));
 }
 
 #[test]

@@ -5,9 +5,20 @@ use kulta_api::analysis::MetricResult;
 
 use super::calls;
 use super::check::CheckedMetric;
+use super::record::TERMINATED;
+
+/// Whether what is left of a run is measured any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    No,
+    /// `spec.terminate` is set.
+    Asked,
+    /// A metric that counts has ended badly.
+    ByMetric,
+}
 
 /// The metric's phase, from its counters.
-pub(super) fn assess(metric: &CheckedMetric, result: &MetricResult, terminating: bool) -> AnalysisPhase {
+pub(super) fn assess(metric: &CheckedMetric, result: &MetricResult, ending: Ending) -> AnalysisPhase {
     if result.phase.is_completed() {
         return result.phase;
     }
@@ -28,7 +39,34 @@ pub(super) fn assess(metric: &CheckedMetric, result: &MetricResult, terminating:
             (_, None) => AnalysisPhase::Successful,
         };
     }
-    if terminating { AnalysisPhase::Successful } else { AnalysisPhase::Running }
+    match ending {
+        Ending::No => AnalysisPhase::Running,
+        Ending::Asked => AnalysisPhase::Successful,
+        Ending::ByMetric => cut_short(result).unwrap_or(AnalysisPhase::Successful),
+    }
+}
+
+/// Begins the message of a metric that never succeeded before another one ended its run.
+const CUT_SHORT: &str = "Cut short when another metric ended the run";
+
+/// The phase of the last measurement, if none has succeeded: argo-rollouts #4479, where nobody may take it for a success.
+fn cut_short(result: &MetricResult) -> Option<AnalysisPhase> {
+    let last = result.measurements.last()?;
+    let cancelled = i32::from(last.message == TERMINATED && last.phase == AnalysisPhase::Successful);
+    if result.successful > cancelled || result.failed + result.error + result.inconclusive == 0 {
+        return None;
+    }
+    Some(if last.phase == AnalysisPhase::Successful { AnalysisPhase::Inconclusive } else { last.phase })
+}
+
+/// The message of a metric that was cut short, from that of its last measurement.
+pub(super) fn cut_short_message(last: &str) -> String {
+    if last.is_empty() { CUT_SHORT.to_owned() } else { format!("{CUT_SHORT}: {last}") }
+}
+
+/// What became of it decides nothing: another metric has ended the run.
+pub(super) fn is_cut_short(result: &MetricResult) -> bool {
+    result.message.starts_with(CUT_SHORT)
 }
 
 /// The limit that was passed. Of several the error limit goes first, then the inconclusive one.

@@ -12,7 +12,7 @@ use super::size;
 use crate::time;
 
 /// Message of a measurement that was cancelled: Argo's.
-const TERMINATED: &str = "Metric Terminated";
+pub(super) const TERMINATED: &str = "Metric Terminated";
 /// An analyzer is asked to resume at the soonest after this, in seconds, whatever it says.
 const MIN_WAIT_SECONDS: i64 = 1;
 
