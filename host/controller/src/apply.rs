@@ -61,12 +61,12 @@ impl Applier {
             self.patch_status(target, status, record_kept).await?;
         }
         for event in &plan.events {
-            self.tell(target, event).await;
+            self.tell(target, event);
         }
         for write in plan.writes {
             self.write(target, &write).await?;
             for event in &write.events {
-                self.tell(target, event).await;
+                self.tell(target, event);
             }
         }
         self.memory.note(&target.key, Notes::all_taken);
@@ -92,7 +92,7 @@ impl Applier {
         Ok(())
     }
 
-    async fn tell(&self, target: &Target, event: &KubeEvent) {
+    fn tell(&self, target: &Target, event: &KubeEvent) {
         let regarding = Regarding { kind: Kind::Rollout, key: target.key.clone(), uid: target.uid.clone() };
         let message = Message {
             name: event.name.clone(),
@@ -100,7 +100,7 @@ impl Applier {
             reason: event.reason.as_str(),
             message: event.message.clone(),
         };
-        self.recorder.record(&regarding, message).await;
+        self.recorder.record(&regarding, message);
     }
 
     async fn write(&self, target: &Target, write: &Write) -> Result<(), ApplyError> {
@@ -290,3 +290,7 @@ impl Applier {
 fn until(now: Timestamp) -> Timestamp {
     now.checked_add(FORBIDDEN_FOR).unwrap_or(now)
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Client, Error};
 use kulta_api::analysis::AnalysisRunStatus;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::key::Key;
 use crate::kinds::{Kind, MANAGER};
+use crate::kube_events::{self, Message, Regarding};
 use crate::metrics::Metrics;
 use crate::object::{Object, text, version};
 
@@ -81,6 +84,10 @@ impl Cluster {
 
     fn signed() -> PatchParams {
         PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
+    }
+
+    fn creating(dry_run: bool) -> PostParams {
+        PostParams { dry_run, field_manager: Some(MANAGER.to_owned()) }
     }
 
     fn counted<T>(&self, kind: Kind, verb: &'static str, result: Result<T, Error>) -> Result<T, Error> {
@@ -153,9 +160,20 @@ impl Cluster {
     /// # Errors
     /// As the API server answers.
     pub async fn create(&self, kind: Kind, namespace: &str, body: &Value, dry_run: bool) -> Result<Object, Error> {
-        let parameters = PostParams { dry_run, field_manager: Some(MANAGER.to_owned()) };
-        let result = self.api(kind, namespace).create(&parameters, &Object::new(body.clone())).await;
+        let result = self.api(kind, namespace).create(&Self::creating(dry_run), &Object::new(body.clone())).await;
         self.counted(kind, "create", result)
+    }
+
+    /// Posts a Kubernetes event. Its answer is not read.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn post_event(&self, regarding: &Regarding, event: &Message, at: Timestamp) -> Result<(), Error> {
+        let body = serde_json::to_vec(&kube_events::body(regarding, event, at)).map_err(Error::SerdeError)?;
+        let url = Request::new(self.api(Kind::Event, kube_events::namespace(&regarding.key)).resource_url());
+        let request = url.create(&Self::creating(false), body).map_err(Error::BuildRequest)?;
+        let result = self.client.request::<IgnoredAny>(request).await.map(drop);
+        self.counted(Kind::Event, "create", result)
     }
 
     /// The object of that name, if there is one. A list with a field selector: it needs no right beyond those of the watch.

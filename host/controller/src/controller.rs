@@ -141,7 +141,7 @@ impl Controller {
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
         };
-        let recorder = Arc::new(Recorder::new(cluster.clone(), Arc::clone(&clock)));
+        let recorder = Arc::new(Recorder::new(cluster.clone(), Arc::clone(&clock), Arc::clone(&metrics)));
         let controller = Self {
             filling: Mutex::default(),
             route_scopes: Mutex::default(),

@@ -176,7 +176,7 @@ impl Inner {
                         tracing::debug!(event = event.id, failures, "the event sink takes no events: {why}");
                     }
                     if let (FAILURES_UNTIL_TOLD, Some(rollout)) = (failures, about) {
-                        self.recorder.record(rollout, sink_unavailable(event, &why)).await;
+                        self.recorder.record(rollout, sink_unavailable(event, &why));
                     }
                     let delay = after.unwrap_or_else(|| Backoff::SINK.delay(failures, fastrand::f64));
                     tokio::time::sleep(delay).await;
