@@ -10,12 +10,11 @@ use serde_json::{Value, json};
 
 use crate::caches::Watched;
 use crate::clock::Clock;
-use crate::cluster::{self, Cluster, Refusal, refusal, words};
+use crate::cluster::{self, Cluster, Refusal, Stored, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events::{Message, Regarding};
 use crate::memory::{Memory, Notes};
-use crate::object::Object;
 use crate::recorder::Recorder;
 
 /// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
@@ -58,33 +57,33 @@ impl Applier {
     /// # Errors
     /// The first write that was refused; what came before it is done.
     pub async fn apply(&self, target: &Target, plan: Plan, record_kept: bool) -> Result<(), ApplyError> {
-        if let Some(status) = &plan.status {
+        if let Some(status) = plan.status {
             self.patch_status(target, status, record_kept).await?;
         }
         for event in &plan.events {
-            self.tell(target, event).await;
+            self.tell(target, event);
         }
         for write in plan.writes {
             self.write(target, &write).await?;
             for event in &write.events {
-                self.tell(target, event).await;
+                self.tell(target, event);
             }
         }
-        self.memory.note(&target.key, Notes::all_taken);
+        self.memory.note(&target.uid, Notes::all_taken);
         Ok(())
     }
 
-    async fn patch_status(&self, target: &Target, status: &StatusPatch, record_kept: bool) -> Result<(), ApplyError> {
-        let patch = cluster::guarded_status(&target.resource_version, status.patch.clone());
+    async fn patch_status(&self, target: &Target, status: StatusPatch, record_kept: bool) -> Result<(), ApplyError> {
+        let patch = cluster::guarded_status(&target.resource_version, status.patch);
         let key = &target.key;
         let stored = self
             .cluster
             .patch_status(Kind::Rollout, key, &patch)
             .await
             .map_err(|source| ApplyError::PatchStatus { key: key.clone(), source })?;
-        self.wrote(target, Watched::Rollouts, key.clone(), &stored);
-        if !record_kept && let Some(change) = status.patch.get("kulta") {
-            self.memory.note(key, |notes| {
+        self.wrote(target, Watched::Rollouts, key.clone(), stored.version());
+        if !record_kept && let Some(change) = patch.pointer("/status/kulta") {
+            self.memory.note(&target.uid, |notes| {
                 let mut record = json!(notes.record.clone().unwrap_or_default());
                 json_patch::merge(&mut record, change);
                 notes.record = serde_json::from_value(record).ok();
@@ -93,7 +92,7 @@ impl Applier {
         Ok(())
     }
 
-    async fn tell(&self, target: &Target, event: &KubeEvent) {
+    fn tell(&self, target: &Target, event: &KubeEvent) {
         let regarding = Regarding { kind: Kind::Rollout, key: target.key.clone(), uid: target.uid.clone() };
         let message = Message {
             name: event.name.clone(),
@@ -101,7 +100,7 @@ impl Applier {
             reason: event.reason.as_str(),
             message: event.message.clone(),
         };
-        self.recorder.record(&regarding, message).await;
+        self.recorder.record(&regarding, message);
     }
 
     async fn write(&self, target: &Target, write: &Write) -> Result<(), ApplyError> {
@@ -114,7 +113,7 @@ impl Applier {
                     target,
                     Watched::Rollouts,
                     key.clone(),
-                    &stored.map_err(failed(format!("patch Rollout {key}")))?,
+                    stored.map_err(failed(format!("patch Rollout {key}")))?.version(),
                 );
             }
             Action::CreateReplicaSet { name, body } => self.create_replica_set(target, name, body).await?,
@@ -122,7 +121,7 @@ impl Applier {
                 let object = key.sibling(name);
                 let stored = self.cluster.merge(Kind::ReplicaSet, &object, patch).await;
                 let stored = stored.map_err(failed(format!("patch ReplicaSet {object}")))?;
-                self.wrote(target, Watched::ReplicaSets, object, &stored);
+                self.wrote(target, Watched::ReplicaSets, object, stored.version());
             }
             Action::DeleteReplicaSet { name, uid } => {
                 let object = key.sibling(name);
@@ -137,7 +136,7 @@ impl Applier {
                 let object = key.sibling(name);
                 let stored = self.cluster.merge(Kind::Service, &object, patch).await;
                 let stored = stored.map_err(failed(format!("patch Service {object}")))?;
-                self.wrote(target, Watched::Services, object, &stored);
+                self.wrote(target, Watched::Services, object, stored.version());
             }
             Action::PatchRoute { namespace, name, patch, weight, label, corrects, corrects_label } => {
                 let route = Key::new(namespace.clone(), name.clone());
@@ -147,19 +146,19 @@ impl Applier {
                     weight: *weight,
                     label: label.clone(),
                     at: now,
-                    generation: stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
-                    version: cluster::version_of(&stored),
+                    generation: stored.metadata.generation,
+                    version: stored.version(),
                     corrected: corrects.map(|manager| Correction { at: now, manager: manager.to_owned() }),
                     label_corrected: corrects_label.then_some(now),
                 };
-                self.memory.note(key, |notes| notes.routes.entry(route.clone()).or_default().wrote(write));
-                self.wrote(target, Watched::Routes, route, &stored);
+                self.memory.note(&target.uid, |notes| notes.routes.entry(route.clone()).or_default().wrote(write));
+                self.wrote(target, Watched::Routes, route, stored.version());
             }
             Action::CreateAnalysisRun { name, body } => self.create_run(target, name, body).await?,
             Action::PatchAnalysisRun { name, patch } => {
                 let run = key.sibling(name);
                 match self.cluster.merge(Kind::AnalysisRun, &run, patch).await {
-                    Ok(stored) => self.wrote(target, Watched::Runs, run, &stored),
+                    Ok(stored) => self.wrote(target, Watched::Runs, run, stored.version()),
                     Err(error) if refusal(&error) == Refusal::Gone => {}
                     Err(error) => return Err(failed(format!("patch AnalysisRun {run}"))(error)),
                 }
@@ -201,17 +200,17 @@ impl Applier {
 
     async fn create_replica_set(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
         let object = target.key.sibling(name);
-        match self.cluster.create(Kind::ReplicaSet, &target.key.namespace, body, false).await {
+        match self.cluster.create::<Stored>(Kind::ReplicaSet, &target.key.namespace, body, false).await {
             Ok(stored) => {
-                self.memory.note(&target.key, |notes| notes.create_error = None);
-                self.wrote(target, Watched::ReplicaSets, object, &stored);
+                self.memory.note(&target.uid, |notes| notes.create_error = None);
+                self.wrote(target, Watched::ReplicaSets, object, stored.version());
                 Ok(())
             }
             Err(error) if refusal(&error) == Refusal::Conflict => self.name_is_held(target, object, error).await,
             Err(error) => {
                 if refusal(&error) != Refusal::Trouble {
                     let why = words(&error);
-                    self.memory.note(&target.key, |notes| notes.create_error = Some((target.generation, why)));
+                    self.memory.note(&target.uid, |notes| notes.create_error = Some((target.generation, why)));
                 }
                 Err(ApplyError::Write { what: format!("create ReplicaSet {object}"), source: error })
             }
@@ -226,11 +225,11 @@ impl Applier {
             return Err(failed(error));
         };
         if holder.controlled_by(&target.uid) {
-            self.wrote(target, Watched::ReplicaSets, object, &holder);
+            self.wrote(target, Watched::ReplicaSets, object, cluster::version_of(&holder));
             return Ok(());
         }
         tracing::warn!(rollout = %target.key, "ReplicaSet {object} is not this rollout's: taking another hash");
-        self.memory.note(&target.key, |notes| notes.taken_names.insert(object.name.clone()));
+        self.memory.note(&target.uid, |notes| notes.taken_names.insert(object.name.clone()));
         Err(failed(error))
     }
 
@@ -238,9 +237,9 @@ impl Applier {
     async fn create_run(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
         let run = target.key.sibling(name);
         let failed = |source| ApplyError::Write { what: format!("create AnalysisRun {run}"), source };
-        let error = match self.cluster.create(Kind::AnalysisRun, &target.key.namespace, body, false).await {
+        let error = match self.cluster.create::<Stored>(Kind::AnalysisRun, &target.key.namespace, body, false).await {
             Ok(stored) => {
-                self.wrote(target, Watched::Runs, run, &stored);
+                self.wrote(target, Watched::Runs, run, stored.version());
                 return Ok(());
             }
             Err(error) if refusal(&error) == Refusal::Conflict => error,
@@ -248,12 +247,12 @@ impl Applier {
         };
         match self.cluster.find(Kind::AnalysisRun, &run).await.map_err(failed)? {
             Some(holder) if holder.controlled_by(&target.uid) => {
-                self.wrote(target, Watched::Runs, run, &holder);
+                self.wrote(target, Watched::Runs, run, cluster::version_of(&holder));
                 Ok(())
             }
             Some(_) => {
                 tracing::warn!(rollout = %target.key, "AnalysisRun {run} is not this rollout's: taking another name");
-                self.memory.note(&target.key, |notes| notes.taken_run_names.insert(run.name.clone()));
+                self.memory.note(&target.uid, |notes| notes.taken_run_names.insert(run.name.clone()));
                 Err(failed(error))
             }
             // Gone again: the next look creates it.
@@ -261,10 +260,10 @@ impl Applier {
         }
     }
 
-    async fn patch_route(&self, target: &Target, route: &Key, patch: &Value) -> Result<Object, ApplyError> {
+    async fn patch_route(&self, target: &Target, route: &Key, patch: &Value) -> Result<Stored, ApplyError> {
         let now = self.clock.now();
         self.cluster.json_patch(Kind::HttpRoute, route, patch).await.map_err(|error| {
-            self.memory.note(&target.key, |notes| {
+            self.memory.note(&target.uid, |notes| {
                 let notes = notes.routes.entry(route.clone()).or_default();
                 match refusal(&error) {
                     Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
@@ -277,12 +276,15 @@ impl Applier {
     }
 
     /// The key is not decided again until the cache tells of this write.
-    fn wrote(&self, target: &Target, kind: Watched, object: Key, stored: &Object) {
-        let version = cluster::version_of(stored);
-        self.memory.note(&target.key, |notes| notes.wrote(kind, object, version, self.clock.now()));
+    fn wrote(&self, target: &Target, kind: Watched, object: Key, version: u64) {
+        self.memory.note(&target.uid, |notes| notes.wrote(kind, object, version, self.clock.now()));
     }
 }
 
 fn until(now: Timestamp) -> Timestamp {
     now.checked_add(FORBIDDEN_FOR).unwrap_or(now)
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -1,8 +1,10 @@
 //! Kubernetes events on Rollouts, AnalysisRuns and Plugins, named by what they tell: a second telling is refused by the API server.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use kulta_core::plan::EventKind;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::key::Key;
@@ -34,32 +36,79 @@ pub struct Message {
     pub message: String,
 }
 
+/// The event as the API server takes it. It is written straight to JSON: a fleet has thousands of them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Body<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    involved_object: InvolvedObject<'a>,
+    r#type: &'static str,
+    reason: &'static str,
+    message: Cow<'a, str>,
+    source: Source,
+    first_timestamp: Timestamp,
+    last_timestamp: Timestamp,
+    count: u32,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: String,
+    namespace: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InvolvedObject<'a> {
+    api_version: String,
+    kind: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
+}
+
+#[derive(Serialize)]
+struct Source {
+    component: &'static str,
+}
+
 #[must_use]
-pub fn body(regarding: &Regarding, event: &Message, now: Timestamp) -> Value {
-    let time = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
-    let kind = match event.kind {
+pub fn body<'a>(regarding: &'a Regarding, event: &'a Message, at: Timestamp) -> Body<'a> {
+    let time = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    Body {
+        api_version: "v1",
+        kind: Kind::Event.as_str(),
+        metadata: Metadata { name: name(&regarding.key.name, &event.name), namespace: namespace(&regarding.key) },
+        involved_object: InvolvedObject {
+            api_version: regarding.kind.api_version(),
+            kind: regarding.kind.as_str(),
+            namespace: &regarding.key.namespace,
+            name: &regarding.key.name,
+            uid: &regarding.uid,
+        },
+        r#type: type_of(event.kind),
+        reason: event.reason,
+        message: shortened(&event.message),
+        source: Source { component: MANAGER },
+        first_timestamp: time,
+        last_timestamp: time,
+        count: 1,
+    }
+}
+
+/// The field `type` of an event.
+#[must_use]
+pub const fn type_of(kind: EventKind) -> &'static str {
+    match kind {
         EventKind::Normal => "Normal",
         EventKind::Warning => "Warning",
-    };
-    json!({
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": { "name": name(&regarding.key.name, &event.name), "namespace": namespace(&regarding.key) },
-        "involvedObject": {
-            "apiVersion": regarding.kind.api_version(),
-            "kind": regarding.kind.as_str(),
-            "namespace": regarding.key.namespace,
-            "name": regarding.key.name,
-            "uid": regarding.uid
-        },
-        "type": kind,
-        "reason": event.reason,
-        "message": event.message.chars().take(MESSAGE_CHARS).collect::<String>(),
-        "source": { "component": MANAGER },
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1
-    })
+    }
+}
+
+fn shortened(message: &str) -> Cow<'_, str> {
+    if message.len() <= MESSAGE_CHARS { message.into() } else { message.chars().take(MESSAGE_CHARS).collect() }
 }
 
 /// Where an object's events are: those of cluster scope have theirs in the default namespace.
@@ -89,7 +138,37 @@ fn name(object: &str, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn an_event_is_posted_with_its_object_and_the_second_of_its_time() {
+        let regarding = Regarding { kind: Kind::Rollout, key: Key::new("ns", "web"), uid: "u".to_owned() };
+        let event =
+            Message { name: "1".to_owned(), kind: EventKind::Warning, reason: "RolloutAborted", message: "m".repeat(1_001) };
+
+        let body = body(&regarding, &event, Timestamp::from_millisecond(1_800_000_000_999).unwrap());
+
+        assert_eq!(
+            json!(body),
+            json!({
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": { "name": "web.1", "namespace": "ns" },
+                "involvedObject": {
+                    "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "namespace": "ns", "name": "web", "uid": "u"
+                },
+                "type": "Warning",
+                "reason": "RolloutAborted",
+                "message": "m".repeat(1_000),
+                "source": { "component": "kulta" },
+                "firstTimestamp": "2027-01-15T08:00:00Z",
+                "lastTimestamp": "2027-01-15T08:00:00Z",
+                "count": 1
+            })
+        );
+    }
 
     #[test]
     fn a_name_is_a_dns_subdomain() {

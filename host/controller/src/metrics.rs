@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use kulta_core::plan::EventKind;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::kinds::Kind;
+use crate::kube_events;
 
 /// A plugin call that gave a usable answer.
 pub const OK: &str = "ok";
@@ -38,6 +40,11 @@ struct DeliveryLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabels {
     phase: &'static str,
 }
@@ -47,6 +54,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     plugin_calls: Family<PluginLabels, Counter>,
     deliveries: Family<DeliveryLabels, Counter>,
+    kubernetes_events_dropped: Family<EventLabels, Counter>,
     phases: Family<PhaseLabels, Gauge>,
     passes: Histogram,
     decisions: Histogram,
@@ -63,6 +71,7 @@ impl Default for Metrics {
             requests: Family::default(),
             plugin_calls: Family::default(),
             deliveries: Family::default(),
+            kubernetes_events_dropped: Family::default(),
             phases: Family::default(),
             passes: Histogram::new(PASS_BUCKETS),
             decisions: Histogram::new(DECISION_BUCKETS),
@@ -75,6 +84,11 @@ impl Default for Metrics {
         registry.register("controller_clientset_k8s_request", "Requests to the API server", metrics.requests.clone());
         registry.register("kulta_plugin_calls", "Calls of plugins by outcome", metrics.plugin_calls.clone());
         registry.register("kulta_events", "CDEvents by what became of them", metrics.deliveries.clone());
+        registry.register(
+            "kulta_kubernetes_events_dropped",
+            "Kubernetes events that were not posted because more of them waited than the API server took",
+            metrics.kubernetes_events_dropped.clone(),
+        );
         registry.register("rollout_info_phases", "Rollouts by phase", metrics.phases.clone());
         registry.register("rollout_reconcile_seconds", "Time of one look at a rollout", metrics.passes.clone());
         registry.register("kulta_decision_seconds", "Time until a strategy has decided", metrics.decisions.clone());
@@ -98,6 +112,10 @@ impl Metrics {
 
     pub fn delivery(&self, result: &'static str) {
         self.deliveries.get_or_create(&DeliveryLabels { result }).inc();
+    }
+
+    pub fn kubernetes_event_dropped(&self, kind: EventKind) {
+        self.kubernetes_events_dropped.get_or_create(&EventLabels { r#type: kube_events::type_of(kind) }).inc();
     }
 
     pub fn pass(&self, seconds: f64, failed: bool) {

@@ -1,6 +1,7 @@
 //! One look at one rollout: caches → core → strategy → core → cluster.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_core::observed::{Endpoints, Observed, Pod};
@@ -29,11 +30,15 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     let now = controller.clock.now();
     let seen = {
         let caches = controller.caches.read();
-        let lagging = controller.memory.note(key, |notes| notes.lagging(&caches, now));
+        let Some(uid) = caches.rollouts.get(key).map(|cached| cached.uid.as_str()) else {
+            return Outcome::Done { wake_up: None };
+        };
+        controller.memory.remember(uid);
+        let lagging = controller.memory.note(uid, |notes| notes.lagging(&caches, now)).flatten();
         if lagging.is_some() {
             return Outcome::Done { wake_up: lagging };
         }
-        let notes = controller.memory.of(key);
+        let notes = controller.memory.of(uid);
         View {
             caches: &caches,
             notes: &notes,
@@ -46,11 +51,11 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     };
     let mut answers = Vec::new();
     let (target, plan) = match seen {
-        Seen::Gone => {
-            controller.memory.forget(key);
-            return Outcome::Done { wake_up: None };
+        Seen::Gone | Seen::Filling => return Outcome::Done { wake_up: None },
+        Seen::Unreadable(error) => {
+            tracing::error!(rollout = %key, "read a ReplicaSet: {error}");
+            return Outcome::Failed { not_before: None };
         }
-        Seen::Filling => return Outcome::Done { wake_up: None },
         Seen::Undecodable { object, error } => (target_of(key, &object), undecodable(&object, &error, now)),
         Seen::Rollout(observed) => {
             controller.outbox.offer(key, &observed, &controller.cluster);
@@ -90,8 +95,9 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
     }
     observed.step_errors = controller.steps.check(&observed.rollout).await;
     observed.analyzer_errors = controller.analyzers.check_templates(&configurations(&observed)).await;
+    let mut observed = Arc::new(observed);
     for _ in 0..LOOK_UPS {
-        let mut turn = begin(observed.clone(), controller.clock.now());
+        let mut turn = begin(Arc::clone(&observed), controller.clock.now());
         let plan = loop {
             match turn {
                 Turn::Ask(ask) => {
@@ -102,7 +108,8 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
             }
         };
         let Some(need) = &plan.need else { return Ok(plan) };
-        if let Err(error) = look_up(controller, key, need, &mut observed).await {
+        // The pass is over: nobody else holds what was observed, and it is not copied.
+        if let Err(error) = look_up(controller, key, need, Arc::make_mut(&mut observed)).await {
             tracing::warn!(rollout = %key, "look up {need:?}: {}", words(&error));
             return Err(Outcome::Failed { not_before: None });
         }
@@ -115,7 +122,7 @@ async fn look_up(controller: &Controller, key: &Key, need: &Need, observed: &mut
     let cluster = &controller.cluster;
     match need {
         Need::DefaultedTemplate { body } => {
-            let answer = cluster.create(Kind::ReplicaSet, &key.namespace, body, true).await;
+            let answer = cluster.create::<Object>(Kind::ReplicaSet, &key.namespace, body, true).await;
             observed.looked_up.defaulted_template = Some(match answer {
                 Ok(stored) => {
                     Ok(kulta_api::PodTemplate(stored.json.pointer("/spec/template").cloned().unwrap_or_default()))
@@ -172,7 +179,7 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
     // Counts alone wait for more of the same, unless a transition is stored before.
     let gather = plan.status.as_ref().is_some_and(|status| status.gather) && plan.events.is_empty();
     if gather {
-        let since = controller.memory.note(key, |notes| *notes.gathering.get_or_insert(now));
+        let since = controller.memory.note(&target.uid, |notes| *notes.gathering.get_or_insert(now)).unwrap_or(now);
         let due = since.checked_add(SignedDuration::from_millis(GATHER_MILLIS)).unwrap_or(since);
         if due > now {
             plan.status = None;
@@ -180,7 +187,7 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
         }
     }
     if plan.status.is_some() {
-        controller.memory.note(key, |notes| notes.gathering = None);
+        controller.memory.note(&target.uid, |notes| notes.gathering = None);
     }
     if plan.status.is_some() || !plan.writes.is_empty() {
         tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
@@ -195,10 +202,10 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
     match controller.applier.apply(target, plan, controller.record_kept).await {
         Ok(()) => {
             if answers_taken && !answers.is_empty() {
-                controller.memory.note_if_known(key, |notes| notes.steps.stored(answers));
+                controller.memory.note(&target.uid, |notes| notes.steps.stored(answers));
             }
             if let Some(call) = step_call {
-                controller.steps.make(&controller.queue, key, call);
+                controller.steps.make(&controller.queue, target, call);
             }
             Outcome::Done { wake_up }
         }

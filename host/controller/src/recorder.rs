@@ -1,151 +1,123 @@
-//! Tells Kubernetes events beside the workers: a transition of one rollout does not wait until those of others are told.
+//! Posts Kubernetes events beside everything else: whoever records one never waits, neither for room nor for the API server.
 
-use std::sync::Arc;
+mod waiting;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::sync::{Mutex, mpsc};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Refusal, refusal, words};
-use crate::key::Key;
-use crate::kinds::Kind;
-use crate::kube_events::{self, Message, Regarding};
+use crate::kube_events::{Message, Regarding};
+use crate::metrics::Metrics;
+use waiting::{Recorded, Waiting};
 
-/// Events that wait to be told; whoever has one more waits with it.
-const WAITING: usize = 1024;
+/// Events that may wait to be posted, a few hundred bytes each: those of a fleet of 500 that is upgraded at once wait here for some seconds.
+const ROOM: usize = 2_048;
+/// Events that are posted at a time. An API server that takes 25 ms for each then takes 320 a second, more than a fleet of 500 has while it
+/// is upgraded within a minute; and eight requests are no burden beside those of the workers.
+const POSTS_AT_A_TIME: usize = 8;
 /// For the events that still wait when the controller stops.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 pub struct Recorder {
     cluster: Cluster,
     clock: Arc<dyn Clock>,
-    sender: mpsc::Sender<Recorded>,
-    receiver: Mutex<mpsc::Receiver<Recorded>>,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+    changed: Notify,
 }
 
-struct Recorded {
-    object: Key,
-    reason: &'static str,
-    body: Value,
+struct State {
+    waiting: Waiting,
+    /// The controller has stopped: nothing is posted any more.
+    closed: bool,
 }
 
 impl Recorder {
     #[must_use]
-    pub fn new(cluster: Cluster, clock: Arc<dyn Clock>) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        Self { cluster, clock, sender, receiver: Mutex::new(receiver) }
+    pub fn new(cluster: Cluster, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        let state = State { waiting: Waiting::with_room_for(ROOM), closed: false };
+        Self { cluster, clock, metrics, state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// The event's time is now, whenever it is told.
-    pub async fn record(&self, regarding: &Regarding, event: Message) {
-        let body = kube_events::body(regarding, &event, self.clock.now());
-        let recorded = Recorded { object: regarding.key.clone(), reason: event.reason, body };
-        if self.sender.send(recorded).await.is_err() {
-            tracing::warn!(object = %regarding.key, reason = event.reason, "a Kubernetes event came too late to be told");
+    /// Hands an event over to be posted. Its time is now, whenever it is posted.
+    pub fn record(&self, regarding: &Regarding, event: Message) {
+        let recorded = Recorded { regarding: regarding.clone(), event, at: self.clock.now() };
+        let dropped = {
+            let mut state = self.state();
+            if state.closed { Some(recorded) } else { state.waiting.add(recorded) }
+        };
+        if let Some(dropped) = dropped {
+            self.drop_event(&dropped);
         }
+        self.changed.notify_one();
     }
 
-    /// Tells one after the other, in the order in which they were recorded, until `stop`; then those that still wait.
+    /// Posts several events at a time, those of one object in the order in which they were recorded, until `stop`; then those that still
+    /// wait.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut receiver = self.receiver.lock().await;
+        let mut posts = FuturesUnordered::new();
         loop {
+            posts.extend(self.next_posts(posts.len()));
             tokio::select! {
-                recorded = receiver.recv() => match recorded {
-                    Some(recorded) => self.tell(recorded).await,
-                    None => return,
-                },
+                biased;
                 () = stop.cancelled() => break,
+                Some(()) = posts.next() => {}
+                () = self.changed.notified() => {}
             }
         }
-        receiver.close();
         let rest = async {
-            while let Some(recorded) = receiver.recv().await {
-                self.tell(recorded).await;
+            loop {
+                posts.extend(self.next_posts(posts.len()));
+                if posts.next().await.is_none() {
+                    return;
+                }
             }
         };
-        if tokio::time::timeout(LAST_WORDS, rest).await.is_err() {
-            tracing::warn!("some Kubernetes events were not told before the end");
+        let all_posted = tokio::time::timeout(LAST_WORDS, rest).await.is_ok();
+        self.state().closed = true;
+        if !all_posted {
+            tracing::warn!("some Kubernetes events are not posted: the controller stops");
         }
     }
 
-    async fn tell(&self, recorded: Recorded) {
-        let Recorded { object, reason, body } = recorded;
-        if let Err(error) = self.cluster.create(Kind::Event, kube_events::namespace(&object), &body, false).await
+    /// Begins as many posts as there is room for beside those that are under way.
+    fn next_posts(&self, under_way: usize) -> Vec<impl Future<Output = ()>> {
+        let mut state = self.state();
+        let room = POSTS_AT_A_TIME.saturating_sub(under_way);
+        std::iter::from_fn(|| state.waiting.take()).take(room).map(|recorded| self.post(recorded)).collect()
+    }
+
+    async fn post(&self, recorded: Recorded) {
+        let Recorded { regarding, event, at } = recorded;
+        if let Err(error) = self.cluster.post_event(&regarding, &event, at).await
             && refusal(&error) != Refusal::Conflict
         {
-            tracing::warn!(%object, reason, "tell a Kubernetes event: {}", words(&error));
+            tracing::warn!(object = %regarding.key, reason = event.reason, "post a Kubernetes event: {}", words(&error));
         }
+        self.state().waiting.posted(&regarding.uid);
+    }
+
+    fn drop_event(&self, dropped: &Recorded) {
+        self.metrics.kubernetes_event_dropped(dropped.event.kind);
+        tracing::debug!(
+            object = %dropped.regarding.key,
+            reason = dropped.event.reason,
+            "a Kubernetes event is dropped: more of them wait than the API server takes"
+        );
+    }
+
+    /// A panic while the lock was held leaves at worst an object whose events wait until the next start.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::sync::Mutex;
-
-    use jiff::Timestamp;
-    use kube::Client;
-    use kube::client::Body;
-    use kulta_core::plan::EventKind;
-    use tower::service_fn;
-
-    use super::*;
-    use crate::clock::VirtualClock;
-    use crate::metrics::Metrics;
-
-    /// A recorder whose API server takes a while for each event, and the names of the events that it has taken.
-    fn recorder(delay: Duration) -> (Arc<Recorder>, Arc<Mutex<Vec<String>>>) {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let taken = Arc::clone(&told);
-        let service = service_fn(move |request: http::Request<Body>| {
-            let taken = Arc::clone(&taken);
-            async move {
-                tokio::time::sleep(delay).await;
-                let body = request.into_body().collect_bytes().await.unwrap();
-                let event: Value = serde_json::from_slice(&body).unwrap();
-                taken.lock().unwrap().push(event["metadata"]["name"].as_str().unwrap().to_owned());
-                Ok::<_, Infallible>(http::Response::new(Body::from(event.to_string().into_bytes())))
-            }
-        });
-        let cluster = Cluster::new(Client::new(service, "ns"), Arc::new(Metrics::default()));
-        let clock = Arc::new(VirtualClock::start(Timestamp::from_second(1_800_000_000).unwrap()));
-        (Arc::new(Recorder::new(cluster, clock)), told)
-    }
-
-    fn web() -> Regarding {
-        Regarding { kind: Kind::Rollout, key: Key::new("ns", "web"), uid: "u".into() }
-    }
-
-    fn event(name: &str) -> Message {
-        Message { name: name.into(), kind: EventKind::Normal, reason: "RolloutPaused", message: "paused".into() }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_records_an_event_does_not_wait_until_it_is_told() {
-        let (recorder, told) = recorder(Duration::from_secs(1));
-        let (running, stop) = (Arc::clone(&recorder), CancellationToken::new());
-        let run = tokio::spawn(async move { running.run(stop).await });
-        let began = tokio::time::Instant::now();
-
-        recorder.record(&web(), event("1")).await;
-
-        assert_eq!((began.elapsed(), told.lock().unwrap().len()), (Duration::ZERO, 0));
-        run.abort();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_waits_when_the_controller_stops_is_told_in_order() {
-        let (recorder, told) = recorder(Duration::from_millis(100));
-        for name in ["1", "2", "3"] {
-            recorder.record(&web(), event(name)).await;
-        }
-        let stop = CancellationToken::new();
-        stop.cancel();
-
-        recorder.run(stop).await;
-
-        assert_eq!(*told.lock().unwrap(), ["web.1", "web.2", "web.3"]);
-    }
-}
+#[path = "recorder/recorder_tests.rs"]
+mod tests;

@@ -1,19 +1,18 @@
-//! Rollouts of a test's own in a cluster without faults, in virtual time: to count what the controller writes while nothing happens, or
-//! while somebody else writes the same objects.
+//! A cluster without faults, and one controller on it: for what is told without dice.
 
-use std::future::Future;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use kulta_embedded::clock::Clock;
 use kulta_embedded::world;
 use kulta_wasm::Plugins;
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::runtime::Runtime;
 
-use crate::cluster::{Cluster, NAMESPACE, What};
+use crate::beside::Beside;
+use crate::cluster::{Cluster, NAMESPACE};
 use crate::faults::{Counts, Rates, Trouble};
 use crate::gauge::Gauge;
 use crate::incarnation::{Incarnation, World};
@@ -22,190 +21,67 @@ use crate::sink::Place;
 use crate::story::{BEGIN, Log};
 
 const SEED: u64 = 1;
-/// How often a test looks whether what it waits for is there.
-const INTERVAL: Duration = Duration::from_millis(500);
-/// The longest that a test waits for anything, in virtual time.
-const TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
 
-/// A cluster with a gateway, and a controller that serves it.
 pub struct Calm {
     pub cluster: Cluster,
-    /// Where the controller's CDEvents go.
+    pub counts: Arc<Counts>,
     pub sink: Place,
-    counts: Arc<Counts>,
-    log: Log,
-    world: World,
-    /// They end with it.
-    controllers: Vec<Incarnation>,
+    pub life: Incarnation,
 }
 
-/// Compiled once, and in no test's time.
-fn plugins() -> Result<Arc<Plugins>> {
-    static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(plugins) = PLUGINS.get() {
-        return Ok(Arc::clone(plugins));
-    }
-    let plugins = crate::story::plugins()?;
-    Ok(Arc::clone(PLUGINS.get_or_init(|| plugins)))
-}
-
-/// Runs a test in virtual time.
+/// A runtime of one thread and of virtual time.
 ///
 /// # Errors
-/// As the test does.
-pub fn run<F: Future<Output = Result<()>>>(test: impl FnOnce() -> F) -> Result<()> {
-    plugins()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(test())
+/// When it cannot be made.
+pub fn runtime() -> Result<Runtime> {
+    // The delays of the controller's retries come from this thread's dice.
+    fastrand::seed(SEED);
+    Ok(tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?)
 }
 
 impl Calm {
+    /// A cluster with a gateway, to which `prepare` adds what is there before the controller starts.
+    ///
     /// # Errors
-    /// When the cluster cannot be set up.
-    pub fn begin() -> Result<Self> {
+    /// When the server refuses something.
+    pub fn begin(plugins: Arc<Plugins>, prepare: impl FnOnce(&Cluster) -> Result<()>) -> Result<Self> {
         let clock = Clock::starting_at(Timestamp::from_second(BEGIN).context("the beginning")?);
         let (cluster, log, counts) = (Cluster::begin(clock, SEED)?, Log::of(clock), Arc::<Counts>::default());
-        tokio::spawn(world::World::new(&cluster.store, world::Settings { seed: SEED, ..Default::default() }).run());
-        crate::plain::gateway(&cluster)?;
+        let settings = world::Settings {
+            requests_per_second: 0,
+            scrape_interval: Duration::from_secs(3_600),
+            retention: SignedDuration::from_secs(7_200),
+            seed: SEED,
+            ..world::Settings::default()
+        };
+        tokio::spawn(Beside::new(world::World::new(&cluster.store, settings).run()));
         let sink = Place::default();
         let world = World {
             store: cluster.store.clone(),
-            plugins: plugins()?,
+            plugins,
             sink: sink.clone(),
-            gauge: Gauge::new(judging::dice(SEED), 0, log.clone()),
+            gauge: Gauge::new(judging::dice(SEED), 0, false, log.clone()),
             elect: false,
         };
-        let mut calm = Self { cluster, sink, counts, log, world, controllers: Vec::new() };
-        calm.begin_controller(None)?;
-        Ok(calm)
-    }
-
-    /// One more controller, for the Rollouts of an instance id.
-    ///
-    /// # Errors
-    /// When it cannot be set up.
-    pub fn begin_controller(&mut self, instance_id: Option<&str>) -> Result<()> {
-        let name = format!("kulta-{}", self.controllers.len());
+        gateway(&cluster)?;
+        prepare(&cluster)?;
         let rates = Arc::new(Mutex::new(Rates::NONE));
-        let trouble = Trouble::new(name.clone(), SEED, rates, Arc::clone(&self.counts), self.log.clone());
-        let instance_id = instance_id.map(str::to_owned);
-        self.controllers.push(Incarnation::begin_instance(&self.world, &name, trouble, instance_id)?);
-        Ok(())
-    }
-
-    /// Waits until it is so.
-    ///
-    /// # Errors
-    /// When it is not so within half an hour: names `what`.
-    pub async fn until(&self, what: &str, done: impl Fn(&Self) -> Result<bool>) -> Result<()> {
-        let end = self.cluster.store.clock().now().checked_add(TIMEOUT)?;
-        while !done(self)? {
-            ensure!(
-                self.cluster.store.clock().now() < end,
-                "not within {TIMEOUT}: {what}\n{}",
-                self.log.lines().join("\n")
-            );
-            tokio::time::sleep(INTERVAL).await;
-        }
-        Ok(())
-    }
-
-    /// Waits until the rollout is in this phase, for the generation that the spec has.
-    ///
-    /// # Errors
-    /// When it is not within half an hour.
-    pub async fn until_phase(&self, rollout: &str, phase: &str) -> Result<()> {
-        self.until(&format!("Rollout {rollout} is {phase}"), |calm| {
-            let object = calm.get(What::Rollout, rollout)?;
-            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-            Ok(text("/status/phase") == phase && text("/status/observedGeneration") == generation.to_string())
-        })
-        .await
-    }
-
-    /// # Errors
-    /// When it is not there.
-    pub fn get(&self, what: What, name: &str) -> Result<Value> {
-        let found = self.cluster.get(what, name)?.with_context(|| format!("{what:?} {name} is not there"))?;
-        Ok(Value::clone(&found))
-    }
-
-    /// The requests that write, of this time from now on; each as its verb, its resource and its name.
-    ///
-    /// # Errors
-    /// When the log does not have all of them.
-    pub async fn writes_within(&self, time: Duration) -> Result<Vec<String>> {
-        let (before, lines) = (self.counts.writes.load(Ordering::Relaxed), self.log.lines().len());
-        tokio::time::sleep(time).await;
-        let writes = self.counts.writes.load(Ordering::Relaxed) - before;
-        let said = self.log.lines().into_iter().skip(lines);
-        let said: Vec<String> =
-            said.filter(|line| !["Get", "List", "Watch"].iter().any(|verb| line.contains(verb))).collect();
-        ensure!(u64::try_from(said.len())? == writes, "{writes} writes, and the log has {said:?}");
-        Ok(said)
+        let trouble = Trouble::new("kulta".to_owned(), SEED, rates, Arc::clone(&counts), log);
+        let life = Incarnation::begin(&world, "kulta", trouble)?;
+        Ok(Self { cluster, counts, sink, life })
     }
 }
 
-/// A Rollout of two pods on a route, with Services of its own: `<name>-stable` and `<name>-canary`.
-#[must_use]
-pub fn rollout(name: &str, route: &str, steps: &Value) -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-        "metadata": { "name": name, "namespace": NAMESPACE },
-        "spec": {
-            "replicas": 2,
-            "selector": { "matchLabels": { "app": name } },
-            "template": template(name, "v1"),
-            "strategy": { "canary": {
-                "stableService": format!("{name}-stable"), "canaryService": format!("{name}-canary"),
-                "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": route } } },
-                "steps": steps,
-            } },
-        },
-    })
-}
-
-#[must_use]
-pub fn template(name: &str, version: &str) -> Value {
-    json!({
-        "metadata": { "labels": { "app": name, "version": version } },
-        "spec": { "containers": [{
-            "name": "app", "image": format!("example.test/app:{version}"), "ports": [{ "containerPort": 8080 }],
-        }] },
-    })
-}
-
-/// The two Services of a Rollout.
-#[must_use]
-pub fn services(rollout: &str) -> [Value; 2] {
-    ["stable", "canary"].map(|side| {
-        json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": { "name": format!("{rollout}-{side}"), "namespace": NAMESPACE },
-            "spec": { "selector": { "app": rollout }, "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
-        })
-    })
-}
-
-/// An HTTPRoute with one rule for each Rollout, under a path of its own.
-#[must_use]
-pub fn route(name: &str, rollouts: &[&str]) -> Value {
-    let backend = |name: String, weight: u32| json!({ "name": name, "port": 80, "weight": weight });
-    let rules: Vec<Value> = rollouts
-        .iter()
-        .map(|rollout| {
-            json!({
-                "matches": [{ "path": { "type": "PathPrefix", "value": format!("/{rollout}") } }],
-                "backendRefs": [backend(format!("{rollout}-stable"), 100), backend(format!("{rollout}-canary"), 0)],
-            })
-        })
-        .collect();
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
-        "metadata": { "name": name, "namespace": NAMESPACE },
-        "spec": { "parentRefs": [{ "name": "gateway" }], "hostnames": ["web.example.test"], "rules": rules },
-    })
+/// The Gateway that the routes name, and its class.
+pub(crate) fn gateway(cluster: &Cluster) -> Result<()> {
+    let class = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": { "name": "embedded" },
+        "spec": { "controllerName": "kulta.io/embedded-gateway" },
+    });
+    cluster.create_any("gateway.networking.k8s.io/v1", "GatewayClass", "", class)?;
+    let gateway = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": { "name": "gateway" },
+        "spec": { "gatewayClassName": "embedded", "listeners": [{ "name": "http", "port": 80, "protocol": "HTTP" }] },
+    });
+    cluster.create_any("gateway.networking.k8s.io/v1", "Gateway", NAMESPACE, gateway)
 }

@@ -9,13 +9,19 @@
 //! - [`judging`] and [`gauge`]: its analyses, and where their metrics come from;
 //! - [`witness`]: sees every change and holds it against the design's invariants;
 //! - [`runs`]: the same for the analyses;
+//! - [`calm`]: a cluster without faults, for the two that follow;
 //! - [`plain`]: one story without any of it, to see what a story costs;
-//! - [`calm`]: rollouts of a test's own without any of it, to count what is written while nothing happens;
+//! - [`fixture`]: rollouts of a test's own in a cluster without faults, to count what is written while nothing happens;
+//! - [`fleet`]: many rollouts that are upgraded at once, to see what an upgrade costs the controller;
+//! - [`beside`]: marks what is not the controller's, for profilers;
 //! - [`story`]: puts them together, and says how it has to end.
 
+pub mod beside;
 pub mod calm;
 pub mod cluster;
 pub mod faults;
+pub mod fixture;
+pub mod fleet;
 pub mod gauge;
 pub mod hazards;
 pub mod incarnation;

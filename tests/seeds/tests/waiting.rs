@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use kulta_api::annotations::INSTANCE_ID;
-use kulta_seeds::calm::{Calm, rollout, route, run, services, template};
+use kulta_seeds::fixture::{Fixture, rollout, route, run, services, template};
 use kulta_seeds::cluster::What;
 use serde_json::{Value, json};
 
@@ -18,40 +18,40 @@ fn steps() -> Value {
 }
 
 /// Rollouts on one route, each Healthy with its first version.
-async fn healthy(names: &[&str]) -> Result<Calm> {
-    let calm = Calm::begin()?;
+async fn healthy(names: &[&str]) -> Result<Fixture> {
+    let fixture = Fixture::begin()?;
     for name in names {
         for service in services(name) {
-            calm.cluster.create(What::Service, service)?;
+            fixture.cluster.create(What::Service, service)?;
         }
-        calm.cluster.create(What::Rollout, rollout(name, "shared", &steps()))?;
+        fixture.cluster.create(What::Rollout, rollout(name, "shared", &steps()))?;
     }
-    calm.cluster.create(What::Route, route("shared", names))?;
+    fixture.cluster.create(What::Route, route("shared", names))?;
     for name in names {
-        calm.until_phase(name, "Healthy").await?;
+        fixture.until_phase(name, "Healthy").await?;
     }
-    Ok(calm)
+    Ok(fixture)
 }
 
 /// The same, each paused at 30 % of its second version.
-async fn paused(names: &[&str]) -> Result<Calm> {
-    let calm = healthy(names).await?;
+async fn paused(names: &[&str]) -> Result<Fixture> {
+    let fixture = healthy(names).await?;
     for name in names {
-        update(&calm, name)?;
+        update(&fixture, name)?;
     }
     for name in names {
-        calm.until_phase(name, "Paused").await?;
+        fixture.until_phase(name, "Paused").await?;
     }
     tokio::time::sleep(MINUTE).await;
-    Ok(calm)
+    Ok(fixture)
 }
 
-fn update(calm: &Calm, name: &str) -> Result<()> {
-    calm.cluster.patch(What::Rollout, name, false, json!({ "spec": { "template": template(name, "v2") } }))
+fn update(fixture: &Fixture, name: &str) -> Result<()> {
+    fixture.cluster.patch(What::Rollout, name, false, json!({ "spec": { "template": template(name, "v2") } }))
 }
 
-fn promote_fully(calm: &Calm, name: &str) -> Result<()> {
-    calm.cluster.patch(What::Rollout, name, true, json!({ "status": { "promoteFull": true } }))
+fn promote_fully(fixture: &Fixture, name: &str) -> Result<()> {
+    fixture.cluster.patch(What::Rollout, name, true, json!({ "status": { "promoteFull": true } }))
 }
 
 fn weights(route: &Value, rule: usize) -> Vec<i64> {
@@ -60,8 +60,8 @@ fn weights(route: &Value, rule: usize) -> Vec<i64> {
 }
 
 /// Undoes what is written to the route as soon as it is there.
-fn meddle(calm: &Calm, undo: impl Fn(&Value) -> Option<Value> + Send + 'static) {
-    let cluster = calm.cluster.clone();
+fn meddle(fixture: &Fixture, undo: impl Fn(&Value) -> Option<Value> + Send + 'static) {
+    let cluster = fixture.cluster.clone();
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -80,9 +80,9 @@ fn route_writes(writes: &[String]) -> usize {
 #[test]
 fn a_rollout_that_waits_for_a_user_writes_nothing() -> Result<()> {
     run(|| async {
-        let calm = paused(&["web"]).await?;
+        let fixture = paused(&["web"]).await?;
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
         ensure!(writes.is_empty(), "{writes:?}");
         Ok(())
@@ -92,9 +92,9 @@ fn a_rollout_that_waits_for_a_user_writes_nothing() -> Result<()> {
 #[test]
 fn two_rollouts_on_one_route_that_wait_for_a_user_write_nothing() -> Result<()> {
     run(|| async {
-        let calm = paused(&["a", "b"]).await?;
+        let fixture = paused(&["a", "b"]).await?;
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
         ensure!(writes.is_empty(), "{writes:?}");
         Ok(())
@@ -104,14 +104,14 @@ fn two_rollouts_on_one_route_that_wait_for_a_user_write_nothing() -> Result<()> 
 #[test]
 fn a_rollout_at_rest_leaves_the_label_to_another_one_that_waits_on_the_same_route() -> Result<()> {
     run(|| async {
-        let calm = paused(&["a", "b"]).await?;
-        promote_fully(&calm, "a")?;
-        calm.until_phase("a", "Healthy").await?;
+        let fixture = paused(&["a", "b"]).await?;
+        promote_fully(&fixture, "a")?;
+        fixture.until_phase("a", "Healthy").await?;
         tokio::time::sleep(MINUTE).await;
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
-        let route = calm.get(What::Route, "shared")?;
+        let route = fixture.get(What::Route, "shared")?;
         ensure!(writes.is_empty(), "{} writes: {:?}", writes.len(), writes.iter().take(9).collect::<Vec<_>>());
         ensure!(route.pointer(LABEL).is_some_and(|value| value == "in-progress"), "no label: {route}");
         ensure!((weights(&route, 0), weights(&route, 1)) == (vec![100, 0], vec![70, 30]), "{route}");
@@ -122,20 +122,20 @@ fn a_rollout_at_rest_leaves_the_label_to_another_one_that_waits_on_the_same_rout
 #[test]
 fn a_rollout_at_rest_leaves_the_label_to_one_that_another_controller_serves() -> Result<()> {
     run(|| async {
-        let mut calm = healthy(&["a", "b"]).await?;
-        calm.begin_controller(Some("other"))?;
-        calm.cluster.patch(What::Rollout, "b", false, json!({ "metadata": { "labels": { INSTANCE_ID: "other" } } }))?;
-        update(&calm, "b")?;
-        calm.until_phase("b", "Paused").await?;
-        update(&calm, "a")?;
-        calm.until_phase("a", "Paused").await?;
-        promote_fully(&calm, "a")?;
-        calm.until_phase("a", "Healthy").await?;
+        let mut fixture = healthy(&["a", "b"]).await?;
+        fixture.begin_controller(Some("other"))?;
+        fixture.cluster.patch(What::Rollout, "b", false, json!({ "metadata": { "labels": { INSTANCE_ID: "other" } } }))?;
+        update(&fixture, "b")?;
+        fixture.until_phase("b", "Paused").await?;
+        update(&fixture, "a")?;
+        fixture.until_phase("a", "Paused").await?;
+        promote_fully(&fixture, "a")?;
+        fixture.until_phase("a", "Healthy").await?;
         tokio::time::sleep(MINUTE).await;
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
-        let route = calm.get(What::Route, "shared")?;
+        let route = fixture.get(What::Route, "shared")?;
         ensure!(writes.is_empty(), "{} writes: {:?}", writes.len(), writes.iter().take(9).collect::<Vec<_>>());
         ensure!(route.pointer(LABEL).is_some_and(|value| value == "in-progress"), "no label: {route}");
         Ok(())
@@ -145,11 +145,11 @@ fn a_rollout_at_rest_leaves_the_label_to_one_that_another_controller_serves() ->
 #[test]
 fn two_controllers_that_serve_the_same_rollout_write_nothing_while_it_waits() -> Result<()> {
     run(|| async {
-        let mut calm = paused(&["web"]).await?;
-        calm.begin_controller(None)?;
+        let mut fixture = paused(&["web"]).await?;
+        fixture.begin_controller(None)?;
         tokio::time::sleep(MINUTE).await;
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
         ensure!(writes.is_empty(), "{writes:?}");
         Ok(())
@@ -159,13 +159,13 @@ fn two_controllers_that_serve_the_same_rollout_write_nothing_while_it_waits() ->
 #[test]
 fn the_last_rollout_to_end_takes_the_label_off_the_route() -> Result<()> {
     run(|| async {
-        let calm = paused(&["a", "b"]).await?;
+        let fixture = paused(&["a", "b"]).await?;
         for name in ["a", "b"] {
-            promote_fully(&calm, name)?;
-            calm.until_phase(name, "Healthy").await?;
+            promote_fully(&fixture, name)?;
+            fixture.until_phase(name, "Healthy").await?;
         }
 
-        let route = calm.get(What::Route, "shared")?;
+        let route = fixture.get(What::Route, "shared")?;
         ensure!(route.pointer(LABEL).is_none(), "the label is left: {route}");
         Ok(())
     })
@@ -174,14 +174,14 @@ fn the_last_rollout_to_end_takes_the_label_off_the_route() -> Result<()> {
 #[test]
 fn the_label_goes_when_both_rollouts_end_at_the_same_time() -> Result<()> {
     run(|| async {
-        let calm = paused(&["a", "b"]).await?;
-        promote_fully(&calm, "a")?;
-        promote_fully(&calm, "b")?;
-        calm.until_phase("a", "Healthy").await?;
-        calm.until_phase("b", "Healthy").await?;
+        let fixture = paused(&["a", "b"]).await?;
+        promote_fully(&fixture, "a")?;
+        promote_fully(&fixture, "b")?;
+        fixture.until_phase("a", "Healthy").await?;
+        fixture.until_phase("b", "Healthy").await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
 
-        let route = calm.get(What::Route, "shared")?;
+        let route = fixture.get(What::Route, "shared")?;
         ensure!(route.pointer(LABEL).is_none(), "the label is left: {route}");
         Ok(())
     })
@@ -190,11 +190,11 @@ fn the_label_goes_when_both_rollouts_end_at_the_same_time() -> Result<()> {
 #[test]
 fn somebody_who_takes_the_label_off_is_corrected_every_ten_seconds_at_most() -> Result<()> {
     run(|| async {
-        let calm = paused(&["web"]).await?;
+        let fixture = paused(&["web"]).await?;
         let off = json!({ "metadata": { "labels": { "rollouts.argoproj.io/gatewayapi-canary": null } } });
-        meddle(&calm, move |route| route.pointer(LABEL).map(|_| off.clone()));
+        meddle(&fixture, move |route| route.pointer(LABEL).map(|_| off.clone()));
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
         let corrections = route_writes(&writes);
         ensure!((2..=MOST_CORRECTIONS).contains(&corrections), "{corrections} corrections: {writes:?}");
@@ -205,11 +205,11 @@ fn somebody_who_takes_the_label_off_is_corrected_every_ten_seconds_at_most() -> 
 #[test]
 fn somebody_who_puts_the_label_on_is_corrected_every_ten_seconds_at_most() -> Result<()> {
     run(|| async {
-        let calm = healthy(&["web"]).await?;
+        let fixture = healthy(&["web"]).await?;
         let on = json!({ "metadata": { "labels": { "rollouts.argoproj.io/gatewayapi-canary": "mine" } } });
-        meddle(&calm, move |route| route.pointer(LABEL).is_none().then(|| on.clone()));
+        meddle(&fixture, move |route| route.pointer(LABEL).is_none().then(|| on.clone()));
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
         let corrections = route_writes(&writes);
         ensure!((2..=MOST_CORRECTIONS).contains(&corrections), "{corrections} corrections: {writes:?}");
@@ -220,13 +220,13 @@ fn somebody_who_puts_the_label_on_is_corrected_every_ten_seconds_at_most() -> Re
 #[test]
 fn somebody_who_sets_weights_back_is_corrected_every_ten_seconds_at_most() -> Result<()> {
     run(|| async {
-        let calm = paused(&["web"]).await?;
+        let fixture = paused(&["web"]).await?;
         let rules = route("shared", &["web"])["spec"]["rules"].clone();
-        meddle(&calm, move |route| {
+        meddle(&fixture, move |route| {
             (weights(route, 0) != [100, 0]).then(|| json!({ "spec": { "rules": rules.clone() } }))
         });
 
-        let writes = calm.writes_within(MINUTE).await?;
+        let writes = fixture.writes_within(MINUTE).await?;
 
         let corrections = route_writes(&writes);
         ensure!((2..=MOST_CORRECTIONS).contains(&corrections), "{corrections} corrections: {writes:?}");
@@ -237,11 +237,11 @@ fn somebody_who_sets_weights_back_is_corrected_every_ten_seconds_at_most() -> Re
 #[test]
 fn gateways_that_overwrite_each_others_status_cause_no_writes() -> Result<()> {
     run(|| async {
-        let calm = paused(&["web"]).await?;
-        let taken = calm.get(What::Route, "shared")?["status"].clone();
+        let fixture = paused(&["web"]).await?;
+        let taken = fixture.get(What::Route, "shared")?["status"].clone();
         let mut refused = taken.clone();
         refused["parents"][0]["conditions"][0]["status"] = json!("False");
-        let cluster = calm.cluster.clone();
+        let cluster = fixture.cluster.clone();
         tokio::spawn(async move {
             for status in [refused, taken].iter().cycle() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -249,7 +249,7 @@ fn gateways_that_overwrite_each_others_status_cause_no_writes() -> Result<()> {
             }
         });
 
-        let writes = calm.writes_within(Duration::from_secs(25)).await?;
+        let writes = fixture.writes_within(Duration::from_secs(25)).await?;
 
         ensure!(writes.is_empty(), "{} writes: {:?}", writes.len(), writes.iter().take(9).collect::<Vec<_>>());
         Ok(())

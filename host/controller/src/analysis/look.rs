@@ -225,7 +225,7 @@ async fn store(
                     reason: event.reason.as_str(),
                     message: event.message.clone(),
                 };
-                controller.recorder.record(&regarding, message).await;
+                controller.recorder.record(&regarding, message);
             }
             Outcome::Done { wake_up: assessed.wake_up }
         }

@@ -322,18 +322,18 @@ impl Subject<'_> {
         let version = self.plugin.metadata.resource_version.clone().unwrap_or_default();
         let outcome = write(controller, self.key, &guarded_status(&version, patch)).await;
         if let (Outcome::Done { .. }, Some(message), true) = (&outcome, event, news) {
-            self.event(verdict, message).await;
+            self.event(verdict, message);
         }
         outcome
     }
 
-    async fn event(&self, verdict: &Verdict, message: String) {
+    fn event(&self, verdict: &Verdict, message: String) {
         let kind = if verdict.is_ready() { EventKind::Normal } else { EventKind::Warning };
         let uid = self.cached.uid.clone();
         let name = format!("{uid}.{}.{}", self.cached.version, verdict.reason.as_str());
         let regarding = Regarding { kind: Kind::Plugin, key: self.key.clone(), uid };
         let message = Message { name, kind, reason: verdict.reason.as_str(), message };
-        self.controller.recorder.record(&regarding, message).await;
+        self.controller.recorder.record(&regarding, message);
     }
 
     async fn finalizers(&self, finalizers: &serde_json::Value) -> Outcome {
