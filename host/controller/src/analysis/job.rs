@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use kulta_core::analysis::{Call, CallKind, Outcome, Verdict};
-use kulta_fetch::Secrets;
+use kulta_core::analysis::{Call, CallKind, Outcome, Verdict, job_name};
 use serde_json::{Value, json};
 
 use super::analyzers::Complaint;
@@ -25,6 +24,10 @@ const JOB_NAMESPACE: &str = "job-namespace";
 const RUN_ANNOTATION: &str = "analysisrun.argoproj.io/name";
 const METRIC_ANNOTATION: &str = "analysisrun.argoproj.io/metric-name";
 
+/// Whoever may read Jobs could read it. Argo puts it in.
+const SHOWN_SECRET: &str = "the value of a Secret would stand in the Job for everybody who may read Jobs: let the container read the \
+                            Secret itself, by env[].valueFrom.secretKeyRef";
+
 /// The run that a Job is made for.
 #[derive(Clone, Debug)]
 pub struct Owner {
@@ -33,11 +36,7 @@ pub struct Owner {
 }
 
 /// What is wrong with a provider's configuration.
-pub fn complaints(config: &Value, secrets: &Secrets) -> Vec<Complaint> {
-    if secrets.is_in(&config.to_string()) {
-        let why = "a secret argument would be readable in the Job: let its pod read the Secret instead";
-        return vec![Complaint { path: String::new(), message: why.to_owned() }];
-    }
+pub fn complaints(config: &Value) -> Vec<Complaint> {
     let template = config.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     if template.is_none_or(Vec::is_empty) {
         let path = "spec.template.spec.containers".to_owned();
@@ -46,8 +45,13 @@ pub fn complaints(config: &Value, secrets: &Secrets) -> Vec<Complaint> {
     Vec::new()
 }
 
+/// A Secret's value must not stand in a Job, at any of these paths of its configuration.
+pub fn shown_secrets(paths: Vec<String>) -> Vec<Complaint> {
+    paths.into_iter().map(|path| Complaint { path, message: SHOWN_SECRET.to_owned() }).collect()
+}
+
 pub async fn take(cluster: &Cluster, owner: &Owner, config: &Value, call: &Call, now: Timestamp) -> Outcome {
-    let job = owner.run.sibling(&name(owner, call));
+    let job = owner.run.sibling(&job_name(&owner.uid, &call.metric, call.attempt));
     let answer = match call.kind {
         CallKind::Measure => begin(cluster, owner, config, call, &job).await,
         CallKind::Resume => cluster.get(Kind::Job, &job).await,
@@ -89,11 +93,6 @@ async fn end(cluster: &Cluster, job: &Key) -> Outcome {
         }
         _ => ended(job, Verdict::Pass),
     }
-}
-
-/// `<uid of the run>.<metric>.<attempt>`: an error is retried by a Job of its own.
-fn name(owner: &Owner, call: &Call) -> String {
-    format!("{}.{}.{}", owner.uid, call.metric.to_lowercase(), call.attempt)
 }
 
 fn body(owner: &Owner, config: &Value, call: &Call, job: &Key) -> Value {
@@ -172,11 +171,6 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_named_by_its_run_metric_and_attempt() {
-        assert_eq!(name(&owner(), &call()), "u-1.smoke.2");
-    }
-
-    #[test]
     fn a_job_belongs_to_its_run_and_keeps_the_users_labels() {
         let config = json!({ "metadata": { "labels": { "team": "x" } }, "spec": { "backoffLimit": 0 } });
 
@@ -205,17 +199,18 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_argument_does_not_get_into_a_job() {
-        let mut secrets = Secrets::new();
-        let placeholder = secrets.add("s3cret").unwrap();
-        let config = json!({ "spec": { "template": { "spec": { "containers": [{ "args": [placeholder] }] } } } });
+    fn a_secret_in_a_job_is_told_at_its_place_with_the_way_that_keeps_it() {
+        let [complaint] = &shown_secrets(vec!["spec.template.spec.containers[0].args[1]".into()])[..] else {
+            panic!("one complaint")
+        };
 
-        assert_eq!(complaints(&config, &secrets).len(), 1);
+        assert_eq!(complaint.path, "spec.template.spec.containers[0].args[1]");
+        assert!(complaint.message.contains("env[].valueFrom.secretKeyRef"), "{}", complaint.message);
     }
 
     #[test]
     fn a_job_without_a_container_is_none() {
-        let [complaint] = &complaints(&json!({ "spec": {} }), &Secrets::new())[..] else { panic!("one complaint") };
+        let [complaint] = &complaints(&json!({ "spec": {} }))[..] else { panic!("one complaint") };
 
         assert_eq!(complaint.path, "spec.template.spec.containers");
     }
