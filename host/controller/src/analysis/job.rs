@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use kulta_core::analysis::{Call, CallKind, Outcome, Verdict, job_name};
+use kulta_core::analysis::{Attempt, Call, CallKind, Checked, Outcome, Verdict, job_name};
 use serde_json::{Value, json};
 
 use super::analyzers::Complaint;
@@ -20,6 +20,8 @@ const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(3);
 /// Argo's keys in a measurement's metadata.
 const JOB_NAME: &str = "job-name";
 const JOB_NAMESPACE: &str = "job-namespace";
+/// Argo's label on the Job: the uid of its run.
+const RUN_LABEL: &str = "analysisrun.argoproj.io/uid";
 /// Argo's annotations on the Job.
 const RUN_ANNOTATION: &str = "analysisrun.argoproj.io/name";
 const METRIC_ANNOTATION: &str = "analysisrun.argoproj.io/metric-name";
@@ -81,18 +83,39 @@ async fn begin(
 }
 
 async fn end(cluster: &Cluster, job: &Key) -> Outcome {
+    match delete(cluster, job).await {
+        Ok(()) => ended(job, Verdict::Pass),
+        Err(error) => Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) },
+    }
+}
+
+/// Deletes the Jobs of measurements that the run's status drops, before it is stored without them. One that cannot be deleted is left
+/// to the garbage collector, which deletes it with its run. Argo counts the Jobs of all metrics together, and so deletes those of
+/// measurements that it still shows.
+pub async fn collect(cluster: &Cluster, owner: &Owner, checked: &Checked, dropped: &[Attempt]) {
+    for Attempt { metric, attempt } in dropped.iter().filter(|dropped| is_by_job(checked, &dropped.metric)) {
+        let job = owner.run.sibling(&job_name(&owner.uid, metric, *attempt));
+        if let Err(error) = delete(cluster, &job).await {
+            tracing::warn!(run = %owner.run, job = job.name, "delete the Job of an old measurement: {}", words(&error));
+        }
+    }
+}
+
+fn is_by_job(checked: &Checked, metric: &str) -> bool {
+    let provider = checked.metric(metric).and_then(|checked| checked.metric.provider.analyzer());
+    provider.is_some_and(|(name, _)| name == PROVIDER)
+}
+
+/// # Errors
+/// As the API server answers. A Job that is gone already is none.
+async fn delete(cluster: &Cluster, job: &Key) -> Result<(), kube::Error> {
+    let gone_is_well = |error: kube::Error| if refusal(&error) == Refusal::Gone { Ok(()) } else { Err(error) };
     let found = match cluster.get(Kind::Job, job).await {
         Ok(found) => found,
-        Err(error) if refusal(&error) == Refusal::Gone => return ended(job, Verdict::Pass),
-        Err(error) => return Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) },
+        Err(error) => return gone_is_well(error),
     };
     let uid = text(found.json.get("metadata").unwrap_or(&Value::Null), "uid").to_owned();
-    match cluster.delete(Kind::Job, job, &uid).await {
-        Err(error) if refusal(&error) != Refusal::Gone => {
-            Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) }
-        }
-        _ => ended(job, Verdict::Pass),
-    }
+    cluster.delete(Kind::Job, job, &uid).await.or_else(gone_is_well)
 }
 
 fn body(owner: &Owner, config: &Value, call: &Call, job: &Key) -> Value {
@@ -102,6 +125,7 @@ fn body(owner: &Owner, config: &Value, call: &Call, job: &Key) -> Value {
     });
     let own = json!({
         "name": job.name,
+        "labels": { RUN_LABEL: owner.uid },
         "annotations": { RUN_ANNOTATION: owner.run.name, METRIC_ANNOTATION: call.metric },
         "ownerReferences": [{
             "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
@@ -123,7 +147,8 @@ fn outcome(job: &Key, found: &Value, now: Timestamp) -> Outcome {
     } else if let Some(failed) = is("Failed") {
         ended(job, Verdict::Fail(text(failed, "message").to_owned()))
     } else {
-        Outcome::Waiting { until: now.checked_add(LOOK_EVERY).unwrap_or(now), memory: Vec::new() }
+        let until = now.checked_add(LOOK_EVERY).unwrap_or(now);
+        Outcome::Waiting { until, metadata: metadata(job), memory: Vec::new() }
     }
 }
 
@@ -136,18 +161,30 @@ fn ended(job: &Key, verdict: Verdict) -> Outcome {
         verdict,
         settles: false,
         value: String::new(),
-        metadata: BTreeMap::from([
-            (JOB_NAME.to_owned(), job.name.clone()),
-            (JOB_NAMESPACE.to_owned(), job.namespace.clone()),
-        ]),
+        metadata: metadata(job),
         reason,
         memory: Vec::new(),
     }
 }
 
+/// Of a measurement by this Job.
+fn metadata(job: &Key) -> BTreeMap<String, String> {
+    BTreeMap::from([(JOB_NAME.to_owned(), job.name.clone()), (JOB_NAMESPACE.to_owned(), job.namespace.clone())])
+}
+
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use kube::Client;
+    use kube::client::Body;
+    use kulta_api::validation::analysis::ServedAnalyzer;
+    use kulta_core::analysis::check;
+    use tower::service_fn;
+
     use super::*;
+    use crate::metrics::Metrics;
 
     fn owner() -> Owner {
         Owner { run: Key::new("ns", "web-1"), uid: "u-1".into() }
@@ -171,14 +208,50 @@ mod tests {
     }
 
     #[test]
-    fn a_job_belongs_to_its_run_and_keeps_the_users_labels() {
+    fn a_job_belongs_to_its_run_and_keeps_the_users_labels_beside_the_runs() {
         let config = json!({ "metadata": { "labels": { "team": "x" } }, "spec": { "backoffLimit": 0 } });
 
         let body = body(&owner(), &config, &call(), &Key::new("ns", "job"));
 
-        assert_eq!(body["metadata"]["labels"], json!({ "team": "x" }));
+        assert_eq!(body["metadata"]["labels"], json!({ "team": "x", "analysisrun.argoproj.io/uid": "u-1" }));
         assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], "u-1");
         assert_eq!(body["spec"], json!({ "backoffLimit": 0 }));
+    }
+
+    /// A cluster with every Job, and the requests that it was sent.
+    fn cluster() -> (Cluster, Arc<Mutex<Vec<String>>>) {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::clone(&sent);
+        let service = service_fn(move |request: http::Request<Body>| {
+            asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
+            let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "job", "uid": "j" } });
+            async move { Ok::<_, Infallible>(http::Response::new(Body::from(job.to_string().into_bytes()))) }
+        });
+        (Cluster::new(Client::new(service, "ns"), Arc::new(Metrics::default())), sent)
+    }
+
+    #[tokio::test]
+    async fn only_the_jobs_of_measurements_that_are_dropped_are_deleted() {
+        let run = json!({ "metadata": {}, "spec": { "metrics": [
+            { "name": "smoke", "provider": { "job": { "spec": {} } } },
+            { "name": "rate", "provider": { "web": {} } },
+        ] } });
+        let served = [PROVIDER, "web"].map(|name| ServedAnalyzer { name, needs_condition: false });
+        let checked = check(&serde_json::from_value(run).unwrap(), &BTreeMap::new(), &served).unwrap();
+        let dropped = ["smoke", "rate"].map(|metric| Attempt { metric: metric.into(), attempt: 3 });
+        let (cluster, sent) = cluster();
+
+        collect(&cluster, &owner(), &checked, &dropped).await;
+
+        let path = "/apis/batch/v1/namespaces/ns/jobs/u-1.smoke.3";
+        assert_eq!(*sent.lock().unwrap(), [format!("GET {path}"), format!("DELETE {path}")]);
+    }
+
+    #[test]
+    fn a_measurement_names_its_job_while_that_runs() {
+        let Outcome::Waiting { metadata, .. } = told("Suspended") else { panic!("it waits") };
+
+        assert_eq!(metadata.get("job-name").map(String::as_str), Some("job"));
     }
 
     #[test]
