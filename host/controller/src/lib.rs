@@ -30,4 +30,5 @@ pub mod store;
 pub mod strategies;
 pub mod watch;
 
+mod image_digests;
 mod packed;
