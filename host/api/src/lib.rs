@@ -37,7 +37,7 @@ pub use share::{ProgressThreshold, Share};
 pub use status::{PauseCondition, PauseReason, RolloutPhase, RolloutStatus};
 pub use step::{CanaryStep, Pause, SetCanaryScale, StepPlugin};
 pub use strategy::{CanaryFields, CanaryStrategy, PluginStrategy, RolloutStrategy};
-pub use template::PodTemplate;
+pub use template::{ContainerImage, PodTemplate};
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

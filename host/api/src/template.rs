@@ -13,6 +13,15 @@ use serde_json::Value;
 #[serde(transparent)]
 pub struct PodTemplate(pub Value);
 
+/// What one container of a template runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerImage {
+    /// Its name.
+    pub container: String,
+    /// As it is written.
+    pub image: String,
+}
+
 impl PodTemplate {
     /// `metadata.labels`; an entry that is no string is left out.
     #[must_use]
@@ -25,15 +34,15 @@ impl PodTemplate {
         self.string_map("/metadata/annotations")
     }
 
-    /// The image of each container, in order.
+    /// The image of each container, in order; those of init containers, sidecars among them, come last.
     #[must_use]
-    pub fn images(&self) -> Vec<&str> {
-        self.0
-            .pointer("/spec/containers")
-            .and_then(Value::as_array)
+    pub fn images(&self) -> Vec<ContainerImage> {
+        let text = |container: &Value, field: &str| container.get(field).and_then(Value::as_str).map(str::to_owned);
+        ["/spec/containers", "/spec/initContainers"]
             .into_iter()
+            .filter_map(|pointer| self.0.pointer(pointer)?.as_array())
             .flatten()
-            .filter_map(|container| container.get("image").and_then(Value::as_str))
+            .filter_map(|one| Some(ContainerImage { container: text(one, "name")?, image: text(one, "image")? }))
             .collect()
     }
 
@@ -94,9 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn images_are_listed_in_the_order_of_the_containers() {
-        let template = PodTemplate(json!({ "spec": { "containers": [{ "image": "a:1" }, { "image": "b:2" }] } }));
+    fn images_are_listed_in_the_order_of_the_containers_and_those_of_init_containers_last() {
+        let template = PodTemplate(json!({ "spec": {
+            "initContainers": [{ "name": "setup", "image": "s:1" }],
+            "containers": [{ "name": "proxy", "image": "p:1" }, { "name": "app", "image": "a:2" }],
+        } }));
 
-        assert_eq!(template.images(), ["a:1", "b:2"]);
+        let listed: Vec<_> = template.images().into_iter().map(|one| (one.container, one.image)).collect();
+
+        let expected = [("proxy", "p:1"), ("app", "a:2"), ("setup", "s:1")];
+        assert_eq!(listed, expected.map(|(container, image)| (container.to_owned(), image.to_owned())));
     }
 }

@@ -30,6 +30,7 @@ pub mod store;
 pub mod strategies;
 pub mod watch;
 
+mod image_digests;
 mod packed;
 mod removal;
 mod route_sharing;

@@ -40,8 +40,8 @@ pub struct Notes {
     pub delivered: u64,
     /// A delivery of its events is under way.
     pub delivering: bool,
-    /// Digests found in pods, by hash and image of the revisions that it has.
-    pub digests: BTreeMap<(String, String), String>,
+    /// Digests of images that were found in pods: by hash of the revisions that it has, then by container.
+    pub digests: BTreeMap<String, BTreeMap<String, String>>,
     /// Calls of step plugins.
     pub steps: Flights,
     /// The record that the CRD prunes.

@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use kulta_api::{OutboxEntry, Rollout, Time, TransitionKind, annotations};
+use kulta_api::{ContainerImage, OutboxEntry, Rollout, Time, TransitionKind, annotations};
 use kulta_core::observed::{Observed, ReplicaSet};
 use kulta_core::plan::EventKind;
-use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject, digest_from_image_id};
+use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject};
 use kulta_fetch::{CdEventHttp, Delivery, Sink};
 use kulta_wasm::enricher as wit;
-use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
 
 use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Refusal, refusal, words};
 use crate::enrich::Enrichers;
+use crate::image_digests;
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events::{Message, Regarding};
@@ -101,7 +101,7 @@ impl Outbox {
                 return None;
             }
             let has = |hash: &str| observed.replica_sets.iter().any(|replica_set| replica_set.hash() == hash);
-            notes.digests.retain(|(hash, _), _| has(hash));
+            notes.digests.retain(|hash, _| has(hash));
             (!std::mem::replace(&mut notes.delivering, true)).then_some(waiting)
         });
         let Some(waiting) = waiting.flatten() else { return };
@@ -315,11 +315,11 @@ impl Batch {
         // in a pod would make another event of it.
         match entry.kind {
             TransitionKind::ServiceDeployed | TransitionKind::ServiceUpgraded => {
-                self.find_digest(&entry.hash, &mut revision).await;
+                self.find_digests(&entry.hash, &mut revision).await;
             }
             TransitionKind::ServiceRolledBack => {
                 if let (Some(hash), Some(stable)) = (&entry.stable, &mut stable) {
-                    self.find_digest(hash, stable).await;
+                    self.find_digests(hash, stable).await;
                 }
             }
             TransitionKind::Started
@@ -340,14 +340,14 @@ impl Batch {
         let found = self.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
         match found {
             Some(replica_set) => Revision {
-                image: replica_set.template.images().first().map(|image| (*image).to_owned()),
-                digest: None,
+                images: replica_set.template.images(),
+                digests: BTreeMap::new(),
                 annotations: replica_set.annotations.clone(),
                 template_annotations: replica_set.template.annotations(),
             },
             None if hash == self.current => Revision {
-                image: self.template.images().first().map(|image| (*image).to_owned()),
-                digest: None,
+                images: self.template.images(),
+                digests: BTreeMap::new(),
                 annotations: self.own_annotations.clone(),
                 template_annotations: self.template.annotations(),
             },
@@ -355,24 +355,21 @@ impl Batch {
         }
     }
 
-    /// Looks for the image's digest in a pod, when neither the image nor an annotation says it.
-    async fn find_digest(&self, hash: &str, revision: &mut Revision) {
-        let pinned = revision.image.as_ref().is_some_and(|image| image.contains("@sha256:"));
+    /// Looks for the images' digests in a pod, when neither the images nor an annotation say them.
+    async fn find_digests(&self, hash: &str, revision: &mut Revision) {
+        let pinned = revision.images.iter().all(image_digests::is_pinned);
         let named = revision.annotations.contains_key(kulta_events::ARTIFACT_ID)
             || revision.template_annotations.contains_key(kulta_events::ARTIFACT_ID);
         if pinned || named {
             return;
         }
-        if let Some(image) = revision.image.clone() {
-            revision.digest = self.digest(hash, &image).await;
-        }
+        revision.digests = self.digests(hash, &revision.images).await;
     }
 
-    /// The digest of a revision's image, from one of its pods; asked for once.
-    async fn digest(&self, hash: &str, image: &str) -> Option<String> {
-        let revision = (hash.to_owned(), image.to_owned());
-        let known = self.inner.memory.of(&self.rollout.uid).digests.get(&revision).cloned();
-        if known.is_some() {
+    /// The digests of a revision's images by container, from one of its pods; asked for once.
+    async fn digests(&self, hash: &str, images: &[ContainerImage]) -> BTreeMap<String, String> {
+        let known = self.inner.memory.of(&self.rollout.uid).digests.get(hash).cloned();
+        if let Some(known) = known {
             return known;
         }
         let labels = BTreeMap::from([(annotations::POD_TEMPLATE_HASH.to_owned(), hash.to_owned())]);
@@ -387,19 +384,16 @@ impl Batch {
                 }
                 Err(error) => {
                     tracing::warn!(rollout = %self.key, "look up an image's digest: {}", words(&error));
-                    return None;
+                    return BTreeMap::new();
                 }
             }
         };
-        let digest = pods.first().and_then(|pod| {
-            let id = pod.json.pointer("/status/containerStatuses/0/imageID").and_then(Value::as_str)?;
-            digest_from_image_id(id)
-        });
+        let digests = pods.first().map(|pod| image_digests::of_pod(&pod.json)).unwrap_or_default();
         // A pod that does not run yet will tell later.
-        if let Some(digest) = &digest {
-            self.inner.memory.note(&self.rollout.uid, |notes| notes.digests.insert(revision, digest.clone()));
+        if image_digests::are_complete(&digests, images) {
+            self.inner.memory.note(&self.rollout.uid, |notes| notes.digests.insert(hash.to_owned(), digests.clone()));
         }
-        digest
+        digests
     }
 }
 

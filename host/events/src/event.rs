@@ -1,7 +1,7 @@
 //! An outbox entry becomes a CDEvent.
 
 use cdevents_sdk::spec_0_5_1::{service_deployed, service_removed};
-use kulta_api::{OutboxEntry, Time, TransitionKind};
+use kulta_api::{ContainerImage, OutboxEntry, Time, TransitionKind};
 use serde_json::{Map, Value, json};
 
 use crate::analysis;
@@ -92,26 +92,50 @@ impl Origin {
     pub fn event(&self, entry: &OutboxEntry, subject: &Subject) -> Result<CdEvent, EventError> {
         let described = event_type(entry.kind);
         let ids = Ids::of(&subject.rollout.uid);
-        let this = Told { revision: &subject.revision, hash: &entry.hash };
         let stable = subject.stable.as_ref().zip(entry.stable.as_deref());
-        let stable = stable.map(|(revision, hash)| Told { revision, hash });
+        let previous = stable.filter(|(_, hash)| *hash != entry.hash);
+        // What the revision replaces, nothing if it is the first; `None` when that is not known.
+        let replaced = match (stable, previous) {
+            (None, _) => Some(None),
+            (Some(_), Some((revision, _))) if !revision.images.is_empty() => Some(Some(revision)),
+            (Some(_), _) => None,
+        };
+        let container = match (described.content, replaced) {
+            (Content::Rollout(_) | Content::Service(_), Some(other)) => subject.revision.artifact_container(other),
+            // It must name an artifact.
+            (Content::Service(_), None) => subject.revision.artifact_container(None),
+            // The entry of an analysis does not say what its revision replaces.
+            (Content::Rollout(_), None) | (Content::SuiteRun(_) | Content::CaseRun, _) => {
+                subject.revision.certain_container()
+            }
+        };
+        let this = Told { revision: &subject.revision, hash: &entry.hash, container };
+        let stable = stable.map(|(revision, hash)| Told {
+            revision,
+            hash,
+            // The same container as that of this revision, so that the two artifacts are of one kind.
+            container: container
+                .and_then(|one| revision.container(&one.container))
+                .or_else(|| revision.artifact_container(None)),
+        });
         let previous = stable.filter(|stable| stable.hash != this.hash);
+        let changed = |told: Told<'_>, other| replaced.and_then(|_| told.changed_images(other));
 
         let (subject_id, content, custom) = match described.content {
             Content::Rollout(fields) => (
                 format!("{}/{}", subject.rollout.uid, entry.hash),
-                self.rollout_content(fields, entry, subject, previous),
-                self.custom_data(entry, &subject.rollout, this, None),
+                self.rollout_content(fields, entry, subject, this, previous),
+                self.custom_data(entry, &subject.rollout, this, None, changed(this, previous)),
             ),
             Content::SuiteRun(stage) => (
                 analysis::run_id(entry, &subject.rollout),
                 self.suite_run_content(stage, entry, &subject.rollout),
-                self.custom_data(entry, &subject.rollout, this, None),
+                self.custom_data(entry, &subject.rollout, this, None, None),
             ),
             Content::CaseRun => (
                 analysis::case_id(entry, &subject.rollout),
                 self.case_run_content(entry, &subject.rollout),
-                self.custom_data(entry, &subject.rollout, this, None),
+                self.custom_data(entry, &subject.rollout, this, None, None),
             ),
             Content::Service(side) => {
                 let (serving, beside) = match side {
@@ -124,7 +148,13 @@ impl Origin {
                 (
                     service_id(&subject.rollout),
                     self.service_content(entry, serving)?,
-                    self.custom_data(entry, &subject.rollout, serving, beside),
+                    self.custom_data(
+                        entry,
+                        &subject.rollout,
+                        serving,
+                        beside,
+                        changed(serving, beside.map(|(_, other)| other)),
+                    ),
                 )
             }
         };
@@ -174,6 +204,7 @@ impl Origin {
         fields: &[Field],
         entry: &OutboxEntry,
         subject: &Subject,
+        this: Told<'_>,
         previous: Option<Told<'_>>,
     ) -> Value {
         let common = [
@@ -181,12 +212,12 @@ impl Origin {
             ("namespace", Some(subject.rollout.namespace.as_str().into())),
             ("revision", entry.revision.map(Value::from)),
             ("environment", Some(self.environment_json())),
-            ("artifactId", subject.revision.artifact_id().map(Value::from)),
+            ("artifactId", this.artifact_id().map(Value::from)),
         ];
         let own = fields.iter().map(|field| match field {
             Field::Strategy => ("strategy", Some(subject.strategy.as_str().into())),
             Field::PreviousArtifact => {
-                ("previousArtifactId", previous.and_then(|previous| previous.revision.artifact_id()).map(Value::from))
+                ("previousArtifactId", previous.and_then(|previous| previous.artifact_id()).map(Value::from))
             }
             Field::StepIndex => ("stepIndex", entry.step.map(Value::from)),
             Field::Steps => ("steps", entry.steps.map(Value::from)),
@@ -202,7 +233,6 @@ impl Origin {
     /// The three `service.*` events that follow a transition have one shape.
     fn service_content(&self, entry: &OutboxEntry, serving: Told<'_>) -> Result<Value, EventError> {
         let artifact = serving
-            .revision
             .artifact_id()
             .ok_or_else(|| EventError::NoArtifact { sequence: entry.seq, hash: serving.hash.to_owned() })?;
         let environment = service_deployed::ContentEnvironment {
@@ -218,6 +248,7 @@ impl Origin {
         rollout: &RolloutId,
         told: Told<'_>,
         beside: Option<(&'static str, Told<'_>)>,
+        changed: Option<Value>,
     ) -> Value {
         let kulta = [
             ("namespace", Some(rollout.namespace.as_str().into())),
@@ -225,11 +256,12 @@ impl Origin {
             ("sequence", Some(entry.seq.into())),
         ];
         let beside = beside.map(|(name, other)| {
-            let artifact = ("artifactId", other.revision.artifact_id().map(Value::from));
+            let artifact = ("artifactId", other.artifact_id().map(Value::from));
             let git = ("git", self.git_json(other.revision));
             (name, Some(object(other.facts(entry).into_iter().chain([artifact, git]))))
         });
-        let kulta = object(kulta.into_iter().chain(told.facts(entry)).chain(beside));
+        let changed = ("changedImages", changed);
+        let kulta = object(kulta.into_iter().chain(told.facts(entry)).chain(beside).chain([changed]));
         object([("kulta", Some(kulta)), ("git", self.git_json(told.revision))])
     }
 
@@ -266,16 +298,38 @@ impl Origin {
 struct Told<'a> {
     revision: &'a Revision,
     hash: &'a str,
+    /// Whose image is the artifact.
+    container: Option<&'a ContainerImage>,
 }
 
 impl Told<'_> {
     /// A roll back gives a revision another number: only that of the transition's own one is known for good.
-    fn facts(self, entry: &OutboxEntry) -> [(&'static str, Option<Value>); 3] {
+    fn facts(self, entry: &OutboxEntry) -> [(&'static str, Option<Value>); 4] {
         [
             ("hash", Some(self.hash.into())),
             ("revision", entry.revision.filter(|_| self.hash == entry.hash).map(Value::from)),
-            ("image", self.revision.image.as_deref().map(Value::from)),
+            ("container", self.container.map(|one| one.container.as_str().into())),
+            ("image", self.container.map(|one| one.image.as_str().into())),
         ]
+    }
+
+    fn artifact_id(self) -> Option<String> {
+        self.revision.artifact_id(self.container)
+    }
+
+    /// Every image of this revision that `other` has not, with what that one has in its place.
+    fn changed_images(self, other: Option<Told<'_>>) -> Option<Value> {
+        let other = other.map(|other| other.revision);
+        let changed = self.revision.changed(other).into_iter().map(|one| {
+            let previous = other.and_then(|other| other.container(&one.container));
+            object([
+                ("container", Some(one.container.as_str().into())),
+                ("image", Some(one.image.as_str().into())),
+                ("artifactId", self.revision.purl(one).map(Value::from)),
+                ("previousImage", previous.map(|previous| previous.image.as_str().into())),
+            ])
+        });
+        Some(changed.collect::<Vec<_>>()).filter(|changed| !changed.is_empty()).map(Value::from)
     }
 }
 

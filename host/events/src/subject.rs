@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use cdevents_sdk::UriReference;
+use kulta_api::ContainerImage;
 use serde_json::{Map, Value, json};
 
 use crate::artifact::purl;
 
 /// Annotation that names the artifact in place of the computed purl, byte for byte.
 pub const ARTIFACT_ID: &str = "kulta.io/artifact-id";
+/// Annotation that names the container whose image is the artifact.
+pub const ARTIFACT_CONTAINER: &str = "kulta.io/artifact-container";
 /// Annotation with the chain (a UUID) that GitOps or CI began and that this rollout goes on with.
 pub const CHAIN_ID: &str = "kulta.io/cdevents-chain-id";
 /// Annotation with the id of the event that triggered this rollout.
@@ -110,20 +113,55 @@ pub struct Subject {
 /// What is known of a revision; all of it may be missing when its ReplicaSet is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revision {
-    /// The image of the container that the artifact is about, as written in the pod template.
-    pub image: Option<String>,
-    /// The image's digest, `sha256:…`, when it was found elsewhere, such as in a pod's status.
-    pub digest: Option<String>,
+    /// The images of the pod template, in its order.
+    pub images: Vec<ContainerImage>,
+    /// Digests of images, `sha256:…`, by container, that were found elsewhere, such as in a pod's status.
+    pub digests: BTreeMap<String, String>,
     /// The Rollout's annotations as its ReplicaSet keeps a copy of them, so that each revision tells its own.
     pub annotations: BTreeMap<String, String>,
     pub template_annotations: BTreeMap<String, String>,
 }
 
 impl Revision {
-    /// The annotation's value or the image's purl.
-    pub(crate) fn artifact_id(&self) -> Option<String> {
+    /// The container whose image is the artifact: the one that the annotation names, else the first whose image is not that of
+    /// `other`, else the first.
+    pub(crate) fn artifact_container(&self, other: Option<&Self>) -> Option<&ContainerImage> {
+        let changed = || other.and_then(|other| self.changed(Some(other)).into_iter().next());
+        self.named_container().or_else(changed).or_else(|| self.images.first())
+    }
+
+    /// The same where it is not known what this revision replaces.
+    pub(crate) fn certain_container(&self) -> Option<&ContainerImage> {
+        let only = || self.images.first().filter(|_| self.images.len() == 1);
+        self.named_container().or_else(only)
+    }
+
+    fn named_container(&self) -> Option<&ContainerImage> {
+        self.container(self.first_of(&[ARTIFACT_CONTAINER])?)
+    }
+
+    pub(crate) fn container(&self, name: &str) -> Option<&ContainerImage> {
+        self.images.iter().find(|one| one.container == name)
+    }
+
+    /// The images that `other` has not in the container of the same name; all without another revision, and none when nothing is
+    /// known of that one.
+    pub(crate) fn changed(&self, other: Option<&Self>) -> Vec<&ContainerImage> {
+        let differs = |one: &&ContainerImage| {
+            other.is_none_or(|other| other.container(&one.container).is_none_or(|before| before.image != one.image))
+        };
+        let unknown = other.is_some_and(|other| other.images.is_empty());
+        self.images.iter().filter(|_| !unknown).filter(differs).collect()
+    }
+
+    /// The annotation's value or the purl of this image.
+    pub(crate) fn artifact_id(&self, image: Option<&ContainerImage>) -> Option<String> {
         let named = self.first_of(&[ARTIFACT_ID]).map(str::to_owned);
-        named.or_else(|| purl(self.image.as_deref()?, self.digest.as_deref()))
+        named.or_else(|| self.purl(image?))
+    }
+
+    pub(crate) fn purl(&self, image: &ContainerImage) -> Option<String> {
+        purl(&image.image, self.digests.get(&image.container).map(String::as_str))
     }
 
     /// A value that the Rollout's own annotations alone may set.

@@ -140,7 +140,11 @@ fn status(state: State, first: bool) -> String {
         lines.push(format!("- type: {{{{ .conditionType | Quote }}}}\n  status: \"{ready}\"\n  lastTransitionTime: {{{{ $now | Quote }}}}"));
         lines.push("{{ end }}".to_owned());
     }
-    lines.push("containerStatuses:\n{{ range .spec.containers }}".to_owned());
+    // Sorted by name, as a kubelet sorts them.
+    lines.push("{{ $pod := . }}{{ $names := list }}".to_owned());
+    lines.push("{{ range .spec.containers }}{{ $names = append $names .name }}{{ end }}".to_owned());
+    lines.push("containerStatuses:\n{{ range $name := $names | sortAlpha }}".to_owned());
+    lines.push("{{ range $pod.spec.containers }}{{ if eq .name $name }}".to_owned());
     lines.push("- name: {{ .name | Quote }}\n  image: {{ .image | Quote }}".to_owned());
     // A digest that depends on the image as its real one would.
     lines.push(
@@ -155,7 +159,7 @@ fn status(state: State, first: bool) -> String {
         }
         .to_owned(),
     );
-    lines.push("{{ end }}".to_owned());
+    lines.push("{{ end }}{{ end }}{{ end }}".to_owned());
     if first {
         lines.push(ADDRESSES.to_owned());
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kulta_api::FieldError;
 use kulta_api::validation::Path;
-use kulta_core::analysis::{Checked, Configuration, at_provider};
+use kulta_core::analysis::{Checked, Configuration, at_provider, paths_where};
 use kulta_core::observed::Analyzer;
 use kulta_fetch::Secrets;
 use kulta_wasm::{CheckError, ConfigError, Kind};
@@ -75,7 +75,8 @@ impl Analyzers {
             let path = Path::new("spec").field("metrics").index(index).field("provider");
             let Some((path, name, config)) = at_provider(&metric.metric.provider, &path) else { continue };
             let complaints = if name == job::PROVIDER {
-                Arc::new(job::complaints(config, secrets))
+                let secrets = job::shown_secrets(paths_where(config, |text| secrets.is_in(text)));
+                Arc::new([job::complaints(config), secrets].concat())
             } else {
                 let pin = pins.get(name).and_then(|pin| Pin::read(pin));
                 self.complaints(name, pin.as_ref(), config, secrets.is_empty()).await
@@ -90,12 +91,12 @@ impl Analyzers {
     pub async fn check_templates(&self, configurations: &[Configuration]) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for one in configurations {
-            let complaints = if one.analyzer == job::PROVIDER {
-                Arc::new(job::complaints(&one.config, &Secrets::new()))
+            let (complaints, secrets) = if one.analyzer == job::PROVIDER {
+                (Arc::new(job::complaints(&one.config)), job::shown_secrets(one.secret_paths()))
             } else {
-                self.complaints(&one.analyzer, None, &one.config, true).await
+                (self.complaints(&one.analyzer, None, &one.config, true).await, Vec::new())
             };
-            let known = complaints.iter().filter(|complaint| one.is_known(&complaint.path));
+            let known = complaints.iter().filter(|complaint| one.is_known(&complaint.path)).chain(&secrets);
             errors
                 .extend(known.map(|known| known.at(&one.path, format!("metric {:?}: {}", one.metric, known.message))));
         }

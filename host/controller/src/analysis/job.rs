@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use kulta_core::analysis::{Call, CallKind, Outcome, Verdict};
-use kulta_fetch::Secrets;
+use kulta_core::analysis::{Attempt, Call, CallKind, Checked, Outcome, Verdict, job_name};
 use serde_json::{Value, json};
 
 use super::analyzers::Complaint;
@@ -21,9 +20,15 @@ const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(3);
 /// Argo's keys in a measurement's metadata.
 const JOB_NAME: &str = "job-name";
 const JOB_NAMESPACE: &str = "job-namespace";
+/// Argo's label on the Job: the uid of its run.
+const RUN_LABEL: &str = "analysisrun.argoproj.io/uid";
 /// Argo's annotations on the Job.
 const RUN_ANNOTATION: &str = "analysisrun.argoproj.io/name";
 const METRIC_ANNOTATION: &str = "analysisrun.argoproj.io/metric-name";
+
+/// Whoever may read Jobs could read it. Argo puts it in.
+const SHOWN_SECRET: &str = "the value of a Secret would stand in the Job for everybody who may read Jobs: let the container read the \
+                            Secret itself, by env[].valueFrom.secretKeyRef";
 
 /// The run that a Job is made for.
 #[derive(Clone, Debug)]
@@ -33,11 +38,7 @@ pub struct Owner {
 }
 
 /// What is wrong with a provider's configuration.
-pub fn complaints(config: &Value, secrets: &Secrets) -> Vec<Complaint> {
-    if secrets.is_in(&config.to_string()) {
-        let why = "a secret argument would be readable in the Job: let its pod read the Secret instead";
-        return vec![Complaint { path: String::new(), message: why.to_owned() }];
-    }
+pub fn complaints(config: &Value) -> Vec<Complaint> {
     let template = config.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     if template.is_none_or(Vec::is_empty) {
         let path = "spec.template.spec.containers".to_owned();
@@ -46,8 +47,13 @@ pub fn complaints(config: &Value, secrets: &Secrets) -> Vec<Complaint> {
     Vec::new()
 }
 
+/// A Secret's value must not stand in a Job, at any of these paths of its configuration.
+pub fn shown_secrets(paths: Vec<String>) -> Vec<Complaint> {
+    paths.into_iter().map(|path| Complaint { path, message: SHOWN_SECRET.to_owned() }).collect()
+}
+
 pub async fn take(cluster: &Cluster, owner: &Owner, config: &Value, call: &Call, now: Timestamp) -> Outcome {
-    let job = owner.run.sibling(&name(owner, call));
+    let job = owner.run.sibling(&job_name(&owner.uid, &call.metric, call.attempt));
     let answer = match call.kind {
         CallKind::Measure => begin(cluster, owner, config, call, &job).await,
         CallKind::Resume => cluster.get(Kind::Job, &job).await,
@@ -77,23 +83,39 @@ async fn begin(
 }
 
 async fn end(cluster: &Cluster, job: &Key) -> Outcome {
-    let found = match cluster.get(Kind::Job, job).await {
-        Ok(found) => found,
-        Err(error) if refusal(&error) == Refusal::Gone => return ended(job, Verdict::Pass),
-        Err(error) => return Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) },
-    };
-    let uid = text(found.json.get("metadata").unwrap_or(&Value::Null), "uid").to_owned();
-    match cluster.delete(Kind::Job, job, &uid).await {
-        Err(error) if refusal(&error) != Refusal::Gone => {
-            Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) }
-        }
-        _ => ended(job, Verdict::Pass),
+    match delete(cluster, job).await {
+        Ok(()) => ended(job, Verdict::Pass),
+        Err(error) => Outcome::Errored { message: format!("Job {}: {}", job.name, words(&error)) },
     }
 }
 
-/// `<uid of the run>.<metric>.<attempt>`: an error is retried by a Job of its own.
-fn name(owner: &Owner, call: &Call) -> String {
-    format!("{}.{}.{}", owner.uid, call.metric.to_lowercase(), call.attempt)
+/// Deletes the Jobs of measurements that the run's status drops, before it is stored without them. One that cannot be deleted is left
+/// to the garbage collector, which deletes it with its run. Argo counts the Jobs of all metrics together, and so deletes those of
+/// measurements that it still shows.
+pub async fn collect(cluster: &Cluster, owner: &Owner, checked: &Checked, dropped: &[Attempt]) {
+    for Attempt { metric, attempt } in dropped.iter().filter(|dropped| is_by_job(checked, &dropped.metric)) {
+        let job = owner.run.sibling(&job_name(&owner.uid, metric, *attempt));
+        if let Err(error) = delete(cluster, &job).await {
+            tracing::warn!(run = %owner.run, job = job.name, "delete the Job of an old measurement: {}", words(&error));
+        }
+    }
+}
+
+fn is_by_job(checked: &Checked, metric: &str) -> bool {
+    let provider = checked.metric(metric).and_then(|checked| checked.metric.provider.analyzer());
+    provider.is_some_and(|(name, _)| name == PROVIDER)
+}
+
+/// # Errors
+/// As the API server answers. A Job that is gone already is none.
+async fn delete(cluster: &Cluster, job: &Key) -> Result<(), kube::Error> {
+    let gone_is_well = |error: kube::Error| if refusal(&error) == Refusal::Gone { Ok(()) } else { Err(error) };
+    let found = match cluster.get(Kind::Job, job).await {
+        Ok(found) => found,
+        Err(error) => return gone_is_well(error),
+    };
+    let uid = text(found.json.get("metadata").unwrap_or(&Value::Null), "uid").to_owned();
+    cluster.delete(Kind::Job, job, &uid).await.or_else(gone_is_well)
 }
 
 fn body(owner: &Owner, config: &Value, call: &Call, job: &Key) -> Value {
@@ -103,6 +125,7 @@ fn body(owner: &Owner, config: &Value, call: &Call, job: &Key) -> Value {
     });
     let own = json!({
         "name": job.name,
+        "labels": { RUN_LABEL: owner.uid },
         "annotations": { RUN_ANNOTATION: owner.run.name, METRIC_ANNOTATION: call.metric },
         "ownerReferences": [{
             "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
@@ -124,7 +147,8 @@ fn outcome(job: &Key, found: &Value, now: Timestamp) -> Outcome {
     } else if let Some(failed) = is("Failed") {
         ended(job, Verdict::Fail(text(failed, "message").to_owned()))
     } else {
-        Outcome::Waiting { until: now.checked_add(LOOK_EVERY).unwrap_or(now), memory: Vec::new() }
+        let until = now.checked_add(LOOK_EVERY).unwrap_or(now);
+        Outcome::Waiting { until, metadata: metadata(job), memory: Vec::new() }
     }
 }
 
@@ -137,18 +161,30 @@ fn ended(job: &Key, verdict: Verdict) -> Outcome {
         verdict,
         settles: false,
         value: String::new(),
-        metadata: BTreeMap::from([
-            (JOB_NAME.to_owned(), job.name.clone()),
-            (JOB_NAMESPACE.to_owned(), job.namespace.clone()),
-        ]),
+        metadata: metadata(job),
         reason,
         memory: Vec::new(),
     }
 }
 
+/// Of a measurement by this Job.
+fn metadata(job: &Key) -> BTreeMap<String, String> {
+    BTreeMap::from([(JOB_NAME.to_owned(), job.name.clone()), (JOB_NAMESPACE.to_owned(), job.namespace.clone())])
+}
+
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use kube::Client;
+    use kube::client::Body;
+    use kulta_api::validation::analysis::ServedAnalyzer;
+    use kulta_core::analysis::check;
+    use tower::service_fn;
+
     use super::*;
+    use crate::metrics::Metrics;
 
     fn owner() -> Owner {
         Owner { run: Key::new("ns", "web-1"), uid: "u-1".into() }
@@ -172,19 +208,50 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_named_by_its_run_metric_and_attempt() {
-        assert_eq!(name(&owner(), &call()), "u-1.smoke.2");
-    }
-
-    #[test]
-    fn a_job_belongs_to_its_run_and_keeps_the_users_labels() {
+    fn a_job_belongs_to_its_run_and_keeps_the_users_labels_beside_the_runs() {
         let config = json!({ "metadata": { "labels": { "team": "x" } }, "spec": { "backoffLimit": 0 } });
 
         let body = body(&owner(), &config, &call(), &Key::new("ns", "job"));
 
-        assert_eq!(body["metadata"]["labels"], json!({ "team": "x" }));
+        assert_eq!(body["metadata"]["labels"], json!({ "team": "x", "analysisrun.argoproj.io/uid": "u-1" }));
         assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], "u-1");
         assert_eq!(body["spec"], json!({ "backoffLimit": 0 }));
+    }
+
+    /// A cluster with every Job, and the requests that it was sent.
+    fn cluster() -> (Cluster, Arc<Mutex<Vec<String>>>) {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::clone(&sent);
+        let service = service_fn(move |request: http::Request<Body>| {
+            asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
+            let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "job", "uid": "j" } });
+            async move { Ok::<_, Infallible>(http::Response::new(Body::from(job.to_string().into_bytes()))) }
+        });
+        (Cluster::new(Client::new(service, "ns"), Arc::new(Metrics::default())), sent)
+    }
+
+    #[tokio::test]
+    async fn only_the_jobs_of_measurements_that_are_dropped_are_deleted() {
+        let run = json!({ "metadata": {}, "spec": { "metrics": [
+            { "name": "smoke", "provider": { "job": { "spec": {} } } },
+            { "name": "rate", "provider": { "web": {} } },
+        ] } });
+        let served = [PROVIDER, "web"].map(|name| ServedAnalyzer { name, needs_condition: false });
+        let checked = check(&serde_json::from_value(run).unwrap(), &BTreeMap::new(), &served).unwrap();
+        let dropped = ["smoke", "rate"].map(|metric| Attempt { metric: metric.into(), attempt: 3 });
+        let (cluster, sent) = cluster();
+
+        collect(&cluster, &owner(), &checked, &dropped).await;
+
+        let path = "/apis/batch/v1/namespaces/ns/jobs/u-1.smoke.3";
+        assert_eq!(*sent.lock().unwrap(), [format!("GET {path}"), format!("DELETE {path}")]);
+    }
+
+    #[test]
+    fn a_measurement_names_its_job_while_that_runs() {
+        let Outcome::Waiting { metadata, .. } = told("Suspended") else { panic!("it waits") };
+
+        assert_eq!(metadata.get("job-name").map(String::as_str), Some("job"));
     }
 
     #[test]
@@ -205,17 +272,18 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_argument_does_not_get_into_a_job() {
-        let mut secrets = Secrets::new();
-        let placeholder = secrets.add("s3cret").unwrap();
-        let config = json!({ "spec": { "template": { "spec": { "containers": [{ "args": [placeholder] }] } } } });
+    fn a_secret_in_a_job_is_told_at_its_place_with_the_way_that_keeps_it() {
+        let [complaint] = &shown_secrets(vec!["spec.template.spec.containers[0].args[1]".into()])[..] else {
+            panic!("one complaint")
+        };
 
-        assert_eq!(complaints(&config, &secrets).len(), 1);
+        assert_eq!(complaint.path, "spec.template.spec.containers[0].args[1]");
+        assert!(complaint.message.contains("env[].valueFrom.secretKeyRef"), "{}", complaint.message);
     }
 
     #[test]
     fn a_job_without_a_container_is_none() {
-        let [complaint] = &complaints(&json!({ "spec": {} }), &Secrets::new())[..] else { panic!("one complaint") };
+        let [complaint] = &complaints(&json!({ "spec": {} }))[..] else { panic!("one complaint") };
 
         assert_eq!(complaint.path, "spec.template.spec.containers");
     }

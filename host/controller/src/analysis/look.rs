@@ -92,6 +92,9 @@ async fn look_at(controller: &Controller, key: &Key, kept: &mut Kept, landed: Ve
     let Ok(run) = &kept.run else { return DONE };
     let assessed = analysis::assess(run, &ready.checked, landed.clone(), now);
     if assessed.patch.is_some() {
+        let owner = job::Owner { run: key.clone(), uid: kept.uid.clone() };
+        let dropped = analysis::dropped(run.status.as_ref(), &assessed.status);
+        job::collect(&controller.cluster, &owner, &ready.checked, &dropped).await;
         return store(controller, key, kept, assessed, &landed, now).await;
     }
     // Results of calls that are not due any more.

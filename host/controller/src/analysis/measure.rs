@@ -76,7 +76,7 @@ impl Measurement {
                 Action::Wait(waiting) => {
                     let until = clock::instant(waiting.until)
                         .ok_or_else(|| self.unusable(name, FailureClass::BadAnswer, "it waits for no instant"))?;
-                    return Ok(Outcome::Waiting { until, memory: waiting.memory });
+                    return Ok(Outcome::Waiting { until, metadata: BTreeMap::new(), memory: waiting.memory });
                 }
                 Action::Measured(measured) => return Ok(self.judge(metric, measured).await),
                 Action::Judged(judged) => return Ok(convert::judged(judged, |text| self.mask(text))),

@@ -31,7 +31,7 @@ fn judged(verdict: Verdict, settles: bool, reason: &str) -> Outcome {
 }
 
 fn waiting(until: i64) -> Outcome {
-    Outcome::Waiting { until: at(until), memory: Vec::new() }
+    Outcome::Waiting { until: at(until), metadata: BTreeMap::new(), memory: Vec::new() }
 }
 
 pub(super) fn one(fields: Value) -> Story {
@@ -432,6 +432,20 @@ fn measurements_are_kept_as_the_rule_says() {
     let status = story.play(&outcomes("SSSS")).status;
 
     assert_eq!((status.metric_results[0].measurements.len(), status.metric_results[0].count), (2, 4));
+}
+
+#[test]
+fn what_a_measurement_tells_while_it_waits_is_stored_and_stays() {
+    let mut story = one(json!({}));
+    let metadata = BTreeMap::from([("job-name".to_owned(), "u.m.1".to_owned())]);
+    story.answer(|_| Outcome::Waiting { until: at(1_001), metadata: metadata.clone(), memory: Vec::new() });
+    let waiting = story.run.status.clone().unwrap().metric_results[0].measurements[0].metadata.clone();
+    story.now = 1_001;
+
+    story.answer(|_| measured(Error));
+
+    let error = &story.run.status.unwrap().metric_results[0].measurements[0];
+    assert_eq!((&waiting, &error.metadata), (&metadata, &metadata));
 }
 
 #[test]

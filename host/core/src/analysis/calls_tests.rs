@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
@@ -7,7 +9,7 @@ use crate::analysis::{MEMORY_KEY, Outcome};
 use AnalysisPhase::{Error, Failed, Successful};
 
 fn waiting(until: i64) -> Outcome {
-    Outcome::Waiting { until: at(until), memory: vec![1] }
+    Outcome::Waiting { until: at(until), metadata: BTreeMap::new(), memory: vec![1] }
 }
 
 fn errored() -> Outcome {

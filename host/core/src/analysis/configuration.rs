@@ -12,6 +12,8 @@ use super::walk::{self, Templates};
 
 /// Stands for the value of an argument that is known only when the run is made: a Secret, a revision's hash.
 pub(crate) const NOT_KNOWN_YET: &str = "not-known-yet";
+/// The same for a Secret: it holds [`NOT_KNOWN_YET`].
+const SECRET_NOT_KNOWN_YET: &str = "secret-not-known-yet";
 
 /// What a metric of a template gives to its analyzer.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,44 @@ impl Configuration {
             (value, rest) = (inner, left);
         }
         !holds_open_text(value)
+    }
+
+    /// The paths at which the value of a Secret will stand.
+    #[must_use]
+    pub fn secret_paths(&self) -> Vec<String> {
+        paths_where(&self.config, |text| text.contains(SECRET_NOT_KNOWN_YET))
+    }
+}
+
+/// The paths in a configuration whose text `holds` something; for a key, the path of the object that has it.
+#[must_use]
+pub fn paths_where(config: &Value, holds: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut paths = Vec::new();
+    collect_paths(config, &Path::new(""), &holds, &mut paths);
+    paths
+}
+
+fn collect_paths(value: &Value, path: &Path, holds: &dyn Fn(&str) -> bool, paths: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            if holds(text) {
+                paths.push(path.as_str().to_owned());
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_paths(item, &path.index(index), holds, paths);
+            }
+        }
+        Value::Object(fields) => {
+            if fields.keys().any(|key| holds(key)) {
+                paths.push(path.as_str().to_owned());
+            }
+            for (key, field) in fields {
+                collect_paths(field, &path.field(key), holds, paths);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -83,8 +123,9 @@ pub(crate) fn configurations(
         Ok::<_, Vec<kulta_api::FieldError>>((templates, args))
     };
     let Ok((templates, args)) = resolve() else { return Vec::new() };
+    // An argument without a value is one that a Secret gives.
     let values: BTreeMap<_, _> =
-        args.into_iter().map(|arg| (arg.name, arg.value.unwrap_or_else(|| NOT_KNOWN_YET.to_owned()))).collect();
+        args.into_iter().map(|arg| (arg.name, arg.value.unwrap_or_else(|| SECRET_NOT_KNOWN_YET.to_owned()))).collect();
     let mut all = Vec::new();
     for (template, spec) in templates {
         let Ok(metrics) = args::fill(&spec.metrics, &values) else { continue };
@@ -126,6 +167,16 @@ mod tests {
         let open = ["service", "headers[0].value", "headers[1].value", "missing", ""].map(|path| of.is_known(path));
 
         assert_eq!((known, open), ([true; 4], [false; 5]));
+    }
+
+    #[test]
+    fn the_places_of_secrets_are_told_apart_from_what_is_merely_not_known_yet() {
+        let of = of(json!({
+            "hash": NOT_KNOWN_YET, "env": [{ "name": "A" }, { "value": format!("Bearer {SECRET_NOT_KNOWN_YET}") }],
+            "labels": { "a.b/c": SECRET_NOT_KNOWN_YET }, "keys": { SECRET_NOT_KNOWN_YET: 1 },
+        }));
+
+        assert_eq!(of.secret_paths(), ["env[1].value", "keys", r#"labels["a.b/c"]"#]);
     }
 
     #[test]

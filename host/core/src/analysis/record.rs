@@ -49,7 +49,7 @@ pub enum Outcome {
         memory: Vec<u8>,
     },
     /// Ask again at that time.
-    Waiting { until: Timestamp, memory: Vec<u8> },
+    Waiting { until: Timestamp, metadata: BTreeMap<String, String>, memory: Vec<u8> },
     /// It could not be measured; the memory stays what it was.
     Errored { message: String },
 }
@@ -137,11 +137,13 @@ fn measurement(begun: Option<Measurement>, kept: Option<String>, taken: Taken, n
             measurement.metadata.extend(metadata);
             memory::write(&mut measurement.metadata, &memory);
         }
-        Outcome::Waiting { memory, .. } if terminate => {
+        Outcome::Waiting { metadata, memory, .. } if terminate => {
             measurement.phase = AnalysisPhase::Successful;
+            measurement.metadata.extend(metadata);
             memory::write(&mut measurement.metadata, &memory);
         }
-        Outcome::Waiting { until, memory } => {
+        Outcome::Waiting { until, metadata, memory } => {
+            measurement.metadata.extend(metadata);
             let soonest = now.checked_add(SignedDuration::from_secs(MIN_WAIT_SECONDS)).unwrap_or(now);
             measurement.finished_at = None;
             measurement.resume_at = Some(time::ceil(until.max(soonest)));

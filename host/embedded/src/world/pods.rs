@@ -180,7 +180,10 @@ fn containers(pod: &Value, state: State, second: &str) -> Value {
             "started": true, "restartCount": restarts, "state": running,
         })
     };
-    items(pod, "/spec/containers").map(container).collect()
+    // As the kubelet: by name, whatever their order in the spec.
+    let mut specs: Vec<&Value> = items(pod, "/spec/containers").collect();
+    specs.sort_by(|one, other| text(one, "/name").cmp(text(other, "/name")));
+    specs.into_iter().map(container).collect()
 }
 
 /// A digest that depends on the image, as its real one would.

@@ -9,7 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::{KINDS, Schemas, UID, files, json, origin, specification};
+use crate::support::{KINDS, Schemas, UID, files, images, json, origin, specification};
 
 static SCHEMAS: LazyLock<Schemas> = LazyLock::new(Schemas::load);
 
@@ -77,20 +77,22 @@ prop_compose! {
 
 prop_compose! {
     fn any_revision()(
+        container in "[a-z]{1,2}",
         name in "[a-z0-9]{1,8}",
         tag in "[A-Za-z0-9_.-]{1,12}",
         digest in option::of(any::<String>()),
         keys in prop::collection::btree_map(
             prop::sample::select(vec![
-                "kulta.io/git-commit", "kulta.io/artifact-id", "kulta.io/cdevents-chain-id", "kulta.io/cdevents-parent-id",
+                "kulta.io/git-commit", "kulta.io/artifact-id", "kulta.io/artifact-container",
+                "kulta.io/cdevents-chain-id", "kulta.io/cdevents-parent-id",
             ]).prop_map(str::to_owned),
             any::<String>(),
             0..4,
         ),
     ) -> Revision {
         Revision {
-            image: Some(format!("registry.example:5000/{name}:{tag}")),
-            digest,
+            images: images(&[(&container, &format!("registry.example:5000/{name}:{tag}")), ("proxy", "proxy:1")]),
+            digests: digest.map(|digest| (container, digest)).into_iter().collect(),
             annotations: keys.clone(),
             template_annotations: keys,
         }

@@ -174,10 +174,18 @@ fn an_upgrade_names_the_commit_that_serves_now_and_what_served_before() {
                 "sequence": 7,
                 "hash": "7c9d8b6f5d",
                 "revision": 2,
+                "container": "shop",
                 "image": "ghcr.io/acme/shop:2.0",
+                "changedImages": [{
+                    "container": "shop",
+                    "image": "ghcr.io/acme/shop:2.0",
+                    "artifactId": ARTIFACT,
+                    "previousImage": "ghcr.io/acme/shop:1.0",
+                }],
                 "previous": {
                     "artifactId": STABLE_ARTIFACT,
                     "hash": "66d5c4b7f9",
+                    "container": "shop",
                     "image": "ghcr.io/acme/shop:1.0",
                     "git": { "commit": "1111111" },
                 },
@@ -200,6 +208,7 @@ fn a_rollback_names_the_restored_artifact_and_keeps_the_failed_one_beside_it() {
             "artifactId": ARTIFACT,
             "hash": "7c9d8b6f5d",
             "revision": 2,
+            "container": "shop",
             "image": "ghcr.io/acme/shop:2.0",
             "git": { "commit": "2222222" },
         })
@@ -218,7 +227,7 @@ fn a_rollback_without_a_known_stable_revision_is_no_event() {
 #[test]
 fn a_service_event_without_an_image_is_no_event() {
     let mut subject = subject();
-    subject.revision.image = None;
+    subject.revision.images = Vec::new();
 
     let result = origin().event(&entry(TransitionKind::ServiceDeployed), &subject);
 
@@ -228,7 +237,7 @@ fn a_service_event_without_an_image_is_no_event() {
 #[test]
 fn a_rollout_event_without_an_image_goes_out_without_the_artifact() {
     let mut subject = subject();
-    subject.revision.image = None;
+    subject.revision.images = Vec::new();
 
     let event = build(&entry(TransitionKind::Paused), &subject);
 

@@ -7,6 +7,8 @@ mod conformance;
 #[cfg(test)]
 mod contents;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod links;
 #[cfg(test)]
 mod support;

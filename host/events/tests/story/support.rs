@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jsonschema::{Registry, Validator};
-use kulta_api::{FailureKind, OutboxEntry, Outcome, Time, TransitionKind};
+use kulta_api::{ContainerImage, FailureKind, OutboxEntry, Outcome, Time, TransitionKind};
 use kulta_events::{Environment, GitKeys, Origin, Revision, RolloutId, Subject};
 use serde_json::Value;
 
@@ -96,6 +96,13 @@ pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
+pub fn images(pairs: &[(&str, &str)]) -> Vec<ContainerImage> {
+    pairs
+        .iter()
+        .map(|(container, image)| ContainerImage { container: (*container).to_owned(), image: (*image).to_owned() })
+        .collect()
+}
+
 pub fn origin() -> Origin {
     let environment = Environment { id: "production".into(), source: Some("/clusters/eu-1".into()) };
     Origin::new("/clusters/eu-1/kulta", environment, GitKeys::default()).unwrap()
@@ -110,14 +117,14 @@ pub fn subject() -> Subject {
         rollout: rollout(),
         strategy: "canary".into(),
         revision: Revision {
-            image: Some("ghcr.io/acme/shop:2.0".into()),
-            digest: Some(DIGEST.into()),
+            images: images(&[("shop", "ghcr.io/acme/shop:2.0")]),
+            digests: map(&[("shop", DIGEST)]),
             annotations: map(&[("kulta.io/git-commit", "2222222")]),
             template_annotations: BTreeMap::new(),
         },
         stable: Some(Revision {
-            image: Some("ghcr.io/acme/shop:1.0".into()),
-            digest: Some(STABLE_DIGEST.into()),
+            images: images(&[("shop", "ghcr.io/acme/shop:1.0")]),
+            digests: map(&[("shop", STABLE_DIGEST)]),
             annotations: map(&[("kulta.io/git-commit", "1111111")]),
             template_annotations: BTreeMap::new(),
         }),

@@ -85,6 +85,7 @@ fn a_configuration_is_known_as_far_as_its_arguments_are() {
         ("rate", "threshold", &json!("web"))
     );
     assert_eq!(["service", "cluster", "token"].map(|at| one.is_known(at)), [true, false, false]);
+    assert_eq!(one.secret_paths(), ["token"]);
 }
 
 #[test]

@@ -30,6 +30,23 @@ async fn a_replica_set_has_its_pods_and_counts_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn statuses_of_containers_are_sorted_by_name_as_a_kubelet_sorts_them() {
+    let stage = Stage::new(Settings::default());
+    let mut set = set("app", 1, &[]);
+    let containers = set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
+    containers.push(json!({ "name": "a-proxy", "image": "example.test/proxy:1" }));
+
+    stage.create(set).await;
+
+    let pod = stage.list("Pod")[0].clone();
+    let names = |list: &Value| list.as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (names(&pod["spec"]["containers"]), names(&pod["status"]["containerStatuses"])),
+        (vec![json!("app"), json!("a-proxy")], vec![json!("a-proxy"), json!("app")])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_is_ready_after_its_label_s_time() {
     let stage = Stage::new(Settings::default());
     stage.create(set("app", 1, &[("kulta.test/ready-after", "3s")])).await;
