@@ -85,8 +85,6 @@ pub(crate) struct Pass {
     pub notes: Notes,
     /// Writes that the API server has refused before: they come last, so that they do not keep the rest from being written.
     pub refused: Vec<Write>,
-    /// What a person went past is measured afresh: the lifted pause is used up.
-    pub lift_spent: bool,
     pub reason: String,
 }
 
@@ -145,7 +143,6 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         contested: None,
         notes: Notes::new(),
         refused: Vec::new(),
-        lift_spent: false,
         reason: String::new(),
     };
     pass.observe_step_plugins();

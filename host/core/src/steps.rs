@@ -114,8 +114,9 @@ impl Pass {
             None => {}
         }
         // What ends the update begins no run.
+        let afresh = situation.reached && self.is_due_afresh(situation.step);
         if !matches!(decision.next, Next::Abort { .. })
-            && let Err(failure) = self.want_runs_of(&decision)
+            && let Err(failure) = self.want_runs_of(&decision, afresh)
         {
             return self.undecided(&failure);
         }
@@ -142,7 +143,12 @@ impl Pass {
             // The answer ended the way forward: the host takes over.
             return self.go_on();
         }
-        self.arrange(&target);
+        if matches!(decision.next, Next::Pause { cause: PauseCause::Analysis | PauseCause::Experiment, .. }) {
+            // A user decides: pods and weight stay as they are until then.
+            self.hold();
+        } else {
+            self.arrange(&target);
+        }
         self.done()
     }
 
@@ -180,6 +186,9 @@ impl Pass {
             PauseCause::Experiment => PauseReason::InconclusiveExperiment,
         };
         self.waiting = Some(Waiting::Other);
+        if cause == PauseCause::Analysis {
+            self.note_inconclusive_run();
+        }
         if self.status.pause(reason).is_none() {
             let start_time = time::ceil(self.scene.now);
             self.status.pause_conditions.push(PauseCondition { reason, start_time });
