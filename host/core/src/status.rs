@@ -43,7 +43,7 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
     let spec = &pass.scene.observed.rollout.spec;
     let generation = pass.scene.observed.rollout.metadata.generation.unwrap_or(0);
     pass.status.observed_generation = generation.to_string();
-    let (phase, message) = phase::of(spec, &pass.status);
+    let (phase, message) = phase::of(spec, &pass.status, pass.waits_for().as_ref());
     pass.status.phase = Some(phase);
     pass.status.message = message;
     pass.kulta.phase = Some(kulta_phase(&pass));

@@ -99,6 +99,97 @@ fn a_first_revision_is_told_as_argo_tells_it() {
     assert_eq!(reasons(&plan), ["RolloutNotCompleted", "RolloutUpdated", "NewReplicaSetCreated", "ScalingReplicaSet"]);
 }
 
+fn status_of(observed: &Observed, kind: ConditionType) -> Option<kulta_api::ConditionStatus> {
+    condition(observed, kind).map(|condition| condition.status)
+}
+
+/// A routed rollout whose only revision is stable and whole; its route is in this state.
+fn routed_at_rest(state: crate::observed::RouteState) -> Observed {
+    let mut observed = at_rest(2);
+    observed.rollout.spec.strategy =
+        serde_json::from_value(crate::pass_tests::routed(json!([{ "setWeight": 50 }]))).unwrap();
+    let hash = observed.rollout.status.as_ref().unwrap().stable_rs.clone();
+    observed.services =
+        [crate::pass_tests::service("canary", &hash), crate::pass_tests::service("stable", &hash)].into();
+    observed.routes = vec![crate::observed::ObservedRoute { state, ..crate::pass_tests::route(0) }];
+    observed
+}
+
+#[test]
+fn conditions_about_traffic_and_the_strategy_hold_when_all_is_well() {
+    use kulta_api::ConditionStatus::True;
+    let plain = at_rest(2);
+    let routed = routed_at_rest(crate::pass_tests::route(0).state);
+
+    let conditions = [plain, routed].map(|observed| {
+        let plan = done(begin(observed.clone(), now()));
+        let after = stored(observed, &plan);
+        [ConditionType::TrafficReady, ConditionType::StrategyReady].map(|kind| status_of(&after, kind))
+    });
+
+    assert_eq!(conditions, [[None, Some(True)], [Some(True), Some(True)]]);
+}
+
+#[test]
+fn a_rollout_that_cannot_route_is_not_healthy_and_names_the_route() {
+    let healthy = routed_at_rest(crate::pass_tests::route(0).state);
+    let plan = done(begin(healthy.clone(), now()));
+    let mut observed = stored(healthy, &plan);
+    observed.routes[0].state = crate::observed::RouteState::Missing;
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let after = stored(observed, &plan);
+    let status = after.rollout.status.as_ref().unwrap();
+    let words = "waiting for traffic routing: HTTPRoute \"web\" not found";
+    assert_eq!((status.phase, status.message.as_str()), (Some(kulta_api::RolloutPhase::Progressing), words));
+    let (reason, message) = said(&after, ConditionType::Progressing);
+    assert_eq!(reason, "ReplicaSetUpdated");
+    assert!(message.ends_with("is progressing: HTTPRoute \"web\" not found"), "{message}");
+    assert_eq!(status_of(&after, ConditionType::Healthy), Some(kulta_api::ConditionStatus::False));
+    assert_eq!(said(&after, ConditionType::Available).1, "Rollout has minimum availability");
+}
+
+#[test]
+fn a_first_revision_without_its_route_is_not_healthy() {
+    let mut observed = routed_at_rest(crate::observed::RouteState::Missing);
+    let status = observed.rollout.status.as_mut().unwrap();
+    status.stable_rs.clear();
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let after = stored(observed, &plan).rollout.status.unwrap();
+    assert_eq!(after.phase, Some(kulta_api::RolloutPhase::Progressing));
+}
+
+#[test]
+fn all_that_is_missing_is_named_at_once_the_route_among_it() {
+    let mut observed = routed_at_rest(crate::observed::RouteState::Missing);
+    observed.services.insert("canary".into(), None);
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let (_, message) = said(&stored(observed, &plan), ConditionType::InvalidSpec);
+    for missing in ["service \"canary\" not found", "HTTPRoute \"web\" not found"] {
+        assert!(message.contains(missing), "{message}");
+    }
+}
+
+#[test]
+fn the_phase_says_which_pods_are_waited_for() {
+    let mut observed = at_rest(1);
+    observed.rollout.status.as_mut().unwrap().available_replicas = 1;
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let status = stored(observed.clone(), &plan).rollout.status.unwrap();
+    let words = format!(
+        "updated replicas are still becoming available: ReplicaSet \"{}\" has 1 of 2 pods available",
+        observed.replica_sets[0].name
+    );
+    assert_eq!(status.message, words);
+}
+
 #[test]
 fn a_revision_without_pods_is_created_and_not_scaled() {
     let mut observed = first();
@@ -153,6 +244,19 @@ fn a_completed_rollout_that_loses_a_pod_says_so() {
 }
 
 #[test]
+fn a_fully_promoted_rollout_that_a_user_pauses_keeps_its_progressing_condition() {
+    let healthy = at_rest(2);
+    let plan = done(begin(healthy.clone(), now()));
+    let mut observed = stored(healthy, &plan);
+    let before = condition(&observed, ConditionType::Progressing);
+    observed.rollout.spec.paused = Some(true);
+
+    let plan = done(begin(observed.clone(), now().checked_add(SignedDuration::from_secs(9)).unwrap()));
+
+    assert_eq!(condition(&stored(observed, &plan), ConditionType::Progressing), before);
+}
+
+#[test]
 fn a_taken_name_raises_the_collision_count_and_begins_nothing_anew() {
     let observed = first();
     let before = done(begin(observed.clone(), now()));
@@ -200,6 +304,8 @@ fn a_first_revision_that_makes_no_progress_exceeds_its_deadline() {
 
     let plan = done(begin(observed.clone(), now().checked_add(SignedDuration::from_secs(6)).unwrap()));
 
-    let (reason, _) = said(&stored(observed, &plan), ConditionType::Progressing);
-    assert_eq!(reason, "ProgressDeadlineExceeded");
+    let name = observed.replica_sets[0].name.clone();
+    let (reason, message) = said(&stored(observed, &plan), ConditionType::Progressing);
+    let why = format!("ReplicaSet {name:?} has timed out progressing: ReplicaSet {name:?} has 0 of 2 pods available");
+    assert_eq!((reason.as_str(), message), ("ProgressDeadlineExceeded", why));
 }

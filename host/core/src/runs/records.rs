@@ -110,6 +110,12 @@ impl Pass {
         self.current_runs().into_iter().find(|current| current.role == role)
     }
 
+    /// Names of the current runs of a step that are not completed.
+    pub fn open_runs(&self) -> Vec<String> {
+        let open = |current: &Current| !current.is_completed() && current.role != Role::Background;
+        self.current_runs().into_iter().filter(open).map(|current| current.record.name).collect()
+    }
+
     /// The current runs as the strategy sees them.
     pub fn runs(&self) -> Vec<Run> {
         let seen = |current: Current| {
