@@ -63,6 +63,9 @@ pub struct KultaStatus {
     /// Answers in a row that the strategy plugin failed to give.
     #[serde(skip_serializing_if = "is_zero")]
     pub plugin_failures: u64,
+    /// The canary's share with which the last completed step ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_weight: Option<u32>,
     /// The background analysis for which the rollout paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inconclusive_run: Option<InconclusiveRun>,

@@ -35,8 +35,8 @@ pub struct Message {
 }
 
 #[must_use]
-pub fn body(regarding: &Regarding, event: &Message, now: Timestamp) -> Value {
-    let time = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
+pub fn body(regarding: &Regarding, event: &Message, at: Timestamp) -> Value {
+    let time = Timestamp::from_second(at.as_second()).unwrap_or(at).to_string();
     let kind = match event.kind {
         EventKind::Normal => "Normal",
         EventKind::Warning => "Warning",
@@ -58,6 +58,12 @@ pub fn body(regarding: &Regarding, event: &Message, now: Timestamp) -> Value {
         "source": { "component": MANAGER },
         "firstTimestamp": time,
         "lastTimestamp": time,
+        // A consumer sorts by this: events of one reconciliation share a second, and may be posted in any order.
+        "eventTime": format!("{at:.6}"),
+        // The API server requires these three of an event that has an `eventTime`.
+        "reportingComponent": MANAGER,
+        "reportingInstance": MANAGER,
+        "action": event.reason,
         "count": 1
     })
 }
@@ -94,6 +100,20 @@ mod tests {
     #[test]
     fn a_name_is_a_dns_subdomain() {
         assert_eq!(name("web", "6f1f3c1e.4.rolloutPaused_x"), "web.6f1f3c1e.4.rolloutpaused-x");
+    }
+
+    #[test]
+    fn an_event_has_its_time_in_seconds_and_in_microseconds() {
+        let at = Timestamp::new(1_800_000_000, 120_000).unwrap();
+        let regarding = Regarding { kind: Kind::Rollout, key: Key::new("ns", "web"), uid: "u".into() };
+        let message = "paused".to_owned();
+        let event = Message { name: "1".into(), kind: EventKind::Normal, reason: "RolloutPaused", message };
+
+        let body = body(&regarding, &event, at);
+
+        let second = "2027-01-15T08:00:00Z";
+        assert_eq!([&body["firstTimestamp"], &body["lastTimestamp"]], [second, second]);
+        assert_eq!(body["eventTime"], "2027-01-15T08:00:00.000120Z");
     }
 
     #[test]

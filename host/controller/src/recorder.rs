@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +41,12 @@ impl Recorder {
 
     /// The event's time is now, whenever it is told.
     pub async fn record(&self, regarding: &Regarding, event: Message) {
-        let body = kube_events::body(regarding, &event, self.clock.now());
+        self.record_at(regarding, event, self.clock.now()).await;
+    }
+
+    /// The event's time is `at`.
+    pub async fn record_at(&self, regarding: &Regarding, event: Message, at: Timestamp) {
+        let body = kube_events::body(regarding, &event, at);
         let recorded = Recorded { object: regarding.key.clone(), reason: event.reason, body };
         if self.sender.send(recorded).await.is_err() {
             tracing::warn!(object = %regarding.key, reason = event.reason, "a Kubernetes event came too late to be told");
@@ -85,7 +91,6 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::Mutex;
 
-    use jiff::Timestamp;
     use kube::Client;
     use kube::client::Body;
     use kulta_core::plan::EventKind;

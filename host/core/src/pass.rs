@@ -18,7 +18,7 @@ use crate::status;
 use crate::step_plugins::StepCall;
 use crate::traffic::Obstacle;
 use crate::workload::Notes;
-use crate::{hash, time};
+use crate::{hash, tell, time};
 
 /// There is no update to judge.
 const NOT_WANTED: Ending = Ending { outcome: Outcome::Cancel, why: "no longer wanted" };
@@ -72,6 +72,8 @@ pub(crate) struct Pass {
     pub waiting: Option<Waiting>,
     /// Steps that have passed in this very pass.
     pub steps_passed: u32,
+    /// The step whose target is in place, and the target's weight.
+    pub in_place: Option<(u32, u32)>,
     pub strategy_failure: Option<StrategyFailure>,
     /// A plugin other than the strategy stops the rollout.
     pub trouble: Option<PluginTrouble>,
@@ -136,6 +138,7 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         need: None,
         waiting: None,
         steps_passed: 0,
+        in_place: None,
         strategy_failure: None,
         trouble: None,
         step_plugins_loading: false,
@@ -145,6 +148,13 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         refused: Vec::new(),
         reason: String::new(),
     };
+    let metadata = &pass.scene.observed.rollout.metadata;
+    pass.events.extend(tell::added_event(
+        &pass.before,
+        &tell::full_name(metadata.namespace.as_deref(), metadata.name.as_deref()),
+        metadata.uid.as_deref().unwrap_or_default(),
+        now,
+    ));
     pass.observe_step_plugins();
     pass.settle_revision();
     pass.settle_verbs();

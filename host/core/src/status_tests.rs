@@ -88,15 +88,104 @@ fn said(observed: &Observed, kind: ConditionType) -> (String, String) {
 }
 
 fn reasons(plan: &Plan) -> Vec<&'static str> {
-    let told = plan.events.iter().chain(plan.writes.iter().flat_map(|write| &write.events));
-    told.map(|event| event.reason.as_str()).collect()
+    let mut told: Vec<_> = plan.events.iter().chain(plan.writes.iter().flat_map(|write| &write.events)).collect();
+    told.sort_by_key(|event| event.at);
+    assert!(told.windows(2).all(|pair| pair[0].at < pair[1].at), "two events at one time: {told:?}");
+    told.into_iter().map(|event| event.reason.as_str()).collect()
 }
 
 #[test]
 fn a_first_revision_is_told_as_argo_tells_it() {
     let plan = done(begin(first(), now()));
 
-    assert_eq!(reasons(&plan), ["RolloutNotCompleted", "RolloutUpdated", "NewReplicaSetCreated", "ScalingReplicaSet"]);
+    assert_eq!(
+        reasons(&plan),
+        [
+            "RolloutAddedToInformer",
+            "RolloutUpdated",
+            "NewReplicaSetCreated",
+            "RolloutNotCompleted",
+            "ScalingReplicaSet"
+        ]
+    );
+}
+
+#[test]
+fn a_rollout_is_told_to_be_added_once_whether_its_spec_is_valid_or_not() {
+    let observed = first();
+    let mut invalid = first();
+    invalid.strategy_errors = vec![kulta_api::FieldError { path: "spec".into(), message: "bad".into() }];
+
+    for observed in [observed, invalid] {
+        let plan = done(begin(observed.clone(), now()));
+        let again = done(begin(stored(observed, &plan), now()));
+
+        assert_eq!(reasons(&plan)[0], "RolloutAddedToInformer");
+        assert!(!reasons(&again).contains(&"RolloutAddedToInformer"), "{again:?}");
+    }
+}
+
+/// The template of a rollout at rest has changed.
+fn updated() -> Observed {
+    let mut observed = at_rest(2);
+    observed.rollout.spec.strategy = serde_json::from_value(
+        json!({ "canary": { "steps": [{ "setWeight": 0 }, { "setWeight": 50 }, { "pause": {} }] } }),
+    )
+    .unwrap();
+    let template = kulta_api::PodTemplate(fixtures::template("web:2"));
+    observed.rollout.spec.template = template.clone();
+    observed.rollout.metadata.generation = Some(2);
+    observed.looked_up.defaulted_template = Some(Ok(template));
+    observed
+}
+
+/// The strategy goes one step further each time, up to this one.
+fn decided(observed: Observed, last: u32) -> Plan {
+    let mut turn = begin(observed, now());
+    loop {
+        turn = match turn {
+            Turn::Done(plan) => return *plan,
+            Turn::Ask(ask) => {
+                let step = if ask.situation.reached { ask.situation.step + 1 } else { ask.situation.step };
+                let weight = if step == 0 { 0 } else { 50 };
+                ask.answer(Ok(crate::pass_tests::hold(step.min(last), weight)))
+            }
+        }
+    }
+}
+
+#[test]
+fn an_update_is_told_as_argo_tells_it() {
+    let plan = decided(updated(), 1);
+
+    assert_eq!(
+        reasons(&plan)[..4],
+        ["RolloutUpdated", "NewReplicaSetCreated", "RolloutNotCompleted", "ScalingReplicaSet"]
+    );
+}
+
+#[test]
+fn a_step_that_is_done_at_once_is_told_behind_the_replica_set() {
+    let plan = decided(updated(), 1);
+
+    let told = reasons(&plan);
+    let place = |reason: &str| told.iter().position(|told| *told == reason);
+    assert!(place("RolloutStepCompleted") > place("ScalingReplicaSet"), "{told:?}");
+}
+
+#[test]
+fn an_update_to_a_revision_that_is_there_is_told_without_a_new_replica_set() {
+    let mut observed = updated();
+    let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
+    let mut old = fixtures::replica_set(&hash, 0, 0, 0);
+    old.template = observed.rollout.spec.template.clone();
+    old.annotations
+        .insert("kulta.io/template-hash".into(), crate::hash::template_hash(&observed.rollout.spec.template.0));
+    observed.replica_sets.push(Arc::new(old));
+
+    let plan = decided(observed, 1);
+
+    assert_eq!(reasons(&plan)[..2], ["RolloutUpdated", "RolloutNotCompleted"]);
 }
 
 fn status_of(observed: &Observed, kind: ConditionType) -> Option<kulta_api::ConditionStatus> {

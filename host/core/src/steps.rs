@@ -134,6 +134,7 @@ impl Pass {
         }
         let target = Target { weight: decision.weight, canary: decision.canary };
         if !situation.reached && self.in_place(&target) {
+            self.in_place = Some((situation.step, decision.weight));
             // Only what is said of it then stands: logging both would never come to rest.
             return self.ask(true);
         }
@@ -226,12 +227,15 @@ impl Pass {
         self.steps_passed += 1;
         self.set_step(decision.step);
         self.kulta.step_started_at = Some(time::floor(self.scene.now));
-        let (from, steps) = (situation.weight, decision.steps);
+        let steps = decision.steps;
+        let before = self.kulta.step_weight.unwrap_or(if situation.step == 0 { 0 } else { situation.weight });
+        let weight = self.weight_of_step(situation);
+        self.kulta.step_weight = Some(weight);
         self.tell(TransitionKind::Progressed, |entry| {
             entry.step = Some(situation.step);
             entry.steps = (steps > 0).then_some(steps);
-            entry.weight = Some(decision.weight);
-            entry.from = Some(from);
+            entry.weight = Some(weight);
+            entry.from = Some(before);
         });
         let what = self.step_name(situation.step);
         let of = if steps > 0 { format!("/{steps}") } else { String::new() };
@@ -243,6 +247,14 @@ impl Pass {
         if was_paused {
             self.event(EventKind::Normal, EventReason::RolloutResumed, RESUMED.to_owned());
         }
+    }
+
+    /// The share with which the step ends: its target when that is in place, or what was last decided for the step when it is passed
+    /// without being asked about, as a pause that a user ends.
+    fn weight_of_step(&self, situation: &Situation) -> u32 {
+        let placed = self.in_place.filter(|(step, _)| *step == situation.step).map(|(_, weight)| weight);
+        let decided = || self.kulta.decisions.last().filter(|last| last.step == situation.step).map(|last| last.weight);
+        placed.or_else(decided).unwrap_or(situation.weight)
     }
 
     /// As Argo words it in its events (upstream `utils/replicaset/canary.go`, step descriptions).

@@ -146,6 +146,9 @@ impl Pass {
             EventReason::NewReplicaSetCreated,
             format!("Created ReplicaSet {name} (revision {number})"),
         )];
+        if !self.scene.is_stable(&self.status) {
+            events.push(self.not_completed_event());
+        }
         // Argo creates with no pods and scales then: one write here, and both are told.
         if replicas > 0 {
             events.push(self.write_event(
@@ -320,8 +323,9 @@ impl Pass {
                     message: format!("HTTPRoute {:?}: the API server refuses its weights: {words}", view.shown),
                 });
             }
-            let before = view.rules.canary_share(traffic.shape.max_weight).1;
-            let event = moves.then(|| {
+            let (least, most) = view.rules.canary_share(traffic.shape.max_weight);
+            let before = if most == weight { least } else { most };
+            let event = (before != weight).then(|| {
                 self.write_event(
                     &format!("{}.rv{}", view.name, view.route.resource_version),
                     EventReason::TrafficWeightUpdated,
