@@ -167,9 +167,8 @@ impl Story {
             .await
             .context("list the events")?
             .items;
-        events.sort_by_key(|event| {
-            event.metadata.resource_version.as_ref().and_then(|version| version.parse::<u64>().ok())
-        });
+        // Events of one reconciliation are told apart by microseconds, and may be posted in any order.
+        events.sort_by_key(|event| api::text(event, "/eventTime").to_owned());
         Ok(events
             .iter()
             .map(|event| (api::text(event, "/reason").to_owned(), api::text(event, "/message").to_owned()))

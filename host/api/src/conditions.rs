@@ -42,9 +42,9 @@ pub enum ConditionType {
     Paused,
     Completed,
     Healthy,
-    /// KULTA's: something outside the rollout keeps traffic from being moved; absent when all is well.
+    /// KULTA's: false when something outside the rollout keeps traffic from being moved; absent without traffic routing.
     TrafficReady,
-    /// KULTA's: a strategy plugin could not answer; absent when all is well.
+    /// KULTA's: false when a strategy plugin could not answer.
     StrategyReady,
     /// KULTA's: the CRD prunes what KULTA adds to the API.
     RecordKept,
@@ -86,6 +86,7 @@ pub enum ConditionReason {
     RolloutHealthy,
     ProgressDeadlineExceeded,
     FailedCreate,
+    RoutesAccepted,
     RouteNotFound,
     BackendRefNotFound,
     RouteForbidden,
@@ -96,6 +97,7 @@ pub enum ConditionReason {
     ForeignWeight,
     ServiceNotFound,
     GatewayApiNotInstalled,
+    StrategyAnswers,
     PluginFailed,
     PluginTrapped,
     PluginDeadlineExceeded,
@@ -130,6 +132,7 @@ impl ConditionReason {
             Self::RolloutHealthy => "RolloutHealthy",
             Self::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
             Self::FailedCreate => "FailedCreate",
+            Self::RoutesAccepted => "RoutesAccepted",
             Self::RouteNotFound => "RouteNotFound",
             Self::BackendRefNotFound => "BackendRefNotFound",
             Self::RouteForbidden => "RouteForbidden",
@@ -140,6 +143,7 @@ impl ConditionReason {
             Self::ForeignWeight => "ForeignWeight",
             Self::ServiceNotFound => "ServiceNotFound",
             Self::GatewayApiNotInstalled => "GatewayApiNotInstalled",
+            Self::StrategyAnswers => "StrategyAnswers",
             Self::PluginFailed => "PluginFailed",
             Self::PluginTrapped => "PluginTrapped",
             Self::PluginDeadlineExceeded => "PluginDeadlineExceeded",

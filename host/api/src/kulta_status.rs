@@ -63,6 +63,22 @@ pub struct KultaStatus {
     /// Answers in a row that the strategy plugin failed to give.
     #[serde(skip_serializing_if = "is_zero")]
     pub plugin_failures: u64,
+    /// The canary's share with which the last completed step ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_weight: Option<u32>,
+    /// The background analysis for which the rollout paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inconclusive_run: Option<InconclusiveRun>,
+}
+
+/// A background analysis that is inconclusive and for which the rollout paused. Once the status has no pause condition
+/// `InconclusiveAnalysisRun`, a user has promoted past it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InconclusiveRun {
+    /// Of the AnalysisRun.
+    pub name: String,
+    /// Index of the step of the pause.
+    pub step: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

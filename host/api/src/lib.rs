@@ -29,7 +29,7 @@ pub use conditions::{ConditionReason, ConditionStatus, ConditionType, RolloutCon
 pub use decode::{decode, decode_as, unknown_fields, unknown_fields_of};
 pub use field_error::FieldError;
 pub use gateway::{GATEWAY_PLUGIN, GatewayRouting, RouteRef};
-pub use kulta_status::{DecisionEntry, FailureKind, KultaPhase, KultaStatus};
+pub use kulta_status::{DecisionEntry, FailureKind, InconclusiveRun, KultaPhase, KultaStatus};
 pub use outbox::{OutboxEntry, Outcome, TransitionKind};
 pub use plugin::{Plugin, PluginReason, PluginStatus};
 pub use rollout::{Rollout, RolloutSpec};

@@ -123,6 +123,16 @@ impl PauseReason {
             Self::InconclusiveExperiment => "InconclusiveExperiment",
         }
     }
+
+    /// A pause that only a user can end comes before one that is part of the plan.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::InconclusiveAnalysisRun => 0,
+            Self::InconclusiveExperiment => 1,
+            Self::BlueGreenPause => 2,
+            Self::CanaryPauseStep => 3,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -203,6 +213,12 @@ impl RolloutStatus {
     #[must_use]
     pub fn pause_lifted(&self) -> bool {
         self.controller_pause && self.pause_conditions.is_empty()
+    }
+
+    /// The most important of the pauses, whichever began first.
+    #[must_use]
+    pub fn foremost_pause(&self) -> Option<&PauseCondition> {
+        self.pause_conditions.iter().min_by_key(|condition| condition.reason.rank())
     }
 
     #[must_use]

@@ -100,7 +100,7 @@ impl Applier {
             reason: event.reason.as_str(),
             message: event.message.clone(),
         };
-        self.recorder.record(&regarding, message);
+        self.recorder.record_at(&regarding, message, event.at);
     }
 
     async fn write(&self, target: &Target, write: &Write) -> Result<(), ApplyError> {

@@ -50,6 +50,12 @@ pub struct Body<'a> {
     source: Source,
     first_timestamp: Timestamp,
     last_timestamp: Timestamp,
+    /// A consumer sorts by this: events of one reconciliation share a second, and may be posted in any order.
+    event_time: String,
+    /// The API server requires these three of an event that has an `eventTime`.
+    reporting_component: &'static str,
+    reporting_instance: &'static str,
+    action: &'static str,
     count: u32,
 }
 
@@ -94,6 +100,10 @@ pub fn body<'a>(regarding: &'a Regarding, event: &'a Message, at: Timestamp) -> 
         source: Source { component: MANAGER },
         first_timestamp: time,
         last_timestamp: time,
+        event_time: format!("{at:.6}"),
+        reporting_component: MANAGER,
+        reporting_instance: MANAGER,
+        action: event.reason,
         count: 1,
     }
 }
@@ -165,6 +175,10 @@ mod tests {
                 "source": { "component": "kulta" },
                 "firstTimestamp": "2027-01-15T08:00:00Z",
                 "lastTimestamp": "2027-01-15T08:00:00Z",
+                "eventTime": "2027-01-15T08:00:00.999000Z",
+                "reportingComponent": "kulta",
+                "reportingInstance": "kulta",
+                "action": "RolloutAborted",
                 "count": 1
             })
         );
@@ -173,6 +187,20 @@ mod tests {
     #[test]
     fn a_name_is_a_dns_subdomain() {
         assert_eq!(name("web", "6f1f3c1e.4.rolloutPaused_x"), "web.6f1f3c1e.4.rolloutpaused-x");
+    }
+
+    #[test]
+    fn an_event_has_its_time_in_seconds_and_in_microseconds() {
+        let at = Timestamp::new(1_800_000_000, 120_000).unwrap();
+        let regarding = Regarding { kind: Kind::Rollout, key: Key::new("ns", "web"), uid: "u".into() };
+        let message = "paused".to_owned();
+        let event = Message { name: "1".into(), kind: EventKind::Normal, reason: "RolloutPaused", message };
+
+        let body = json!(body(&regarding, &event, at));
+
+        let second = "2027-01-15T08:00:00Z";
+        assert_eq!([&body["firstTimestamp"], &body["lastTimestamp"]], [second, second]);
+        assert_eq!(body["eventTime"], "2027-01-15T08:00:00.000120Z");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,12 @@ impl Recorder {
 
     /// Hands an event over to be posted. Its time is now, whenever it is posted.
     pub fn record(&self, regarding: &Regarding, event: Message) {
-        let recorded = Recorded { regarding: regarding.clone(), event, at: self.clock.now() };
+        self.record_at(regarding, event, self.clock.now());
+    }
+
+    /// Hands over an event of this time.
+    pub fn record_at(&self, regarding: &Regarding, event: Message, at: Timestamp) {
+        let recorded = Recorded { regarding: regarding.clone(), event, at };
         let dropped = {
             let mut state = self.state();
             if state.closed { Some(recorded) } else { state.waiting.add(recorded) }

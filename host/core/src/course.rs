@@ -125,6 +125,7 @@ impl Pass {
         self.kulta.step_started_at = Some(time::floor(now));
         self.forget_failure();
         self.kulta.promoting = false;
+        self.kulta.step_weight = None;
         self.kulta.memory.clear();
         self.kulta.plugins.clear();
         self.kulta.plugin_failures = 0;
@@ -140,12 +141,12 @@ impl Pass {
         self.kulta.restoring = None;
         self.tell(TransitionKind::Started, |_| {});
         let number = self.scene.revision_number();
-        self.event(
-            EventKind::Normal,
-            EventReason::RolloutNotCompleted,
-            format!("Rollout not completed, started update to revision {number} ({})", self.scene.new_hash),
-        );
         self.event(EventKind::Normal, EventReason::RolloutUpdated, format!("Rollout updated to revision {number}"));
+        if self.scene.new.is_some() || self.scene.observed.rollout.spec.paused() {
+            // No ReplicaSet is created now: see `create`.
+            let event = self.not_completed_event();
+            self.events.push(event);
+        }
         if !self.status.stable_rs.is_empty() && self.within_rollback_window() {
             self.set_last_step();
             if self.scene.strategy.steps.is_none() {
@@ -239,6 +240,7 @@ impl Pass {
         self.kulta.serving_since = None;
         self.kulta.promoting = false;
         self.kulta.plugin_failures = 0;
+        self.kulta.step_weight = None;
         self.kulta.step_started_at = Some(time::floor(self.scene.now));
         self.status.duration =
             Some(RolloutDuration { rollout_started_at: Some(time::floor(self.scene.now)), ..Default::default() });

@@ -43,6 +43,7 @@ pub mod time;
 pub mod traffic;
 #[cfg(test)]
 mod traffic_tests;
+pub mod waits;
 mod workload;
 
 pub use observed::Observed;

@@ -166,6 +166,14 @@ pub struct ObservedRoute {
     pub state: RouteState,
 }
 
+impl ObservedRoute {
+    /// What messages call it: its name, behind its namespace when that is not the rollout's.
+    #[must_use]
+    pub fn shown(&self, own_namespace: &str) -> String {
+        if self.namespace == own_namespace { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum RouteState {
     Missing,

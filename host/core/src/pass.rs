@@ -20,7 +20,7 @@ use crate::status;
 use crate::step_plugins::StepCall;
 use crate::traffic::Obstacle;
 use crate::workload::Notes;
-use crate::{hash, time};
+use crate::{hash, tell, time};
 
 /// There is no update to judge.
 const NOT_WANTED: Ending = Ending { outcome: Outcome::Cancel, why: "no longer wanted" };
@@ -74,6 +74,8 @@ pub(crate) struct Pass {
     pub waiting: Option<Waiting>,
     /// Steps that have passed in this very pass.
     pub steps_passed: u32,
+    /// The step whose target is in place, and the target's weight.
+    pub in_place: Option<(u32, u32)>,
     pub strategy_failure: Option<StrategyFailure>,
     /// A plugin other than the strategy stops the rollout.
     pub trouble: Option<PluginTrouble>,
@@ -87,8 +89,6 @@ pub(crate) struct Pass {
     pub notes: Notes,
     /// Writes that the API server has refused before: they come last, so that they do not keep the rest from being written.
     pub refused: Vec<Write>,
-    /// What a person went past is measured afresh: the lifted pause is used up.
-    pub lift_spent: bool,
     pub reason: String,
 }
 
@@ -144,6 +144,7 @@ fn start(observed: Arc<Observed>, now: Timestamp) -> Turn {
         need: None,
         waiting: None,
         steps_passed: 0,
+        in_place: None,
         strategy_failure: None,
         trouble: None,
         step_plugins_loading: false,
@@ -151,9 +152,15 @@ fn start(observed: Arc<Observed>, now: Timestamp) -> Turn {
         contested: None,
         notes: Notes::new(),
         refused: Vec::new(),
-        lift_spent: false,
         reason: String::new(),
     };
+    let metadata = &pass.scene.observed.rollout.metadata;
+    pass.events.extend(tell::added_event(
+        &pass.before,
+        &tell::full_name(metadata.namespace.as_deref(), metadata.name.as_deref()),
+        metadata.uid.as_deref().unwrap_or_default(),
+        now,
+    ));
     pass.observe_step_plugins();
     pass.settle_revision();
     pass.settle_verbs();

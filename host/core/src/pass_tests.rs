@@ -225,6 +225,40 @@ fn a_step_that_is_done_is_stored_and_told_in_one_patch() {
     );
 }
 
+/// Weight before the step, and weight with which it ended, of the step that this observation completes.
+fn progress(observed: Observed, weight: u32) -> (Option<u32>, Option<u32>) {
+    let step = u32::try_from(observed.rollout.status.as_ref().unwrap().current_step_index.unwrap()).unwrap();
+    let there = asked(asked(begin(observed.clone(), now())).answer(Ok(hold(step, weight))));
+    let next = asked(there.answer(Ok(hold(step + 1, 90))));
+    let plan = done(next.answer(Ok(hold(step + 1, 90))));
+    let outbox = stored(observed, &plan).rollout.status.unwrap().kulta.unwrap().outbox;
+    let entry = outbox.into_iter().find(|entry| entry.kind == TransitionKind::Progressed).unwrap();
+    (entry.from, entry.weight)
+}
+
+#[test]
+fn a_step_that_is_done_tells_the_weight_before_it_and_the_one_it_ended_with() {
+    let first = under_way(steps(), 0, 1, 50);
+    let mut later = under_way(steps(), 2, 2, 80);
+    let kulta = kulta_api::KultaStatus { step_weight: Some(50), ..Default::default() };
+    status(&mut later).kulta = Some(kulta);
+
+    assert_eq!(progress(first, 50), (Some(0), Some(50)));
+    assert_eq!(progress(later, 80), (Some(50), Some(80)));
+}
+
+#[test]
+fn a_route_write_that_moves_no_share_is_no_event() {
+    let mut observed = under_way(steps(), 0, 1, 0);
+    let RouteState::Found(route) = &mut observed.routes[0].state else { panic!("no route") };
+    Arc::make_mut(route).spec["rules"][0]["backendRefs"][0]["weight"] = json!(1);
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 0))));
+
+    let told: Vec<_> = plan.writes.iter().flat_map(|write| &write.events).map(|event| event.reason.as_str()).collect();
+    assert_eq!((route_writes(&plan), told.contains(&"TrafficWeightUpdated")), (vec![0], false));
+}
+
 #[test]
 fn a_lifted_pause_is_told_to_the_strategy() {
     let mut observed = under_way(steps(), 1, 1, 50);

@@ -1,10 +1,12 @@
-//! The phase, in Argo's order and words (`reference/argo-rollouts.md` section 2, "Phase order").
+//! The phase, in Argo's order; its words are Argo's too, followed by the objects that are waited for (`reference/argo-rollouts.md` section 2, "Phase order").
 
 use kulta_api::conditions::ConditionReason;
 use kulta_api::{ConditionType, RolloutPhase, RolloutSpec, RolloutStatus};
 
+use crate::waits::Wait;
+
 #[must_use]
-pub fn of(spec: &RolloutSpec, status: &RolloutStatus) -> (RolloutPhase, String) {
+pub fn of(spec: &RolloutSpec, status: &RolloutStatus, wait: Option<&Wait>) -> (RolloutPhase, String) {
     for condition in &status.conditions {
         if condition.kind == ConditionType::InvalidSpec.as_str() {
             return (RolloutPhase::Degraded, format!("InvalidSpec: {}", condition.message));
@@ -17,18 +19,24 @@ pub fn of(spec: &RolloutSpec, status: &RolloutStatus) -> (RolloutPhase, String) 
     if spec.paused() {
         return (RolloutPhase::Paused, "manually paused".to_owned());
     }
-    if let Some(pause) = status.pause_conditions.first() {
+    if let Some(pause) = status.foremost_pause() {
         return (RolloutPhase::Paused, pause.reason.as_str().to_owned());
     }
     let progressing = |why: &str| (RolloutPhase::Progressing, why.to_owned());
     if spec.restart_at.is_some() && spec.restart_at != status.restarted_at {
         return progressing("rollout is restarting");
     }
+    let pods = match wait {
+        Some(Wait::Routes(words)) => return progressing(&format!("waiting for traffic routing: {words}")),
+        Some(Wait::Runs(words)) => return progressing(&format!("waiting for {words}")),
+        Some(Wait::Pods(words)) => format!(": {words}"),
+        None => String::new(),
+    };
     if status.updated_replicas < i32::try_from(spec.replicas()).unwrap_or(i32::MAX) {
-        return progressing("more replicas need to be updated");
+        return progressing(&format!("more replicas need to be updated{pods}"));
     }
     if status.available_replicas < status.updated_replicas {
-        return progressing("updated replicas are still becoming available");
+        return progressing(&format!("updated replicas are still becoming available{pods}"));
     }
     let routed = spec.strategy.fields().is_some_and(|fields| fields.traffic_routing.is_some());
     if !routed && status.replicas > status.updated_replicas {
@@ -48,7 +56,7 @@ mod tests {
     use crate::fixtures;
 
     fn phase(strategy: serde_json::Value, status: serde_json::Value) -> (RolloutPhase, String) {
-        of(&fixtures::rollout(strategy).spec, &serde_json::from_value(status).unwrap())
+        of(&fixtures::rollout(strategy).spec, &serde_json::from_value(status).unwrap(), None)
     }
 
     fn condition(kind: &str, reason: &str) -> serde_json::Value {
@@ -70,6 +78,19 @@ mod tests {
             json!({ "pauseConditions": [{ "reason": "CanaryPauseStep", "startTime": "2026-01-01T00:00:00Z" }] });
 
         assert_eq!(phase(json!({ "canary": {} }), status), (RolloutPhase::Paused, "CanaryPauseStep".into()));
+    }
+
+    #[test]
+    fn an_inconclusive_analysis_is_named_before_the_step_that_was_paused_first() {
+        let pause = |reason: &str| json!({ "reason": reason, "startTime": "2026-01-01T00:00:00Z" });
+
+        for other in ["CanaryPauseStep", "BlueGreenPause"] {
+            for inconclusive in ["InconclusiveAnalysisRun", "InconclusiveExperiment"] {
+                let status = json!({ "pauseConditions": [pause(other), pause(inconclusive)] });
+
+                assert_eq!(phase(json!({ "canary": {} }), status).1, inconclusive, "beside {other}");
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
 
@@ -41,6 +41,26 @@ pub struct StatusPatch {
     pub gather: bool,
     /// Sequence after this patch, when it stores transitions.
     pub stores_transitions: bool,
+}
+
+impl Plan {
+    /// Gives each event its time: what begins a revision, then its ReplicaSet, then what else was decided, then the other writes, which
+    /// is the order in which Argo tells them (upstream `test/e2e/functional_test.go`).
+    pub(crate) fn order_events(&mut self, now: Timestamp) {
+        let opens = |event: &KubeEvent| {
+            matches!(event.reason, EventReason::RolloutAddedToInformer | EventReason::RolloutUpdated)
+        };
+        let openings = self.events.iter().position(|event| !opens(event)).unwrap_or(self.events.len());
+        let (openings, rest) = self.events.split_at_mut(openings);
+        let creates = |write: &&mut Write| matches!(write.action, Action::CreateReplicaSet { .. });
+        let (created, others): (Vec<_>, Vec<_>) = self.writes.iter_mut().partition(creates);
+        let created = created.into_iter().flat_map(|write| &mut write.events);
+        let others = others.into_iter().flat_map(|write| &mut write.events);
+        let all = openings.iter_mut().chain(created).chain(rest).chain(others);
+        for (event, micros) in all.zip(0..) {
+            event.at = now.checked_add(SignedDuration::from_micros(micros)).unwrap_or(now);
+        }
+    }
 }
 
 /// How long count-only changes are gathered, in milliseconds.
@@ -144,6 +164,8 @@ pub struct KubeEvent {
     pub kind: EventKind,
     pub reason: EventReason,
     pub message: String,
+    /// When it happened. The events of one plan are a microsecond apart, so that a consumer sorts them by `eventTime` into Argo's order.
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +177,7 @@ pub enum EventKind {
 /// Argo's reasons: notifications are keyed by them (`reference/argo-rollouts.md` section 4, "Events").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventReason {
+    RolloutAddedToInformer,
     RolloutUpdated,
     NewReplicaSetCreated,
     RolloutNotCompleted,
@@ -186,6 +209,7 @@ impl EventReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::RolloutAddedToInformer => "RolloutAddedToInformer",
             Self::RolloutUpdated => "RolloutUpdated",
             Self::NewReplicaSetCreated => "NewReplicaSetCreated",
             Self::RolloutNotCompleted => "RolloutNotCompleted",

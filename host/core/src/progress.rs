@@ -8,6 +8,7 @@ use crate::pass::{Pass, PluginTrouble};
 use crate::plan::{EventKind, EventReason};
 use crate::plugin_failure::{Effect, FailureClass};
 use crate::time;
+use crate::waits::Wait;
 
 pub(crate) fn judge(pass: &mut Pass) {
     conditions::remove(&mut pass.status.conditions, ConditionType::InvalidSpec);
@@ -21,6 +22,7 @@ pub(crate) fn judge(pass: &mut Pass) {
 
 /// Messages as Argo words them (upstream `utils/conditions/conditions.go`).
 const AVAILABLE: &str = "Rollout has minimum availability";
+const ROUTES_ACCEPTED: &str = "all routes carry the weights that they should";
 const NOT_AVAILABLE: &str = "Rollout does not have minimum availability";
 const PAUSED: &str = "Rollout is paused";
 const RESUMED: &str = "Rollout is resumed";
@@ -37,7 +39,8 @@ fn availability(pass: &mut Pass) {
     set(pass, ConditionType::Available, available.into(), ConditionReason::Available, message);
 }
 
-/// What stands in the way from outside: routes, other writers, the plugin, the CRD. Each condition is absent when all is well.
+/// What stands in the way from outside: routes, other writers, the plugin, the CRD. `TrafficReady` and `StrategyReady` hold when all is
+/// well, `RecordKept` is absent then.
 fn outside(pass: &mut Pass) {
     let traffic = pass.scene.traffic.as_ref();
     let obstacle = traffic.and_then(|traffic| traffic.obstacle.clone()).or_else(|| pass.contested.clone());
@@ -56,12 +59,17 @@ fn outside(pass: &mut Pass) {
         }
         // What was told goes when the routes are seen to work, not while the data plane has yet to say so.
         (None, None) if unproven => {}
+        (None, None) if pass.scene.traffic.is_some() => {
+            let (kind, reason) = (ConditionType::TrafficReady, ConditionReason::RoutesAccepted);
+            set(pass, kind, ConditionStatus::True, reason, ROUTES_ACCEPTED);
+        }
         (None, None) => conditions::remove(&mut pass.status.conditions, ConditionType::TrafficReady),
     }
     let strategy = pass.strategy_failure.clone();
     let strategy =
         strategy.map(|failure| PluginTrouble { who: format!("strategy {:?}", pass.scene.strategy.plugin), failure });
-    let known = conditions::find(&pass.status.conditions, ConditionType::StrategyReady).is_some();
+    let told = conditions::find(&pass.status.conditions, ConditionType::StrategyReady).map(|old| old.status);
+    let known = told == Some(ConditionStatus::False);
     match strategy.or_else(|| pass.trouble.clone()) {
         Some(PluginTrouble { failure, .. }) if failure.class.effect() == Effect::AwaitedSilently => {}
         // Why it rests is told already.
@@ -75,10 +83,13 @@ fn outside(pass: &mut Pass) {
         }
         // It holds until the component is had, or a person goes past it.
         None if pass.step_plugin_is_lost() && is_lost(pass) => {}
-        None if pass.waiting.is_some() || pass.scene.is_stable(&pass.status) => {
-            conditions::remove(&mut pass.status.conditions, ConditionType::StrategyReady);
+        // While the strategy is not asked, its failure stays told.
+        None if known && pass.waiting.is_none() && !pass.scene.is_stable(&pass.status) => {}
+        None => {
+            let (kind, reason) = (ConditionType::StrategyReady, ConditionReason::StrategyAnswers);
+            let message = format!("strategy {:?} is ready", pass.scene.strategy.plugin);
+            set(pass, kind, ConditionStatus::True, reason, &message);
         }
-        None => {}
     }
     if pass.scene.observed.record_kept {
         conditions::remove(&mut pass.status.conditions, ConditionType::RecordKept);
@@ -128,7 +139,8 @@ fn progressing(pass: &mut Pass) {
         }
         return;
     }
-    if is_paused(pass) {
+    // A fully promoted rollout has no update that a pause could stop.
+    if is_paused(pass) && !pass.scene.is_stable(&pass.status) {
         set(pass, kind, ConditionStatus::Unknown, ConditionReason::RolloutPaused, PAUSED);
         return;
     }
@@ -176,6 +188,10 @@ fn progress(
         ConditionReason::RolloutRetry,
         ConditionReason::ReplicaSetNotAvailable,
     ];
+    let is_progressing = match pass.waits_for() {
+        Some(Wait::Routes(words)) => format!("ReplicaSet {name:?} is progressing: {words}"),
+        _ => format!("ReplicaSet {name:?} is progressing."),
+    };
     let retried = pass.before.abort && !pass.status.abort && pass.before.aborted_at.is_some();
     if pass.scene.new.is_none() {
         let message = format!("Created new replica set {name:?}");
@@ -188,17 +204,17 @@ fn progress(
     if retried {
         return Some((ConditionStatus::Unknown, ConditionReason::RolloutRetry, RETRYING.to_owned()));
     }
-    if existing == Some(ConditionReason::RolloutPaused.as_str()) && !moved {
+    if existing == Some(ConditionReason::RolloutPaused.as_str()) && !moved && !is_paused(pass) {
         return Some((ConditionStatus::Unknown, ConditionReason::RolloutResumed, RESUMED.to_owned()));
     }
-    if existing == Some(ConditionReason::NewReplicaSetAvailable.as_str()) && pass.scene.is_stable(&pass.before) {
+    let was_available = existing == Some(ConditionReason::NewReplicaSetAvailable.as_str());
+    if was_available && pass.scene.is_stable(&pass.before) && pass.waiting != Some(Waiting::Routes) {
         return Some((ConditionStatus::True, ConditionReason::ReplicaSetNotAvailable, NOT_AVAILABLE.to_owned()));
     }
     if !moved && OPENINGS.iter().any(|reason| existing == Some(reason.as_str())) {
         return None;
     }
-    let message = format!("ReplicaSet {name:?} is progressing.");
-    Some((ConditionStatus::True, ConditionReason::ReplicaSetUpdated, message))
+    Some((ConditionStatus::True, ConditionReason::ReplicaSetUpdated, is_progressing))
 }
 
 /// Restarts the deadline's clock: the condition's update time is when progress was last made.
@@ -223,7 +239,15 @@ fn deadline(pass: &mut Pass, name: &str) {
         pass.wake(due);
         return;
     }
-    let message = format!("ReplicaSet {name:?} has timed out progressing.");
+    let message = match pass.waits_for() {
+        Some(Wait::Pods(words)) => format!("ReplicaSet {name:?} has timed out progressing: {words}"),
+        // The pods are not what is late.
+        Some(Wait::Routes(words) | Wait::Runs(words)) => {
+            let rollout = pass.scene.observed.rollout.metadata.name.as_deref().unwrap_or_default();
+            format!("Rollout {rollout:?} has timed out progressing: {words}")
+        }
+        None => format!("ReplicaSet {name:?} has timed out progressing."),
+    };
     set(pass, ConditionType::Progressing, ConditionStatus::False, ConditionReason::ProgressDeadlineExceeded, &message);
     pass.event(EventKind::Warning, EventReason::ProgressDeadlineExceeded, message.clone());
     let abort = pass.scene.observed.rollout.spec.progress_deadline_abort.unwrap_or(false);
@@ -259,7 +283,8 @@ fn completion(pass: &mut Pass) {
     let status = &pass.status;
     let whole =
         status.updated_replicas == replicas && status.available_replicas == replicas && status.replicas == replicas;
-    let healthy = completed && whole && !is_paused(pass);
+    let routed = !matches!(pass.waits_for(), Some(Wait::Routes(_)));
+    let healthy = completed && whole && routed && !is_paused(pass);
     let known = conditions::find(&pass.status.conditions, ConditionType::Healthy).is_some();
     if healthy || known {
         let message = if healthy { "Rollout is healthy" } else { "Rollout is not healthy" };

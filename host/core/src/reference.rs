@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kulta_api::analysis::RolloutAnalysis;
+use kulta_api::gateway::GATEWAY_PLUGIN;
 use kulta_api::validation::{FieldError, Path};
 use kulta_api::{Rollout, annotations};
 
 use crate::analysis::{self, Configuration, NOT_KNOWN_YET, Source, TemplateRef, Templates};
-use crate::observed::{Analyzer, Observed, Service};
+use crate::observed::{Analyzer, Observed, RouteState, Service};
 use crate::runs::Role;
 
 /// Path of the strategy's fields in the object.
@@ -75,7 +76,23 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     }
     errors.extend(check_analyses(observed));
     errors.extend(observed.analyzer_errors.iter().cloned());
+    if !errors.is_empty() {
+        // Alone it keeps traffic from being moved, and nothing else; beside others it is told with them.
+        errors.extend(missing_routes(observed, path));
+    }
     errors
+}
+
+/// The routes that the spec names and that are not there.
+fn missing_routes(observed: &Observed, path: &str) -> Vec<FieldError> {
+    let own = observed.rollout.metadata.namespace.as_deref().unwrap_or_default();
+    let missing = observed.routes.iter().filter(|route| route.state == RouteState::Missing);
+    missing
+        .map(|route| FieldError {
+            path: format!("{path}.trafficRouting.plugins[{GATEWAY_PLUGIN:?}]"),
+            message: format!("HTTPRoute {:?} not found", route.shown(own)),
+        })
+        .collect()
 }
 
 /// What the rollout's analyses give to analyzers, as far as it is known before any run is made; each once. Whoever can ask the

@@ -55,9 +55,10 @@ impl Pass {
                     message: format!("HTTPRoute {:?}: the API server refuses its weights: {words}", view.shown),
                 });
             }
-            let before = view.rules.canary_share(traffic.shape.max_weight).1;
+            let (least, most) = view.rules.canary_share(traffic.shape.max_weight);
+            let before = if most == weight { least } else { most };
             let mark = format!("{}.rv{}", view.name, view.route.resource_version);
-            let moved = moves.then(|| {
+            let moved = (before != weight).then(|| {
                 let message = format!("Traffic weight updated from {before} to {weight} (HTTPRoute {:?})", view.shown);
                 self.write_event(&mark, EventReason::TrafficWeightUpdated, message)
             });

@@ -247,11 +247,7 @@ impl Traffic {
     fn look(&mut self, observed: &Observed, now: Timestamp) {
         let mut confirmed = Vec::new();
         for seen in &observed.routes {
-            let shown = if seen.namespace == self.namespace {
-                seen.name.clone()
-            } else {
-                format!("{}/{}", seen.namespace, seen.name)
-            };
+            let shown = seen.shown(&self.namespace);
             if let RouteState::Forbidden { until: Some(until), .. } = &seen.state {
                 self.wake_up = time::earlier(self.wake_up, Some(*until));
             }

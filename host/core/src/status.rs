@@ -14,6 +14,7 @@ use crate::phase;
 use crate::plan::{EventKind, EventReason, KubeEvent, Plan, StatusPatch};
 use crate::progress;
 use crate::selector;
+use crate::tell;
 use crate::time;
 
 /// Seconds until references that could not be resolved are looked at again, should no watch tell of them.
@@ -44,7 +45,7 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
     let spec = &pass.scene.observed.rollout.spec;
     let generation = pass.scene.observed.rollout.metadata.generation.unwrap_or(0);
     pass.status.observed_generation = generation.to_string();
-    let (phase, message) = phase::of(spec, &pass.status);
+    let (phase, message) = phase::of(spec, &pass.status, pass.waits_for().as_ref());
     pass.status.phase = Some(phase);
     pass.status.message = message;
     pass.kulta.phase = Some(kulta_phase(&pass));
@@ -62,9 +63,9 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
         pass.kulta.outbox.retain(|entry| entry.seq > delivered);
     }
     pass.status.kulta = Some(pass.kulta);
-    let wake_up = pass.wake_up;
+    let (wake_up, now) = (pass.wake_up, pass.scene.now);
     let accepted_routes = pass.scene.traffic.map(|traffic| traffic.accepted).unwrap_or_default();
-    Plan {
+    let mut plan = Plan {
         accepted_routes,
         status: status_patch(&pass.before, &pass.status, stores),
         writes: pass.writes,
@@ -74,7 +75,9 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
         wake_up,
         need: pass.need,
         reason: pass.reason,
-    }
+    };
+    plan.order_events(now);
+    plan
 }
 
 fn status_patch(before: &RolloutStatus, after: &RolloutStatus, stores_transitions: bool) -> Option<StatusPatch> {
@@ -179,7 +182,9 @@ pub(crate) fn invalid(observed: &Observed, errors: &[FieldError], now: jiff::Tim
     );
     let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
     let uid = observed.rollout.metadata.uid.as_deref().unwrap_or_default();
-    let mut plan = refused(before, message, &generation, uid, now);
+    let metadata = &observed.rollout.metadata;
+    let name = tell::full_name(metadata.namespace.as_deref(), metadata.name.as_deref());
+    let mut plan = refused(before, message, &generation, &name, uid, now);
     plan.wake_up = Some(time::after(now, INVALID_RETRY_SECONDS));
     plan
 }
@@ -193,10 +198,18 @@ pub(crate) fn undecodable(object: &Value, error: &FieldError, now: jiff::Timesta
         .unwrap_or_default();
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0).to_string();
     let message = format!("The Rollout {:?} is invalid: {error}", text("/metadata/name"));
-    refused(before, message, &generation, text("/metadata/uid"), now)
+    let name = tell::full_name(Some(text("/metadata/namespace")), Some(text("/metadata/name")));
+    refused(before, message, &generation, &name, text("/metadata/uid"), now)
 }
 
-fn refused(before: RolloutStatus, message: String, generation: &str, uid: &str, now: jiff::Timestamp) -> Plan {
+fn refused(
+    before: RolloutStatus,
+    message: String,
+    generation: &str,
+    name: &str,
+    uid: &str,
+    now: jiff::Timestamp,
+) -> Plan {
     let mut after = before.clone();
     let new = conditions::find(&before.conditions, ConditionType::InvalidSpec).is_none_or(|old| old.message != message);
     conditions::set(
@@ -216,13 +229,17 @@ fn refused(before: RolloutStatus, message: String, generation: &str, uid: &str, 
         kind: EventKind::Warning,
         reason: EventReason::InvalidSpec,
         message: message.clone(),
+        at: now,
     };
-    Plan {
+    let added = tell::added_event(&before, name, uid, now);
+    let mut plan = Plan {
         status: status_patch(&before, &after, false),
-        events: if new { vec![event] } else { Vec::new() },
+        events: added.into_iter().chain(new.then_some(event)).collect(),
         reason: message,
         ..Plan::default()
-    }
+    };
+    plan.order_events(now);
+    plan
 }
 
 #[cfg(test)]

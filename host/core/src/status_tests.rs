@@ -88,15 +88,195 @@ fn said(observed: &Observed, kind: ConditionType) -> (String, String) {
 }
 
 fn reasons(plan: &Plan) -> Vec<&'static str> {
-    let told = plan.events.iter().chain(plan.writes.iter().flat_map(|write| &write.events));
-    told.map(|event| event.reason.as_str()).collect()
+    let mut told: Vec<_> = plan.events.iter().chain(plan.writes.iter().flat_map(|write| &write.events)).collect();
+    told.sort_by_key(|event| event.at);
+    assert!(told.windows(2).all(|pair| pair[0].at < pair[1].at), "two events at one time: {told:?}");
+    told.into_iter().map(|event| event.reason.as_str()).collect()
 }
 
 #[test]
 fn a_first_revision_is_told_as_argo_tells_it() {
     let plan = done(begin(first(), now()));
 
-    assert_eq!(reasons(&plan), ["RolloutNotCompleted", "RolloutUpdated", "NewReplicaSetCreated", "ScalingReplicaSet"]);
+    assert_eq!(
+        reasons(&plan),
+        [
+            "RolloutAddedToInformer",
+            "RolloutUpdated",
+            "NewReplicaSetCreated",
+            "RolloutNotCompleted",
+            "ScalingReplicaSet"
+        ]
+    );
+}
+
+#[test]
+fn a_rollout_is_told_to_be_added_once_whether_its_spec_is_valid_or_not() {
+    let observed = first();
+    let mut invalid = first();
+    invalid.strategy_errors = vec![kulta_api::FieldError { path: "spec".into(), message: "bad".into() }];
+
+    for observed in [observed, invalid] {
+        let plan = done(begin(observed.clone(), now()));
+        let again = done(begin(stored(observed, &plan), now()));
+
+        assert_eq!(reasons(&plan)[0], "RolloutAddedToInformer");
+        assert!(!reasons(&again).contains(&"RolloutAddedToInformer"), "{again:?}");
+    }
+}
+
+/// The template of a rollout at rest has changed.
+fn updated() -> Observed {
+    let mut observed = at_rest(2);
+    observed.rollout.spec.strategy = serde_json::from_value(
+        json!({ "canary": { "steps": [{ "setWeight": 0 }, { "setWeight": 50 }, { "pause": {} }] } }),
+    )
+    .unwrap();
+    let template = kulta_api::PodTemplate(fixtures::template("web:2"));
+    observed.rollout.spec.template = template.clone();
+    observed.rollout.metadata.generation = Some(2);
+    observed.looked_up.defaulted_template = Some(Ok(template));
+    observed
+}
+
+/// The strategy goes one step further each time, up to this one.
+fn decided(observed: Observed, last: u32) -> Plan {
+    let mut turn = begin(observed, now());
+    loop {
+        turn = match turn {
+            Turn::Done(plan) => return *plan,
+            Turn::Ask(ask) => {
+                let step = if ask.situation.reached { ask.situation.step + 1 } else { ask.situation.step };
+                let weight = if step == 0 { 0 } else { 50 };
+                ask.answer(Ok(crate::pass_tests::hold(step.min(last), weight)))
+            }
+        }
+    }
+}
+
+#[test]
+fn an_update_is_told_as_argo_tells_it() {
+    let plan = decided(updated(), 1);
+
+    assert_eq!(
+        reasons(&plan)[..4],
+        ["RolloutUpdated", "NewReplicaSetCreated", "RolloutNotCompleted", "ScalingReplicaSet"]
+    );
+}
+
+#[test]
+fn a_step_that_is_done_at_once_is_told_behind_the_replica_set() {
+    let plan = decided(updated(), 1);
+
+    let told = reasons(&plan);
+    let place = |reason: &str| told.iter().position(|told| *told == reason);
+    assert!(place("RolloutStepCompleted") > place("ScalingReplicaSet"), "{told:?}");
+}
+
+#[test]
+fn an_update_to_a_revision_that_is_there_is_told_without_a_new_replica_set() {
+    let mut observed = updated();
+    let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
+    let mut old = fixtures::replica_set(&hash, 0, 0, 0);
+    old.template = observed.rollout.spec.template.clone();
+    old.annotations
+        .insert("kulta.io/template-hash".into(), crate::hash::template_hash(&observed.rollout.spec.template.0));
+    observed.replica_sets.push(Arc::new(old));
+
+    let plan = decided(observed, 1);
+
+    assert_eq!(reasons(&plan)[..2], ["RolloutUpdated", "RolloutNotCompleted"]);
+}
+
+fn status_of(observed: &Observed, kind: ConditionType) -> Option<kulta_api::ConditionStatus> {
+    condition(observed, kind).map(|condition| condition.status)
+}
+
+/// A routed rollout whose only revision is stable and whole; its route is in this state.
+fn routed_at_rest(state: crate::observed::RouteState) -> Observed {
+    let mut observed = at_rest(2);
+    observed.rollout.spec.strategy =
+        serde_json::from_value(crate::pass_tests::routed(json!([{ "setWeight": 50 }]))).unwrap();
+    let hash = observed.rollout.status.as_ref().unwrap().stable_rs.clone();
+    observed.services =
+        [crate::pass_tests::service("canary", &hash), crate::pass_tests::service("stable", &hash)].into();
+    observed.routes = vec![crate::observed::ObservedRoute { state, ..crate::pass_tests::route(0) }];
+    observed
+}
+
+#[test]
+fn conditions_about_traffic_and_the_strategy_hold_when_all_is_well() {
+    use kulta_api::ConditionStatus::True;
+    let plain = at_rest(2);
+    let routed = routed_at_rest(crate::pass_tests::route(0).state);
+
+    let conditions = [plain, routed].map(|observed| {
+        let plan = done(begin(observed.clone(), now()));
+        let after = stored(observed, &plan);
+        [ConditionType::TrafficReady, ConditionType::StrategyReady].map(|kind| status_of(&after, kind))
+    });
+
+    assert_eq!(conditions, [[None, Some(True)], [Some(True), Some(True)]]);
+}
+
+#[test]
+fn a_rollout_that_cannot_route_is_not_healthy_and_names_the_route() {
+    let healthy = routed_at_rest(crate::pass_tests::route(0).state);
+    let plan = done(begin(healthy.clone(), now()));
+    let mut observed = stored(healthy, &plan);
+    observed.routes[0].state = crate::observed::RouteState::Missing;
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let after = stored(observed, &plan);
+    let status = after.rollout.status.as_ref().unwrap();
+    let words = "waiting for traffic routing: HTTPRoute \"web\" not found";
+    assert_eq!((status.phase, status.message.as_str()), (Some(kulta_api::RolloutPhase::Progressing), words));
+    let (reason, message) = said(&after, ConditionType::Progressing);
+    assert_eq!(reason, "ReplicaSetUpdated");
+    assert!(message.ends_with("is progressing: HTTPRoute \"web\" not found"), "{message}");
+    assert_eq!(status_of(&after, ConditionType::Healthy), Some(kulta_api::ConditionStatus::False));
+    assert_eq!(said(&after, ConditionType::Available).1, "Rollout has minimum availability");
+}
+
+#[test]
+fn a_first_revision_without_its_route_is_not_healthy() {
+    let mut observed = routed_at_rest(crate::observed::RouteState::Missing);
+    let status = observed.rollout.status.as_mut().unwrap();
+    status.stable_rs.clear();
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let after = stored(observed, &plan).rollout.status.unwrap();
+    assert_eq!(after.phase, Some(kulta_api::RolloutPhase::Progressing));
+}
+
+#[test]
+fn all_that_is_missing_is_named_at_once_the_route_among_it() {
+    let mut observed = routed_at_rest(crate::observed::RouteState::Missing);
+    observed.services.insert("canary".into(), None);
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let (_, message) = said(&stored(observed, &plan), ConditionType::InvalidSpec);
+    for missing in ["service \"canary\" not found", "HTTPRoute \"web\" not found"] {
+        assert!(message.contains(missing), "{message}");
+    }
+}
+
+#[test]
+fn the_phase_says_which_pods_are_waited_for() {
+    let mut observed = at_rest(1);
+    observed.rollout.status.as_mut().unwrap().available_replicas = 1;
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let status = stored(observed.clone(), &plan).rollout.status.unwrap();
+    let words = format!(
+        "updated replicas are still becoming available: ReplicaSet \"{}\" has 1 of 2 pods available",
+        observed.replica_sets[0].name
+    );
+    assert_eq!(status.message, words);
 }
 
 #[test]
@@ -153,6 +333,19 @@ fn a_completed_rollout_that_loses_a_pod_says_so() {
 }
 
 #[test]
+fn a_fully_promoted_rollout_that_a_user_pauses_keeps_its_progressing_condition() {
+    let healthy = at_rest(2);
+    let plan = done(begin(healthy.clone(), now()));
+    let mut observed = stored(healthy, &plan);
+    let before = condition(&observed, ConditionType::Progressing);
+    observed.rollout.spec.paused = Some(true);
+
+    let plan = done(begin(observed.clone(), now().checked_add(SignedDuration::from_secs(9)).unwrap()));
+
+    assert_eq!(condition(&stored(observed, &plan), ConditionType::Progressing), before);
+}
+
+#[test]
 fn a_taken_name_raises_the_collision_count_and_begins_nothing_anew() {
     let observed = first();
     let before = done(begin(observed.clone(), now()));
@@ -200,6 +393,8 @@ fn a_first_revision_that_makes_no_progress_exceeds_its_deadline() {
 
     let plan = done(begin(observed.clone(), now().checked_add(SignedDuration::from_secs(6)).unwrap()));
 
-    let (reason, _) = said(&stored(observed, &plan), ConditionType::Progressing);
-    assert_eq!(reason, "ProgressDeadlineExceeded");
+    let name = observed.replica_sets[0].name.clone();
+    let (reason, message) = said(&stored(observed, &plan), ConditionType::Progressing);
+    let why = format!("ReplicaSet {name:?} has timed out progressing: ReplicaSet {name:?} has 0 of 2 pods available");
+    assert_eq!((reason.as_str(), message), ("ProgressDeadlineExceeded", why));
 }

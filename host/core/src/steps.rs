@@ -114,8 +114,9 @@ impl Pass {
             None => {}
         }
         // What ends the update begins no run.
+        let afresh = situation.reached && self.is_due_afresh(situation.step);
         if !matches!(decision.next, Next::Abort { .. })
-            && let Err(failure) = self.want_runs_of(&decision)
+            && let Err(failure) = self.want_runs_of(&decision, afresh)
         {
             return self.undecided(&failure);
         }
@@ -133,6 +134,7 @@ impl Pass {
         }
         let target = Target { weight: decision.weight, canary: decision.canary };
         if !situation.reached && self.in_place(&target) {
+            self.in_place = Some((situation.step, decision.weight));
             // Only what is said of it then stands: logging both would never come to rest.
             return self.ask(true);
         }
@@ -142,7 +144,12 @@ impl Pass {
             // The answer ended the way forward: the host takes over.
             return self.go_on();
         }
-        self.arrange(&target);
+        if matches!(decision.next, Next::Pause { cause: PauseCause::Analysis | PauseCause::Experiment, .. }) {
+            // A user decides: pods and weight stay as they are until then.
+            self.hold();
+        } else {
+            self.arrange(&target);
+        }
         self.done()
     }
 
@@ -180,6 +187,9 @@ impl Pass {
             PauseCause::Experiment => PauseReason::InconclusiveExperiment,
         };
         self.waiting = Some(Waiting::Other);
+        if cause == PauseCause::Analysis {
+            self.note_inconclusive_run();
+        }
         if self.status.pause(reason).is_none() {
             let start_time = time::ceil(self.scene.now);
             self.status.pause_conditions.push(PauseCondition { reason, start_time });
@@ -217,12 +227,15 @@ impl Pass {
         self.steps_passed += 1;
         self.set_step(decision.step);
         self.kulta.step_started_at = Some(time::floor(self.scene.now));
-        let (from, steps) = (situation.weight, decision.steps);
+        let steps = decision.steps;
+        let before = self.kulta.step_weight.unwrap_or(if situation.step == 0 { 0 } else { situation.weight });
+        let weight = self.weight_of_step(situation);
+        self.kulta.step_weight = Some(weight);
         self.tell(TransitionKind::Progressed, |entry| {
             entry.step = Some(situation.step);
             entry.steps = (steps > 0).then_some(steps);
-            entry.weight = Some(decision.weight);
-            entry.from = Some(from);
+            entry.weight = Some(weight);
+            entry.from = Some(before);
         });
         let what = self.step_name(situation.step);
         let of = if steps > 0 { format!("/{steps}") } else { String::new() };
@@ -234,6 +247,14 @@ impl Pass {
         if was_paused {
             self.event(EventKind::Normal, EventReason::RolloutResumed, RESUMED.to_owned());
         }
+    }
+
+    /// The share with which the step ends: its target when that is in place, or what was last decided for the step when it is passed
+    /// without being asked about, as a pause that a user ends.
+    fn weight_of_step(&self, situation: &Situation) -> u32 {
+        let placed = self.in_place.filter(|(step, _)| *step == situation.step).map(|(_, weight)| weight);
+        let decided = || self.kulta.decisions.last().filter(|last| last.step == situation.step).map(|last| last.weight);
+        placed.or_else(decided).unwrap_or(situation.weight)
     }
 
     /// As Argo words it in its events (upstream `utils/replicaset/canary.go`, step descriptions).

@@ -1,6 +1,7 @@
 //! Telling: transitions into the outbox, Kubernetes events into the plan.
 
-use kulta_api::{OutboxEntry, TransitionKind};
+use jiff::Timestamp;
+use kulta_api::{OutboxEntry, RolloutStatus, TransitionKind};
 
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason, KubeEvent};
@@ -8,6 +9,28 @@ use crate::time;
 
 /// Characters of the rollout's uid in event names: a rollout made anew under the same name must not find its events told.
 const UID_CHARS: usize = 8;
+
+/// Name of an event of the rollout with this uid.
+fn event_name(uid: &str, mark: &str, reason: EventReason) -> String {
+    let uid: String = uid.chars().take(UID_CHARS).collect();
+    format!("{uid}.{mark}.{}", reason.as_str().to_lowercase())
+}
+
+/// As Argo names an object in a message.
+pub(crate) fn full_name(namespace: Option<&str>, name: Option<&str>) -> String {
+    format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
+}
+
+/// No controller has reconciled the rollout before, as Argo tells it; its name is `<namespace>/<name>`.
+pub(crate) fn added_event(before: &RolloutStatus, name: &str, uid: &str, now: Timestamp) -> Option<KubeEvent> {
+    before.observed_generation.is_empty().then(|| KubeEvent {
+        name: event_name(uid, "added", EventReason::RolloutAddedToInformer),
+        kind: EventKind::Normal,
+        reason: EventReason::RolloutAddedToInformer,
+        message: format!("Rollout resource added to informer: {name}"),
+        at: now,
+    })
+}
 
 impl Pass {
     /// Stores a transition; `detail` fills in what its kind carries.
@@ -54,12 +77,22 @@ impl Pass {
             format!("rv{}.{}", self.resource_version(), self.events.len())
         };
         let name = self.event_name(&mark, reason);
-        self.events.push(KubeEvent { name, kind, reason, message });
+        self.events.push(KubeEvent { name, kind, reason, message, at: self.scene.now });
+    }
+
+    /// The update to the new revision begins. A new ReplicaSet is told before it, as Argo tells both.
+    pub fn not_completed_event(&self) -> KubeEvent {
+        let number = self.scene.revision_number();
+        self.write_event(
+            &format!("{}.{number}", self.scene.new_hash),
+            EventReason::RolloutNotCompleted,
+            format!("Rollout not completed, started update to revision {number} ({})", self.scene.new_hash),
+        )
     }
 
     /// An event about a write, named by what it changes.
     pub fn write_event(&self, mark: &str, reason: EventReason, message: String) -> KubeEvent {
-        KubeEvent { name: self.event_name(mark, reason), kind: EventKind::Normal, reason, message }
+        KubeEvent { name: self.event_name(mark, reason), kind: EventKind::Normal, reason, message, at: self.scene.now }
     }
 
     /// The same as a warning.
@@ -68,9 +101,7 @@ impl Pass {
     }
 
     fn event_name(&self, mark: &str, reason: EventReason) -> String {
-        let uid: String =
-            self.scene.observed.rollout.metadata.uid.iter().flat_map(|uid| uid.chars()).take(UID_CHARS).collect();
-        format!("{uid}.{mark}.{}", reason.as_str().to_lowercase())
+        event_name(self.scene.observed.rollout.metadata.uid.as_deref().unwrap_or_default(), mark, reason)
     }
 
     pub fn resource_version(&self) -> &str {

@@ -143,6 +143,9 @@ impl Pass {
             EventReason::NewReplicaSetCreated,
             format!("Created ReplicaSet {name} (revision {number})"),
         )];
+        if !self.scene.is_stable(&self.status) {
+            events.push(self.not_completed_event());
+        }
         // Argo creates with no pods and scales then: one write here, and both are told.
         if replicas > 0 {
             events.push(self.write_event(

@@ -28,14 +28,12 @@ impl<'a> Analyses<'a> {
         Self { config, runs: &situation.runs, promoted: situation.promoted }
     }
 
-    /// All that should be running or done at this step; behind the last one the background goes on.
+    /// All that should be running or done at this step; behind the last one the background goes on. When a background analysis that a
+    /// user promoted past is measured afresh is the host's rule.
     pub fn wanted(&self, index: usize) -> Vec<WantedRun> {
         let background = self.in_background(index).then(|| {
-            let run = self.find(BACKGROUND);
-            let attempt = run.map_or(1, |run| run.attempt);
-            // A person went past what it could not tell: it is measured afresh.
-            let afresh = self.promoted && run.is_some_and(is_inconclusive);
-            WantedRun { name: BACKGROUND.to_owned(), attempt: if afresh { attempt.saturating_add(1) } else { attempt } }
+            let attempt = self.find(BACKGROUND).map_or(1, |run| run.attempt);
+            WantedRun { name: BACKGROUND.to_owned(), attempt }
         });
         let step = self.is_step(index).then(|| {
             let name = step_name(index);
@@ -96,10 +94,6 @@ impl<'a> Analyses<'a> {
 
 fn step_name(index: usize) -> String {
     format!("steps/{index}/analysis")
-}
-
-fn is_inconclusive(run: &Run) -> bool {
-    matches!(run.phase, RunPhase::Judged(Verdict::Inconclusive(_)))
 }
 
 fn failure(run: &Run) -> Option<&str> {

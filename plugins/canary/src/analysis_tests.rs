@@ -4,7 +4,7 @@ use crate::Canary;
 use kulta_plugin::testing::NOW;
 use kulta_plugin::testing::strategy::{self, situation};
 use kulta_plugin::{
-    Decision, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Situation, Verdict, Waiting,
+    Decision, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Scale, Situation, Verdict, Waiting,
     WantedRun,
 };
 
@@ -169,14 +169,22 @@ fn promoted_past_an_inconclusive_step_goes_on_with_the_next() {
 }
 
 #[test]
-fn promoted_past_an_inconclusive_background_measures_afresh() {
+fn promoted_past_an_inconclusive_background_goes_on_and_leaves_it_to_the_host_when_to_measure_afresh() {
     for (step, reached, expected) in [(2, false, (2, PODS)), (2, true, (3, PODS)), (3, true, (4, Next::Promote))] {
         let asked = Situation { promoted: true, ..at(step, reached, vec![run(BACKGROUND, 2, inconclusive())]) };
         let decision = decide(&asked);
 
         assert_eq!((decision.step, decision.next.clone()), expected);
-        assert_eq!(wanted(&decision), [(BACKGROUND, 3)]);
+        assert_eq!(wanted(&decision), [(BACKGROUND, 2)]);
     }
+}
+
+#[test]
+fn a_pause_by_analysis_keeps_the_pods_that_there_are() {
+    let mut asked = at(1, false, vec![run(STEP, 1, inconclusive())]);
+    asked.rollout.canary.desired = 3;
+
+    assert_eq!(decide(&asked).canary, Scale::Replicas(3));
 }
 
 #[test]

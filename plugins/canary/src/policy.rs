@@ -133,12 +133,13 @@ impl Course<'_> {
         decision
     }
 
-    /// Nobody can tell: a person decides, and until then the canary gets no more traffic than it has.
+    /// An analysis is inconclusive: a user decides, and until then the canary keeps its pods and gets no more traffic than it has.
     fn unsure(&self, index: usize, why: &str) -> Decision {
         let confirmed = self.situation.weight;
         let mut decision = self.at(index);
         let before = index.checked_sub(1).map_or(0, |before| self.at(before).weight);
         decision.weight = decision.weight.min(confirmed.max(before));
+        decision.canary = Scale::Replicas(self.situation.rollout.canary.desired);
         decision.next = Next::Pause(PauseAnswer { cause: PauseCause::Analysis, until: None });
         decision.reason = format!("{}: paused at {}, {why}", self.place(index), self.share(decision.weight));
         decision

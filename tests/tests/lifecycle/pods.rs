@@ -63,6 +63,12 @@ async fn old_replica_sets_beyond_the_history_limit_are_deleted() -> Result<()> {
     story.end().await
 }
 
+/// What a deadline says of one new pod, which is all that an update without routing begins with.
+fn timed_out(rollout: &DynamicObject) -> String {
+    let name = format!("ReplicaSet \"web-{}\"", text(rollout, "/status/currentPodHash"));
+    format!("{name} has timed out progressing: {name} has 0 of 1 pods available")
+}
+
 #[tokio::test]
 async fn a_stalled_update_is_degraded_and_goes_on_when_its_pods_come_up() -> Result<()> {
     let Some(story) = Story::begin("deadline").await? else { return Ok(()) };
@@ -73,7 +79,7 @@ async fn a_stalled_update_is_degraded_and_goes_on_when_its_pods_come_up() -> Res
     updated(&story, &canary.clone().pod_label("kulta.test/ready", "never")).await?;
 
     let seen = story.until_phase(WEB, "Degraded").await?;
-    let message = format!("ReplicaSet \"web-{}\" has timed out progressing.", text(&seen, "/status/currentPodHash"));
+    let message = timed_out(&seen);
     ensure!(says(&seen, "Progressing") == said("False", "ProgressDeadlineExceeded", &message), "{:?}", seen.data);
     ensure!(text(&seen, "/status/message") == format!("ProgressDeadlineExceeded: {message}"), "{:?}", seen.data);
     ensure!(living(&story, WEB, "v1").await?.len() == 2, "stable is whole");
@@ -98,7 +104,7 @@ async fn a_stalled_update_is_aborted_when_the_spec_asks_for_it() -> Result<()> {
             rollout.data.pointer("/status/abortedAt").is_some() && text(rollout, "/status/phase") == "Degraded"
         })
         .await?;
-    let why = format!("ReplicaSet \"web-{}\" has timed out progressing.", text(&seen, "/status/currentPodHash"));
+    let why = timed_out(&seen);
     let message = format!("Rollout aborted update to revision 2: {why}");
     ensure!(says(&seen, "Progressing") == said("False", "RolloutAborted", &message), "{:?}", seen.data);
     until_pods(&story, WEB, &[2, 0]).await?;

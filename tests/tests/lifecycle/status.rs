@@ -189,14 +189,15 @@ async fn events_tell_a_canary_without_routes_in_argos_order_each_once() -> Resul
     story.until_phase(WEB, "Healthy").await?;
 
     let wanted: Vec<(String, String)> = [
-        ("RolloutNotCompleted", format!("Rollout not completed, started update to revision 1 ({first})")),
+        ("RolloutAddedToInformer", format!("Rollout resource added to informer: {}/{WEB}", story.namespace)),
         ("RolloutUpdated", "Rollout updated to revision 1".to_owned()),
         ("NewReplicaSetCreated", format!("Created ReplicaSet web-{first} (revision 1)")),
+        ("RolloutNotCompleted", format!("Rollout not completed, started update to revision 1 ({first})")),
         ("ScalingReplicaSet", format!("Scaled up ReplicaSet web-{first} (revision 1) from 0 to 1")),
         ("RolloutCompleted", format!("Rollout completed update to revision 1 ({first}): Initial deploy")),
-        ("RolloutNotCompleted", format!("Rollout not completed, started update to revision 2 ({second})")),
         ("RolloutUpdated", "Rollout updated to revision 2".to_owned()),
         ("NewReplicaSetCreated", format!("Created ReplicaSet web-{second} (revision 2)")),
+        ("RolloutNotCompleted", format!("Rollout not completed, started update to revision 2 ({second})")),
         ("ScalingReplicaSet", format!("Scaled up ReplicaSet web-{second} (revision 2) from 0 to 1")),
         ("RolloutStepCompleted", "Rollout step 1/2 completed (setWeight: 50)".to_owned()),
         ("RolloutPaused", "Rollout is paused (CanaryPauseStep)".to_owned()),
@@ -243,6 +244,7 @@ async fn events_tell_a_routed_canary_each_once() -> Result<()> {
     }
     let wanted = [
         ("NewReplicaSetCreated", 2),
+        ("RolloutAddedToInformer", 1),
         ("RolloutCompleted", 2),
         ("RolloutNotCompleted", 2),
         ("RolloutPaused", 1),

@@ -160,10 +160,11 @@ fn pin(rollout: &DynamicObject, plugin: &str) -> String {
     pins.get(format!("strategy/{plugin}")).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Reason and message of a Rollout's condition StrategyReady.
+/// Reason and message of a Rollout's condition StrategyReady; empty while it holds.
 fn strategy_ready(rollout: &DynamicObject) -> (String, String) {
     let conditions = rollout.data.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let mut conditions = conditions.filter(|condition| condition["type"] == "StrategyReady");
+    let mut conditions =
+        conditions.filter(|condition| condition["type"] == "StrategyReady" && condition["status"] == "False");
     let found = conditions.next().cloned().unwrap_or_default();
     let text = |field: &str| found.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     (text("reason"), text("message"))

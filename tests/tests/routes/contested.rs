@@ -143,7 +143,7 @@ async fn a_foreign_writer_is_put_right_at_once_then_seldom_and_is_named_until_it
     let corrections = patches()?;
     until_share(&story, 50).await?;
     let still = until_paused_at(&story, 1).await?;
-    wait::until(&story.api(&kinds::rollout()), "web", "no condition TrafficReady", SHOWN, |rollout| {
+    wait::until(&story.api(&kinds::rollout()), "web", "no obstacle in the condition TrafficReady", SHOWN, |rollout| {
         obstacle(rollout).is_none()
     })
     .await?;
@@ -154,7 +154,7 @@ async fn a_foreign_writer_is_put_right_at_once_then_seldom_and_is_named_until_it
         message == "HTTPRoute \"web\": field manager \"meddler\" writes weights that this rollout owns",
         "{message}"
     );
-    ensure!(told(&still, "TrafficReady").is_some(), "forgotten while it goes on");
+    ensure!(obstacle(&still).is_some(), "forgotten while it goes on");
     told_once(&story, "TrafficRoutingError", "meddler").await?;
     controller.stop().await?;
     story.end().await

@@ -16,6 +16,10 @@ const HASH: &str = "rollouts-pod-template-hash";
 
 /// Reason and message of the condition that tells what keeps traffic from being moved.
 fn obstacle(rollout: &DynamicObject) -> Option<(&str, &str)> {
+    let all = rollout.data.pointer("/status/conditions")?.as_array()?;
+    all.iter()
+        .find(|condition| condition["type"] == "TrafficReady")
+        .filter(|condition| condition["status"] == "False")?;
     told(rollout, "TrafficReady")
 }
 
@@ -37,7 +41,9 @@ async fn until_obstacle(story: &Story, reason: &str) -> Result<String> {
 
 async fn until_no_obstacle(story: &Story) -> Result<()> {
     story
-        .until(&kinds::rollout(), "web", "no condition TrafficReady", |rollout| obstacle(rollout).is_none())
+        .until(&kinds::rollout(), "web", "no obstacle in the condition TrafficReady", |rollout| {
+            obstacle(rollout).is_none()
+        })
         .await
         .map(drop)
 }

@@ -36,9 +36,16 @@ async fn a_missing_route_is_named_until_it_is_there() -> Result<()> {
     story.apply(canary.rollout()).await?;
 
     let at_first = until_obstacle(&story, "RouteNotFound").await?;
-    story.until_phase("web", "Healthy").await?;
+    let words = "waiting for traffic routing: HTTPRoute \"web\" not found";
+    story
+        .until(&kinds::rollout(), "web", "the route to be named by the phase", |rollout| {
+            let text = |path: &str| rollout.data.pointer(path).and_then(serde_json::Value::as_str).map(str::to_owned);
+            text("/status/phase").as_deref() == Some("Progressing") && text("/status/message").as_deref() == Some(words)
+        })
+        .await?;
     story.apply(canary.route(&story.namespace)).await?;
     until_no_obstacle(&story).await?;
+    story.until_phase("web", "Healthy").await?;
 
     ensure!(at_first == "HTTPRoute \"web\" not found", "{at_first}");
     told_once(&story, "TrafficRoutingError", "HTTPRoute \"web\" not found").await?;

@@ -124,10 +124,11 @@ async fn a_route_that_is_labelled_later_joins_the_others() -> Result<()> {
     let backends = [("web-stable".to_owned(), 100), ("web-canary".to_owned(), 0)];
     story.apply(manifests::http_route("second", &format!("second.{}.test", story.namespace), &backends)).await?;
     let join = json!({ "metadata": { "labels": { "rolled": "yes" } } });
-    deployed(&story, &canary).await?;
+    story.apply_canary(&canary).await?;
     let nobody = until_obstacle(&story, "RouteNotFound").await?;
     story.patch(&kinds::http_route(), "web", join.clone()).await?;
     until_no_obstacle(&story).await?;
+    story.until_phase("web", "Healthy").await?;
     updated(&story, &canary).await?;
     until_paused_at(&story, 1).await?;
     let alone = story.weights("second").await?;

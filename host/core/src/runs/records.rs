@@ -110,6 +110,12 @@ impl Pass {
         self.current_runs().into_iter().find(|current| current.role == role)
     }
 
+    /// Names of the current runs of a step that are not completed.
+    pub fn open_runs(&self) -> Vec<String> {
+        let open = |current: &Current| !current.is_completed() && current.role != Role::Background;
+        self.current_runs().into_iter().filter(open).map(|current| current.record.name).collect()
+    }
+
     /// The current runs as the strategy sees them.
     pub fn runs(&self) -> Vec<Run> {
         let seen = |current: Current| {
@@ -120,6 +126,7 @@ impl Pass {
                 name: current.role.name(),
                 attempt: current.attempt,
                 phase: match current.phase() {
+                    _ if self.is_promoted_past(&current) => RunPhase::Running,
                     Some(AnalysisPhase::Successful) => RunPhase::Judged(Verdict::Pass),
                     Some(AnalysisPhase::Failed) => RunPhase::Judged(Verdict::Fail(message)),
                     Some(AnalysisPhase::Inconclusive) => RunPhase::Judged(Verdict::Inconclusive(message)),
@@ -134,6 +141,7 @@ impl Pass {
 
     /// Records what the current runs have come to, and tells of it.
     pub fn observe_runs(&mut self) {
+        self.note_lifted_pause();
         for current in self.current_runs() {
             self.observe_run(&current);
         }
@@ -238,6 +246,7 @@ impl Pass {
             self.observe_run(current);
         }
         *self.record_of(current.role) = None;
+        self.forget_inconclusive_run(current.role);
         if !current.is_completed() {
             let hash = self.status.current_pod_hash.clone();
             self.tell_run_end(current, &hash, ending.outcome, Some(ending.why.to_owned()));
@@ -252,6 +261,14 @@ impl Pass {
         // A name that could not be read is nobody's.
         self.status.canary.current_step_analysis_run_status = None;
         self.status.canary.current_background_analysis_run_status = None;
+        self.forget_inconclusive_run(Role::Background);
+    }
+
+    /// Another run takes the place of the one that is recorded, or none does.
+    pub(super) fn forget_inconclusive_run(&mut self, role: Role) {
+        if role == Role::Background {
+            self.kulta.inconclusive_run = None;
+        }
     }
 
     /// The rollout goes on without the runs that have no outcome yet; what the others came to stays in the status.

@@ -37,11 +37,12 @@ impl Pass {
         (behind_the_steps || self.step() >= start).then(|| WantedRun { name: Role::Background.name(), attempt: 1 })
     }
 
-    /// All runs that a decision wants, the host's own wish among them.
+    /// All runs that a decision wants, the host's own wish among them. With `afresh`, a background analysis that a user promoted past
+    /// is measured again.
     ///
     /// # Errors
     /// When a decision asks for what this build does not serve: nothing is changed then.
-    pub fn want_runs_of(&mut self, decision: &Decision) -> Result<(), StrategyFailure> {
+    pub fn want_runs_of(&mut self, decision: &Decision, afresh: bool) -> Result<(), StrategyFailure> {
         let (mut wanted, mut plugin) = (Vec::new(), None);
         for run in &decision.runs {
             if let Some(index) = step_plugins::index_of(&run.name) {
@@ -63,7 +64,7 @@ impl Pass {
             wanted.retain(|(role, _)| *role != Role::Background);
             wanted.push((Role::Background, run.attempt));
         }
-        self.want(&wanted);
+        self.want(&wanted, afresh);
         self.want_step_plugin(plugin);
         Ok(())
     }
@@ -71,10 +72,10 @@ impl Pass {
     /// The background analysis alone, where the spec has one.
     pub fn want_background(&mut self) {
         let background = self.background_due().map(|run| (Role::Background, run.attempt));
-        self.want(&background.into_iter().collect::<Vec<_>>());
+        self.want(&background.into_iter().collect::<Vec<_>>(), false);
     }
 
-    fn want(&mut self, wanted: &[(Role, u32)]) {
+    fn want(&mut self, wanted: &[(Role, u32)], afresh: bool) {
         for current in self.current_runs() {
             if !wanted.iter().any(|(role, _)| *role == current.role) {
                 self.drop_run(&current, PASSED_BY);
@@ -85,17 +86,15 @@ impl Pass {
             return;
         }
         for (role, attempt) in wanted {
-            self.want_one(*role, *attempt);
+            self.want_one(*role, *attempt, afresh);
         }
     }
 
-    fn want_one(&mut self, role: Role, attempt: u32) {
+    fn want_one(&mut self, role: Role, attempt: u32, afresh: bool) {
         let current = self.current_run(role);
         let mut least = attempt.max(1);
         if let Some(current) = &current {
-            // A person went past what could not be told: it is measured afresh.
-            let afresh = role == Role::Background && current.is_inconclusive() && self.status.pause_lifted();
-            self.lift_spent |= afresh;
+            let afresh = afresh && self.is_promoted_past(current);
             least = least.max(current.attempt.saturating_add(u32::from(afresh)));
             let strangers =
                 current.object.is_none() && self.scene.observed.taken_run_names.contains(&current.record.name);
@@ -108,6 +107,7 @@ impl Pass {
         }
         let name = self.free_run_name(role, least);
         self.tell_run_begin(role, &name);
+        self.forget_inconclusive_run(role);
         *self.record_of(role) = Some(AnalysisRunSummary { name, ..AnalysisRunSummary::default() });
     }
 

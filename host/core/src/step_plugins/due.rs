@@ -99,6 +99,12 @@ impl Pass {
         self.waiting == Some(Waiting::Runs) && self.current_step_run().is_some()
     }
 
+    /// Name of the step plugin whose work is waited for.
+    pub fn open_step_plugin(&self) -> Option<&str> {
+        let at = self.current_step_run()?;
+        self.status.canary.step_plugin_statuses.get(at).map(|entry| entry.name.as_str())
+    }
+
     /// A component that a person is to go past is still not to be had.
     pub fn step_plugin_is_lost(&self) -> bool {
         let entries = &self.status.canary.step_plugin_statuses;

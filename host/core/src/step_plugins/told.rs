@@ -1,5 +1,6 @@
 //! What the calls have come to: recorded, and told.
 
+use jiff::Timestamp;
 use kulta_api::foreign_status::StepPluginStatus;
 
 use super::call::{Operation, StepAnswer, StepOutcome};
@@ -16,6 +17,13 @@ const FLOOR_SECONDS: u64 = 10;
 const ERROR_SECONDS: u64 = 30;
 /// Characters of a message that an event quotes.
 const QUOTED_CHARS: usize = 256;
+
+/// Whole seconds from now to then, rounded up: what has passed since the plugin was asked is less than what it counted with.
+fn seconds_until(then: Timestamp, now: Timestamp) -> u64 {
+    let left = then.duration_since(now);
+    let seconds = left.as_secs().saturating_add(i64::from(left.subsec_nanos() > 0));
+    u64::try_from(seconds).unwrap_or(0)
+}
 
 impl Pass {
     /// Records the answers to the calls that were due. One that nobody waits for any more is dropped.
@@ -40,9 +48,9 @@ impl Pass {
                 record::put_off(&mut entry, Phase::Error, &message, ERROR_SECONDS, &now);
             }
             StepOutcome::Waiting { until, reason, memory } => {
-                let seconds = time::ceil(until).0.as_second().saturating_sub(now.0.as_second());
-                let seconds = u64::try_from(seconds).unwrap_or(0).max(FLOOR_SECONDS);
-                record::put_off(&mut entry, Phase::Running, &reason, seconds, &now);
+                let seconds = seconds_until(until, self.scene.now).max(FLOOR_SECONDS);
+                // Counted from a whole second that is not in the past: no call is made early.
+                record::put_off(&mut entry, Phase::Running, &reason, seconds, &time::ceil(self.scene.now));
                 record::remember(&mut entry, &memory);
             }
             StepOutcome::Successful { reason, memory } => {

@@ -99,26 +99,124 @@ fn a_pause_by_analysis_is_told_to_the_strategy_as_such() {
     assert_eq!(asked(begin(observed, now())).situation.paused, Some((PauseCause::Analysis, now())));
 }
 
-/// A person went past an inconclusive background.
-fn lifted(index: i32) -> Observed {
+/// The rollout paused at step `paused_at` because its background is inconclusive, and a user has promoted it; it is at step `index` now.
+fn promoted_past(paused_at: u32, index: i32) -> Observed {
     let mut observed = with_background(index, "Inconclusive", "no data");
     record_background(&mut observed, "2", "Inconclusive");
-    status(&mut observed).controller_pause = true;
+    let run = InconclusiveRun { name: name(&observed, "2"), step: paused_at };
+    let kulta = KultaStatus { inconclusive_run: Some(run), ..KultaStatus::default() };
+    status(&mut observed).kulta = Some(kulta);
+    status(&mut observed).controller_pause = index == i32::try_from(paused_at).unwrap();
     observed
 }
 
+fn is_paused(observed: &Observed, plan: &Plan) -> bool {
+    !after(observed, plan).pause_conditions.is_empty()
+}
+
 #[test]
-fn what_a_person_went_past_is_measured_afresh_and_may_pause_again() {
-    for (index, runs) in [(2, vec![("background", 2)]), (2, vec![("background", 1)]), (4, vec![])] {
-        let observed = lifted(index);
+fn the_run_that_pauses_a_rollout_is_recorded_with_the_step() {
+    for index in [2, 4] {
+        let observed = with_background(index, "Inconclusive", "no data");
 
-        let plan = decided(observed.clone(), &wants(2, 50, &runs));
+        let plan = decided(observed.clone(), &wants(2, 80, &[("background", 1)]));
 
-        let status = after(&observed, &plan);
-        assert_eq!(created(&plan), [name(&observed, "2.1")], "step {index}, {runs:?}");
-        assert_eq!((status.controller_pause, status.pause_conditions.len()), (false, 0));
-        assert!(events(&plan).contains(&"RolloutResumed"), "{plan:?}");
+        let run = after(&observed, &plan).kulta.unwrap().inconclusive_run;
+        let step = u32::try_from(index).unwrap();
+        assert_eq!(run, Some(InconclusiveRun { name: name(&observed, "2"), step }));
     }
+}
+
+#[test]
+fn a_promote_resumes_and_begins_no_fresh_run_at_the_step_of_the_pause() {
+    let observed = promoted_past(2, 2);
+    let decision = wants(2, 50, &[("background", 1)]);
+
+    let first = decided(observed.clone(), &decision);
+    let observed_later = stored(observed.clone(), &first);
+    let second = decided(observed_later.clone(), &decision);
+
+    assert!(events(&first).contains(&"RolloutResumed"), "{first:?}");
+    assert!(!after(&observed, &first).controller_pause);
+    for (observed, plan) in [(observed, first), (observed_later, second)] {
+        assert_eq!((created(&plan), is_paused(&observed, &plan)), (vec![], false));
+    }
+}
+
+#[test]
+fn a_strategy_sees_a_run_that_a_user_promoted_past_as_running() {
+    let seen = asked(begin(promoted_past(1, 2), now())).situation.runs;
+
+    assert_eq!(seen[0].phase, RunPhase::Running);
+}
+
+#[test]
+fn a_fresh_run_begins_once_a_later_step_is_reached() {
+    let moving = promoted_past(1, 2);
+    let there = promoted_past(1, 2);
+
+    let on_its_way = decided(moving.clone(), &wants(2, 80, &[("background", 1)]));
+    let reached = decided(there.clone(), &wants(2, 50, &[("background", 1)]));
+
+    assert_eq!((created(&on_its_way), is_paused(&moving, &on_its_way)), (vec![], false));
+    assert_eq!(created(&reached), [name(&there, "2.1")]);
+    assert_eq!(after(&there, &reached).kulta.unwrap().inconclusive_run, None);
+}
+
+#[test]
+fn a_fresh_run_that_is_inconclusive_pauses_again() {
+    let mut observed = promoted_past(1, 2);
+    run(&mut observed, "2.1", "Inconclusive", "no data");
+    record_background(&mut observed, "2.1", "Running");
+
+    let plan = decided(observed.clone(), &wants(2, 50, &[("background", 2)]));
+
+    assert!(is_paused(&observed, &plan));
+}
+
+#[test]
+fn a_promote_behind_the_last_step_promotes_without_a_fresh_run() {
+    let observed = promoted_past(4, 4);
+
+    let plan = done(begin(observed.clone(), now()));
+
+    assert_eq!((created(&plan), is_paused(&observed, &plan)), (vec![], false));
+    assert!(kinds(&observed, &plan).contains(&TransitionKind::Promoted));
+}
+
+/// A status that another controller wrote, or that a CRD pruned, names no run.
+#[test]
+fn a_pause_that_was_lifted_is_known_by_argos_fields_alone() {
+    let mut observed = promoted_past(2, 2);
+    status(&mut observed).kulta = None;
+
+    let plan = decided(observed.clone(), &wants(2, 50, &[("background", 1)]));
+
+    assert_eq!((created(&plan), is_paused(&observed, &plan)), (vec![], false));
+}
+
+#[test]
+fn a_run_that_is_first_seen_to_be_inconclusive_when_another_pause_was_lifted_pauses() {
+    let mut observed = with_background(2, "Inconclusive", "no data");
+    status(&mut observed).controller_pause = true;
+
+    let plan = decided(observed.clone(), &wants(2, 50, &[("background", 1)]));
+
+    assert!(is_paused(&observed, &plan));
+}
+
+#[test]
+fn pods_stay_as_they_are_while_a_user_is_waited_for() {
+    let mut observed = with_background(0, "Inconclusive", "no data");
+    let slow = ReplicaSet { available_replicas: 0, ready_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) };
+    observed.replica_sets[0] = Arc::new(slow);
+    observed.routes = vec![crate::pass_tests::route(0)];
+    observed.looked_up.endpoints = Some(std::collections::BTreeMap::new());
+    let unsure = Next::Pause { cause: PauseCause::Analysis, until: None };
+
+    let plan = decided(observed, &Decision { next: unsure, ..wants(0, 0, &[("background", 1)]) });
+
+    assert_eq!(scales(&plan), []);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use kulta_api::analysis::AnalysisRun;
 use kulta_api::conditions::{self, ConditionType};
-use kulta_api::{FailureKind, OutboxEntry, PauseCondition, PauseReason, RolloutStatus, TransitionKind};
+use kulta_api::{
+    FailureKind, InconclusiveRun, KultaStatus, OutboxEntry, PauseCondition, PauseReason, RolloutStatus, TransitionKind,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -20,9 +22,9 @@ use crate::decision::{
     Decision, FailureClass, Next, PauseCause, RunPhase, StrategyFailure, Verdict, Waiting, WantedRun,
 };
 use crate::fixtures;
-use crate::observed::{Analyzer, Observed};
+use crate::observed::{Analyzer, Observed, ReplicaSet};
 use crate::pass::{Turn, begin};
-use crate::pass_tests::{asked, done, hold, now, route_writes, status, stored, under_way};
+use crate::pass_tests::{asked, done, hold, now, route_writes, scales, status, stored, under_way};
 use crate::plan::{Action, Plan};
 
 pub(super) const STEP: &str = "steps/1/analysis";

@@ -67,6 +67,24 @@ fn work_is_left_alone_for_ten_seconds_at_least() {
 }
 
 #[test]
+fn the_backoff_is_the_time_that_the_plugin_asked_for_and_no_call_is_early() {
+    let mut story = Story::begin();
+    let id = story.call().unwrap().id;
+    // It was asked 900 ms after a whole second, and its answer is seen 50 ms later.
+    let until = now().checked_add(SignedDuration::from_millis(17_900)).unwrap();
+    story.now = now().checked_add(SignedDuration::from_millis(950)).unwrap();
+    let outcome = StepOutcome::Waiting { until, reason: "not yet".into(), memory: Vec::new() };
+    story.observed.step_answers = vec![StepAnswer { id, outcome }];
+    story.look();
+
+    assert_eq!(story.entries()[0].backoff.as_deref(), Some("17s"));
+    story.now = until.checked_sub(SignedDuration::from_millis(1)).unwrap();
+    assert_eq!(story.call(), None);
+    story.now = until.checked_add(SignedDuration::from_secs(1)).unwrap();
+    assert!(story.call().is_some());
+}
+
+#[test]
 fn work_runs_waits_runs_again_and_is_done() {
     let story = Story::begin().answered(waiting(10, &[7])).after(10).answered(successful(&[8]));
 
