@@ -4,6 +4,8 @@
 mod affinity;
 pub mod analysis;
 mod arrange;
+#[cfg(test)]
+mod availability_tests;
 mod course;
 pub mod decision;
 mod ending;
