@@ -143,7 +143,11 @@ impl Pass {
         let stable_hash = self.status.stable_rs.as_str();
         let stable = if self.scene.is_stable(&self.status) { self.canary_side() } else { self.stable_side() };
         let service = |name: &String| self.scene.service(Some(name)).and_then(|service| service.hash());
-        let stable_selects = service(&traffic.stable_service);
+        // An unmanaged Service still selects every pod of the rollout; one that is not there has none.
+        let stable_service_ready = self
+            .scene
+            .service(Some(&traffic.stable_service))
+            .is_some_and(|service| service.hash().is_none_or(|selected| selected == stable_hash));
         // What the canary Service carries is served by the pods that it selects, whosever they are.
         let (wanted, canary_available) = if self.canary_selected() && !self.scene.is_stable(&self.status) {
             (wanted, canary_available)
@@ -162,8 +166,7 @@ impl Pass {
             max_weight: max,
             canary_available,
             canary_needed,
-            // An unmanaged stable Service still selects every pod of the rollout.
-            stable_service_ready: stable_selects.is_none_or(|selected| selected == stable_hash),
+            stable_service_ready,
             least,
         })
     }

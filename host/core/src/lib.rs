@@ -6,6 +6,9 @@ pub mod analysis;
 mod arrange;
 #[cfg(test)]
 mod availability_tests;
+mod blocked;
+#[cfg(test)]
+mod blocked_tests;
 mod course;
 pub mod decision;
 mod ending;

@@ -2,7 +2,7 @@
 //! "References checked every sync");
 //! and templates that the analyses are made of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::validation::{FieldError, Path};
@@ -13,7 +13,7 @@ use crate::observed::{Analyzer, Observed, Service};
 use crate::runs::Role;
 
 /// Path of the strategy's fields in the object.
-fn strategy_path(rollout: &Rollout) -> &'static str {
+pub(crate) fn strategy_path(rollout: &Rollout) -> &'static str {
     if rollout.spec.strategy.plugin.is_some() { "spec.strategy.plugin" } else { "spec.strategy.canary" }
 }
 
@@ -53,20 +53,10 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
     errors.extend(observed.step_errors.iter().cloned());
     errors.extend(observed.unknown_fields.iter().cloned());
-    let path = strategy_path(&observed.rollout);
-    if let Some(fields) = observed.rollout.spec.strategy.fields() {
-        let labels = observed.rollout.spec.template.labels();
-        for (field, name) in [("canaryService", &fields.canary_service), ("stableService", &fields.stable_service)] {
-            let Some(name) = name.as_ref().filter(|name| !name.is_empty()) else { continue };
-            let field = format!("{path}.{field}");
-            match observed.services.get(name) {
-                Some(Some(service)) => {
-                    if let Some(message) = misfit(observed, service, &labels) {
-                        errors.push(FieldError { path: field, message });
-                    }
-                }
-                _ => errors.push(FieldError { path: field, message: format!("service {name:?} not found") }),
-            }
+    for (path, name) in named_services(observed) {
+        match observed.services.get(name) {
+            Some(Some(service)) => errors.extend(misfit(observed, service).map(|message| FieldError { path, message })),
+            _ => errors.push(FieldError { path, message: format!("service {name:?} not found") }),
         }
     }
     if let Some(rival) = &observed.rival_selector {
@@ -76,6 +66,28 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     errors.extend(check_analyses(observed));
     errors.extend(observed.analyzer_errors.iter().cloned());
     errors
+}
+
+/// The Services that the spec names, by the path of the field.
+fn named_services(observed: &Observed) -> Vec<(String, &String)> {
+    let path = strategy_path(&observed.rollout);
+    let Some(fields) = observed.rollout.spec.strategy.fields() else { return Vec::new() };
+    [("canaryService", &fields.canary_service), ("stableService", &fields.stable_service)]
+        .into_iter()
+        .filter_map(|(field, name)| Some((field, name.as_ref().filter(|name| !name.is_empty())?)))
+        .map(|(field, name)| (format!("{path}.{field}"), name))
+        .collect()
+}
+
+/// The Services that are there and are not this rollout's.
+pub(crate) fn misfits(observed: &Observed) -> Vec<FieldError> {
+    named_services(observed)
+        .into_iter()
+        .filter_map(|(path, name)| {
+            let message = misfit(observed, observed.services.get(name)?.as_ref()?)?;
+            Some(FieldError { path, message })
+        })
+        .collect()
 }
 
 /// What the rollout's analyses give to analyzers, as far as it is known before any run is made; each once. Whoever can ask the
@@ -144,8 +156,9 @@ fn without_later_fields(analysis: &RolloutAnalysis, stand_in: &str) -> RolloutAn
     analysis
 }
 
-fn misfit(observed: &Observed, service: &Service, labels: &BTreeMap<String, String>) -> Option<String> {
+fn misfit(observed: &Observed, service: &Service) -> Option<String> {
     let name = &service.name;
+    let labels = observed.rollout.spec.template.labels();
     // Who has it keeps it: a newcomer must not stop what runs.
     let own = service.managed_by.is_some() && service.managed_by == observed.rollout.metadata.name;
     if let Some(rival) = observed.rival_services.get(name).filter(|_| !own) {
