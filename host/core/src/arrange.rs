@@ -188,6 +188,31 @@ impl Pass {
         self.apply_sides(pods, weight);
     }
 
+    /// Stable is gone: the new revision gets all pods, and all traffic as soon as one of them is available. It becomes stable once it is
+    /// whole, unless it was aborted or the spec cannot be followed; then it only serves.
+    pub fn take_over(&mut self) {
+        self.waiting = Some(Waiting::Pods);
+        "the stable ReplicaSet is gone: the new revision takes over".clone_into(&mut self.reason);
+        let replicas = self.scene.replicas;
+        let new = self.canary_side();
+        let whole = self.scene.new.is_some() && new.replicas == replicas && new.available >= replicas;
+        if whole && !self.status.abort && self.blocked.is_none() {
+            self.become_stable();
+        }
+        if self.scene.traffic.is_some() {
+            let next = self.weight_without_stable();
+            self.apply_sides(Pods { new: replicas, stable: 0 }, Some(next));
+        } else {
+            let pods = self.basic_scale(Split { canary: replicas, stable: 0 });
+            self.apply_sides(pods, None);
+        }
+    }
+
+    /// Everything, if the canary can serve at all.
+    fn weight_without_stable(&self) -> u32 {
+        self.safe_weight(self.scene.max_weight(), self.canary_side().available, 1)
+    }
+
     /// The template is stable: all pods, all traffic on the stable Service, what is left of others goes.
     pub fn steady(&mut self) {
         let replicas = self.scene.replicas;
@@ -220,8 +245,9 @@ impl Pass {
     /// Stopped: nothing moves but what keeps requests answered, and the scale when `spec.replicas` changes.
     pub fn hold(&mut self) {
         let Some(stable) = self.scene.stable.clone() else {
+            let weight = if self.status.stable_rs.is_empty() { 0 } else { self.weight_without_stable() };
             if let Some(new) = self.scene.new.clone() {
-                self.apply_sides(Pods { new: new.replicas, stable: 0 }, self.scene.traffic.as_ref().map(|_| 0));
+                self.apply_sides(Pods { new: new.replicas, stable: 0 }, self.scene.traffic.as_ref().map(|_| weight));
             }
             return;
         };

@@ -138,6 +138,7 @@ impl Pass {
         }
         match self.course() {
             Course::Steady => self.steady(),
+            Course::StableGone => self.take_over(),
             Course::Aborted => self.restore(0),
             Course::First | Course::Held | Course::Full | Course::Forward => self.hold(),
         }

@@ -15,6 +15,8 @@ use crate::time;
 pub(crate) enum Course {
     /// No revision is stable yet.
     First,
+    /// Somebody deleted the stable revision's ReplicaSet: the new revision is all that there is.
+    StableGone,
     /// The template is the stable revision.
     Steady,
     /// Stopped by `spec.paused`.
@@ -35,8 +37,11 @@ impl Pass {
             return Course::Steady;
         }
         let paused = scene.observed.rollout.spec.paused();
-        if scene.stable.is_none() {
+        if self.status.stable_rs.is_empty() {
             return if paused { Course::Held } else { Course::First };
+        }
+        if scene.stable.is_none() && (self.status.abort || !paused) {
+            return Course::StableGone;
         }
         if self.status.abort {
             return Course::Aborted;

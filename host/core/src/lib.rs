@@ -35,6 +35,8 @@ mod runs;
 mod scene;
 pub mod selector;
 mod services;
+#[cfg(test)]
+mod stable_gone_tests;
 mod status;
 #[cfg(test)]
 mod status_tests;

@@ -218,6 +218,11 @@ impl Pass {
                 self.end_step_plugins();
                 if course == Course::First { self.first_deploy() } else { self.steady() }
             }
+            Course::StableGone => {
+                self.drop_unfinished_runs(NOT_WANTED);
+                self.end_step_plugins();
+                self.take_over();
+            }
             Course::Held => self.hold(),
             Course::Full => {
                 self.end_step_plugins();
