@@ -63,6 +63,9 @@ pub struct KultaStatus {
     /// Answers in a row that the strategy plugin failed to give.
     #[serde(skip_serializing_if = "is_zero")]
     pub plugin_failures: u64,
+    /// When the strategy plugin, which failed, is asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy_retry_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

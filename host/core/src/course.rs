@@ -133,6 +133,7 @@ impl Pass {
         self.kulta.memory.clear();
         self.kulta.plugins.clear();
         self.kulta.plugin_failures = 0;
+        self.kulta.strategy_retry_at = None;
         self.kulta.decisions.clear();
         self.set_step(0);
         if self.scene.is_stable(&self.status) {
@@ -244,6 +245,7 @@ impl Pass {
         self.kulta.serving_since = None;
         self.kulta.promoting = false;
         self.kulta.plugin_failures = 0;
+        self.kulta.strategy_retry_at = None;
         self.kulta.step_started_at = Some(time::floor(self.scene.now));
         self.status.duration =
             Some(RolloutDuration { rollout_started_at: Some(time::floor(self.scene.now)), ..Default::default() });

@@ -42,6 +42,8 @@ mod status;
 mod status_tests;
 pub mod step_plugins;
 mod steps;
+#[cfg(test)]
+mod strategy_failure_tests;
 mod tell;
 pub mod time;
 pub mod traffic;
