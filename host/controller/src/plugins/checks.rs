@@ -85,7 +85,47 @@ pub(crate) fn dotted(pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use kulta_core::plugin_failure::FailureClass as PluginFailure;
+    use kulta_wasm::{Limits, Plugins, StrategyPlugin, fixtures};
+    use serde_json::json;
+
     use super::*;
+    use crate::plugins::{Catalog, Entry, Terms, Version};
+
+    async fn hostile() -> Choice<StrategyPlugin> {
+        let plugins = Arc::new(Plugins::new(Limits::default()).unwrap());
+        let loaded = plugins.load("hostile", fixtures::HOSTILE.to_vec(), Limits::default()).await.unwrap();
+        let catalog = Catalog::new(plugins);
+        let current = Arc::new(Version::new("hostile".to_owned(), loaded));
+        let terms = Arc::new(Terms::built_in());
+        let entry = Entry { terms, serves: vec!["hostile".to_owned()], created: Timestamp::UNIX_EPOCH, current };
+        catalog.serve("hostile", entry);
+        catalog.strategy("hostile", None).await.unwrap()
+    }
+
+    async fn checked(choice: &Choice<StrategyPlugin>, misdeed: &str) -> Result<Vec<FieldError>, PluginFailure> {
+        let config = json!({ "misdeed": misdeed, "on_check": true });
+        let now = Timestamp::UNIX_EPOCH;
+        let checked = Checks::default().check(Kind::Strategy, "hostile", choice, &config, "spec.plugin", now).await;
+        checked.map_err(|error| error.class())
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_a_plugin_refuses_is_named_by_its_path() {
+        let errors = checked(&hostile().await, "invalidConfig").await.unwrap();
+
+        assert_eq!(errors.into_iter().map(|error| error.path).collect::<Vec<_>>(), ["spec.plugin.config"]);
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_traps_or_does_not_come_to_an_end_has_found_nothing_wrong() {
+        let plugin = hostile().await;
+
+        assert_eq!(checked(&plugin, "trap").await, Err(PluginFailure::Trapped));
+        assert_eq!(checked(&plugin, "spin").await, Err(PluginFailure::DeadlineExceeded));
+    }
 
     #[test]
     fn a_pointer_becomes_the_path_that_users_read() {
