@@ -69,6 +69,9 @@ pub struct KultaStatus {
     /// The background analysis for which the rollout paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inconclusive_run: Option<InconclusiveRun>,
+    /// When the strategy plugin, which failed, is asked again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy_retry_at: Option<Time>,
 }
 
 /// A background analysis that is inconclusive and for which the rollout paused. Once the status has no pause condition

@@ -81,6 +81,7 @@ impl View<'_> {
             rival_services: self.rival_services(key, cached),
             rival_selector: self.caches.older_rival(key).map(|rival| rival.name.clone()),
             strategy_errors: Vec::new(),
+            strategy_failure: None,
             analyzer_errors: Vec::new(),
             unknown_fields: unknown_fields.to_vec(),
             record_kept: self.record_kept,

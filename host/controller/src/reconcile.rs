@@ -91,7 +91,10 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
         && !plugin.name.is_empty()
     {
         let config = plugin.config.as_ref().map_or_else(|| serde_json::json!({}), |config| config.0.clone());
-        observed.strategy_errors = controller.strategies.check(&plugin.name, &config, "spec.strategy.plugin").await;
+        match controller.strategies.check(&plugin.name, &config, "spec.strategy.plugin").await {
+            Ok(errors) => observed.strategy_errors = errors,
+            Err(failure) => observed.strategy_failure = Some(failure),
+        }
     }
     observed.step_errors = controller.steps.check(&observed.rollout).await;
     observed.analyzer_errors = controller.analyzers.check_templates(&configurations(&observed)).await;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::clock::{self, Clock, millis};
 use crate::metrics::{Metrics, OK};
-use crate::plugins::{Catalog, Checks, Pin};
+use crate::plugins::{Catalog, Checks, ChoiceError, Pin};
 
 pub struct Strategies {
     catalog: Arc<Catalog>,
@@ -30,10 +30,23 @@ impl Strategies {
         Self { catalog, metrics, clock, checks: Checks::default() }
     }
 
-    /// What is wrong with a plugin's configuration, below `path`; empty when nothing is.
-    pub async fn check(&self, name: &str, config: &Value, path: &str) -> Vec<FieldError> {
-        let choice = self.catalog.strategy(name, None).await;
-        self.checks.check(Kind::Strategy, name, choice, config, path).await
+    /// What is wrong with a plugin's name and configuration, below `path`; empty when nothing is, or when asking it will tell.
+    ///
+    /// # Errors
+    /// When the plugin failed to answer: nobody knows whether the configuration is valid.
+    pub async fn check(&self, name: &str, config: &Value, path: &str) -> Result<Vec<FieldError>, StrategyFailure> {
+        let choice = match self.catalog.strategy(name, None).await {
+            Ok(choice) => choice,
+            // Asking it waits for it, and tells.
+            Err(ChoiceError::Loading | ChoiceError::NotReady { .. } | ChoiceError::Gone { .. }) => {
+                return Ok(Vec::new());
+            }
+            Err(error @ ChoiceError::Lookup(_)) => {
+                return Ok(vec![FieldError { path: format!("{path}.name"), message: error.to_string() }]);
+            }
+        };
+        let checked = self.checks.check(Kind::Strategy, name, &choice, config, path, self.clock.now()).await;
+        checked.map_err(|error| StrategyFailure { class: error.class(), message: format!("check-config: {error}") })
     }
 
     /// # Errors

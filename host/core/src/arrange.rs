@@ -3,10 +3,11 @@
 
 use crate::decision::{Scale, Waiting};
 use crate::identity;
+use crate::observed::ReplicaSet;
 use crate::pass::Pass;
 use crate::replicas::basic::{self, Side, Sides, Split};
 use crate::replicas::limits::needed_available;
-use crate::replicas::routed::Served;
+use crate::replicas::routed::{Served, Shape};
 use crate::traffic::weight;
 use crate::workload::Pods;
 
@@ -94,15 +95,12 @@ impl Pass {
         let canary = self.canary_side();
         match &self.scene.traffic {
             Some(traffic) => {
-                let shape = traffic.shape;
-                let served = traffic.served;
-                let wanted = shape.canary_wanted(target.canary, weight);
+                let wanted = traffic.shape.canary_wanted(target.canary, weight);
+                let next = self.safe_weight(weight, canary.available, self.needed(wanted));
                 let pods = Pods {
-                    new: shape.canary_target(wanted, canary.replicas, served),
-                    stable: shape.stable_target(shape.stable_wanted(self.next_share(weight)), served),
+                    new: traffic.shape.canary_target(wanted, canary.replicas, traffic.served),
+                    stable: self.stable_pods(traffic.shape, traffic.served, weight, next),
                 };
-                let needed = self.needed(wanted);
-                let next = self.safe_weight(weight, canary.available, needed);
                 self.apply_sides(pods, Some(next));
             }
             None => {
@@ -110,6 +108,12 @@ impl Pass {
                 self.apply_sides(pods, None);
             }
         }
+    }
+
+    /// Stable's pods on the way to `weight` when the routes are to say `next` now: whichever of the two leaves stable more to serve.
+    fn stable_pods(&self, shape: Shape, served: Served, weight: u32, next: u32) -> u32 {
+        let share = self.next_share(weight).min(next);
+        shape.stable_target(shape.stable_wanted(share), served)
     }
 
     fn basic_scale(&self, goal: Split) -> Pods {
@@ -139,7 +143,11 @@ impl Pass {
         let stable_hash = self.status.stable_rs.as_str();
         let stable = if self.scene.is_stable(&self.status) { self.canary_side() } else { self.stable_side() };
         let service = |name: &String| self.scene.service(Some(name)).and_then(|service| service.hash());
-        let stable_selects = service(&traffic.stable_service);
+        // An unmanaged Service still selects every pod of the rollout; one that is not there has none.
+        let stable_service_ready = self
+            .scene
+            .service(Some(&traffic.stable_service))
+            .is_some_and(|service| service.hash().is_none_or(|selected| selected == stable_hash));
         // What the canary Service carries is served by the pods that it selects, whosever they are.
         let (wanted, canary_available) = if self.canary_selected() && !self.scene.is_stable(&self.status) {
             (wanted, canary_available)
@@ -158,8 +166,7 @@ impl Pass {
             max_weight: max,
             canary_available,
             canary_needed,
-            // An unmanaged stable Service still selects every pod of the rollout.
-            stable_service_ready: stable_selects.is_none_or(|selected| selected == stable_hash),
+            stable_service_ready,
             least,
         })
     }
@@ -179,6 +186,31 @@ impl Pass {
         };
         let weight = self.scene.traffic.as_ref().map(|_| 0);
         self.apply_sides(pods, weight);
+    }
+
+    /// Stable is gone: the new revision gets all pods, and all traffic as soon as one of them is available. It becomes stable once it is
+    /// whole, unless it was aborted or the spec cannot be followed; then it only serves.
+    pub fn take_over(&mut self) {
+        self.waiting = Some(Waiting::Pods);
+        "the stable ReplicaSet is gone: the new revision takes over".clone_into(&mut self.reason);
+        let replicas = self.scene.replicas;
+        let new = self.canary_side();
+        let whole = self.scene.new.is_some() && new.replicas == replicas && new.available >= replicas;
+        if whole && !self.status.abort && self.blocked.is_none() {
+            self.become_stable();
+        }
+        if self.scene.traffic.is_some() {
+            let next = self.weight_without_stable();
+            self.apply_sides(Pods { new: replicas, stable: 0 }, Some(next));
+        } else {
+            let pods = self.basic_scale(Split { canary: replicas, stable: 0 });
+            self.apply_sides(pods, None);
+        }
+    }
+
+    /// Everything, if the canary can serve at all.
+    fn weight_without_stable(&self) -> u32 {
+        self.safe_weight(self.scene.max_weight(), self.canary_side().available, 1)
     }
 
     /// The template is stable: all pods, all traffic on the stable Service, what is left of others goes.
@@ -213,39 +245,52 @@ impl Pass {
     /// Stopped: nothing moves but what keeps requests answered, and the scale when `spec.replicas` changes.
     pub fn hold(&mut self) {
         let Some(stable) = self.scene.stable.clone() else {
+            let weight = if self.status.stable_rs.is_empty() { 0 } else { self.weight_without_stable() };
             if let Some(new) = self.scene.new.clone() {
-                self.apply_sides(Pods { new: new.replicas, stable: 0 }, self.scene.traffic.as_ref().map(|_| 0));
+                self.apply_sides(Pods { new: new.replicas, stable: 0 }, self.scene.traffic.as_ref().map(|_| weight));
             }
             return;
         };
-        let replicas = self.scene.replicas;
-        let new = self.scene.new.clone();
-        let rescaled = |current: u32, desired: Option<u32>| match desired {
-            Some(desired) if desired != replicas && desired > 0 => {
-                crate::replicas::share_of(replicas, current, desired)
+        match &self.scene.traffic {
+            Some(traffic) => {
+                let weight = traffic.held();
+                let next = self.safe_weight(weight, self.canary_side().available, 0);
+                let pods = Pods {
+                    new: self.scene.new.as_deref().map_or(0, |new| self.rescaled(new)),
+                    stable: self.stable_pods(traffic.shape, traffic.served, weight, next),
+                };
+                self.apply_sides(pods, Some(next));
             }
-            _ => current,
-        };
-        let canary = new.as_ref().map_or(0, |new| rescaled(new.replicas, new.desired_replicas()));
-        let pods = match &self.scene.traffic {
-            Some(traffic) => Pods {
-                new: canary,
-                stable: traffic
-                    .shape
-                    .stable_target(traffic.shape.stable_wanted(self.next_share(traffic.held())), traffic.served),
-            },
-            None => Pods {
-                new: canary,
-                stable: if stable.desired_replicas().is_some_and(|desired| desired != replicas) {
-                    replicas.saturating_sub(canary)
-                } else {
-                    stable.replicas
-                },
-            },
-        };
-        let available = self.canary_side().available;
-        let weight = self.scene.traffic.as_ref().map(|traffic| self.safe_weight(traffic.held(), available, 0));
-        self.apply_sides(pods, weight);
+            None => {
+                let pods = self.basic_scale(self.held_split(&stable));
+                self.apply_sides(pods, None);
+            }
+        }
+    }
+
+    /// A held canary's pods: as many as there are, or their part of `spec.replicas` when a user has changed that.
+    fn rescaled(&self, canary: &ReplicaSet) -> u32 {
+        match canary.desired_replicas() {
+            Some(desired) if desired != self.scene.replicas && desired > 0 => {
+                crate::replicas::share_of(self.scene.replicas, canary.replicas, desired)
+            }
+            _ => canary.replicas,
+        }
+    }
+
+    /// A held split without routes: as it is, or in proportion when a user has changed `spec.replicas`, or has done so before and the
+    /// sides could not follow at once.
+    fn held_split(&self, stable: &ReplicaSet) -> Split {
+        let replicas = self.scene.replicas;
+        let canary = self.canary_side();
+        let total = canary.replicas + stable.replicas;
+        let differs = |side: &ReplicaSet| side.desired_replicas().is_some_and(|desired| desired != replicas);
+        let changed = differs(stable) || self.scene.new.as_deref().is_some_and(differs);
+        if !changed && total <= replicas + self.scene.limits.surge {
+            return Split { canary: canary.replicas, stable: stable.replicas };
+        }
+        let canary = crate::replicas::share_of(replicas, canary.replicas, total);
+        Split { canary, stable: replicas.saturating_sub(canary) }
     }
 
     /// All of the canary's pods, then all of the traffic, then it is stable.
@@ -270,8 +315,7 @@ impl Pass {
             self.apply_sides(pods, None);
             return;
         };
-        let shape = traffic.shape;
-        let served = traffic.served;
+        let (shape, served) = (traffic.shape, traffic.served);
         let confirmed = traffic.confirmed == Some(max) || (replicas == 0 && traffic.confirmed.is_some());
         let held = traffic.held();
         let weight = if there {
@@ -287,9 +331,8 @@ impl Pass {
             self.waiting = Some(Waiting::Routes);
             "promoting: waiting for all traffic to reach the new revision".clone_into(&mut self.reason);
         }
-        let stable = shape.stable_target(shape.stable_wanted(self.next_share(weight)), served);
-        let pods = Pods { new: replicas, stable };
         let next = self.safe_weight(weight, canary.available, 0);
+        let pods = Pods { new: replicas, stable: self.stable_pods(shape, served, weight, next) };
         self.apply_sides(pods, Some(next));
     }
 
@@ -332,7 +375,7 @@ impl Pass {
     }
 }
 
-fn side(replica_set: Option<&crate::observed::ReplicaSet>) -> Side {
+fn side(replica_set: Option<&ReplicaSet>) -> Side {
     replica_set
         .map_or_else(Side::default, |found| Side { replicas: found.replicas, available: found.available_replicas })
 }

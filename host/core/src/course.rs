@@ -15,6 +15,8 @@ use crate::time;
 pub(crate) enum Course {
     /// No revision is stable yet.
     First,
+    /// Somebody deleted the stable revision's ReplicaSet: the new revision is all that there is.
+    StableGone,
     /// The template is the stable revision.
     Steady,
     /// Stopped by `spec.paused`.
@@ -35,8 +37,11 @@ impl Pass {
             return Course::Steady;
         }
         let paused = scene.observed.rollout.spec.paused();
-        if scene.stable.is_none() {
+        if self.status.stable_rs.is_empty() {
             return if paused { Course::Held } else { Course::First };
+        }
+        if scene.stable.is_none() && (self.status.abort || !paused) {
+            return Course::StableGone;
         }
         if self.status.abort {
             return Course::Aborted;
@@ -129,6 +134,7 @@ impl Pass {
         self.kulta.memory.clear();
         self.kulta.plugins.clear();
         self.kulta.plugin_failures = 0;
+        self.kulta.strategy_retry_at = None;
         self.kulta.decisions.clear();
         self.set_step(0);
         if self.scene.is_stable(&self.status) {
@@ -241,6 +247,7 @@ impl Pass {
         self.kulta.promoting = false;
         self.kulta.plugin_failures = 0;
         self.kulta.step_weight = None;
+        self.kulta.strategy_retry_at = None;
         self.kulta.step_started_at = Some(time::floor(self.scene.now));
         self.status.duration =
             Some(RolloutDuration { rollout_started_at: Some(time::floor(self.scene.now)), ..Default::default() });

@@ -4,7 +4,12 @@
 mod affinity;
 pub mod analysis;
 mod arrange;
+#[cfg(test)]
+mod availability_tests;
 mod autoscaling;
+mod blocked;
+#[cfg(test)]
+mod blocked_tests;
 mod course;
 pub mod decision;
 mod ending;
@@ -33,11 +38,15 @@ mod runs;
 mod scene;
 pub mod selector;
 mod services;
+#[cfg(test)]
+mod stable_gone_tests;
 mod status;
 #[cfg(test)]
 mod status_tests;
 pub mod step_plugins;
 mod steps;
+#[cfg(test)]
+mod strategy_failure_tests;
 mod tell;
 pub mod time;
 pub mod traffic;

@@ -10,6 +10,7 @@ use kulta_api::{PodTemplate, Rollout, annotations};
 use serde_json::Value;
 
 use crate::analysis::Templates;
+use crate::decision::StrategyFailure;
 use crate::step_plugins::StepAnswer;
 
 /// One rollout and everything around it, at one moment.
@@ -28,6 +29,8 @@ pub struct Observed {
     pub rival_selector: Option<String>,
     /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
     pub strategy_errors: Vec<kulta_api::FieldError>,
+    /// The strategy plugin failed when it was asked whether it takes its configuration, so it is not asked where to go.
+    pub strategy_failure: Option<StrategyFailure>,
     /// What analyzers find wrong with the configurations that the templates hold ([`crate::reference::configurations`]).
     pub analyzer_errors: Vec<kulta_api::FieldError>,
     /// Fields of `spec` that the API does not have, where the CRD lets them through.

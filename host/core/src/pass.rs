@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::validation::{self, FieldError};
+use kulta_api::validation::FieldError;
 use kulta_api::{KultaStatus, Outcome, Rollout, RolloutStatus};
 use serde_json::Value;
 
+use crate::blocked::{self, Blocked, Faults};
 use crate::course::Course;
 use crate::decision::{Decision, PauseCause, Situation, StrategyFailure, Waiting};
 use crate::identity::{self, Identity};
 use crate::observed::Observed;
 use crate::plan::{Action, KubeEvent, Need, Plan, Write};
-use crate::reference;
 use crate::replica_set::{self, Blueprint};
 use crate::runs::{Ending, Stop};
 use crate::scene::{Scene, StrategyChoice};
@@ -70,6 +70,8 @@ pub(crate) struct Pass {
     pub writes: Vec<Write>,
     pub wake_up: Option<Timestamp>,
     pub need: Option<Need>,
+    /// The spec cannot be followed.
+    pub blocked: Option<Blocked>,
     /// What the revision waits for, when it waits.
     pub waiting: Option<Waiting>,
     /// Steps that have passed in this very pass.
@@ -108,14 +110,11 @@ pub fn begin(observed: impl Into<Arc<Observed>>, now: Timestamp) -> Turn {
 
 fn start(observed: Arc<Observed>, now: Timestamp) -> Turn {
     let rollout = &observed.rollout;
-    let mut errors = validation::validate(rollout).err().unwrap_or_default();
-    if errors.is_empty() {
-        errors = reference::check(&observed);
-    }
-    let chosen = rollout.spec.strategy.fields().cloned().zip(strategy_of(rollout));
+    let faults = Faults::of(&observed);
+    let chosen = rollout.spec.strategy.fields().cloned().zip(StrategyChoice::of(&rollout.spec.strategy));
     let (fields, strategy) = match chosen {
-        Some(chosen) if errors.is_empty() => chosen,
-        _ => return Turn::Done(Box::new(status::invalid(&observed, &errors, now))),
+        Some(chosen) if faults.is_empty() => chosen,
+        _ => return blocked::begin(observed, &faults, now),
     };
     if rollout.spec.replicas.is_none() {
         return Turn::Done(Box::new(default_replicas()));
@@ -133,27 +132,7 @@ fn start(observed: Arc<Observed>, now: Timestamp) -> Turn {
         Identity::Unclear => return Turn::Done(Box::new(need_defaults(rollout))),
     };
     let scene = Scene::set(observed, fields, strategy, new, &status, now);
-    let mut pass = Pass {
-        scene,
-        before,
-        status,
-        kulta,
-        events: Vec::new(),
-        writes: Vec::new(),
-        wake_up: None,
-        need: None,
-        waiting: None,
-        steps_passed: 0,
-        in_place: None,
-        strategy_failure: None,
-        trouble: None,
-        step_plugins_loading: false,
-        step_call: None,
-        contested: None,
-        notes: Notes::new(),
-        refused: Vec::new(),
-        reason: String::new(),
-    };
+    let mut pass = Pass { status, kulta, ..Pass::new(scene, before) };
     let metadata = &pass.scene.observed.rollout.metadata;
     pass.events.extend(tell::added_event(
         &pass.before,
@@ -174,15 +153,6 @@ fn start(observed: Arc<Observed>, now: Timestamp) -> Turn {
 #[must_use]
 pub fn undecodable(object: &Value, error: &FieldError, now: Timestamp) -> Plan {
     status::undecodable(object, error, now)
-}
-
-fn strategy_of(rollout: &Rollout) -> Option<StrategyChoice> {
-    let strategy = &rollout.spec.strategy;
-    match (&strategy.canary, &strategy.plugin) {
-        (Some(canary), _) => Some(StrategyChoice::of_canary(canary)),
-        (None, Some(plugin)) => Some(StrategyChoice::of_plugin(plugin)),
-        (None, None) => None,
-    }
 }
 
 /// A HorizontalPodAutoscaler reads `spec.replicas`, so the default is written down (`reference/argo-rollouts.md` section 1.1).
@@ -212,6 +182,34 @@ fn need_defaults(rollout: &Rollout) -> Plan {
 }
 
 impl Pass {
+    /// Nothing has come of it yet. `before` is the status as it was read.
+    pub fn new(scene: Scene, before: RolloutStatus) -> Self {
+        let mut status = before.clone();
+        let kulta = status.kulta.take().unwrap_or_default();
+        Self {
+            scene,
+            before,
+            status,
+            kulta,
+            events: Vec::new(),
+            writes: Vec::new(),
+            wake_up: None,
+            need: None,
+            blocked: None,
+            waiting: None,
+            steps_passed: 0,
+            in_place: None,
+            strategy_failure: None,
+            trouble: None,
+            step_plugins_loading: false,
+            step_call: None,
+            contested: None,
+            notes: Notes::new(),
+            refused: Vec::new(),
+            reason: String::new(),
+        }
+    }
+
     /// Takes the course that the status calls for.
     pub fn go_on(mut self) -> Turn {
         let course = self.course();
@@ -232,6 +230,11 @@ impl Pass {
                 self.drop_runs(NOT_WANTED);
                 self.end_step_plugins();
                 if course == Course::First { self.first_deploy() } else { self.steady() }
+            }
+            Course::StableGone => {
+                self.drop_unfinished_runs(NOT_WANTED);
+                self.end_step_plugins();
+                self.take_over();
             }
             Course::Held => self.hold(),
             Course::Full => {

@@ -11,6 +11,15 @@ use crate::time;
 use crate::waits::Wait;
 
 pub(crate) fn judge(pass: &mut Pass) {
+    if pass.blocked.is_some() {
+        availability(pass);
+        outside(pass);
+        if pass.status.abort {
+            aborted(pass);
+        }
+        failure(pass);
+        return;
+    }
     conditions::remove(&mut pass.status.conditions, ConditionType::InvalidSpec);
     availability(pass);
     outside(pass);
@@ -117,6 +126,17 @@ fn paused(pass: &mut Pass) {
     }
 }
 
+fn aborted(pass: &mut Pass) {
+    let kind = ConditionType::Progressing;
+    let number = pass.scene.revision_number();
+    let existing = conditions::find(&pass.status.conditions, kind);
+    if existing.is_none_or(|old| old.reason != ConditionReason::RolloutAborted.as_str()) {
+        let why = if pass.kulta.failure.is_some() { format!(": {}", pass.reason) } else { String::new() };
+        let message = format!("Rollout aborted update to revision {number}{why}");
+        set(pass, kind, ConditionStatus::False, ConditionReason::RolloutAborted, &message);
+    }
+}
+
 fn progressing(pass: &mut Pass) {
     let name = pass.scene.new.as_ref().map_or_else(
         || {
@@ -130,13 +150,7 @@ fn progressing(pass: &mut Pass) {
     );
     let kind = ConditionType::Progressing;
     if pass.status.abort {
-        let number = pass.scene.revision_number();
-        let existing = conditions::find(&pass.status.conditions, kind);
-        if existing.is_none_or(|old| old.reason != ConditionReason::RolloutAborted.as_str()) {
-            let why = if pass.kulta.failure.is_some() { format!(": {}", pass.reason) } else { String::new() };
-            let message = format!("Rollout aborted update to revision {number}{why}");
-            set(pass, kind, ConditionStatus::False, ConditionReason::RolloutAborted, &message);
-        }
+        aborted(pass);
         return;
     }
     // A fully promoted rollout has no update that a pause could stop.

@@ -2,7 +2,7 @@
 //! "References checked every sync");
 //! and templates that the analyses are made of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::gateway::GATEWAY_PLUGIN;
@@ -14,7 +14,7 @@ use crate::observed::{Analyzer, Observed, RouteState, Service};
 use crate::runs::Role;
 
 /// Path of the strategy's fields in the object.
-fn strategy_path(rollout: &Rollout) -> &'static str {
+pub(crate) fn strategy_path(rollout: &Rollout) -> &'static str {
     if rollout.spec.strategy.plugin.is_some() { "spec.strategy.plugin" } else { "spec.strategy.canary" }
 }
 
@@ -54,20 +54,10 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
     errors.extend(observed.step_errors.iter().cloned());
     errors.extend(observed.unknown_fields.iter().cloned());
-    let path = strategy_path(&observed.rollout);
-    if let Some(fields) = observed.rollout.spec.strategy.fields() {
-        let labels = observed.rollout.spec.template.labels();
-        for (field, name) in [("canaryService", &fields.canary_service), ("stableService", &fields.stable_service)] {
-            let Some(name) = name.as_ref().filter(|name| !name.is_empty()) else { continue };
-            let field = format!("{path}.{field}");
-            match observed.services.get(name) {
-                Some(Some(service)) => {
-                    if let Some(message) = misfit(observed, service, &labels) {
-                        errors.push(FieldError { path: field, message });
-                    }
-                }
-                _ => errors.push(FieldError { path: field, message: format!("service {name:?} not found") }),
-            }
+    for (path, name) in named_services(observed) {
+        match observed.services.get(name) {
+            Some(Some(service)) => errors.extend(misfit(observed, service).map(|message| FieldError { path, message })),
+            _ => errors.push(FieldError { path, message: format!("service {name:?} not found") }),
         }
     }
     if let Some(rival) = &observed.rival_selector {
@@ -91,6 +81,28 @@ fn missing_routes(observed: &Observed, path: &str) -> Vec<FieldError> {
         .map(|route| FieldError {
             path: format!("{path}.trafficRouting.plugins[{GATEWAY_PLUGIN:?}]"),
             message: format!("HTTPRoute {:?} not found", route.shown(own)),
+        })
+        .collect()
+}
+
+/// The Services that the spec names, by the path of the field.
+fn named_services(observed: &Observed) -> Vec<(String, &String)> {
+    let path = strategy_path(&observed.rollout);
+    let Some(fields) = observed.rollout.spec.strategy.fields() else { return Vec::new() };
+    [("canaryService", &fields.canary_service), ("stableService", &fields.stable_service)]
+        .into_iter()
+        .filter_map(|(field, name)| Some((field, name.as_ref().filter(|name| !name.is_empty())?)))
+        .map(|(field, name)| (format!("{path}.{field}"), name))
+        .collect()
+}
+
+/// The Services that are there and are not this rollout's.
+pub(crate) fn misfits(observed: &Observed) -> Vec<FieldError> {
+    named_services(observed)
+        .into_iter()
+        .filter_map(|(path, name)| {
+            let message = misfit(observed, observed.services.get(name)?.as_ref()?)?;
+            Some(FieldError { path, message })
         })
         .collect()
 }
@@ -161,8 +173,9 @@ fn without_later_fields(analysis: &RolloutAnalysis, stand_in: &str) -> RolloutAn
     analysis
 }
 
-fn misfit(observed: &Observed, service: &Service, labels: &BTreeMap<String, String>) -> Option<String> {
+fn misfit(observed: &Observed, service: &Service) -> Option<String> {
     let name = &service.name;
+    let labels = observed.rollout.spec.template.labels();
     // Who has it keeps it: a newcomer must not stop what runs.
     let own = service.managed_by.is_some() && service.managed_by == observed.rollout.metadata.name;
     if let Some(rival) = observed.rival_services.get(name).filter(|_| !own) {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::{CanaryFields, CanaryStrategy, ConditionReason, GatewayRouting, PluginStrategy, RolloutStatus};
+use kulta_api::{
+    CanaryFields, CanaryStrategy, ConditionReason, GatewayRouting, PluginStrategy, RolloutStatus, RolloutStrategy,
+};
 use serde_json::{Value, json};
 
 use crate::decision::Revision;
@@ -94,6 +96,20 @@ pub fn canary_config(canary: &CanaryStrategy) -> Value {
 }
 
 impl StrategyChoice {
+    /// None when the spec names no strategy that this build knows.
+    pub fn of(strategy: &RolloutStrategy) -> Option<Self> {
+        match (&strategy.canary, &strategy.plugin) {
+            (Some(canary), _) => Some(Self::of_canary(canary)),
+            (None, Some(plugin)) => Some(Self::of_plugin(plugin)),
+            (None, None) => None,
+        }
+    }
+
+    /// Of a spec that names no strategy: nobody is asked.
+    pub fn none() -> Self {
+        Self { plugin: String::new(), config: Value::Null, steps: None, hash: String::new() }
+    }
+
     pub fn of_canary(canary: &CanaryStrategy) -> Self {
         Self {
             plugin: CANARY_PLUGIN.to_owned(),

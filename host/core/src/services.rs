@@ -43,7 +43,7 @@ impl Pass {
         if selected == Some(new) {
             return None;
         }
-        if self.scene.observed.rollout.spec.paused() {
+        if self.scene.observed.rollout.spec.paused() || self.blocked.is_some() {
             return None;
         }
         // Traffic that still goes to another canary's pods is taken away first.

@@ -3,7 +3,7 @@
 use kulta_api::conditions::{self, ConditionType};
 use kulta_api::status::{TrafficWeights, WeightDestination};
 use kulta_api::validation::FieldError;
-use kulta_api::{ConditionReason, ConditionStatus, KultaPhase, RolloutPhase, RolloutStatus};
+use kulta_api::{ConditionReason, ConditionStatus, KultaPhase, Rollout, RolloutCondition, RolloutPhase, RolloutStatus};
 use serde_json::{Value, json};
 
 use crate::autoscaling;
@@ -36,16 +36,22 @@ const COUNTS: [&str; 9] = [
 /// Brings a pass to its plan.
 pub(crate) fn conclude(mut pass: Pass) -> Plan {
     count(&mut pass);
-    weigh(&mut pass);
+    if !pass.blocked.as_ref().is_some_and(|blocked| blocked.traffic_unknown) {
+        weigh(&mut pass);
+    }
     pass.settle_runs();
     let refused = std::mem::take(&mut pass.refused);
     pass.writes.extend(refused);
     progress::judge(&mut pass);
     pass.settle_step_plugins();
+    report_faults(&mut pass);
     let spec = &pass.scene.observed.rollout.spec;
     let generation = pass.scene.observed.rollout.metadata.generation.unwrap_or(0);
     pass.status.observed_generation = generation.to_string();
-    let (phase, message) = phase::of(spec, &pass.status, pass.waits_for().as_ref());
+    let (phase, message) = match conditions::find(&pass.status.conditions, ConditionType::InvalidSpec) {
+        Some(invalid) => (RolloutPhase::Degraded, format!("InvalidSpec: {}", invalid.message)),
+        None => phase::of(spec, &pass.status, pass.waits_for().as_ref()),
+    };
     pass.status.phase = Some(phase);
     pass.status.message = message;
     pass.kulta.phase = Some(kulta_phase(&pass));
@@ -172,14 +178,49 @@ fn kulta_phase(pass: &Pass) -> KultaPhase {
     }
 }
 
-/// The plan for a spec that breaks rules: the condition lists every error, and nothing that runs is touched.
+fn invalid_message(rollout: &Rollout, errors: &[FieldError]) -> String {
+    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+    format!("The Rollout {name:?} is invalid: {}", kulta_api::validation::joined(errors))
+}
+
+/// The condition and the event of a rollout whose spec cannot be followed while it is under way.
+fn report_faults(pass: &mut Pass) {
+    let Some(blocked) = &pass.blocked else { return };
+    let rollout = &pass.scene.observed.rollout;
+    let message = invalid_message(rollout, &blocked.errors);
+    let generation = rollout.metadata.generation.unwrap_or(0).to_string();
+    let uid = rollout.metadata.uid.clone().unwrap_or_default();
+    let event = set_invalid(&mut pass.status.conditions, &message, &generation, &uid, pass.scene.now);
+    pass.events.extend(event);
+    pass.reason = message;
+    pass.wake(time::after(pass.scene.now, INVALID_RETRY_SECONDS));
+}
+
+/// Sets the condition; answers the event that tells of it, unless it has said the same before.
+fn set_invalid(
+    all: &mut Vec<RolloutCondition>,
+    message: &str,
+    generation: &str,
+    uid: &str,
+    now: jiff::Timestamp,
+) -> Option<KubeEvent> {
+    let known = conditions::find(all, ConditionType::InvalidSpec).is_some_and(|old| old.message == message);
+    let (kind, reason) = (ConditionType::InvalidSpec, ConditionReason::InvalidSpec);
+    conditions::set(all, kind, ConditionStatus::True, reason, message, &time::floor(now));
+    let short_uid: String = uid.chars().take(8).collect();
+    (!known).then(|| KubeEvent {
+        name: format!("{short_uid}.invalidspec.{}", crate::hash::steps_hash(&json!([generation, message]))),
+        kind: EventKind::Warning,
+        reason: EventReason::InvalidSpec,
+        message: message.to_owned(),
+        at: now,
+    })
+}
+
+/// The plan for a rollout without a stable revision whose spec cannot be followed: the condition lists every error, and nothing is made.
 pub(crate) fn invalid(observed: &Observed, errors: &[FieldError], now: jiff::Timestamp) -> Plan {
     let before = observed.rollout.status.clone().unwrap_or_default();
-    let message = format!(
-        "The Rollout {:?} is invalid: {}",
-        observed.rollout.metadata.name.as_deref().unwrap_or_default(),
-        kulta_api::validation::joined(errors)
-    );
+    let message = invalid_message(&observed.rollout, errors);
     let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
     let uid = observed.rollout.metadata.uid.as_deref().unwrap_or_default();
     let metadata = &observed.rollout.metadata;
@@ -211,30 +252,14 @@ fn refused(
     now: jiff::Timestamp,
 ) -> Plan {
     let mut after = before.clone();
-    let new = conditions::find(&before.conditions, ConditionType::InvalidSpec).is_none_or(|old| old.message != message);
-    conditions::set(
-        &mut after.conditions,
-        ConditionType::InvalidSpec,
-        ConditionStatus::True,
-        ConditionReason::InvalidSpec,
-        &message,
-        &time::floor(now),
-    );
+    let event = set_invalid(&mut after.conditions, &message, generation, uid, now);
     generation.clone_into(&mut after.observed_generation);
     after.phase = Some(RolloutPhase::Degraded);
     after.message = format!("InvalidSpec: {message}");
-    let short_uid: String = uid.chars().take(8).collect();
-    let event = KubeEvent {
-        name: format!("{short_uid}.invalidspec.{}", crate::hash::steps_hash(&json!([generation, message]))),
-        kind: EventKind::Warning,
-        reason: EventReason::InvalidSpec,
-        message: message.clone(),
-        at: now,
-    };
     let added = tell::added_event(&before, name, uid, now);
     let mut plan = Plan {
         status: status_patch(&before, &after, false),
-        events: added.into_iter().chain(new.then_some(event)).collect(),
+        events: added.into_iter().chain(event).collect(),
         reason: message,
         ..Plan::default()
     };

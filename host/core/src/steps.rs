@@ -24,8 +24,13 @@ const REASON_CHARS: usize = 160;
 const RESUMED: &str = "Rollout is resumed";
 
 impl Pass {
-    /// Asks where to go from the current step.
+    /// Asks where to go from the current step, unless the strategy has failed a moment ago: then it is left alone until its time.
     pub fn ask(self, reached: bool) -> Turn {
+        let retry_at = self.kulta.strategy_retry_at.as_ref().map(|at| at.0);
+        // A user who lifts the pause wants an answer now.
+        if let Some(at) = retry_at.filter(|at| *at > self.scene.now && !self.status.pause_lifted()) {
+            return self.await_strategy(at);
+        }
         let situation = self.situation(Goal::Forward, reached);
         self.put(situation)
     }
@@ -36,7 +41,22 @@ impl Pass {
         self.put(situation)
     }
 
+    /// Holds until the strategy, which has failed, is asked again.
+    fn await_strategy(mut self, at: Timestamp) -> Turn {
+        if let Some(Stop::Abort(why)) = self.background_stop() {
+            self.abort_by_analysis(&why);
+            return self.go_on();
+        }
+        self.reason = format!("strategy {:?} has failed and is asked again at {at}", self.scene.strategy.plugin);
+        self.wake(at);
+        self.hold();
+        self.done()
+    }
+
     fn put(self, situation: Situation) -> Turn {
+        if let Some(failure) = self.scene.observed.strategy_failure.clone() {
+            return self.undecided(&failure);
+        }
         Turn::Ask(Box::new(Ask {
             plugin: self.scene.strategy.plugin.clone(),
             config: self.scene.strategy.config.clone(),
@@ -121,6 +141,7 @@ impl Pass {
             return self.undecided(&failure);
         }
         self.kulta.plugin_failures = 0;
+        self.kulta.strategy_retry_at = None;
         self.kulta.memory = memory::encode(&decision.memory);
         if decision.step != situation.step {
             if self.steps_passed >= STEPS_AT_ONCE {
@@ -320,7 +341,10 @@ impl Pass {
                 if failures == FAILURES_UNTIL_PAUSE {
                     self.pause(PauseCause::Step, None);
                 }
-                self.wake(time::after(self.scene.now, RETRY_SECONDS * u32::try_from(failures).unwrap_or(1)));
+                let seconds = RETRY_SECONDS * u32::try_from(failures).unwrap_or(1);
+                let at = time::ceil(time::after(self.scene.now, seconds));
+                self.wake(at.0);
+                self.kulta.strategy_retry_at = Some(at);
             }
             Effect::Paused | Effect::PinnedAnew => self.pause(PauseCause::Step, None),
             Effect::Awaited | Effect::AwaitedSilently => self.wake(time::after(self.scene.now, RETRY_SECONDS)),

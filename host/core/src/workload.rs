@@ -37,8 +37,13 @@ impl Pass {
             self.kulta.serving_since = Some(time::ceil(self.scene.now));
         }
         self.switch_services();
+        let begins_nothing = self.blocked.is_some();
         self.refused = weight.map(|weight| self.write_routes(weight)).unwrap_or_default();
-        self.new_replica_set(pods.new);
+        match self.scene.new.clone().filter(|_| begins_nothing) {
+            Some(new) => self.scale(&new, pods.new, Map::new(), None),
+            None if begins_nothing => {}
+            None => self.new_replica_set(pods.new),
+        }
         if let Some(stable) = self.scene.stable.clone()
             && Some(&stable.name) != self.scene.new.as_ref().map(|new| &new.name)
         {
@@ -46,10 +51,20 @@ impl Pass {
             self.scale(&stable, pods.stable, Map::new(), None);
         }
         self.other_replica_sets();
+        if begins_nothing {
+            return;
+        }
         self.sync_metadata();
         self.restart();
         self.collect_history();
         self.number_rollout();
+    }
+
+    /// Where the traffic is cannot be told: no pod goes, and stable gets all that it may have to serve with.
+    pub fn keep_pods(&mut self) {
+        if let Some(stable) = self.scene.stable.clone() {
+            self.scale(&stable, stable.replicas.max(self.scene.replicas), Map::new(), None);
+        }
     }
 
     pub fn annotate(&mut self, hash: &str, key: &'static str, value: Option<String>) {

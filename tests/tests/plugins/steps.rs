@@ -145,7 +145,8 @@ async fn a_step_that_a_person_goes_past_is_ended() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_step_plugin_that_is_not_there_or_refuses_its_configuration_is_named_unless_it_is_disabled() -> Result<()> {
+async fn a_step_plugin_that_refuses_its_configuration_is_named_and_one_that_is_not_there_fails_at_its_step()
+-> Result<()> {
     let Some(place) = Place::begin("step-invalid").await? else { return Ok(()) };
     let controller = place.controller(None, &[]).await?;
     serve_gate(&place, &[]).await?;
@@ -156,7 +157,6 @@ async fn a_step_plugin_that_is_not_there_or_refuses_its_configuration_is_named_u
     until_phase(&place.story, "Paused").await?;
 
     for (step, field) in [
-        (step("nobody", json!({})), "steps[1].plugin.name"),
         (step("gate", json!({"url": 7})), "steps[1].plugin.config.url"),
         (step("gate", json!({"url": "http://gate", "speed": 9})), "steps[1].plugin.config.speed"),
     ] {
@@ -168,6 +168,9 @@ async fn a_step_plugin_that_is_not_there_or_refuses_its_configuration_is_named_u
         })
         .await?;
     }
+
+    place.story.apply(bad(step("nobody", json!({})))).await?;
+    until_outline(&place.story, &["1 Run Error"]).await?;
 
     place.story.apply(bad(disabled)).await?;
     let seen = until_phase(&place.story, "Healthy").await?;

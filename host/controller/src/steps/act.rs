@@ -4,19 +4,21 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
+use kulta_api::validation::joined;
 use kulta_api::{FieldError, Rollout};
 use kulta_core::decision::FailureClass;
 use kulta_core::step_plugins::{Operation, StepAnswer, StepCall, StepOutcome};
 use kulta_fetch::Secrets;
-use kulta_wasm::Kind;
 use kulta_wasm::step::{Action, Call, Occasion, Outcome};
+use kulta_wasm::{Kind, StepPlugin};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::apply::Target;
 use crate::clock::{self, Clock, millis};
 use crate::memory::Memory;
 use crate::metrics::{Metrics, OK};
-use crate::plugins::{Catalog, Checks, Errands, MOST_ROUNDS, Pin};
+use crate::plugins::{CallFailure, Catalog, Checks, Choice, Errands, MOST_ROUNDS, Pin};
 use crate::queue::Queue;
 use crate::strategies::rollout_to_wit;
 
@@ -48,7 +50,8 @@ impl Steps {
         Self { catalog, errands, metrics, clock, memory, checks: Checks::default(), tasks: Mutex::default() }
     }
 
-    /// What is wrong with the step plugins that a rollout names; those of disabled steps are not asked.
+    /// What step plugins find wrong with the configurations that a rollout's steps hold; those of disabled steps are not asked. One that
+    /// is unknown, or fails to answer, finds nothing: the rollout gets as far as its step, and the call there tells.
     pub async fn check(&self, rollout: &Rollout) -> Vec<FieldError> {
         let steps = rollout.spec.strategy.canary.iter().flat_map(|canary| canary.steps.iter().enumerate());
         let mut errors = Vec::new();
@@ -56,11 +59,21 @@ impl Steps {
             let Some(plugin) = step.plugin.as_ref().filter(|plugin| !plugin.disabled && !plugin.name.is_empty()) else {
                 continue;
             };
-            let choice = self.catalog.step(&plugin.name, None).await;
+            let Ok(choice) = self.catalog.step(&plugin.name, None).await else { continue };
             let path = format!("spec.strategy.canary.steps[{index}].plugin");
-            errors.extend(self.checks.check(Kind::Step, &plugin.name, choice, &plugin.configured(), &path).await);
+            errors.extend(self.checked(&choice, &plugin.name, &plugin.configured(), &path).await.unwrap_or_default());
         }
         errors
+    }
+
+    async fn checked(
+        &self,
+        choice: &Choice<StepPlugin>,
+        name: &str,
+        config: &Value,
+        path: &str,
+    ) -> Result<Vec<FieldError>, CallFailure> {
+        self.checks.check(Kind::Step, name, choice, config, path, self.clock.now()).await
     }
 
     /// Makes a call, unless one of that rollout is under way: it is looked at again once that one has landed. A call that panics lands
@@ -97,6 +110,12 @@ impl Steps {
         let pin = call.pin.as_deref().and_then(Pin::read);
         let choice = self.catalog.step(&call.plugin, pin.as_ref()).await;
         let choice = choice.map_err(|error| (error.class(), error.to_string()))?;
+        // A plugin that cannot say whether it takes the configuration is not called with it.
+        let checked = self.checked(&choice, &call.plugin, &call.config, "plugin").await;
+        let faults = checked.map_err(|error| (error.class(), format!("check-config: {error}")))?;
+        if !faults.is_empty() {
+            return Err((FailureClass::InvalidConfig, joined(&faults)));
+        }
         let config = choice.terms.configured(&call.config).to_string();
         let secrets = Secrets::new();
         let errand = self.errands.begin(&choice.terms, &secrets).await;

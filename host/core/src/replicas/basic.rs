@@ -11,9 +11,18 @@ pub struct Side {
 }
 
 impl Side {
-    /// Pods that scaling down may count on. More available than wanted means that some are about to go.
-    fn counted(self, ignore_availability: bool) -> u32 {
-        if ignore_availability { self.replicas } else { self.available.min(self.replicas) }
+    /// Pods that requests can count on. More available than wanted means that some are about to go.
+    fn counted(self) -> u32 {
+        self.available.min(self.replicas)
+    }
+
+    /// The scale on the way down to `goal` when no more than `budget` available pods may go, and what is left of the budget.
+    /// Pods that are not available go first, as the ReplicaSet controller deletes them, and cost nothing.
+    fn shrunk(self, goal: u32, budget: u32) -> (u32, u32) {
+        let excess = self.replicas.saturating_sub(goal);
+        let free = excess.min(self.replicas - self.counted());
+        let taken = budget.min(excess - free);
+        (self.replicas - free - taken, budget - taken)
     }
 }
 
@@ -74,7 +83,9 @@ pub struct Sides {
     pub older: u32,
 }
 
-/// The next scale of both sides on the way to `goal`, within surge and unavailability. Source: section 4, "Replica maths".
+/// The next scale of both sides on the way to `goal`, within surge and unavailability: no move takes available pods below
+/// `replicas - unavailable`. Source: section 4, "Replica maths"; unlike Argo, pods that are not available never count as available,
+/// for with them counted a broken update takes the pods that serve.
 #[must_use]
 pub fn next_scale(replicas: u32, goal: Split, limits: Limits, sides: Sides) -> Split {
     let mut next = Split { canary: sides.canary.replicas, stable: sides.stable.map_or(0, |stable| stable.replicas) };
@@ -90,25 +101,16 @@ pub fn next_scale(replicas: u32, goal: Split, limits: Limits, sides: Sides) -> S
     if next.canary < goal.canary {
         next.canary += up.min(goal.canary - next.canary);
     }
-    if sides.older > 0 {
-        // Older revisions drain first.
-        return next;
-    }
-
-    // On the way up the stable side's availability is not counted against it, on the way down the canary's is not:
-    // pods that never become available must not keep the rollout where it is.
-    let rising = goal.canary >= sides.canary.replicas;
-    let counted = sides.canary.counted(!rising) + sides.stable.map_or(0, |stable| stable.counted(rising));
-    let mut down = counted.saturating_sub(replicas.saturating_sub(limits.unavailable));
+    let available = sides.canary.counted() + sides.stable.map_or(0, Side::counted);
+    // Older revisions drain first: until they are gone, no available pod of the two sides goes.
+    let budget =
+        if sides.older > 0 { 0 } else { available.saturating_sub(replicas.saturating_sub(limits.unavailable)) };
+    let mut left = budget;
     if sides.canary.replicas > goal.canary {
-        let removed = down.min(sides.canary.replicas - goal.canary);
-        next.canary = sides.canary.replicas - removed;
-        down -= removed;
+        (next.canary, left) = sides.canary.shrunk(goal.canary, left);
     }
-    if let Some(stable) = sides.stable
-        && stable.replicas > goal.stable
-    {
-        next.stable = stable.replicas - down.min(stable.replicas - goal.stable);
+    if let Some(stable) = sides.stable.filter(|stable| stable.replicas > goal.stable) {
+        (next.stable, _) = stable.shrunk(goal.stable, left);
     }
     next
 }
@@ -121,10 +123,9 @@ pub fn drain(older: &[Side], available_in_all: u32, replicas: u32, limits: Limit
     older
         .iter()
         .map(|side| {
-            let available = side.available.min(side.replicas);
-            let removed = budget.min(available);
-            budget -= removed;
-            available - removed
+            let (replicas, left) = side.shrunk(0, budget);
+            budget = left;
+            replicas
         })
         .collect()
 }
@@ -205,7 +206,7 @@ mod tests {
 
         let next = next_scale(10, Split { canary: 0, stable: 10 }, Limits { surge: 0, unavailable: 1 }, sides);
 
-        assert_eq!(next.canary, 1);
+        assert_eq!(next.canary, 0);
     }
 
     #[test]

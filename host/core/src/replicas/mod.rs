@@ -1,5 +1,7 @@
 //! How many pods each side should have (`reference/argo-rollouts.md` section 4, "Replica maths" and "With traffic routing").
 
+#[cfg(test)]
+mod availability_tests;
 pub mod basic;
 pub mod limits;
 pub mod routed;

@@ -27,8 +27,8 @@ impl Pass {
     }
 
     fn create_run(&mut self, current: &Current) {
-        // Stopped by the spec, or nothing to measure.
-        if self.scene.observed.rollout.spec.paused() || self.scene.new.is_none() {
+        // Stopped by the spec, or by its faults, or nothing to measure.
+        if self.scene.observed.rollout.spec.paused() || self.blocked.is_some() || self.scene.new.is_none() {
             return;
         }
         match self.run_spec(current) {

@@ -55,7 +55,7 @@ impl Pass {
     /// The rollout is on its way forward, and nothing has stopped it.
     pub(super) fn may_work(&self) -> bool {
         let rollout = &self.scene.observed.rollout;
-        let stopped = rollout.spec.paused() || !self.status.pause_conditions.is_empty();
+        let stopped = rollout.spec.paused() || self.blocked.is_some() || !self.status.pause_conditions.is_empty();
         !stopped && !self.status.abort && !self.status.promote_full && !self.scene.is_stable(&self.status)
     }
 

@@ -23,14 +23,15 @@ fn a_call_is_due_until_its_answer_is_stored() {
 }
 
 #[test]
-fn an_answer_is_kept_while_the_spec_is_invalid() {
+fn an_answer_is_recorded_while_the_spec_is_invalid_and_no_further_work_begins() {
     let mut story = Story::begin();
-    let taken = story.look().step_answers_taken;
+    let id = story.call().unwrap().id;
+    story.observed.step_answers = vec![StepAnswer { id, outcome: successful(&[]) }];
     story.observed.step_errors = vec![kulta_api::FieldError { path: "spec".into(), message: "bad".into() }];
 
     let plan = story.look();
 
-    assert_eq!((taken, plan.step_answers_taken, plan.step_call), (true, false, None));
+    assert_eq!((story.outline(), plan.step_call), (vec!["1 Run Successful".to_owned()], None));
 }
 
 #[test]
