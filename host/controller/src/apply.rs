@@ -17,6 +17,7 @@ use crate::memory::{Memory, Notes};
 use crate::object::Object;
 use crate::recorder::Recorder;
 
+use crate::transitions;
 /// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
 const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(15);
 
@@ -62,6 +63,7 @@ impl Applier {
         }
         for event in &plan.events {
             self.tell(target, event).await;
+        transitions::log(&target.key, &plan.transitions);
         }
         for write in plan.writes {
             self.write(target, &write).await?;

@@ -29,5 +29,6 @@ pub mod steps;
 pub mod store;
 pub mod strategies;
 pub mod watch;
+pub mod transitions;
 
 mod packed;

@@ -40,8 +40,10 @@ pub mod time;
 pub mod traffic;
 #[cfg(test)]
 mod traffic_tests;
+mod transition;
 mod workload;
 
 pub use observed::Observed;
 pub use pass::{Ask, Turn, begin, undecodable};
 pub use plan::Plan;
+pub use transition::Transition;

@@ -17,6 +17,7 @@ use crate::scene::{Scene, StrategyChoice};
 use crate::status;
 use crate::step_plugins::StepCall;
 use crate::traffic::Obstacle;
+use crate::transition::Transition;
 use crate::workload::Notes;
 use crate::{hash, time};
 
@@ -65,6 +66,7 @@ pub(crate) struct Pass {
     pub status: RolloutStatus,
     pub kulta: KultaStatus,
     pub events: Vec<KubeEvent>,
+    pub transitions: Vec<Transition>,
     pub writes: Vec<Write>,
     pub wake_up: Option<Timestamp>,
     pub need: Option<Need>,
@@ -133,6 +135,7 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         status,
         kulta,
         events: Vec::new(),
+        transitions: Vec::new(),
         writes: Vec::new(),
         wake_up: None,
         need: None,

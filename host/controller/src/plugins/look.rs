@@ -313,6 +313,7 @@ impl Subject<'_> {
         }
         after.users = i32::try_from(self.references.users).unwrap_or(i32::MAX);
         status::judge(&mut after, verdict, self.cached.generation, controller.clock.now());
+        tracing::info!(plugin = self.key.name, reason = verdict.reason.as_str(), "{message}");
         let before = self.before();
         let Some(patch) = status::patch(&before, &after) else { return Outcome::Done { wake_up: None } };
         let told = |status: &PluginStatus| {
