@@ -230,7 +230,7 @@ impl Cluster {
     }
 
     /// Whether the Rollout CRD keeps `status.kulta`: a status is sent as a dry run would change nothing, so the CRD itself is asked.
-    /// Without the right to read it the answer is yes, and a status that comes back without the record corrects it.
+    /// If it cannot be read the answer is yes, until the answer to the first status patch corrects it.
     pub async fn record_kept(&self) -> bool {
         let resource = kube::core::ApiResource::erase::<
             k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,

@@ -50,10 +50,8 @@ impl View<'_> {
         if self.filling(key, cached) {
             return Seen::Filling;
         }
-        if !self.record_kept
-            && let Some(record) = &self.notes.record
-        {
-            rollout.status.get_or_insert_default().kulta = Some(record.clone());
+        if let Some(record) = &self.notes.record {
+            rollout.status.get_or_insert_default().kulta.get_or_insert_with(|| record.clone());
         }
         let generation = rollout.metadata.generation.unwrap_or(0);
         let create_error =

@@ -167,7 +167,7 @@ fn measure(controller: &Controller, key: &Key, kept: &mut Kept, ready: &Ready, d
     }
     let owner = kept.owner.as_ref();
     let told = owner.and_then(|owner| {
-        surroundings::of(&controller.caches.read(), owner, controller.record_kept, &mut kept.rollout)
+        surroundings::of(&controller.caches.read(), owner, controller.record_kept.get(), &mut kept.rollout)
     });
     let (rollout, update) = told.map_or_else(Default::default, |(rollout, update)| (Some(rollout), update));
     let surroundings = Surroundings {
