@@ -233,8 +233,8 @@ impl Controller {
             for run in touched.runs {
                 self.run_queue.add(run);
             }
-            let plugins = if touched.uses { self.all_plugins() } else { touched.plugins };
-            for plugin in plugins {
+            let used = self.plugins_serving(&touched.uses);
+            for plugin in touched.plugins.into_iter().chain(used) {
                 self.plugin_queue.add(plugin);
             }
         }
@@ -271,6 +271,15 @@ impl Controller {
 
     fn all_plugins(&self) -> BTreeSet<Key> {
         self.caches.read().plugins.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    fn plugins_serving(&self, names: &BTreeSet<String>) -> Vec<Key> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let caches = self.caches.read();
+        let serving = caches.plugins.iter().filter(|(_, plugin)| plugin.serves.iter().any(|name| names.contains(name)));
+        serving.map(|(key, _)| key.clone()).collect()
     }
 
     /// Whoever is led by a Plugin waits until it has been looked at.
