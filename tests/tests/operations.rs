@@ -26,13 +26,21 @@ const TAKEN_OVER: Duration = Duration::from_secs(25);
 
 /// A controller that takes part in the election; not ready before it leads.
 async fn candidate(story: &Story) -> Result<(Controller, SocketAddr)> {
+    candidate_in(story, None).await
+}
+
+/// As [`candidate`], in the pod with this UID.
+async fn candidate_in(story: &Story, pod_uid: Option<&str>) -> Result<(Controller, SocketAddr)> {
     let kubeconfig = kulta::rights(story).await?;
     let address = free_address()?;
-    let settings = Start::new(&story.namespace, &kubeconfig)
+    let mut settings = Start::new(&story.namespace, &kubeconfig)
         .variable("KULTA_NAMESPACES", &story.namespace)
         .variable("KULTA_LISTEN", address.to_string())
         .variable("KULTA_LEADER_ELECT", "true")
         .variable("KULTA_LEASE_NAMESPACE", LEASE_NAMESPACE);
+    if let Some(uid) = pod_uid {
+        settings = settings.variable("KULTA_POD_NAME", "kulta-0").variable("KULTA_POD_UID", uid);
+    }
     let mut controller = Controller::start(&settings, &story.environment.run)?;
     controller.wait_http(address, "/healthz", Duration::from_secs(30)).await?;
     Ok((controller, address))
@@ -85,10 +93,21 @@ async fn one_controller_leads_and_the_next_takes_over_when_it_goes() -> Result<(
     story.until_phase("web", "Paused").await?;
 
     println!(
-        "the lease was taken over {after_argo:.1?} after Argo's last renewal, {after_stop:.1?} after SIGTERM, {after_kill:.1?} after SIGKILL"
+    third.stop().await?;
+
+    // The namespace's name stands for a UID: no other pod has it.
+    let (container, container_address) = candidate_in(&story, Some(&story.namespace)).await?;
+    until_ready(container_address, TAKEN_OVER).await?;
+    container.kill().await?;
+    let (restarted, restarted_address) = candidate_in(&story, Some(&story.namespace)).await?;
+    let after_restart = until_ready(restarted_address, TAKEN_OVER).await?;
+
+        "the lease was taken over {after_argo:.1?} after Argo's last renewal, {after_stop:.1?} after SIGTERM, {after_kill:.1?} after SIGKILL, \
+         {after_restart:.1?} after SIGKILL in the same pod"
     );
     ensure!(after_stop < Duration::from_secs(8), "a lease that was given up was waited for: {after_stop:?}");
-    third.stop().await?;
+    ensure!(after_restart < Duration::from_secs(2), "a container waited for its own lease: {after_restart:?}");
+    restarted.stop().await?;
     let lease =
         kube::Api::<kube::api::DynamicObject>::namespaced_with(story.client.clone(), LEASE_NAMESPACE, &kinds::lease())
             .get(LEASE)

@@ -7,6 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 
 use crate::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+use crate::experiment::Experiment;
 use crate::plugin::Plugin;
 use crate::rollout::Rollout;
 
@@ -20,19 +21,27 @@ const KEPT_FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
 const NULLABLE_FIELD: &str = "pause";
 const IMMUTABLE_FIELD: &str = "selector";
 
-/// The kinds that KULTA serves.
+/// The kinds whose definitions KULTA ships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Rollout,
     AnalysisTemplate,
     ClusterAnalysisTemplate,
     AnalysisRun,
+    /// Stored and not run: Argo's kubectl plugin lists the kind, and waits for ever where it is not defined.
+    Experiment,
     Plugin,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] =
-        [Self::Rollout, Self::AnalysisTemplate, Self::ClusterAnalysisTemplate, Self::AnalysisRun, Self::Plugin];
+    pub const ALL: [Self; 6] = [
+        Self::Rollout,
+        Self::AnalysisTemplate,
+        Self::ClusterAnalysisTemplate,
+        Self::AnalysisRun,
+        Self::Experiment,
+        Self::Plugin,
+    ];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -41,6 +50,7 @@ impl Kind {
             Self::AnalysisTemplate => "AnalysisTemplate",
             Self::ClusterAnalysisTemplate => "ClusterAnalysisTemplate",
             Self::AnalysisRun => "AnalysisRun",
+            Self::Experiment => "Experiment",
             Self::Plugin => "Plugin",
         }
     }
@@ -52,14 +62,18 @@ impl Kind {
             Self::AnalysisTemplate => AnalysisTemplate::crd(),
             Self::ClusterAnalysisTemplate => ClusterAnalysisTemplate::crd(),
             Self::AnalysisRun => AnalysisRun::crd(),
+            Self::Experiment => Experiment::crd(),
             Self::Plugin => Plugin::crd(),
         };
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut())
             {
                 loosen(schema, "");
-                if self == Self::Rollout {
-                    guard_selector(schema);
+                match self {
+                    Self::Rollout => guard_selector(schema),
+                    // The status too is kept as whoever runs the Experiment writes it.
+                    Self::Experiment => schema.x_kubernetes_preserve_unknown_fields = Some(true),
+                    Self::AnalysisTemplate | Self::ClusterAnalysisTemplate | Self::AnalysisRun | Self::Plugin => {}
                 }
             }
         }
@@ -74,6 +88,7 @@ impl Kind {
             Self::AnalysisTemplate => "argoproj.io_analysistemplates.yaml",
             Self::ClusterAnalysisTemplate => "argoproj.io_clusteranalysistemplates.yaml",
             Self::AnalysisRun => "argoproj.io_analysisruns.yaml",
+            Self::Experiment => "argoproj.io_experiments.yaml",
             Self::Plugin => "kulta.io_plugins.yaml",
         }
     }

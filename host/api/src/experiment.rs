@@ -1,8 +1,12 @@
-//! The `experiment` step (`reference/argo-rollouts.md` section 1.2).
+//! The `experiment` step (`reference/argo-rollouts.md` section 1.2), and the Experiment kind (section 1.7), which is stored and not run.
+
+use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use schemars::JsonSchema;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::analysis::{AnalysisArgument, DryRun, RunMetadata};
 use crate::strategy::PodMetadata;
@@ -63,4 +67,36 @@ pub struct ExperimentAnalysis {
     pub args: Vec<AnalysisArgument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required_for_completion: Option<bool>,
+}
+
+/// What an Experiment asks for, kept as it was written.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "argoproj.io",
+    version = "v1alpha1",
+    kind = "Experiment",
+    doc = "An Experiment of Argo Rollouts. This version of KULTA stores Experiments, so that `kubectl argo rollouts` can list them, and does not run them: a later version does.",
+    plural = "experiments",
+    shortname = "exp",
+    namespaced,
+    derive = "PartialEq",
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.phase", description = "Experiment status"),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since resource was created"
+    )
+)]
+#[serde(transparent)]
+pub struct ExperimentSpec(pub Value);
+
+impl JsonSchema for ExperimentSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "ExperimentSpec".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    }
 }

@@ -115,6 +115,7 @@ fn the_crds_are_named_and_scoped_as_argos() {
             ["argoproj.io", "analysistemplates", "at", "Namespaced"],
             ["argoproj.io", "clusteranalysistemplates", "cat", "Cluster"],
             ["argoproj.io", "analysisruns", "ar", "Namespaced"],
+            ["argoproj.io", "experiments", "exp", "Namespaced"],
             ["kulta.io", "plugins", "", "Cluster"],
         ]
     );
@@ -137,6 +138,7 @@ fn the_crds_list_argos_columns() {
         (Kind::AnalysisTemplate, vec![age]),
         (Kind::ClusterAnalysisTemplate, vec![age]),
         (Kind::AnalysisRun, vec![("Status", "string", ".status.phase"), age]),
+        (Kind::Experiment, vec![("Status", "string", ".status.phase"), age]),
         (
             Kind::Plugin,
             vec![
@@ -175,13 +177,13 @@ fn the_rollout_has_the_scale_subresource() {
 }
 
 #[test]
-fn kinds_that_have_a_status_have_it_as_a_subresource() {
+fn kinds_whose_status_kulta_writes_have_it_as_a_subresource() {
     let with_status = Kind::ALL.map(|kind| {
         let version = kind.definition().spec.versions.remove(0);
         version.subresources.is_some_and(|subresources| subresources.status.is_some())
     });
 
-    assert_eq!(with_status, [true, false, false, true, true]);
+    assert_eq!(with_status, [true, false, false, true, false, true]);
 }
 
 #[test]
@@ -239,6 +241,7 @@ fn no_field_of_the_spec_is_required_beyond_what_argo_requires() {
             "AnalysisTemplate.spec",
             "ClusterAnalysisTemplate.spec",
             "AnalysisRun.spec",
+            "Experiment.spec",
             "AnalysisRun.status.metricResults[].name",
             "AnalysisRun.status.metricResults[].phase",
             "AnalysisRun.status.metricResults[].measurements[].phase",
@@ -299,7 +302,7 @@ fn the_schema_is_structural() {
 }
 
 #[test]
-fn the_pod_template_and_the_providers_take_every_field() {
+fn the_pod_template_the_providers_and_experiments_take_every_field() {
     let free = |schema: &JSONSchemaProps| {
         schema.type_.as_deref() == Some("object") && schema.x_kubernetes_preserve_unknown_fields == Some(true)
     };
@@ -310,6 +313,8 @@ fn the_pod_template_and_the_providers_take_every_field() {
         "AnalysisTemplate.spec.metrics[].provider",
         "ClusterAnalysisTemplate.spec.metrics[].provider",
         "AnalysisRun.spec.metrics[].provider",
+        "Experiment",
+        "Experiment.spec",
     ] {
         assert!(free.contains(&path.to_owned()), "{path} is not among {free:?}");
     }

@@ -126,6 +126,13 @@ pub struct ControllerArguments {
     /// Let only one controller work at a time, by a Lease; auto: in a pod, not outside one
     #[arg(long, env = "KULTA_LEADER_ELECT", default_value = "auto")]
     pub leader_elect: LeaderElect,
+    /// Name of the pod that the controller runs in. With --pod-uid it is the holder's identity in the Lease, so that a container that is
+    /// restarted in its pod leads again at once. If unset, the identity is the host's name and a random part
+    #[arg(long, env = "KULTA_POD_NAME", value_name = "NAME", requires = "pod_uid")]
+    pub pod_name: Option<String>,
+    /// UID of the pod that the controller runs in
+    #[arg(long, env = "KULTA_POD_UID", value_name = "UID", requires = "pod_name")]
+    pub pod_uid: Option<String>,
     /// The controller's own namespace, where the Secrets are that Plugins name; the pod's own when absent, and default outside one
     #[arg(long, env = "KULTA_OWN_NAMESPACE", value_name = "NAMESPACE")]
     pub own_namespace: Option<String>,
@@ -188,6 +195,27 @@ mod tests {
             [LeaderElect::Auto, LeaderElect::True, LeaderElect::False].map(|elect| elect.wanted(false)),
             [false, true, false]
         );
+    }
+
+    #[test]
+    fn the_deployment_names_the_pod_and_its_uid_to_the_controller() {
+        let command = Arguments::command();
+        let controller = command.find_subcommand("controller").unwrap();
+        let known = |name: &str| controller.get_arguments().any(|flag| flag.get_env().is_some_and(|env| env == name));
+        let manifest = include_str!("../../../deploy/controller.yaml");
+        let document = serde_yaml::Deserializer::from_str(manifest).next().unwrap();
+        let deployment: serde_json::Value = serde::Deserialize::deserialize(document).unwrap();
+        let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+
+        let fields: Vec<(bool, &str)> = variables
+            .iter()
+            .map(|variable| {
+                let (name, field) = (&variable["name"], &variable["valueFrom"]["fieldRef"]["fieldPath"]);
+                (known(name.as_str().unwrap()), field.as_str().unwrap())
+            })
+            .collect();
+
+        assert_eq!(fields, [(true, "metadata.name"), (true, "metadata.uid")]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{ControllerArguments, LogFormat};
+use crate::identity::Identity;
 use crate::plugins;
 
 /// For one event: a sink that takes longer is as good as away.
@@ -102,10 +103,10 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
     let controller = Controller::new(parts, settings).await;
     let mut server = tokio::spawn(server::serve(Arc::clone(&controller), arguments.listen, stop.clone()));
 
+    let identity = Identity::of_process(arguments.pod_name.as_deref(), arguments.pod_uid.as_deref());
     let elector = arguments.leader_elect.wanted(in_pod).then(|| {
         let namespace = arguments.lease_namespace.unwrap_or(namespace);
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "kulta".to_owned());
-        Elector::new(client, &namespace, format!("{host}_{}", uuid::Uuid::new_v4()), clock)
+        Elector::new(client, &namespace, identity.name().to_owned(), clock)
     });
     let mut work = std::pin::pin!(lease::lead(controller, elector, stop));
     tokio::select! {

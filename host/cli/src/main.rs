@@ -4,6 +4,7 @@ mod arguments;
 mod controller;
 mod crds;
 mod demo;
+mod identity;
 mod plugin;
 mod plugins;
 

@@ -15,7 +15,9 @@ use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events::{Message, Regarding};
 use crate::memory::{Memory, Notes};
+use crate::record::{self, RecordKept};
 use crate::recorder::Recorder;
+use crate::transitions;
 
 /// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
 const FORBIDDEN_FOR: SignedDuration = SignedDuration::from_secs(15);
@@ -51,15 +53,17 @@ pub struct Applier {
     pub memory: Arc<Memory>,
     pub clock: Arc<dyn Clock>,
     pub recorder: Arc<Recorder>,
+    pub record_kept: Arc<RecordKept>,
 }
 
 impl Applier {
     /// # Errors
     /// The first write that was refused; what came before it is done.
-    pub async fn apply(&self, target: &Target, plan: Plan, record_kept: bool) -> Result<(), ApplyError> {
+    pub async fn apply(&self, target: &Target, plan: Plan) -> Result<(), ApplyError> {
         if let Some(status) = plan.status {
-            self.patch_status(target, status, record_kept).await?;
+            self.patch_status(target, status).await?;
         }
+        transitions::log(&target.key, &plan.transitions);
         for event in &plan.events {
             self.tell(target, event);
         }
@@ -73,21 +77,28 @@ impl Applier {
         Ok(())
     }
 
-    async fn patch_status(&self, target: &Target, status: StatusPatch, record_kept: bool) -> Result<(), ApplyError> {
-        let patch = cluster::guarded_status(&target.resource_version, status.patch);
+    async fn patch_status(&self, target: &Target, status: StatusPatch) -> Result<(), ApplyError> {
+        let mut patch = status.patch;
         let key = &target.key;
+        let change = patch.get_mut("kulta").filter(|change| change.is_object());
+        let pruned = change.is_some().then(|| self.memory.of(&target.uid).record.clone()).flatten();
+        let malformed = |source| ApplyError::PatchStatus { key: key.clone(), source: Error::SerdeError(source) };
+        if let (Some(change), Some(record)) = (change, pruned) {
+            // The API server has none of it: should it keep records by now, it needs the whole.
+            *change = json!(record::changed(Some(record), change).map_err(malformed)?);
+        }
+        let record = patch.get("kulta").filter(|record| record.is_object()).cloned();
+        let patch = cluster::guarded_status(&target.resource_version, patch);
         let stored = self
             .cluster
             .patch_status(Kind::Rollout, key, &patch)
             .await
             .map_err(|source| ApplyError::PatchStatus { key: key.clone(), source })?;
         self.wrote(target, Watched::Rollouts, key.clone(), stored.version());
-        if !record_kept && let Some(change) = patch.pointer("/status/kulta") {
-            self.memory.note(&target.uid, |notes| {
-                let mut record = json!(notes.record.clone().unwrap_or_default());
-                json_patch::merge(&mut record, change);
-                notes.record = serde_json::from_value(record).ok();
-            });
+        if let Some(record) = record {
+            let kept = self.record_kept.learn(&stored);
+            let record = if kept { None } else { Some(record::changed(None, &record).map_err(malformed)?) };
+            self.memory.note(&target.uid, |notes| notes.record = record);
         }
         Ok(())
     }

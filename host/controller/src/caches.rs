@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::decode::{
     self, CachedPlugin, CachedReplicaSet, CachedRollout, CachedRoute, CachedRun, CachedService, CachedTemplate,
+    changed_uses,
 };
 use crate::index::{Index, selects};
 use crate::key::Key;
@@ -46,8 +47,8 @@ pub struct Touched {
     pub runs: BTreeSet<Key>,
     /// Plugins to look at.
     pub plugins: BTreeSet<Key>,
-    /// Who names which plugin, or which components are still in use, is not what it was.
-    pub uses: bool,
+    /// Names of plugins that others name or keep components of than before: Plugins that serve one are reconciled.
+    pub uses: BTreeSet<String>,
     /// Services that no rollout refers to any more though one is written on them: see [`Contents::orphan`].
     pub orphans: BTreeSet<Key>,
 }
@@ -207,9 +208,8 @@ impl Contents {
     fn apply_rollout(&mut self, key: Key, rollout: CachedRollout) -> Touched {
         let mut touched = Touched { keys: BTreeSet::from([key.clone()]), ..Touched::default() };
         let before = self.rollouts.remove(&key);
-        touched.uses = before.as_ref().is_none_or(|before| {
-            before.references.plugins != rollout.references.plugins || before.pins != rollout.pins
-        });
+        let used = before.as_ref().map(|before| (&before.references.plugins, &before.pins));
+        touched.uses = changed_uses(used, (&rollout.references.plugins, &rollout.pins));
         let same =
             before.as_ref().is_some_and(|before| before.uid == rollout.uid && before.references == rollout.references);
         if same {
@@ -278,11 +278,14 @@ impl Contents {
     fn apply_run(&mut self, key: Key, run: CachedRun) -> Touched {
         let owner = run.owner.clone();
         let same = self.runs.get(&key).is_some_and(|before| before.tells_the_same_as(&run));
-        let keeps = !run.ended && !run.pins.is_empty();
+        let none = BTreeSet::new();
+        let kept = |run: &CachedRun| if run.ended { BTreeSet::new() } else { run.pins.clone() };
+        let pins = kept(&run);
         let before = self.runs.set(key.clone(), run);
-        let kept = before.as_ref().is_some_and(|before| !before.ended && !before.pins.is_empty());
+        let pins_before = before.as_ref().map(kept);
+        let uses = changed_uses(pins_before.as_ref().map(|pins| (&none, pins)), (&none, &pins));
         let before = before.and_then(|before| before.owner);
-        let mut touched = Touched { runs: BTreeSet::from([key.clone()]), uses: keeps != kept, ..Touched::default() };
+        let mut touched = Touched { runs: BTreeSet::from([key.clone()]), uses, ..Touched::default() };
         if before != owner {
             if let Some(before) = &before {
                 self.index.remove_run(&key, before);
@@ -302,7 +305,8 @@ impl Contents {
         let namespace = (kind == Watched::Templates).then(|| key.namespace.clone());
         let store = if kind == Watched::Templates { &mut self.templates } else { &mut self.cluster_templates };
         let plugins = template.plugins.clone();
-        let uses = store.set(key, template).is_none_or(|before| before.plugins != plugins);
+        let (before, none) = (store.set(key, template), BTreeSet::new());
+        let uses = changed_uses(before.as_ref().map(|before| (&before.plugins, &none)), (&plugins, &none));
         Touched { keys: self.rollouts_with_analyses(namespace.as_deref()), uses, ..Touched::default() }
     }
 
@@ -311,7 +315,7 @@ impl Contents {
         match kind {
             Watched::Rollouts => {
                 if let Some(before) = self.rollouts.remove(key) {
-                    touched.uses = true;
+                    touched.uses = changed_uses(None, (&before.references.plugins, &before.pins));
                     touched.keys.insert(key.clone());
                     touched.keys.extend(self.sharing(key, &before));
                     touched.keys.extend(self.sharing_routes(key, &before));
@@ -333,19 +337,24 @@ impl Contents {
             }
             Watched::Runs => {
                 touched.runs.insert(key.clone());
-                if let Some(owner) = self.runs.remove(key).and_then(|before| before.owner) {
-                    self.index.remove_run(key, &owner);
-                    touched.keys.extend(self.index.rollout(&owner).cloned());
+                if let Some(before) = self.runs.remove(key) {
+                    if !before.ended {
+                        touched.uses = changed_uses(None, (&BTreeSet::new(), &before.pins));
+                    }
+                    if let Some(owner) = before.owner {
+                        self.index.remove_run(key, &owner);
+                        touched.keys.extend(self.index.rollout(&owner).cloned());
+                    }
                 }
             }
             Watched::Templates => {
-                self.templates.remove(key);
-                touched.uses = true;
+                let gone = self.templates.remove(key).map(|gone| gone.plugins).unwrap_or_default();
+                touched.uses = changed_uses(None, (&gone, &BTreeSet::new()));
                 touched.keys = self.rollouts_with_analyses(Some(&key.namespace));
             }
             Watched::ClusterTemplates => {
-                self.cluster_templates.remove(key);
-                touched.uses = true;
+                let gone = self.cluster_templates.remove(key).map(|gone| gone.plugins).unwrap_or_default();
+                touched.uses = changed_uses(None, (&gone, &BTreeSet::new()));
                 touched.keys = self.rollouts_with_analyses(None);
             }
             Watched::Plugins => {

@@ -38,6 +38,53 @@ fn names(touched: &Touched) -> Vec<&str> {
     touched.keys.iter().map(|key| key.name.as_str()).collect()
 }
 
+fn led_by(name: &str, plugin: &str, version: &str) -> Object {
+    Object::new(json!({
+        "metadata": { "name": name, "namespace": "ns", "uid": format!("uid-{name}"), "resourceVersion": version },
+        "spec": {
+            "selector": { "matchLabels": { "app": name } },
+            "template": { "metadata": { "labels": { "app": name } } },
+            "strategy": { "plugin": { "name": plugin } },
+        },
+    }))
+}
+
+#[test]
+fn a_rollout_that_names_another_plugin_touches_that_plugin_and_the_one_before() {
+    let caches = Caches::default();
+    caches.apply(Watched::Rollouts, led_by("a", "one", "1"));
+
+    let touched = caches.apply(Watched::Rollouts, led_by("a", "two", "2"));
+
+    assert_eq!(touched.uses, BTreeSet::from(["one".to_owned(), "two".to_owned()]));
+}
+
+#[test]
+fn a_rollout_that_changes_but_names_the_same_plugin_touches_no_plugin() {
+    let caches = Caches::default();
+    caches.apply(Watched::Rollouts, led_by("a", "one", "1"));
+
+    let touched = caches.apply(Watched::Rollouts, led_by("a", "one", "2"));
+
+    assert_eq!(touched.uses, BTreeSet::new());
+}
+
+#[test]
+fn a_run_that_ends_touches_the_plugins_whose_components_it_kept() {
+    let caches = Caches::default();
+    let run = |phase: &str| {
+        let annotations = json!({ "kulta.io/plugins": json!({ "judge": "sha256:a" }).to_string() });
+        let mut run = named("AnalysisRun", "run", &json!({ "uid": "u", "annotations": annotations }));
+        run.json["status"] = json!({ "phase": phase });
+        run
+    };
+    caches.apply(Watched::Runs, run("Running"));
+
+    let touched = caches.apply(Watched::Runs, run("Successful"));
+
+    assert_eq!(touched.uses, BTreeSet::from(["judge".to_owned()]));
+}
+
 #[test]
 fn a_replica_set_touches_the_rollout_that_controls_it() {
     let caches = two_rollouts();

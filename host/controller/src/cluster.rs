@@ -271,7 +271,7 @@ impl Cluster {
     }
 
     /// Whether the Rollout CRD keeps `status.kulta`: a status is sent as a dry run would change nothing, so the CRD itself is asked.
-    /// Without the right to read it the answer is yes, and a status that comes back without the record corrects it.
+    /// If it cannot be read the answer is yes, until the answer to the first status patch corrects it.
     pub async fn record_kept(&self) -> bool {
         let resource = kube::core::ApiResource::erase::<
             k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -303,6 +303,14 @@ fn keeps_record(crd: &Value) -> bool {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stored {
     pub metadata: StoredMetadata,
+    /// Absent where the kind has none.
+    #[serde(default)]
+    status: StoredStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct StoredStatus {
+    kulta: Option<IgnoredAny>,
 }
 
 impl Stored {
@@ -310,6 +318,12 @@ impl Stored {
     #[must_use]
     pub fn version(&self) -> u64 {
         version(&self.metadata.resource_version)
+    }
+
+    /// `status.kulta` is there: the API server does not prune it.
+    #[must_use]
+    pub const fn has_record(&self) -> bool {
+        self.status.kulta.is_some()
     }
 }
 

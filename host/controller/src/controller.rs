@@ -26,6 +26,7 @@ use crate::outbox::{Outbox, Teller};
 use crate::plugins::{self, Catalog, ComponentStore, Errands, Requests, Sources};
 use crate::queue::Queue;
 use crate::reconcile;
+use crate::record::RecordKept;
 use crate::recorder::Recorder;
 use crate::release;
 use crate::steps::Steps;
@@ -84,7 +85,7 @@ pub struct Controller {
     pub steps: Arc<Steps>,
     pub applier: Applier,
     pub outbox: Outbox,
-    pub record_kept: bool,
+    pub record_kept: Arc<RecordKept>,
     pub recorder: Arc<Recorder>,
     pub catalog: Arc<Catalog>,
     pub sources: Sources,
@@ -110,12 +111,7 @@ impl Controller {
         let Parts { client, plugins, registries, components, requests, metrics, clock, teller } = parts;
         let cluster = Cluster::new(client, Arc::clone(&metrics));
         let memory = Arc::new(Memory::default());
-        let record_kept = cluster.record_kept().await;
-        if !record_kept {
-            tracing::warn!(
-                "the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD"
-            );
-        }
+        let record_kept = Arc::new(RecordKept::new(cluster.record_kept().await));
         let component_limit = plugins.limits().component_bytes;
         let catalog = Arc::new(Catalog::new(plugins));
         let secrets = Arc::new(SecretReader::new(cluster.clone()));
@@ -168,6 +164,7 @@ impl Controller {
                 memory: Arc::clone(&memory),
                 clock: Arc::clone(&clock),
                 recorder: Arc::clone(&recorder),
+                record_kept: Arc::clone(&record_kept),
             },
             outbox: Outbox::new(teller, Arc::clone(&metrics), enrichers, Arc::clone(&recorder), Arc::clone(&memory)),
             recorder,
@@ -236,8 +233,8 @@ impl Controller {
             for run in touched.runs {
                 self.run_queue.add(run);
             }
-            let plugins = if touched.uses { self.all_plugins() } else { touched.plugins };
-            for plugin in plugins {
+            let used = self.plugins_serving(&touched.uses);
+            for plugin in touched.plugins.into_iter().chain(used) {
                 self.plugin_queue.add(plugin);
             }
         }
@@ -274,6 +271,15 @@ impl Controller {
 
     fn all_plugins(&self) -> BTreeSet<Key> {
         self.caches.read().plugins.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    fn plugins_serving(&self, names: &BTreeSet<String>) -> Vec<Key> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let caches = self.caches.read();
+        let serving = caches.plugins.iter().filter(|(_, plugin)| plugin.serves.iter().any(|name| names.contains(name)));
+        serving.map(|(key, _)| key.clone()).collect()
     }
 
     /// Whoever is led by a Plugin waits until it has been looked at.

@@ -9,7 +9,7 @@ mod service;
 
 pub use analysis::{CachedRun, CachedTemplate, analysis_run, run_pins, template};
 pub use plugin::{
-    CachedPlugin, PluginName, PluginPin, pins_of_rollout, plugin, plugins_of_rollout, plugins_of_template,
+    CachedPlugin, PluginName, PluginPin, changed_uses, pins_of_rollout, plugin, plugins_of_rollout, plugins_of_template,
 };
 pub use replica_set::{CachedReplicaSet, replica_set};
 pub use rollout::{CachedRollout, Decoded, References, RouteReferences, rollout};

@@ -22,6 +22,10 @@ const DURATION: Duration = Duration::from_secs(15);
 /// A holder that could not renew for this long stops, well before others take over.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
+/// Somebody else has written to the Lease between the read and the write: it is read again after this.
+const CONFLICT_RETRY: Duration = Duration::from_millis(100);
+/// Attempts to give the lease up: what is left of one that somebody keeps writing to runs out by itself.
+const RELEASE_ATTEMPTS: u32 = 5;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
@@ -31,10 +35,20 @@ pub enum LeaseError {
     Taken(String),
 }
 
+/// What came of one attempt to acquire or renew the lease.
+enum Attempt {
+    Held,
+    HeldBy(String),
+    /// The write met a 409, whose cause may be another holder or as little as a new annotation.
+    Conflict,
+}
+
 pub struct Elector {
     api: Api<Lease>,
     identity: String,
     clock: Arc<dyn Clock>,
+    /// When the last renewal that succeeded was sent. Others may count the lease's duration from that moment on.
+    renewed: Instant,
     /// Another's renewal as last seen, and when it was seen to change.
     seen: Option<(String, Option<MicroTime>, Instant)>,
 }
@@ -42,21 +56,25 @@ pub struct Elector {
 impl Elector {
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String, clock: Arc<dyn Clock>) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, clock, seen: None }
+        Self { api: Api::namespaced(client, namespace), identity, clock, renewed: Instant::now(), seen: None }
     }
 
     /// Waits until this process holds the lease.
     pub async fn acquire(&mut self) {
         loop {
-            match self.attempt().await {
-                Ok(true) => {
+            let retry = match self.attempt().await {
+                Ok(Attempt::Held) => {
                     tracing::info!(identity = self.identity, "holding the lease {NAME}");
                     return;
                 }
-                Ok(false) => {}
-                Err(error) => tracing::warn!("acquire the lease {NAME}: {}", words(&error)),
-            }
-            tokio::time::sleep(RETRY).await;
+                Ok(Attempt::HeldBy(_)) => RETRY,
+                Ok(Attempt::Conflict) => CONFLICT_RETRY,
+                Err(error) => {
+                    tracing::warn!("acquire the lease {NAME}: {}", words(&error));
+                    RETRY
+                }
+            };
+            tokio::time::sleep(retry).await;
         }
     }
 
@@ -65,62 +83,73 @@ impl Elector {
     /// # Errors
     /// Always, when it returns: why the lease is lost. The process must end then.
     pub async fn keep(&mut self) -> LeaseError {
-        let mut renewed = Instant::now();
+        let mut retry = RETRY;
         loop {
-            tokio::time::sleep(RETRY).await;
-            let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
+            tokio::time::sleep(retry).await;
+            retry = RETRY;
+            let left = RENEW_DEADLINE.saturating_sub(self.renewed.elapsed());
             let why = match tokio::time::timeout(left, self.attempt()).await {
-                Ok(Ok(true)) => {
-                    renewed = Instant::now();
-                    continue;
-                }
-                Ok(Ok(false)) => {
-                    let holder = self.seen.as_ref().map(|(holder, ..)| holder.clone()).unwrap_or_default();
-                    return LeaseError::Taken(holder);
+                Ok(Ok(Attempt::Held)) => continue,
+                Ok(Ok(Attempt::HeldBy(holder))) => return LeaseError::Taken(holder),
+                Ok(Ok(Attempt::Conflict)) => {
+                    retry = CONFLICT_RETRY;
+                    "each time somebody else had changed it meanwhile".to_owned()
                 }
                 Ok(Err(error)) => words(&error),
                 Err(_) => "no answer from the API server".to_owned(),
             };
-            tracing::warn!("renew the lease {NAME}: {why}");
-            if renewed.elapsed() >= RENEW_DEADLINE {
+            if self.renewed.elapsed() >= RENEW_DEADLINE {
                 return LeaseError::Lost(why);
+            }
+            if retry == RETRY {
+                tracing::warn!("renew the lease {NAME}: {why}");
             }
         }
     }
 
     /// Gives the lease up, so that the next one need not wait for it to run out.
     pub async fn release(&self) {
-        let released = async {
-            let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
-            let ours = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(&self.identity);
-            if ours {
-                if let Some(spec) = &mut lease.spec {
-                    spec.holder_identity = None;
-                    spec.lease_duration_seconds = Some(1);
-                }
-                self.api.replace(NAME, &PostParams::default(), &lease).await?;
+        for _ in 0..RELEASE_ATTEMPTS {
+            match self.give_up().await {
+                Err(error) if refusal(&error) == Refusal::Conflict => tokio::time::sleep(CONFLICT_RETRY).await,
+                Err(error) => return tracing::warn!("release the lease {NAME}: {}", words(&error)),
+                Ok(()) => return,
             }
-            Ok::<(), Error>(())
-        };
-        if let Err(error) = released.await {
-            tracing::warn!("release the lease {NAME}: {}", words(&error));
         }
+        tracing::warn!(
+            "release the lease {NAME}: each of {RELEASE_ATTEMPTS} times somebody else had changed it meanwhile"
+        );
     }
 
-    /// Takes or renews the lease if it may be had. A lost race is no error: somebody else has it.
-    async fn attempt(&mut self) -> Result<bool, Error> {
+    async fn give_up(&self) -> Result<(), Error> {
+        let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
+        let ours = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(&self.identity);
+        if ours {
+            if let Some(spec) = &mut lease.spec {
+                spec.holder_identity = None;
+                spec.lease_duration_seconds = Some(1);
+            }
+            self.api.replace(NAME, &PostParams::default(), &lease).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes or renews the lease if it may be had.
+    async fn attempt(&mut self) -> Result<Attempt, Error> {
+        let sent = Instant::now();
         let now = MicroTime(self.clock.now());
         let Some(lease) = self.api.get_opt(NAME).await? else {
             let spec = LeaseSpec { acquire_time: Some(now.clone()), lease_transitions: Some(0), ..self.held(now) };
             let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(spec) };
-            return won(self.api.create(&PostParams::default(), &lease).await);
+            let created = self.api.create(&PostParams::default(), &lease).await;
+            return self.wrote(created, sent);
         };
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
         let ours = holder == self.identity;
         if !ours && !holder.is_empty() && !self.run_out(&holder, spec.renew_time.clone()) {
-            return Ok(false);
+            return Ok(Attempt::HeldBy(holder));
         }
         let mut next = LeaseSpec {
             acquire_time: spec.acquire_time,
@@ -132,7 +161,19 @@ impl Elector {
             next.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
         }
         let lease = Lease { spec: Some(next), ..lease };
-        won(self.api.replace(NAME, &PostParams::default(), &lease).await)
+        let replaced = self.api.replace(NAME, &PostParams::default(), &lease).await;
+        self.wrote(replaced, sent)
+    }
+
+    fn wrote(&mut self, result: Result<Lease, Error>, sent: Instant) -> Result<Attempt, Error> {
+        match result {
+            Ok(_) => {
+                self.renewed = sent;
+                Ok(Attempt::Held)
+            }
+            Err(error) if refusal(&error) == Refusal::Conflict => Ok(Attempt::Conflict),
+            Err(error) => Err(error),
+        }
     }
 
     fn held(&self, now: MicroTime) -> LeaseSpec {
@@ -191,10 +232,6 @@ pub async fn lead(
     Ok(())
 }
 
-fn won(result: Result<Lease, Error>) -> Result<bool, Error> {
-    match result {
-        Ok(_) => Ok(true),
-        Err(error) if refusal(&error) == Refusal::Conflict => Ok(false),
-        Err(error) => Err(error),
-    }
-}
+#[cfg(test)]
+#[path = "lease_tests.rs"]
+mod tests;

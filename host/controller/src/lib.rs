@@ -22,12 +22,14 @@ pub mod outbox;
 pub mod plugins;
 pub mod queue;
 pub mod reconcile;
+pub mod record;
 pub mod recorder;
 pub mod release;
 pub mod server;
 pub mod steps;
 pub mod store;
 pub mod strategies;
+pub mod transitions;
 pub mod watch;
 
 mod image_digests;

@@ -58,10 +58,8 @@ impl View<'_> {
             Ok(replica_sets) => replica_sets,
             Err(error) => return Seen::Unreadable(error),
         };
-        if !self.record_kept
-            && let Some(record) = &self.notes.record
-        {
-            rollout.status.get_or_insert_default().kulta = Some(record.clone());
+        if let Some(record) = &self.notes.record {
+            rollout.status.get_or_insert_default().kulta.get_or_insert_with(|| record.clone());
         }
         let generation = rollout.metadata.generation.unwrap_or(0);
         let create_error =

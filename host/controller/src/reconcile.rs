@@ -43,7 +43,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
             caches: &caches,
             notes: &notes,
             clock: controller.clock.as_ref(),
-            record_kept: controller.record_kept,
+            record_kept: controller.record_kept.get(),
             analyzers: &controller.served_analyzers(),
             catalog: &controller.catalog,
         }
@@ -202,7 +202,7 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
         }
     });
     let (step_call, answers_taken) = (plan.step_call.take(), plan.step_answers_taken);
-    match controller.applier.apply(target, plan, controller.record_kept).await {
+    match controller.applier.apply(target, plan).await {
         Ok(()) => {
             if answers_taken && !answers.is_empty() {
                 controller.memory.note(&target.uid, |notes| notes.steps.stored(answers));

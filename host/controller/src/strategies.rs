@@ -155,6 +155,8 @@ fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
     for (asked, what) in [
         (!decision.routes.is_empty(), "managed routes"),
         (!decision.additional.is_empty(), "shares for side revisions"),
+        (!matches!(decision.stable, wit::Scale::FollowWeight), "a scale for stable other than follow-weight"),
+        (!decision.facts.is_empty(), "facts to be kept"),
     ] {
         if asked {
             return Err(format!("the decision asks for {what}, which this version does not serve"));
@@ -201,4 +203,49 @@ fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
         next,
         reason: decision.reason,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision() -> wit::Decision {
+        wit::Decision {
+            step: 0,
+            steps: 1,
+            memory: Vec::new(),
+            weight: 10,
+            canary: wit::Scale::Replicas(2),
+            stable: wit::Scale::FollowWeight,
+            additional: Vec::new(),
+            routes: Vec::new(),
+            runs: Vec::new(),
+            next: wit::Next::Promote,
+            reason: String::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_decision_that_asks_for_what_is_served_is_taken() {
+        let taken = from_wit(decision()).unwrap();
+
+        assert_eq!((taken.weight, taken.canary, taken.next), (10, Scale::Replicas(2), Next::Promote));
+    }
+
+    #[test]
+    fn a_scale_for_stable_is_refused_by_name() {
+        let error = from_wit(wit::Decision { stable: wit::Scale::Replicas(1), ..decision() }).unwrap_err();
+
+        assert!(error.contains("a scale for stable"), "{error}");
+    }
+
+    #[test]
+    fn facts_of_a_decision_are_refused_by_name() {
+        let facts = vec![wit::Label { key: "mood".into(), value: "good".into() }];
+
+        let error = from_wit(wit::Decision { facts, ..decision() }).unwrap_err();
+
+        assert!(error.contains("facts"), "{error}");
+    }
 }

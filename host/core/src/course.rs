@@ -9,6 +9,7 @@ use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason};
 use crate::runs::Ending;
 use crate::time;
+use crate::transition::Transition;
 
 /// Who leads the revision now. Only on `Forward` is the strategy asked where to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +231,8 @@ impl Pass {
             duration.completion_status = Some(CompletionStatus::Aborted);
         }
         let because = why.map_or_else(String::new, |why| format!(": {why}"));
+        let message = if why.is_some() { format!("aborted{because}") } else { "aborted by request".to_owned() };
+        self.transitions.push(Transition { revision: Some(number), message });
         self.event(
             EventKind::Warning,
             EventReason::RolloutAborted,

@@ -52,9 +52,11 @@ pub mod time;
 pub mod traffic;
 #[cfg(test)]
 mod traffic_tests;
+mod transition;
 pub mod waits;
 mod workload;
 
 pub use observed::Observed;
 pub use pass::{Ask, Turn, begin, undecodable};
 pub use plan::Plan;
+pub use transition::Transition;

@@ -19,6 +19,7 @@ use crate::scene::{Scene, StrategyChoice};
 use crate::status;
 use crate::step_plugins::StepCall;
 use crate::traffic::Obstacle;
+use crate::transition::Transition;
 use crate::workload::Notes;
 use crate::{hash, tell, time};
 
@@ -67,6 +68,7 @@ pub(crate) struct Pass {
     pub status: RolloutStatus,
     pub kulta: KultaStatus,
     pub events: Vec<KubeEvent>,
+    pub transitions: Vec<Transition>,
     pub writes: Vec<Write>,
     pub wake_up: Option<Timestamp>,
     pub need: Option<Need>,
@@ -192,6 +194,7 @@ impl Pass {
             status,
             kulta,
             events: Vec::new(),
+            transitions: Vec::new(),
             writes: Vec::new(),
             wake_up: None,
             need: None,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::observed::AcceptedRoute;
 use crate::step_plugins::StepCall;
+use crate::transition::Transition;
 
 /// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
 /// If one fails the rest is dropped and the rollout is looked at again.
@@ -17,6 +18,8 @@ pub struct Plan {
     pub writes: Vec<Write>,
     /// Told after the status is stored.
     pub events: Vec<KubeEvent>,
+    /// What the status stores, for the log.
+    pub transitions: Vec<Transition>,
     /// To be made beside everything else once the status is stored, unless a call of this rollout is still under way; what it comes to
     /// goes into [`crate::Observed::step_answers`].
     pub step_call: Option<StepCall>,

@@ -76,6 +76,7 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
         status: status_patch(&pass.before, &pass.status, stores),
         writes: pass.writes,
         events: pass.events,
+        transitions: pass.transitions,
         step_call: pass.step_call,
         step_answers_taken: true,
         wake_up,

@@ -6,6 +6,7 @@ use kulta_api::{OutboxEntry, RolloutStatus, TransitionKind};
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason, KubeEvent};
 use crate::time;
+use crate::transition::{self, Transition};
 
 /// Characters of the rollout's uid in event names: a rollout made anew under the same name must not find its events told.
 const UID_CHARS: usize = 8;
@@ -57,6 +58,9 @@ impl Pass {
         };
         detail(&mut entry);
         entry.revision = self.number_of(&entry.hash);
+        if let Some(message) = transition::describe(&entry) {
+            self.transitions.push(Transition { revision: entry.revision, message });
+        }
         self.kulta.store(|seq, first| OutboxEntry { seq, first, ..entry });
     }
 

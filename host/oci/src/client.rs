@@ -182,8 +182,13 @@ impl Client {
     }
 
     async fn look_up(&self, session: &mut Session<'_>, version: Version<'_>, what: &str) -> Result<Digest, Error> {
-        let answer = ask_for_manifest(session, Method::HEAD, version, what).await?;
-        let found = match claimed_digest(&answer) {
+        let claimed = match ask_for_manifest(session, Method::HEAD, version, what).await {
+            Ok(answer) => claimed_digest(&answer),
+            // The answer to HEAD has no body: that to GET has the registry's own words.
+            Err(Error::Gone { .. } | Error::Unavailable { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let found = match claimed {
             Some(digest) => digest,
             None => Digest::of(&self.get_manifest(session, version, what).await?.0),
         };

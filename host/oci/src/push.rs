@@ -64,7 +64,8 @@ pub(crate) async fn upload(session: &mut Session<'_>, digest: &Digest, bytes: &B
     let look = session.request(Method::HEAD, &format!("blobs/{digest}"), &what)?;
     match session.ask(&look, &what).await {
         Ok(_) => return Ok(()),
-        Err(Error::Gone { .. }) => {}
+        // The answer to HEAD has no body: that to POST has the registry's own words, should it be in trouble.
+        Err(Error::Gone { .. } | Error::Unavailable { .. }) => {}
         Err(error) => return Err(error),
     }
     let begin = session.request(Method::POST, "blobs/uploads/", &what)?;

@@ -42,12 +42,19 @@ pub(crate) async fn refusal(mut response: Response, known: bool, what: &str) -> 
     }
 }
 
-/// The status and the registry's own words, if they are in the form that the distribution specification gives them.
+/// The status and the registry's own words: in the form that the distribution specification gives them, else the text as it is. A page of
+/// HTML is a proxy's, and says nothing to a person.
 fn said(status: StatusCode, text: &[u8]) -> String {
     let errors = serde_json::from_slice(text).map(|answer: Answer| answer.errors).unwrap_or_default();
     let mut said = status.to_string();
-    for error in errors {
-        said.push_str(&format!(", {} {}", error.code, error.message));
+    for Said { code, message } in &errors {
+        let words: Vec<&str> =
+            [code, message].into_iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect();
+        said.push_str(&format!(", {}", words.join(" ")));
+    }
+    let text = String::from_utf8_lossy(text);
+    if errors.is_empty() && !text.trim().is_empty() && !text.trim_start().starts_with('<') {
+        said.push_str(&format!(": {}", text.split_whitespace().collect::<Vec<_>>().join(" ")));
     }
     said.chars().filter(|c| !c.is_control()).take(LONGEST_SAID).collect()
 }
@@ -64,7 +71,9 @@ mod tests {
                 r#"{"errors": [{"code": "DENIED", "message": "no\n\u001b[31mway", "detail": {}}]}"#,
                 "403 Forbidden, DENIED no[31mway",
             ),
-            (r#"{"errors": [{"code": "A"}, {"code": "B"}]}"#, "403 Forbidden, A , B "),
+            (r#"{"errors": [{"code": "A"}, {"message": "b", "code": ""}]}"#, "403 Forbidden, A, b"),
+            ("the disk\nis full\n", "403 Forbidden: the disk is full"),
+            (r#"{"message": "no"}"#, r#"403 Forbidden: {"message": "no"}"#),
             ("<html>", "403 Forbidden"),
             ("", "403 Forbidden"),
         ];

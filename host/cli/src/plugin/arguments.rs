@@ -95,7 +95,7 @@ pub struct CheckArguments {
     /// The component
     pub file: PathBuf,
     /// A configuration that it accepts, to go further with; made up from its schema when absent
-    #[arg(long, value_name = "JSON|@FILE")]
+    #[arg(long, value_name = "JSON|@FILE", allow_negative_numbers = true)]
     pub config: Option<Json>,
 }
 
@@ -108,10 +108,10 @@ pub struct CallArguments {
     #[arg(long, value_parser = kind_of(&Kind::ALL))]
     pub kind: Option<Kind>,
     /// Its configuration
-    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}", allow_negative_numbers = true)]
     pub config: Json,
     /// What it is asked about: a strategy's situation, any other's occasion; for a condition language, the value
-    #[arg(long, alias = "situation", value_name = "JSON|@FILE", default_value = "{}")]
+    #[arg(long, alias = "situation", value_name = "JSON|@FILE", default_value = "{}", allow_negative_numbers = true)]
     pub occasion: Json,
 }
 

@@ -78,6 +78,11 @@ fn what_is_no_component_is_told_how_to_become_one() {
 }
 
 #[test]
+fn a_negative_number_is_taken_for_a_value() {
+    assert_one_line("negative", &["run", "none.wasm", "--occasion", "-1.5"], &["read none.wasm: No such file"]);
+}
+
+#[test]
 fn a_component_of_no_kind_is_told_the_worlds() {
     let folder = folder("no-kind");
     fs::write(folder.join("empty.wasm"), b"\0asm\x0d\0\x01\0").unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::analysis::AnalysisRun;
+use kulta_api::analysis::{AnalysisPhase, AnalysisRun};
 use kulta_api::validation::analysis::ServedAnalyzer;
 use kulta_api::{FieldError, annotations};
 use kulta_core::analysis::{self, Assessed, Due, Taken};
@@ -170,7 +170,7 @@ fn measure(controller: &Controller, key: &Key, kept: &mut Kept, ready: &Ready, d
     }
     let owner = kept.owner.as_ref();
     let told = owner.and_then(|owner| {
-        surroundings::of(&controller.caches.read(), owner, controller.record_kept, &mut kept.rollout)
+        surroundings::of(&controller.caches.read(), owner, controller.record_kept.get(), &mut kept.rollout)
     });
     let (rollout, update) = told.map_or_else(Default::default, |(rollout, update)| (Some(rollout), update));
     let surroundings = Surroundings {
@@ -219,6 +219,11 @@ async fn store(
             controller.run_notes.stored(key, landed, Some((kept.version, now)));
             if !assessed.status.is_completed() {
                 controller.run_notes.rest(key, kept.version, assessed.wake_up);
+            } else if kept.owner.is_none() {
+                // A rollout's run is told with the rollout's transitions.
+                let Key { namespace, name } = key;
+                let phase = assessed.status.phase.map(AnalysisPhase::as_str);
+                tracing::info!(namespace, analysis_run = name, phase, "AnalysisRun ended: {}", assessed.status.message);
             }
             let regarding = Regarding { kind: Kind::AnalysisRun, key: key.clone(), uid: kept.uid.clone() };
             for event in &assessed.events {

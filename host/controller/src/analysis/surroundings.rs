@@ -51,8 +51,8 @@ fn read(key: &Key, cached: &CachedRollout, sets: &[&CachedReplicaSet], record_ke
     let began = status.duration.as_ref().and_then(|duration| duration.rollout_started_at.as_ref()).map(|time| time.0);
     let since = status.kulta.as_ref().and_then(|kulta| kulta.serving_since.as_ref()).map(|time| time.0);
     let serving = match since {
-        _ if !record_kept => Serving::Unknown,
         Some(since) => Serving::Since(since),
+        None if !record_kept => Serving::Unknown,
         None => Serving::NotYet,
     };
     let rollout = wit::Rollout {

@@ -28,6 +28,8 @@ pub struct CachedPlugin {
     pub generation: i64,
     pub created: Timestamp,
     pub deleting: bool,
+    /// The names that it serves; none of one that cannot be read.
+    pub serves: Vec<String>,
     object: Packed,
 }
 
@@ -41,6 +43,7 @@ pub fn plugin(mut object: Object) -> CachedPlugin {
         generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
         created: text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH),
         deleting: metadata.get("deletionTimestamp").is_some(),
+        serves: decode_as::<Plugin>(&object.json).map(|plugin| plugin.serves()).unwrap_or_default(),
         object: Packed::of(&object.json),
     }
 }
@@ -98,4 +101,18 @@ pub fn pins_of_rollout(rollout: &Rollout) -> BTreeSet<PluginPin> {
 #[must_use]
 pub fn pinned(kind: Kind, name: &str, pin: &str) -> Option<PluginPin> {
     pin.starts_with(DIGEST).then(|| ((kind, name.to_owned()), pin.to_owned()))
+}
+
+/// What an object names, and the components that it keeps to.
+pub type Uses<'a> = (&'a BTreeSet<PluginName>, &'a BTreeSet<PluginPin>);
+
+/// Names of the plugins that only one of these uses.
+#[must_use]
+pub fn changed_uses(before: Option<Uses<'_>>, after: Uses<'_>) -> BTreeSet<String> {
+    let none = (&BTreeSet::new(), &BTreeSet::new());
+    let (names_before, pins_before) = before.unwrap_or(none);
+    let (names, pins) = after;
+    let names = names_before.symmetric_difference(names).map(|(_, name)| name.clone());
+    let pinned = pins_before.symmetric_difference(pins).map(|((_, name), _)| name.clone());
+    names.chain(pinned).collect()
 }

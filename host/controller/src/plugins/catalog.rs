@@ -41,6 +41,17 @@ pub struct Entry {
     pub created: Timestamp,
     /// What is asked under its names now.
     pub current: Arc<Version>,
+    /// The spec that the component was fetched for; none of a component that was served before a restart.
+    pub source: Option<FetchedFor>,
+}
+
+/// One spec of one Plugin object, and what its image was resolved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedFor {
+    pub uid: String,
+    pub generation: i64,
+    /// For an image: the manifest's digest, and the image that it was resolved from.
+    pub resolved: Option<(String, String)>,
 }
 
 #[derive(Default)]
@@ -132,6 +143,12 @@ impl Catalog {
     /// Something in progress began with a component that cannot be had: now, or for good.
     pub fn lose(&self, digest: &str, why: String, for_good: bool) {
         self.write().lost.insert(digest.to_owned(), Lost { why, for_good });
+    }
+
+    /// Waiting cannot bring that component back.
+    #[must_use]
+    pub fn is_lost_for_good(&self, digest: &str) -> bool {
+        self.read().lost.get(digest).is_some_and(|lost| lost.for_good)
     }
 
     /// Drops the components of a Plugin that are neither served nor in use.

@@ -1,5 +1,7 @@
 //! One look at one Plugin: fetched, compiled and tried beside the rollouts, then served in one go.
 
+mod restore;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use kulta_core::plan::EventKind;
 use kulta_wasm::{CheckError, FailureClass, Kind as Served, Limits, LoadError, Loaded};
 use serde_json::json;
 
-use super::catalog::{Catalog, Entry, Version};
+use super::catalog::{Catalog, Entry, FetchedFor, Version};
 use super::source::{Fetched, Known, SourceError};
 use super::status::{self, Verdict};
 use super::terms::Terms;
@@ -124,6 +126,12 @@ impl Subject<'_> {
         }
         self.resume(&terms).await;
         self.recall(&terms).await;
+        if let Some((loaded, source)) = self.fetched_before() {
+            if let Some(holder) = self.rival(&loaded) {
+                return self.refuse(PluginReason::NameTaken, holder).await;
+            }
+            return self.serve(loaded, terms, source).await;
+        }
         let before = self.before();
         let known = Known {
             digest: before.digest.clone(),
@@ -148,44 +156,17 @@ impl Subject<'_> {
             return self.refuse(PluginReason::ConfigRejected, why).await;
         }
         self.controller.sources.keep(&fetched);
-        self.serve(loaded, terms, fetched.resolved).await
+        let (uid, generation) = (self.cached.uid.clone(), self.cached.generation);
+        self.serve(loaded, terms, FetchedFor { uid, generation, resolved: fetched.resolved }).await
     }
 
-    /// After a restart: what was served last and is kept on disk is served, until the spec's component is had.
-    async fn resume(&self, terms: &Terms) {
-        let (catalog, digest) = (&self.controller.catalog, self.before().digest);
-        if digest.is_empty() || catalog.entry(&self.key.name).is_some() {
-            return;
-        }
-        let Some(component) = self.controller.sources.stored(&digest) else { return };
-        match catalog.loader().load(&self.key.name, component, limits(terms)).await {
-            Ok(loaded) => {
-                let current = Arc::new(Version::new(self.key.name.clone(), loaded));
-                let (terms, serves) = (Arc::new(terms.clone()), self.plugin.serves());
-                catalog.serve(&self.key.name, Entry { terms, serves, created: self.cached.created, current });
-                tell_users(self.controller, &self.names);
-            }
-            Err(error) => tracing::warn!(plugin = self.key.name, digest, "what was served last cannot be: {error}"),
-        }
-    }
-
-    /// Components that something in progress began with, and that a restart has dropped.
-    async fn recall(&self, terms: &Terms) {
-        let (catalog, last) = (&self.controller.catalog, self.before().digest);
-        // What was served last comes with its signature in a moment: it is awaited, not lost.
-        let awaited = |digest: &String| self.controller.sources.trusted.is_some() && *digest == last;
-        let missing = |digest: &&String| !catalog.has(&self.key.name, digest) && !awaited(digest);
-        for digest in self.references.pins.iter().filter(missing) {
-            match self.controller.sources.earlier(&self.plugin.spec, digest).await {
-                Ok(component) => match catalog.loader().load(&self.key.name, component, limits(terms)).await {
-                    Ok(loaded) => catalog.keep(Arc::new(Version::new(self.key.name.clone(), loaded))),
-                    Err(error) => catalog.lose(digest, error.to_string(), true),
-                },
-                Err(error) => {
-                    catalog.lose(digest, error.to_string(), !matches!(error, SourceError::Unavailable { .. }));
-                }
-            }
-        }
+    /// The component that is served, if it was fetched for this very spec: its source is not read again.
+    fn fetched_before(&self) -> Option<(Arc<Loaded>, FetchedFor)> {
+        let entry = self.controller.catalog.entry(&self.key.name)?;
+        let source = entry
+            .source
+            .filter(|source| source.uid == self.cached.uid && source.generation == self.cached.generation)?;
+        Some((Arc::clone(&entry.current.loaded), source))
     }
 
     async fn load(&self, fetched: &Fetched, terms: &Terms) -> Result<Arc<Loaded>, LoadError> {
@@ -251,7 +232,7 @@ impl Subject<'_> {
         Ok(())
     }
 
-    async fn serve(&self, loaded: Arc<Loaded>, terms: Terms, resolved: Option<(String, String)>) -> Outcome {
+    async fn serve(&self, loaded: Arc<Loaded>, terms: Terms, source: FetchedFor) -> Outcome {
         let catalog: &Catalog = &self.controller.catalog;
         let entry_before = catalog.entry(&self.key.name);
         let same = entry_before.as_ref().is_some_and(|entry| Arc::ptr_eq(&entry.current.loaded, &loaded));
@@ -261,8 +242,12 @@ impl Subject<'_> {
         };
         let (terms, serves) = (Arc::new(terms), self.plugin.serves());
         let news = entry_before.as_ref().is_none_or(|entry| !same || entry.terms != terms || entry.serves != serves);
+        let resolved = source.resolved.clone();
+        if entry_before.as_ref().and_then(|entry| entry.source.as_ref()) != Some(&source) || news {
+            let created = self.cached.created;
+            catalog.serve(&self.key.name, Entry { terms, serves, created, current, source: Some(source) });
+        }
         if news {
-            catalog.serve(&self.key.name, Entry { terms, serves, created: self.cached.created, current });
             let left = entry_before.as_ref().map(|entry| all_kinds(&entry.serves)).unwrap_or_default();
             tell_users(self.controller, &self.names.union(&left).cloned().collect());
         }
@@ -328,6 +313,7 @@ impl Subject<'_> {
     }
 
     fn event(&self, verdict: &Verdict, message: String) {
+        tracing::info!(plugin = self.key.name, reason = verdict.reason.as_str(), "{message}");
         let kind = if verdict.is_ready() { EventKind::Normal } else { EventKind::Warning };
         let uid = self.cached.uid.clone();
         let name = format!("{uid}.{}.{}", self.cached.version, verdict.reason.as_str());
@@ -406,3 +392,7 @@ fn reason_of(error: &LoadError) -> PluginReason {
         _ => PluginReason::Refused,
     }
 }
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;

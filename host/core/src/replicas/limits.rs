@@ -1,7 +1,7 @@
 //! `maxSurge`, `maxUnavailable` and `replicaProgressThreshold`, in pods.
 
 use kulta_api::strategy::ReplicaProgressThreshold;
-use kulta_api::{CanaryFields, IntOrString};
+use kulta_api::{CanaryFields, IntOrString, ProgressThreshold};
 
 /// Argo's default for both, read as percent.
 const DEFAULT_PERCENT: u32 = 25;
@@ -39,13 +39,9 @@ fn resolve(value: Option<&IntOrString>, replicas: u32, round_up: bool) -> u32 {
 /// How many of `desired` pods must be available for the side to count as there.
 #[must_use]
 pub fn needed_available(threshold: Option<&ReplicaProgressThreshold>, desired: u32) -> u32 {
-    let Some((threshold, value)) = threshold.and_then(|t| Some((t, u32::try_from(t.value).ok()?))) else {
-        return desired;
-    };
-    match threshold.kind.as_str() {
-        "Pods" => value.min(desired),
-        "Percent" => super::share_of(desired, value.min(100), 100),
-        _ => desired,
+    match threshold.and_then(ReplicaProgressThreshold::threshold).unwrap_or(ProgressThreshold::ALL) {
+        ProgressThreshold::Pods(pods) => pods.min(desired),
+        ProgressThreshold::Percent(percent) => super::share_of(desired, percent.min(100), 100),
     }
 }
 
@@ -91,10 +87,11 @@ mod tests {
             needed_available(None, 10),
             needed_available(Some(&threshold("Percent", 75)), 10),
             needed_available(Some(&threshold("Pods", 3)), 10),
+            needed_available(Some(&threshold("Pod", 3)), 10),
             needed_available(Some(&threshold("Pods", 30)), 10),
             needed_available(Some(&threshold("Percent", -1)), 10),
         ];
 
-        assert_eq!(needed, [10, 8, 3, 10, 10]);
+        assert_eq!(needed, [10, 8, 3, 3, 10, 10]);
     }
 }

@@ -11,6 +11,7 @@ use super::role::{Named, Role};
 use crate::decision::{Run, RunPhase, Verdict};
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason};
+use crate::transition::Transition;
 
 /// How a run ends that the rollout goes on without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +228,9 @@ impl Pass {
                 entry.why = Some(message).filter(|message| !message.is_empty());
             });
         }
+        let because = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        let message = format!("AnalysisRun {} ended with {}{because}", current.record.name, outcome.as_str());
+        self.transitions.push(Transition { revision: Some(self.scene.revision_number()), message });
         self.tell(TransitionKind::AnalysisFinished, |entry| {
             hash.clone_into(&mut entry.hash);
             entry.stable = None;

@@ -226,6 +226,15 @@ async fn a_tag_is_resolved_without_reading_the_manifest() {
 }
 
 #[tokio::test]
+async fn a_tag_that_is_gone_is_named_with_the_registrys_words() {
+    let server = Server::registry(|_| Some(refused(404, "MANIFEST_UNKNOWN"))).await;
+
+    let error = server.client().resolve(&server.reference(), &Credentials::Anonymous).await.unwrap_err();
+
+    assert!(error.to_string().contains("(404 Not Found, MANIFEST_UNKNOWN said so)"), "{error}");
+}
+
+#[tokio::test]
 async fn a_registry_that_names_no_digest_is_asked_for_the_manifest() {
     let server = holding(component_manifest()).await;
 

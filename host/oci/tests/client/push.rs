@@ -1,7 +1,7 @@
 use kulta_oci::{Class, Credentials, Digest, Error};
 use serde_json::Value;
 
-use crate::server::{Answer, COMPONENT, MANIFEST, ME, Received, Server, artifact, me, refused, status, with};
+use crate::server::{Answer, COMPONENT, MANIFEST, ME, Received, Server, artifact, me, ok, refused, status, with};
 
 /// Takes whatever it gets, uploads at `/upload` of the host, and knows the blobs that `has` names.
 fn accept(request: &Received, has: &str) -> Answer {
@@ -46,6 +46,15 @@ async fn an_upload_goes_where_the_registry_says_and_names_its_digest() {
 
     let digest = Digest::of(COMPONENT).to_string().replace(':', "%3A");
     assert_eq!(puts(&server)[0].uri, format!("/upload?state=a%2Fb&digest={digest}"));
+}
+
+#[tokio::test]
+async fn a_registry_in_trouble_is_told_in_its_own_words() {
+    let server = Server::start(|_| Answer { status: 500, ..ok("the disk is full") }).await;
+
+    let error = push(&server, ":1", &Credentials::Anonymous).await.unwrap_err();
+
+    assert!(error.to_string().contains("500 Internal Server Error: the disk is full"), "{error}");
 }
 
 #[tokio::test]
