@@ -25,6 +25,6 @@ for entry in tests/tests/*; do
 done
 
 # shellcheck disable=SC2086 # a list of words
-cargo test --locked --workspace $side_by_side -- --nocapture --test-threads 3
-cargo test --locked --workspace --test figures --test analysis_figures -- --nocapture --test-threads 1
+cargo test --locked --workspace $side_by_side -- --nocapture --include-ignored --test-threads 3
+cargo test --locked --workspace --test figures --test analysis_figures -- --nocapture --include-ignored --test-threads 1
 cargo test --locked --workspace --test rights -- --nocapture --ignored

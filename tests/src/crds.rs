@@ -1,5 +1,5 @@
 //! The CRDs as they are shipped, as Argo's stock ones are to KULTA (without what KULTA adds), and so loose that they let everything
-//! through; and what a cluster of Argo's has beside them.
+//! through.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -64,22 +64,6 @@ pub fn loose_rollout() -> Result<Value> {
         ensure!(subresources.is_some_and(|all| all.remove("scale").is_some()), "{FILE} has no scale subresource");
     }
     Ok(crd)
-}
-
-/// Argo's Experiment, as far as its kubectl plugin needs it: `get` and `status` list the kind.
-pub fn experiment() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "experiments.argoproj.io"},
-        "spec": {
-            "group": "argoproj.io", "scope": "Namespaced",
-            "names": {"kind": "Experiment", "plural": "experiments", "singular": "experiment"},
-            "versions": [{
-                "name": "v1alpha1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
-        },
-    })
 }
 
 /// Without KULTA's additions, which it prunes as Argo's own does.

@@ -30,10 +30,11 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// None outside `kulta-cluster run`.
-    pub fn find() -> Option<Self> {
-        let run = PathBuf::from(env::var_os(RUN)?);
-        (env::var(SWITCH).ok()? == "1").then(|| Self::at(&run))
+    /// Of the cluster that `kulta-cluster run` runs.
+    pub fn find() -> Result<Self> {
+        let run = env::var_os(RUN).filter(|_| env::var_os(SWITCH).is_some_and(|switch| switch == "1"));
+        let run = run.context("there is no cluster: make cluster-test runs this")?;
+        Ok(Self::at(Path::new(&run)))
     }
 
     /// Of the cluster whose run folder this is.

@@ -40,11 +40,6 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Whether `tests/tools/build.sh` has built it.
-    pub fn is_built() -> bool {
-        run_folder::tools().join(PROGRAM).exists()
-    }
-
     /// An empty one that keeps everything in `folder`, which is emptied first.
     pub async fn start(folder: &Path, users: Users) -> Result<Self> {
         if folder.exists() {
@@ -54,7 +49,9 @@ impl Registry {
         let config = folder.join("config.yaml");
         fs::write(&config, configuration(folder, users).to_string()).context("write the registry's configuration")?;
         fs::write(folder.join("htpasswd"), HTPASSWD).context("write the registry's users")?;
-        let mut command = Command::new(run_folder::tools().join(PROGRAM));
+        let program = run_folder::tools().join(PROGRAM);
+        ensure!(program.exists(), "{} is not there: tests/tools/build.sh builds it", program.display());
+        let mut command = Command::new(program);
         // It would send traces to a collector that is not there.
         command.arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none");
         let mut process = Process::spawn(PROGRAM, command, folder.join("registry.log"))?;

@@ -41,7 +41,7 @@ fn granted() -> Result<BTreeSet<Right>> {
 #[test]
 #[ignore = "looks back at what the other stories did: make cluster-test runs it last"]
 fn the_shipped_rights_are_enough_and_none_is_idle() -> Result<()> {
-    let environment = Environment::find().context("make cluster-test runs this")?;
+    let environment = Environment::find()?;
     let tally = Audit::from_the_start(&environment.audit_log).of_user(ACCOUNT)?;
 
     println!("{ACCOUNT}: {tally}");

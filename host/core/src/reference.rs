@@ -68,7 +68,7 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     errors.extend(observed.analyzer_errors.iter().cloned());
     if !errors.is_empty() {
         // Alone it keeps traffic from being moved, and nothing else; beside others it is told with them.
-        errors.extend(missing_routes(observed, path));
+        errors.extend(missing_routes(observed, strategy_path(&observed.rollout)));
     }
     errors
 }

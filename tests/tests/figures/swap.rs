@@ -96,8 +96,9 @@ async fn decisions(address: SocketAddr) -> Result<(f64, f64, f64)> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_plugin_is_swapped_while_five_hundred_rollouts_are_under_way_by_it() -> Result<()> {
-    let Some(story) = Story::begin("swap").await? else { return Ok(()) };
+    let story = Story::begin("swap").await?;
     let kubeconfig = rights(&story).await?;
     let address = free_address()?;
     let listen = address.to_string();

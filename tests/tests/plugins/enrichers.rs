@@ -18,8 +18,9 @@ fn custom<'a>(event: &'a Received, name: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn events_carry_the_commit_and_a_failing_enricher_costs_only_its_own_addition() -> Result<()> {
-    let Some(place) = Place::begin("plugin-enrich").await? else { return Ok(()) };
+    let place = Place::begin("plugin-enrich").await?;
     let sink = Sink::start().await?;
     let controller = place.controller(Some(&sink), &[]).await?;
     let source = json!({"file": place.file("h.wasm", HOSTILE_ENRICHER)?});

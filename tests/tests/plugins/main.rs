@@ -38,11 +38,11 @@ struct Place {
 }
 
 impl Place {
-    async fn begin(name: &str) -> Result<Option<Self>> {
-        let Some(story) = Story::begin(name).await? else { return Ok(None) };
+    async fn begin(name: &str) -> Result<Self> {
+        let story = Story::begin(name).await?;
         let folder = story.environment.run.join("plugins").join(&story.namespace);
         std::fs::create_dir_all(&folder)?;
-        Ok(Some(Self { story, folder }))
+        Ok(Self { story, folder })
     }
 
     /// Deletes the Plugins that were named, and the story.

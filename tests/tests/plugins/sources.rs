@@ -40,8 +40,9 @@ pub async fn push(registry: &Registry, image: &str, component: &[u8], users: Use
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_plugin_in_a_config_map_leads_a_rollout() -> Result<()> {
-    let Some(place) = Place::begin("plugin-configmap").await? else { return Ok(()) };
+    let place = Place::begin("plugin-configmap").await?;
     let controller = place.controller(None, &[]).await?;
     let (story, name) = (&place.story, format!("component-{}", place.story.namespace));
     let map = json!({
@@ -70,8 +71,9 @@ async fn a_plugin_in_a_config_map_leads_a_rollout() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_key_that_is_not_in_the_config_map_is_named_with_the_way_out() -> Result<()> {
-    let Some(place) = Place::begin("plugin-no-key").await? else { return Ok(()) };
+    let place = Place::begin("plugin-no-key").await?;
     let controller = place.controller(None, &[]).await?;
     let name = format!("empty-{}", place.story.namespace);
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": OWN_NAMESPACE}});
@@ -87,8 +89,9 @@ async fn a_key_that_is_not_in_the_config_map_is_named_with_the_way_out() -> Resu
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_bad_spec_is_told_field_by_field_and_a_wrong_digest_is_not_served() -> Result<()> {
-    let Some(place) = Place::begin("plugin-spec").await? else { return Ok(()) };
+    let place = Place::begin("plugin-spec").await?;
     let controller = place.controller(None, &[]).await?;
     let file = place.file("linear.wasm", LINEAR)?;
 
@@ -108,12 +111,9 @@ async fn a_bad_spec_is_told_field_by_field_and_a_wrong_digest_is_not_served() ->
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_plugin_from_a_registry_outlives_the_registry() -> Result<()> {
-    let Some(place) = Place::begin("plugin-oci").await? else { return Ok(()) };
-    if !Registry::is_built() {
-        eprintln!("plugin-oci: skipped: tests/tools/build.sh builds the registry");
-        return place.end(&[]).await;
-    }
+    let place = Place::begin("plugin-oci").await?;
     let registry = Registry::start(&place.folder.join("registry"), Users::One).await?;
     let address = registry.address.to_string();
     let image = format!("{address}/acme/linear");

@@ -59,8 +59,9 @@ async fn served(story: &Story, canary: &Canary) -> Result<Load> {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn pods_and_weights_go_apart_with_set_canary_scale() -> Result<()> {
-    let Some(story) = Story::begin("scale").await? else { return Ok(()) };
+    let story = Story::begin("scale").await?;
     let controller = start(&story, None).await?;
     let canary = Canary::new("web").replicas(4).steps(json!([
         { "setCanaryScale": { "replicas": 3 } }, { "setWeight": 10 }, { "pause": {} },
@@ -102,8 +103,9 @@ fn dynamic(steps: Value) -> Canary {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_dynamic_stable_shrinks_with_its_share_and_is_whole_again_after_an_abort() -> Result<()> {
-    let Some(story) = Story::begin("dynamic").await? else { return Ok(()) };
+    let story = Story::begin("dynamic").await?;
     let controller = start(&story, None).await?;
     let canary = dynamic(json!([{ "setWeight": 25 }, { "pause": {} }, { "setWeight": 75 }, { "pause": {} }]));
     let running = served(&story, &canary).await?;
@@ -132,8 +134,9 @@ async fn a_dynamic_stable_shrinks_with_its_share_and_is_whole_again_after_an_abo
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_third_revision_and_a_rollback_in_mid_rollout_turn_nobody_away() -> Result<()> {
-    let Some(story) = Story::begin("third").await? else { return Ok(()) };
+    let story = Story::begin("third").await?;
     let controller = start(&story, None).await?;
     let canary = Canary::new("web").replicas(4).steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
     let running = served(&story, &canary).await?;
@@ -157,8 +160,9 @@ async fn a_third_revision_and_a_rollback_in_mid_rollout_turn_nobody_away() -> Re
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_third_revision_and_a_rollback_turn_nobody_away_when_stable_has_shrunk_to_nothing() -> Result<()> {
-    let Some(story) = Story::begin("shrunk").await? else { return Ok(()) };
+    let story = Story::begin("shrunk").await?;
     let controller = start(&story, None).await?;
     let canary = dynamic(json!([{ "setWeight": 100 }, { "pause": {} }]));
     let running = served(&story, &canary).await?;
@@ -181,8 +185,9 @@ async fn a_third_revision_and_a_rollback_turn_nobody_away_when_stable_has_shrunk
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn scaling_in_mid_rollout_scales_both_sides_and_turns_nobody_away() -> Result<()> {
-    let Some(story) = Story::begin("rescale").await? else { return Ok(()) };
+    let story = Story::begin("rescale").await?;
     let controller = start(&story, None).await?;
     let canary = Canary::new("web").replicas(4).steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
     let running = served(&story, &canary).await?;
@@ -204,8 +209,9 @@ async fn scaling_in_mid_rollout_scales_both_sides_and_turns_nobody_away() -> Res
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_rollout_without_replicas_goes_through_its_steps_and_serves_once_it_has_some() -> Result<()> {
-    let Some(story) = Story::begin("zero").await? else { return Ok(()) };
+    let story = Story::begin("zero").await?;
     let controller = start(&story, None).await?;
     let canary =
         Canary::new("web").replicas(0).steps(json!([{ "setWeight": 50 }, { "pause": {} }, { "setWeight": 80 }]));
@@ -229,8 +235,9 @@ async fn a_rollout_without_replicas_goes_through_its_steps_and_serves_once_it_ha
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_canary_that_never_becomes_ready_gets_no_traffic() -> Result<()> {
-    let Some(story) = Story::begin("never").await? else { return Ok(()) };
+    let story = Story::begin("never").await?;
     let controller = start(&story, None).await?;
     let canary = Canary::new("web").steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
     let canary = canary.spec(json!({ "progressDeadlineSeconds": 5 }));
@@ -263,8 +270,9 @@ async fn keep_unready(story: &Story, pods: &[DynamicObject], value: Value) -> Re
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_canary_whose_pods_become_unready_loses_its_traffic_and_gets_it_back_with_them() -> Result<()> {
-    let Some(story) = Story::begin("unready").await? else { return Ok(()) };
+    let story = Story::begin("unready").await?;
     let controller = start(&story, None).await?;
     let canary = Canary::new("web").steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
     deployed(&story, &canary).await?;

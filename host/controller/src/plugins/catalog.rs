@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
+use kulta_api::plugin::PluginReason;
 use kulta_wasm::{
     AnalyzerPlugin, ConditionPlugin, EnricherPlugin, Kind, Loaded, LookupError, Plugins, StepPlugin, StrategyPlugin,
 };
@@ -66,6 +67,8 @@ struct Contents {
     absent: BTreeMap<String, Absent>,
     /// Digests that are in use and cannot be had.
     lost: HashMap<String, Lost>,
+    /// The reason and the digest that were last logged of a Plugin object.
+    logged: HashMap<String, (PluginReason, String)>,
 }
 
 /// A Plugin object of which nothing is served.
@@ -129,8 +132,15 @@ impl Catalog {
         let mut contents = self.write();
         contents.entries.remove(plugin);
         contents.absent.remove(plugin);
+        contents.logged.remove(plugin);
         contents.versions.retain(|(of, _), _| of != plugin);
         contents.name_anew();
+    }
+
+    /// Takes note of what is to be logged of a Plugin object: whether it differs from what was logged last.
+    pub fn is_news(&self, plugin: &str, reason: PluginReason, digest: &str) -> bool {
+        let logged = (reason, digest.to_owned());
+        self.write().logged.insert(plugin.to_owned(), logged.clone()) != Some(logged)
     }
 
     /// Keeps a component that something in progress began with.
@@ -377,6 +387,16 @@ mod tests {
 
     /// More failures in a row than a breaker bears.
     const MANY: usize = 9;
+
+    #[test]
+    fn what_is_logged_of_a_plugin_is_news_until_it_is_the_same_again() {
+        let catalog = Catalog::new(Arc::new(Plugins::new(Limits::default()).unwrap()));
+
+        let news = [PluginReason::Serving, PluginReason::Serving, PluginReason::Refused]
+            .map(|reason| catalog.is_news("judge", reason, "sha256:a"));
+
+        assert_eq!(news, [true, false, true]);
+    }
 
     #[tokio::test]
     async fn one_users_hostile_conditions_do_not_keep_others_from_being_judged() {

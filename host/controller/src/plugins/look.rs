@@ -292,8 +292,10 @@ impl Subject<'_> {
     async fn conclude(&self, mut after: PluginStatus, verdict: &Verdict, event: Option<String>) -> Outcome {
         let controller = self.controller;
         if !controller.owns_plugins() {
-            let (reason, message) = (verdict.reason.as_str(), &verdict.message);
-            tracing::info!(plugin = self.key.name, reason, "{message}");
+            if controller.catalog.is_news(&self.key.name, verdict.reason, &after.digest) {
+                let (reason, message) = (verdict.reason.as_str(), &verdict.message);
+                tracing::info!(plugin = self.key.name, reason, "{message}");
+            }
             return Outcome::Done { wake_up: None };
         }
         after.users = i32::try_from(self.references.users).unwrap_or(i32::MAX);
