@@ -31,6 +31,8 @@ pub mod reference;
 pub mod replica_set;
 pub mod replicas;
 mod restart;
+#[cfg(test)]
+mod restart_tests;
 mod runs;
 mod scene;
 pub mod selector;

@@ -1,7 +1,5 @@
 //! What is to be done: plain values that the controller carries out in order.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
@@ -117,8 +115,8 @@ pub enum Need {
     DefaultedTemplate { body: Value },
     /// Which pods the EndpointSlices of these Services list.
     Endpoints { services: Vec<String> },
-    /// The pods with these labels.
-    Pods { labels: BTreeMap<String, String> },
+    /// The pods that this label selector matches.
+    Pods { selector: String },
 }
 
 /// A Kubernetes event on the Rollout. `name` is derived from what it tells, so that telling it twice is refused by the API server.
