@@ -241,6 +241,16 @@ impl Cluster {
         self.counted(Kind::Pod, "list", result)
     }
 
+    /// The pods that a label selector matches.
+    ///
+    /// # Errors
+    /// As the API server answers.
+    pub async fn selected_pods(&self, namespace: &str, selector: &str) -> Result<Vec<Object>, Error> {
+        let parameters = ListParams::default().labels(selector);
+        let result = self.api(Kind::Pod, namespace).list(&parameters).await.map(|list| list.items);
+        self.counted(Kind::Pod, "list", result)
+    }
+
     /// Whether there is an object of that name, whatever its labels.
     ///
     /// # Errors

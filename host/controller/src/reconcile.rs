@@ -147,12 +147,18 @@ async fn look_up(controller: &Controller, key: &Key, need: &Need, observed: &mut
             }
             observed.looked_up.endpoints = Some(endpoints);
         }
-        Need::Pods { labels } => {
-            let pods = cluster.pods(&key.namespace, labels, None).await?;
+        Need::Pods { selector } => {
+            let pods = cluster.selected_pods(&key.namespace, selector).await?;
             observed.looked_up.pods = Some(pods.iter().map(pod).collect());
         }
     }
     Ok(())
+}
+
+fn controller_uid(metadata: &Value) -> String {
+    let owners = metadata.get("ownerReferences").and_then(Value::as_array);
+    let controls = |owner: &&Value| owner.get("controller").and_then(Value::as_bool) == Some(true);
+    owners.into_iter().flatten().find(controls).map(|owner| text(owner, "uid").to_owned()).unwrap_or_default()
 }
 
 fn pod(object: &Object) -> Pod {
@@ -162,6 +168,7 @@ fn pod(object: &Object) -> Pod {
     let conditions = json.pointer("/status/conditions").and_then(Value::as_array);
     Pod {
         name: text(metadata, "name").to_owned(),
+        owner: controller_uid(metadata),
         hash: labels.get(kulta_api::annotations::POD_TEMPLATE_HASH).cloned().unwrap_or_default(),
         created: text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH),
         ready: conditions

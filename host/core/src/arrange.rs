@@ -96,7 +96,7 @@ impl Pass {
         match &self.scene.traffic {
             Some(traffic) => {
                 let wanted = traffic.shape.canary_wanted(target.canary, weight);
-                let next = self.safe_weight(weight, canary.available, self.needed(wanted));
+                let next = self.safe_weight(self.while_restarting(weight), canary.available, self.needed(wanted));
                 let pods = Pods {
                     new: traffic.shape.canary_target(wanted, canary.replicas, traffic.served),
                     stable: self.stable_pods(traffic.shape, traffic.served, weight, next),
@@ -108,6 +108,11 @@ impl Pass {
                 self.apply_sides(pods, None);
             }
         }
+    }
+
+    /// A canary about to lose its last ready pod to a restart has no weight.
+    fn while_restarting(&self, weight: u32) -> u32 {
+        if self.restart_empties_canary() { 0 } else { weight }
     }
 
     /// Stable's pods on the way to `weight` when the routes are to say `next` now: whichever of the two leaves stable more to serve.
@@ -331,7 +336,7 @@ impl Pass {
             self.waiting = Some(Waiting::Routes);
             "promoting: waiting for all traffic to reach the new revision".clone_into(&mut self.reason);
         }
-        let next = self.safe_weight(weight, canary.available, 0);
+        let next = self.safe_weight(self.while_restarting(weight), canary.available, 0);
         let pods = Pods { new: replicas, stable: self.stable_pods(shape, served, weight, next) };
         self.apply_sides(pods, Some(next));
     }

@@ -34,6 +34,8 @@ pub mod replica_set;
 pub mod replicas;
 mod restart;
 mod route_writes;
+#[cfg(test)]
+mod restart_tests;
 mod runs;
 mod scene;
 pub mod selector;

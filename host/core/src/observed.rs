@@ -273,6 +273,8 @@ pub struct Pod {
     pub name: String,
     /// Hash label.
     pub hash: String,
+    /// Uid of its controller, usually a ReplicaSet; empty when it has none.
+    pub owner: String,
     pub created: Timestamp,
     pub ready: bool,
     pub terminating: bool,

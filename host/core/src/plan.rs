@@ -1,7 +1,5 @@
 //! What is to be done: plain values that the controller carries out in order.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
@@ -147,8 +145,8 @@ pub enum Need {
     DefaultedTemplate { body: Value },
     /// Which pods the EndpointSlices of these Services list, and which pods these ReplicaSets control.
     Endpoints { services: Vec<String>, replica_sets: Vec<PodController> },
-    /// The pods with these labels.
-    Pods { labels: BTreeMap<String, String> },
+    /// The pods that this label selector matches.
+    Pods { selector: String },
 }
 
 /// A ReplicaSet, as its pods name it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kulta_api::annotations;
 use serde_json::json;
 
@@ -10,16 +11,16 @@ use crate::metadata::{self, Sync};
 use crate::observed::{Pod, ReplicaSet};
 use crate::pass::Pass;
 use crate::plan::{Action, Need, Write};
-use crate::time;
+use crate::{selector, time};
 
 /// Seconds until pods are looked at again when a restart could not go on (a disruption budget, pods that are not back yet).
 const RESTART_RETRY_SECONDS: u32 = 30;
 
 impl Pass {
-    /// Evicts pods older than `restartAt`: as many at a time as may be unavailable, at least one; stable's first.
+    /// Evicts pods older than `restartAt`: as many at a time as may be unavailable, at least one; stable's first. The last ready pod of a
+    /// side that has traffic stays.
     pub fn restart(&mut self) {
-        let spec = &self.scene.observed.rollout.spec;
-        let Some(restart_at) = spec.restart_at.clone() else { return };
+        let Some(restart_at) = self.scene.observed.rollout.spec.restart_at.clone() else { return };
         if self.status.restarted_at.as_ref() == Some(&restart_at) {
             return;
         }
@@ -28,26 +29,72 @@ impl Pass {
             return;
         }
         let Some(pods) = self.pods() else { return };
-        let ours: Vec<&str> = self.scene.stable.iter().chain(&self.scene.new).map(|found| found.hash()).collect();
-        let old = |pod: &&Pod| pod.created < restart_at.0 && ours.contains(&pod.hash.as_str());
-        let mut waiting: Vec<&Pod> = pods.iter().filter(old).collect();
-        if waiting.is_empty() {
+        if !pods.iter().any(|pod| self.is_outdated(pod, restart_at.0)) {
             self.status.restarted_at = Some(restart_at);
             return;
         }
-        let wanted: u32 = self.scene.observed.replica_sets.iter().map(|replica_set| replica_set.replicas).sum();
-        let up = pods.iter().filter(|pod| pod.ready && !pod.terminating).count();
-        let down = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_sub(up);
-        let at_once = usize::try_from(self.scene.limits.unavailable.max(1)).unwrap_or(1);
-        waiting.retain(|pod| !pod.terminating);
-        waiting.sort_by_key(|pod| (pod.hash != self.status.stable_rs, pod.created));
-        let evicted: Vec<Write> = waiting
-            .into_iter()
-            .take(at_once.saturating_sub(down))
-            .map(|pod| Write { action: Action::EvictPod { name: pod.name.clone() }, events: Vec::new() })
-            .collect();
+        let mut ready: BTreeMap<&str, usize> = BTreeMap::new();
+        for pod in pods.iter().filter(|pod| is_up(pod)) {
+            *ready.entry(pod.hash.as_str()).or_default() += 1;
+        }
+        let mut evicted = Vec::new();
+        for pod in self.next_evictions(restart_at.0, &pods) {
+            let left = ready.entry(pod.hash.as_str()).or_default();
+            if pod.ready && *left == 1 && self.last_pod_serves(&pod.hash) {
+                continue;
+            }
+            *left -= usize::from(pod.ready);
+            evicted.push(Write { action: Action::EvictPod { name: pod.name.clone() }, events: Vec::new() });
+        }
         self.writes.extend(evicted);
         self.wake(time::after(self.scene.now, RESTART_RETRY_SECONDS));
+    }
+
+    fn is_outdated(&self, pod: &Pod, restart_at: Timestamp) -> bool {
+        let mut sides = self.scene.stable.iter().chain(&self.scene.new);
+        pod.created < restart_at && sides.any(|side| side.hash() == pod.hash)
+    }
+
+    /// The pods that a restart takes next, were none of them the last that serves.
+    fn next_evictions<'a>(&self, restart_at: Timestamp, pods: &'a [Pod]) -> Vec<&'a Pod> {
+        let wanted: u32 = self.scene.observed.replica_sets.iter().map(|replica_set| replica_set.replicas).sum();
+        let up = pods.iter().filter(|pod| is_up(pod)).count();
+        let down = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_sub(up);
+        let at_once = usize::try_from(self.scene.limits.unavailable.max(1)).unwrap_or(1);
+        let mut waiting: Vec<&Pod> =
+            pods.iter().filter(|pod| self.is_outdated(pod, restart_at) && !pod.terminating).collect();
+        waiting.sort_by_key(|pod| (pod.hash != self.status.stable_rs, pod.created));
+        waiting.truncate(at_once.saturating_sub(down));
+        waiting
+    }
+
+    /// Requests are sent to this revision, and without its last ready pod they would fail.
+    fn last_pod_serves(&self, hash: &str) -> bool {
+        let Some(traffic) = &self.scene.traffic else { return false };
+        if hash == self.status.stable_rs {
+            // A rollout of one pod has no other that could serve meanwhile.
+            return self.scene.replicas > 1 && traffic.served.least < traffic.shape.max_weight;
+        }
+        traffic.served.most > 0 || traffic.confirmed != Some(0)
+    }
+
+    /// A restart takes, or has just taken, the last ready pod of the canary: the weight is moved to stable first and comes back with a
+    /// fresh pod.
+    pub fn restart_empties_canary(&self) -> bool {
+        let due = self
+            .scene
+            .observed
+            .rollout
+            .spec
+            .restart_at
+            .as_ref()
+            .filter(|at| at.0 <= self.scene.now && self.status.restarted_at.as_ref() != Some(at));
+        let (Some(restart_at), Some(pods)) = (due, self.own_pods()) else { return false };
+        let next = self.next_evictions(restart_at.0, &pods);
+        let mut canary = pods.iter().filter(|pod| pod.hash == self.scene.new_hash).peekable();
+        let there = canary.peek().is_some();
+        let up: Vec<&Pod> = canary.filter(|pod| is_up(pod)).collect();
+        there && up.len() <= 1 && up.iter().all(|pod| next.iter().any(|evicted| evicted.name == pod.name))
     }
 
     /// Labels and annotations by role, on templates and on pods.
@@ -100,10 +147,19 @@ impl Pass {
     fn pods(&mut self) -> Option<Vec<Pod>> {
         if self.scene.observed.looked_up.pods.is_none() {
             let selector = self.scene.observed.rollout.spec.selector.as_ref();
-            let labels: BTreeMap<String, String> =
-                selector.and_then(|selector| selector.match_labels.clone()).unwrap_or_default();
-            self.need = Some(Need::Pods { labels });
+            self.need = Some(Need::Pods { selector: selector.map(selector::format).unwrap_or_default() });
         }
-        self.scene.observed.looked_up.pods.clone()
+        self.own_pods()
     }
+
+    /// The pods of the rollout's ReplicaSets, as far as they have been looked up. Others may have the same labels.
+    fn own_pods(&self) -> Option<Vec<Pod>> {
+        let owned = |pod: &&Pod| self.scene.observed.replica_sets.iter().any(|owner| owner.uid == pod.owner);
+        Some(self.scene.observed.looked_up.pods.as_ref()?.iter().filter(owned).cloned().collect())
+    }
+}
+
+/// It counts as there.
+fn is_up(pod: &Pod) -> bool {
+    pod.ready && !pod.terminating
 }
