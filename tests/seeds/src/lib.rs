@@ -9,6 +9,7 @@
 //! - [`witness`]: sees every change and holds it against the design's invariants;
 //! - [`runs`]: the same for the analyses;
 //! - [`plain`]: one story without any of it, to see what a story costs;
+//! - [`unsure`]: one story of an analysis without an opinion, and of a user who promotes past it;
 //! - [`story`]: puts them together, and says how it has to end.
 
 pub mod cluster;
@@ -22,4 +23,5 @@ pub mod runs;
 pub mod scenario;
 pub mod sink;
 pub mod story;
+pub mod unsure;
 pub mod witness;

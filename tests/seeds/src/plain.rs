@@ -43,6 +43,34 @@ pub fn tell(plugins: &Arc<Plugins>) -> Result<Told> {
 }
 
 async fn run(plugins: Arc<Plugins>) -> Result<Told> {
+    let Stage { cluster, clock, counts, sink, life } = set_up(plugins, |_| Ok(()))?;
+    cluster.create(What::Rollout, rollout())?;
+    until_healthy(&cluster).await?;
+    let began = clock.now();
+    let patch = json!({ "spec": { "template": template("v2", Health::Good) } });
+    cluster.patch(What::Rollout, ROLLOUT, false, patch)?;
+    tokio::time::sleep(LOOK).await;
+    until_healthy(&cluster).await?;
+    drop(life);
+    Ok(Told {
+        took: clock.now().duration_since(began),
+        writes: counts.writes.load(Ordering::Relaxed),
+        events: sink.taken().len(),
+    })
+}
+
+/// A cluster with Services, a gateway and a route, and a controller that nothing disturbs.
+pub(crate) struct Stage {
+    pub cluster: Cluster,
+    pub clock: Clock,
+    pub counts: Arc<Counts>,
+    pub sink: Place,
+    /// The controller's process, until it is dropped.
+    pub life: Incarnation,
+}
+
+/// `objects` are made before the controller begins.
+pub(crate) fn set_up(plugins: Arc<Plugins>, objects: impl FnOnce(&Cluster) -> Result<()>) -> Result<Stage> {
     let clock = Clock::starting_at(Timestamp::from_second(BEGIN).context("the beginning")?);
     let (cluster, log, counts) = (Cluster::begin(clock, SEED)?, Log::of(clock), Arc::<Counts>::default());
     let settings = world::Settings {
@@ -66,25 +94,14 @@ async fn run(plugins: Arc<Plugins>) -> Result<Told> {
         cluster.create(What::Service, service(name))?;
     }
     cluster.create(What::Route, route())?;
-    cluster.create(What::Rollout, rollout())?;
+    objects(&cluster)?;
     let rates = Arc::new(std::sync::Mutex::new(Rates::NONE));
     let trouble = Trouble::new("kulta".to_owned(), SEED, rates, Arc::clone(&counts), log);
     let life = Incarnation::begin(&world, "kulta", trouble)?;
-    until_healthy(&cluster).await?;
-    let began = clock.now();
-    let patch = json!({ "spec": { "template": template("v2", Health::Good) } });
-    cluster.patch(What::Rollout, ROLLOUT, false, patch)?;
-    tokio::time::sleep(LOOK).await;
-    until_healthy(&cluster).await?;
-    drop(life);
-    Ok(Told {
-        took: clock.now().duration_since(began),
-        writes: counts.writes.load(Ordering::Relaxed),
-        events: sink.taken().len(),
-    })
+    Ok(Stage { cluster, clock, counts, sink, life })
 }
 
-async fn until_healthy(cluster: &Cluster) -> Result<()> {
+pub(crate) async fn until_healthy(cluster: &Cluster) -> Result<()> {
     let end = cluster.store.clock().now().checked_add(PATIENCE)?;
     loop {
         let rollout = cluster.get(What::Rollout, ROLLOUT)?.context("the Rollout is gone")?;
