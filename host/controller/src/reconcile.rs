@@ -203,7 +203,7 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
         tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
     }
     let accepted = std::mem::take(&mut plan.accepted_routes);
-    controller.memory.note(key, |notes| {
+    controller.memory.note(&target.uid, |notes| {
         for (namespace, name, accepted) in accepted {
             notes.routes.entry(Key::new(namespace, name)).or_default().accepted = accepted;
         }

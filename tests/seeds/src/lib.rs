@@ -14,6 +14,7 @@
 //! - [`fixture`]: rollouts of a test's own in a cluster without faults, to count what is written while nothing happens;
 //! - [`fleet`]: many rollouts that are upgraded at once, to see what an upgrade costs the controller;
 //! - [`beside`]: marks what is not the controller's, for profilers;
+//! - [`unsure`]: one story of an analysis without an opinion, and of a user who promotes past it;
 //! - [`story`]: puts them together, and says how it has to end.
 
 pub mod beside;
@@ -32,4 +33,5 @@ pub mod runs;
 pub mod scenario;
 pub mod sink;
 pub mod story;
+pub mod unsure;
 pub mod witness;

@@ -56,7 +56,7 @@ async fn run(plugins: Arc<Plugins>) -> Result<Told> {
     })
 }
 
-async fn until_healthy(cluster: &Cluster) -> Result<()> {
+pub(crate) async fn until_healthy(cluster: &Cluster) -> Result<()> {
     let end = cluster.store.clock().now().checked_add(PATIENCE)?;
     loop {
         let rollout = cluster.get(What::Rollout, ROLLOUT)?.context("the Rollout is gone")?;

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Result, ensure};
+use kulta_seeds::scenario::Health;
 use kulta_seeds::story::{self, tell};
+use kulta_seeds::unsure::{self, Seen};
 use kulta_wasm::Plugins;
 
 /// Compiled once, and in no story's time.
@@ -79,5 +81,31 @@ fn an_update_with_pauses_of_an_hour_is_told_in_virtual_time() -> Result<()> {
 
     ensure!(told.took.as_hours() == 2, "{told:?}");
     ensure!(told.writes > 0 && told.events > 0, "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn an_inconclusive_background_pauses_once_and_each_promote_reaches_the_next_step() -> Result<()> {
+    let told = unsure::tell(&plugins()?, Health::Good, 2)?;
+
+    let paused = |weight: i64, pods: i64, runs: usize| Seen {
+        phase: "Paused".to_owned(),
+        message: "InconclusiveAnalysisRun".to_owned(),
+        weight,
+        pods,
+        runs,
+    };
+    ensure!(told.get(..2) == Some(&[paused(20, 1, 1), paused(50, 2, 2)]), "{told:?}");
+    ensure!(told.last().is_some_and(|last| last.phase == "Healthy" && last.runs == 2), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn an_analysis_that_is_inconclusive_before_there_are_pods_does_not_keep_them_from_coming() -> Result<()> {
+    let told = unsure::tell(&plugins()?, Health::Slow, 1)?;
+
+    let seen = |seen: &Seen| (seen.phase.clone(), seen.weight, seen.pods, seen.runs);
+    let told: Vec<_> = told.iter().map(seen).collect();
+    ensure!(told == [("Paused".to_owned(), 0, 1, 1), ("Paused".to_owned(), 20, 1, 2)], "{told:?}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Fields that are about pods: when they count, how many there are at least, what they carry.
 
 use anyhow::{Result, ensure};
+use kube::api::DynamicObject;
 use kulta_tests::{
     api, kinds,
     kulta::{deployed, start, updated, updated_to},

@@ -18,7 +18,7 @@ use kulta_tests::{
 use serde_json::{Value, json};
 
 use crate::{
-    gateway, obstacle, told, told_once,
+    gateway, obstacle, told_once,
     trouble::{half, halfway},
     until_no_obstacle, until_obstacle, until_paused_at, until_share,
 };
