@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kulta_fetch::{IpNet, UrlPrefix};
+use kulta_fetch::{CloudEventsMode, IpNet, UrlPrefix};
 
 use crate::demo::Speed;
 use crate::plugin::PluginArguments;
@@ -55,9 +55,12 @@ pub struct ControllerArguments {
     /// Serve only Rollouts labelled argo-rollouts.argoproj.io/controller-instance-id=ID; without it, only those that lack the label
     #[arg(long, env = "KULTA_INSTANCE_ID", value_name = "ID")]
     pub instance_id: Option<String>,
-    /// Send each transition as a CDEvent to this URL (HTTP POST, CloudEvents binary mode); none are sent when absent
+    /// Send each transition as a CDEvent to this URL (HTTP POST of a CloudEvent); none are sent when absent
     #[arg(long, env = "KULTA_CDEVENTS_SINK", value_name = "URL")]
     pub cdevents_sink: Option<String>,
+    /// Where a CloudEvent's attributes are sent
+    #[arg(long, env = "KULTA_CDEVENTS_MODE", value_enum, default_value_t = CdEventsMode::Binary)]
+    pub cdevents_mode: CdEventsMode,
     /// Environment that events name, such as production
     #[arg(long, env = "KULTA_ENVIRONMENT", default_value = "default", value_name = "NAME")]
     pub environment: String,
@@ -161,6 +164,23 @@ pub enum LogFormat {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CdEventsMode {
+    /// In HTTP headers; the body is the CDEvent
+    Binary,
+    /// In the body, which has the CDEvent as its data
+    Structured,
+}
+
+impl From<CdEventsMode> for CloudEventsMode {
+    fn from(mode: CdEventsMode) -> Self {
+        match mode {
+            CdEventsMode::Binary => Self::Binary,
+            CdEventsMode::Structured => Self::Structured,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LeaderElect {
     Auto,
     True,
@@ -216,6 +236,23 @@ mod tests {
             .collect();
 
         assert_eq!(fields, [(true, "metadata.name"), (true, "metadata.uid")]);
+    }
+
+    #[test]
+    fn events_are_sent_in_binary_mode_unless_told() {
+        let mode = |flags: &[&str]| {
+            let Command::Controller(arguments) =
+                Arguments::try_parse_from([&["kulta", "controller"], flags].concat()).unwrap().command
+            else {
+                panic!("the controller")
+            };
+            CloudEventsMode::from(arguments.cdevents_mode)
+        };
+
+        assert_eq!(
+            [mode(&[]), mode(&["--cdevents-mode", "structured"])],
+            [CloudEventsMode::Binary, CloudEventsMode::Structured]
+        );
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn teller(arguments: &ControllerArguments) -> Result<Option<Teller>> {
     let environment = Environment { id: arguments.environment.clone(), source: None };
     let git = GitKeys { commit: arguments.git_commit_annotations.clone(), ..GitKeys::default() };
     let origin = Origin::new(&arguments.event_source, environment, git).context("--event-source or --environment")?;
-    Ok(Some(Teller { sink: Box::new(sink), origin }))
+    Ok(Some(Teller { sink: Box::new(sink), origin, mode: arguments.cdevents_mode.into() }))
 }
 
 fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>> {

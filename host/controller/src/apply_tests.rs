@@ -25,7 +25,7 @@ fn applier() -> Applier {
     let cluster = Cluster::new(Client::new(service, "ns"), Arc::clone(&metrics));
     let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start(Timestamp::from_second(1_800_000_000).unwrap()));
     let recorder = Arc::new(Recorder::new(cluster.clone(), Arc::clone(&clock), metrics));
-    Applier { cluster, memory: Arc::default(), clock, recorder }
+    Applier { cluster, memory: Arc::default(), clock, recorder, record_kept: Arc::new(RecordKept::new(true)) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,6 +38,7 @@ async fn an_abort_is_written_at_once_while_the_api_server_takes_no_events() {
         kind: EventKind::Warning,
         reason: EventReason::RolloutAborted,
         message: "aborted".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
     };
     let plan = Plan {
         status: Some(StatusPatch { patch: json!({ "abort": true }), gather: false, stores_transitions: true }),
@@ -46,7 +47,7 @@ async fn an_abort_is_written_at_once_while_the_api_server_takes_no_events() {
         ..Plan::default()
     };
 
-    let applied = tokio::time::timeout(std::time::Duration::from_secs(1), applier.apply(&target, plan, true)).await;
+    let applied = tokio::time::timeout(std::time::Duration::from_secs(1), applier.apply(&target, plan)).await;
 
     assert!(matches!(applied, Ok(Ok(()))), "{applied:?}");
 }

@@ -10,7 +10,7 @@ use kulta_api::{ContainerImage, OutboxEntry, Rollout, Time, TransitionKind, anno
 use kulta_core::observed::{Observed, ReplicaSet};
 use kulta_core::plan::EventKind;
 use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject};
-use kulta_fetch::{CdEventHttp, Delivery, Sink};
+use kulta_fetch::{CdEventHttp, CloudEventsMode, Delivery, Sink};
 use kulta_wasm::enricher as wit;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
 
@@ -48,6 +48,7 @@ impl EventSink for Sink {
 pub struct Teller {
     pub sink: Box<dyn EventSink>,
     pub origin: Origin,
+    pub mode: CloudEventsMode,
 }
 
 pub struct Outbox {
@@ -166,9 +167,12 @@ impl Inner {
 
     /// Sends one event until the sink has taken or refused it. The Rollout that it is about is told when that takes long.
     async fn send(&self, teller: &Teller, event: &CdEvent, about: Option<&Regarding>) {
-        let http = CdEventHttp {
-            headers: event.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            body: event.bytes().into(),
+        let http = match request(event, teller.mode) {
+            Ok(http) => http,
+            Err(error) => {
+                tracing::error!(event = event.id, kind = event.event_type, "build an event's envelope: {error}");
+                return self.metrics.delivery("unbuilt");
+            }
         };
         let mut failures = 0;
         loop {
@@ -203,6 +207,10 @@ impl Inner {
             }
         }
     }
+}
+
+fn request(event: &CdEvent, mode: CloudEventsMode) -> Result<CdEventHttp, Box<dyn std::error::Error>> {
+    Ok(CdEventHttp::of(event.cloud_event()?, mode)?)
 }
 
 fn sink_unavailable(event: &CdEvent, why: &str) -> Message {

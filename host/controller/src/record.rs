@@ -139,7 +139,7 @@ mod tests {
         apply(&applier, json!({ "sequence": 3 })).await;
 
         assert_eq!(
-            (applier.record_kept.get(), memory.of(UID).record.map(|record| record.sequence)),
+            (applier.record_kept.get(), memory.of(UID).record.as_ref().map(|record| record.sequence)),
             (false, Some(3))
         );
     }
@@ -156,6 +156,6 @@ mod tests {
 
         let sent = patches.lock().unwrap()[0]["status"]["kulta"].clone();
         assert_eq!((&sent["sequence"], &sent["memory"]), (&json!(4), &json!("ab")));
-        assert_eq!((applier.record_kept.get(), memory.of(UID).record), (true, None));
+        assert_eq!((applier.record_kept.get(), memory.of(UID).record.clone()), (true, None));
     }
 }

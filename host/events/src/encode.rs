@@ -1,4 +1,4 @@
-//! Percent-encoding, for header values and for package URLs.
+//! Percent-encoding, for package URLs.
 
 /// `value` with each byte of its UTF-8 form that `keep` does not accept written as `%XX`.
 pub(crate) fn percent(value: &str, keep: impl Fn(u8) -> bool) -> String {
@@ -10,9 +10,4 @@ pub(crate) fn percent(value: &str, keep: impl Fn(u8) -> bool) -> String {
         }
         encoded
     })
-}
-
-/// As the HTTP binding of CloudEvents asks: printable ASCII stays, but for space, `"` and `%`.
-pub(crate) fn header_value(value: &str) -> String {
-    percent(value, |byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'%')
 }

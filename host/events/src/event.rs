@@ -1,19 +1,20 @@
 //! An outbox entry becomes a CDEvent.
 
 use cdevents_sdk::spec_0_5_1::{service_deployed, service_removed};
+pub use cloudevents::event::EventBuilderError as EnvelopeError;
+use cloudevents::{EventBuilder, EventBuilderV10};
 use kulta_api::{ContainerImage, OutboxEntry, Time, TransitionKind};
 use serde_json::{Map, Value, json};
 
 use crate::analysis;
-use crate::encode::header_value;
 use crate::ids::Ids;
 use crate::kinds::{Content, Field, SERVICE_REMOVED, Side, event_type};
 use crate::subject::{CHAIN_ID, Origin, PARENT_ID, Revision, RolloutId, Subject};
 
 /// The version of CDEvents that `body` follows.
 const SPEC_VERSION: &str = "0.5.1";
-/// The version of CloudEvents that the headers follow.
-const CLOUDEVENTS_VERSION: &str = "1.0";
+/// The content type of a CDEvent.
+const DATA_CONTENT_TYPE: &str = "application/json";
 /// RFC 3339 in whole seconds, as the status stores times: an entry is the same event before and after it was stored.
 const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
 /// What an outbox numbers its first transition.
@@ -25,7 +26,7 @@ const TRIGGER: &str = "TRIGGER";
 /// How a link names the event that made this one necessary.
 const CAUSED_BY: &str = "causedBy";
 
-/// A CDEvent, ready to be sent in CloudEvents' binary mode.
+/// A CDEvent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CdEvent {
     pub id: String,
@@ -52,18 +53,19 @@ pub enum EventError {
 }
 
 impl CdEvent {
-    /// Headers of an HTTP request in binary mode; values are percent-encoded.
-    #[must_use]
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("content-type", "application/json".to_owned()),
-            ("ce-specversion", CLOUDEVENTS_VERSION.to_owned()),
-            ("ce-id", header_value(&self.id)),
-            ("ce-source", header_value(&self.source)),
-            ("ce-type", header_value(self.event_type)),
-            ("ce-subject", header_value(&self.subject)),
-            ("ce-time", header_value(&self.time)),
-        ]
+    /// The CloudEvent that carries it: the attributes say the same as the CDEvent's context, and the data is the whole CDEvent.
+    ///
+    /// # Errors
+    /// When the time is none that CloudEvents can write.
+    pub fn cloud_event(&self) -> Result<cloudevents::Event, EnvelopeError> {
+        EventBuilderV10::new()
+            .id(&self.id)
+            .source(&self.source)
+            .ty(self.event_type)
+            .subject(&self.subject)
+            .time(self.time.as_str())
+            .data(DATA_CONTENT_TYPE, self.body.clone())
+            .build()
     }
 
     /// Puts facts beside KULTA's own, under the name of whoever knows them.
@@ -74,12 +76,6 @@ impl CdEvent {
         if let Some(data) = self.body.get_mut("customData").and_then(Value::as_object_mut) {
             data.insert(name.to_owned(), facts);
         }
-    }
-
-    /// The request's body.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        self.body.to_string().into_bytes()
     }
 }
 

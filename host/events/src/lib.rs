@@ -10,7 +10,7 @@ mod kinds;
 mod subject;
 
 pub use artifact::{digest_from_image_id, purl};
-pub use event::{CdEvent, EventError};
+pub use event::{CdEvent, EnvelopeError, EventError};
 pub use subject::{
     ARTIFACT_CONTAINER, ARTIFACT_ID, CHAIN_ID, Environment, GIT_COMMIT, GIT_REPOSITORY, GitKeys, Origin, OriginError,
     PARENT_ID, Revision, RolloutId, Subject,

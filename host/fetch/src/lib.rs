@@ -7,6 +7,7 @@ mod aws;
 mod backoff;
 mod call;
 mod clients;
+mod cloudevents;
 mod counters;
 mod fetcher;
 mod flights;
@@ -25,6 +26,7 @@ mod tape;
 
 pub use aws::AwsEnvironment;
 pub use backoff::Backoff;
+pub use cloudevents::CloudEventsMode;
 pub use counters::Counters;
 pub use fetcher::{Fetcher, FetcherError};
 pub use ipnet::IpNet;

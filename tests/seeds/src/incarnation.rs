@@ -15,6 +15,7 @@ use kulta_controller::outbox::Teller;
 use kulta_embedded::server::Server;
 use kulta_embedded::store::Store;
 use kulta_events::{Environment, GitKeys, Origin};
+use kulta_fetch::CloudEventsMode;
 use kulta_wasm::Plugins;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -68,7 +69,7 @@ impl Incarnation {
         let gauge = gauge::Way { gauge: world.gauge.clone(), name: name.to_owned(), dead: Arc::clone(&dead) };
         let environment = Environment { id: "test".to_owned(), source: None };
         let origin = Origin::new("/kulta", environment, GitKeys::default()).context("the events' origin")?;
-        let teller = Teller { sink: Box::new(way), origin };
+        let teller = Teller { sink: Box::new(way), origin, mode: CloudEventsMode::Binary };
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start(world.store.clock().now()));
         let parts = Parts {
             client: client.clone(),

@@ -18,7 +18,7 @@ use kulta_embedded::server::Server;
 use kulta_embedded::store::{self, ListOptions, Selection, Store};
 use kulta_embedded::world::{Tallies, World};
 use kulta_events::{Environment, GitKeys, Origin};
-use kulta_fetch::Fetcher;
+use kulta_fetch::{CloudEventsMode, Fetcher};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -101,7 +101,7 @@ impl Cluster {
             requests: Arc::new(requests),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::new(SystemClock),
-            teller: Some(Teller { sink: Box::new(self.events.clone()), origin }),
+            teller: Some(Teller { sink: Box::new(self.events.clone()), origin, mode: CloudEventsMode::Binary }),
         };
         let settings = Settings {
             namespaces: Vec::new(),

@@ -100,7 +100,8 @@ mod tests {
         let catalog = Catalog::new(plugins);
         let current = Arc::new(Version::new("hostile".to_owned(), loaded));
         let terms = Arc::new(Terms::built_in());
-        let entry = Entry { terms, serves: vec!["hostile".to_owned()], created: Timestamp::UNIX_EPOCH, current };
+        let serves = vec!["hostile".to_owned()];
+        let entry = Entry { terms, serves, created: Timestamp::UNIX_EPOCH, current, source: None };
         catalog.serve("hostile", entry);
         catalog.strategy("hostile", None).await.unwrap()
     }
