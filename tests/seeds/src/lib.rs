@@ -11,7 +11,7 @@
 //! - [`calm`]: a cluster without faults, for the two that follow;
 //! - [`plain`]: one story without any of it, to see what a story costs;
 //! - [`fleet`]: many rollouts that are upgraded at once, to see what an upgrade costs the controller;
-//! - [`beside`]: marks what is not the controller's, for profilers;
+//! - [`beside`]: measures what is not the controller's;
 //! - [`story`]: puts them together, and says how it has to end.
 
 pub mod beside;
