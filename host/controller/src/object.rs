@@ -131,7 +131,11 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object, A::Error> {
         let (mut json, mut managed) = (Map::new(), Vec::new());
         while let Some(name) = members.next_key::<String>()? {
-            let value = if name == METADATA { members.next_value_seed(Metadata(&mut managed))? } else { members.next_value()? };
+            let value = if name == METADATA {
+                members.next_value_seed(Metadata(&mut managed))?
+            } else {
+                members.next_value()?
+            };
             json.insert(name, value);
         }
         Ok(Object::with(Value::Object(json), managed))

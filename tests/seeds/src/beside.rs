@@ -1,12 +1,24 @@
-//! Marks what is no part of the controller, so that a profiler can leave it out: the server, its world and the story itself run in the
-//! controller's thread.
+//! Measures the time of what is no part of the controller, so that it can be left out: the server, its world and the story itself run in
+//! the controller's thread.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 
-/// A future or a stream whose work is done in [`Beside::work`] alone.
+thread_local! {
+    static SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// The time that this thread has spent beside the controller. It is the wall clock's: on a busy machine it tells little.
+#[must_use]
+pub fn spent() -> Duration {
+    SPENT.get()
+}
+
+/// A future or a stream whose time is not the controller's.
 pub struct Beside<T>(Pin<Box<T>>);
 
 impl<T> Beside<T> {
@@ -14,10 +26,11 @@ impl<T> Beside<T> {
         Self(Box::pin(inner))
     }
 
-    /// A function of its own in a profile: callgrind stops counting in it with `--toggle-collect`.
-    #[inline(never)]
     fn work<R>(&mut self, work: impl FnOnce(Pin<&mut T>) -> R) -> R {
-        work(self.0.as_mut())
+        let began = Instant::now();
+        let result = work(self.0.as_mut());
+        SPENT.set(SPENT.get() + began.elapsed());
+        result
     }
 }
 

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use jiff::SignedDuration;
 use kulta_wasm::Plugins;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
-use crate::beside::Beside;
+use crate::beside::{self, Beside};
 use crate::calm::{self, Calm};
 use crate::cluster::{NAMESPACE, What};
 
@@ -32,18 +31,17 @@ pub struct Upgraded {
     pub events: usize,
 }
 
+/// What came of it, and the real time that the controller took for each upgrade, without the network.
+///
 /// # Errors
 /// When it does not end as it has to.
-pub fn tell(rollouts: usize, plugins: &Arc<Plugins>) -> Result<Upgraded> {
+pub fn tell(rollouts: usize, plugins: &Arc<Plugins>) -> Result<(Upgraded, Duration)> {
     let runtime = calm::runtime()?;
     let fleet = runtime.block_on(Fleet::deploy(rollouts, Arc::clone(plugins)))?;
-    measured(&runtime, &fleet)
-}
-
-/// A function of its own in a profile: callgrind counts in it with `--toggle-collect`.
-#[inline(never)]
-fn measured(runtime: &Runtime, fleet: &Fleet) -> Result<Upgraded> {
-    runtime.block_on(Beside::new(fleet.upgrade()))
+    let (began, spent) = (Instant::now(), beside::spent());
+    let upgraded = runtime.block_on(Beside::new(fleet.upgrade()))?;
+    let controller = began.elapsed().saturating_sub(beside::spent().saturating_sub(spent));
+    Ok((upgraded, controller / u32::try_from(rollouts).unwrap_or(u32::MAX).max(1)))
 }
 
 struct Fleet {
@@ -71,7 +69,8 @@ impl Fleet {
     }
 
     async fn upgrade(&self) -> Result<Upgraded> {
-        let counted = || (self.calm.counts.requests.load(Ordering::Relaxed), self.calm.counts.writes.load(Ordering::Relaxed));
+        let counted =
+            || (self.calm.counts.requests.load(Ordering::Relaxed), self.calm.counts.writes.load(Ordering::Relaxed));
         let now = || self.calm.cluster.store.clock().now();
         let (began, (requests, writes), events) = (now(), counted(), self.calm.sink.taken().len());
         for name in &self.names {
@@ -132,7 +131,8 @@ fn service_of(name: &str, service: &str) -> Value {
 }
 
 fn route_of(name: &str) -> Value {
-    let backend = |service: &str, weight: u32| json!({ "name": format!("{name}-{service}"), "port": 80, "weight": weight });
+    let backend =
+        |service: &str, weight: u32| json!({ "name": format!("{name}-{service}"), "port": 80, "weight": weight });
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
         "metadata": { "name": name, "namespace": NAMESPACE },

@@ -13,7 +13,7 @@
 //! - [`plain`]: one story without any of it, to see what a story costs;
 //! - [`fixture`]: rollouts of a test's own in a cluster without faults, to count what is written while nothing happens;
 //! - [`fleet`]: many rollouts that are upgraded at once, to see what an upgrade costs the controller;
-//! - [`beside`]: marks what is not the controller's, for profilers;
+//! - [`beside`]: measures what is not the controller's;
 //! - [`unsure`]: one story of an analysis without an opinion, and of a user who promotes past it;
 //! - [`story`]: puts them together, and says how it has to end.
 

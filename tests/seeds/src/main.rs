@@ -43,8 +43,7 @@ struct Options {
     /// Tell the story without faults, of an update with two pauses of an hour, so many times, and say what one takes
     #[arg(long, value_name = "TIMES")]
     plain: Option<usize>,
-    /// Upgrade so many rollouts of two pods at once, without faults, and say what came of it. What one upgrade costs the controller
-    /// tells `tests/seeds/upgrade-cost.sh`
+    /// Upgrade so many rollouts of two pods at once, without faults, and say what each takes of the controller
     #[arg(long, value_name = "ROLLOUTS")]
     fleet: Option<usize>,
 }
@@ -162,10 +161,10 @@ fn plain(times: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
 }
 
 fn fleet(rollouts: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
-    let upgraded = kulta_seeds::fleet::tell(rollouts, plugins)?;
+    let (upgraded, each) = kulta_seeds::fleet::tell(rollouts, plugins)?;
     println!(
-        "{rollouts} rollouts of 2 pods upgraded at once: all Healthy after {:#}, {} requests, {} writes, {} CDEvents",
-        upgraded.took, upgraded.requests, upgraded.writes, upgraded.events
+        "{rollouts} rollouts of 2 pods upgraded at once: all Healthy after {:#}, {:.2?} of the controller for each, {} requests, {} writes, {} CDEvents",
+        upgraded.took, each, upgraded.requests, upgraded.writes, upgraded.events
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -102,7 +102,11 @@ fn nothing_is_remembered_of_rollouts_that_are_made_and_deleted() -> Result<()> {
             tokio::time::sleep(A_WHILE).await;
         }
 
-        ensure!((most, calm.life.rollouts_known()) == (1, 0), "{most} at most, {} in the end", calm.life.rollouts_known());
+        ensure!(
+            (most, calm.life.rollouts_known()) == (1, 0),
+            "{most} at most, {} in the end",
+            calm.life.rollouts_known()
+        );
         Ok(())
     })
 }
