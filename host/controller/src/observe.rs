@@ -80,6 +80,7 @@ impl View<'_> {
             rival_selector: self.caches.older_rival(key).map(|rival| rival.name.clone()),
             strategy_errors: Vec::new(),
             analyzer_errors: Vec::new(),
+            condition_errors: Vec::new(),
             unknown_fields,
             record_kept: self.record_kept,
             create_error,

@@ -89,7 +89,9 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
         observed.strategy_errors = controller.strategies.check(&plugin.name, &config, "spec.strategy.plugin").await;
     }
     observed.step_errors = controller.steps.check(&observed.rollout).await;
-    observed.analyzer_errors = controller.analyzers.check_templates(&configurations(&observed)).await;
+    let configurations = configurations(&observed);
+    observed.analyzer_errors = controller.analyzers.check_templates(&configurations).await;
+    observed.condition_errors = controller.analyzers.check_conditions(&configurations).await;
     for _ in 0..LOOK_UPS {
         let mut turn = begin(observed.clone(), controller.clock.now());
         let plan = loop {

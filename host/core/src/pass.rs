@@ -103,9 +103,7 @@ pub(crate) struct PluginTrouble {
 pub fn begin(observed: Observed, now: Timestamp) -> Turn {
     let rollout = &observed.rollout;
     let mut errors = validation::validate(rollout).err().unwrap_or_default();
-    if errors.is_empty() {
-        errors = reference::check(&observed);
-    }
+    errors.extend(reference::check(&observed));
     let chosen = rollout.spec.strategy.fields().cloned().zip(strategy_of(rollout));
     let (fields, strategy) = match chosen {
         Some(chosen) if errors.is_empty() => chosen,
@@ -148,6 +146,7 @@ pub fn begin(observed: Observed, now: Timestamp) -> Turn {
         lift_spent: false,
         reason: String::new(),
     };
+    pass.warn();
     pass.observe_step_plugins();
     pass.settle_revision();
     pass.settle_verbs();

@@ -165,6 +165,7 @@ pub enum EventReason {
     AnalysisRunError,
     AnalysisRunInconclusive,
     StepPluginTransition,
+    AnalysisWarning,
 }
 
 impl EventReason {
@@ -196,6 +197,7 @@ impl EventReason {
             Self::AnalysisRunError => "AnalysisRunError",
             Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
             Self::StepPluginTransition => "StepPluginTransition",
+            Self::AnalysisWarning => "AnalysisWarning",
         }
     }
 

@@ -1,10 +1,11 @@
 //! Telling: transitions into the outbox, Kubernetes events into the plan.
 
 use kulta_api::{OutboxEntry, TransitionKind};
+use serde_json::json;
 
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason, KubeEvent};
-use crate::time;
+use crate::{hash, reference, time};
 
 /// Characters of the rollout's uid in event names: a rollout made anew under the same name must not find its events told.
 const UID_CHARS: usize = 8;
@@ -46,6 +47,21 @@ impl Pass {
     }
 
     /// An event about a stored transition, named by the sequence: telling it again is refused as a duplicate.
+    /// Once per generation. The names say what is told, so that the same told again is refused.
+    pub fn warn(&mut self) {
+        let generation = self.scene.observed.rollout.metadata.generation.unwrap_or(0).to_string();
+        if self.before.observed_generation == generation {
+            return;
+        }
+        for warning in reference::warnings(&self.scene.observed) {
+            let message = warning.to_string();
+            let mark = format!("warning.{}", hash::steps_hash(&json!([generation, message])));
+            let reason = EventReason::AnalysisWarning;
+            let name = self.event_name(&mark, reason);
+            self.events.push(KubeEvent { name, kind: EventKind::Warning, reason, message });
+        }
+    }
+
     pub fn event(&mut self, kind: EventKind, reason: EventReason, message: String) {
         let mark = if self.scene.observed.record_kept {
             format!("{}.{}", self.kulta.sequence, self.events.len())
