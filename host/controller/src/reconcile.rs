@@ -97,7 +97,9 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
         }
     }
     observed.step_errors = controller.steps.check(&observed.rollout).await;
-    observed.analyzer_errors = controller.analyzers.check_templates(&configurations(&observed)).await;
+    let configurations = configurations(&observed);
+    observed.analyzer_errors = controller.analyzers.check_templates(&configurations).await;
+    observed.condition_errors = controller.analyzers.check_conditions(&configurations).await;
     let mut observed = Arc::new(observed);
     for _ in 0..LOOK_UPS {
         let mut turn = begin(Arc::clone(&observed), controller.clock.now());

@@ -24,14 +24,14 @@ const TRAFFIC_FIELDS: [&str; 3] = ["trafficRouting", "canaryService", "stableSer
 pub(crate) struct Faults {
     /// The spec breaks rules.
     pub invalid: Vec<FieldError>,
-    /// What the spec refers to is missing, or somebody else's; looked at only when the spec itself is valid.
+    /// What the spec refers to is missing, or somebody else's.
     pub broken: Vec<FieldError>,
 }
 
 impl Faults {
     pub fn of(observed: &Observed) -> Self {
         let invalid = validation::validate(&observed.rollout).err().unwrap_or_default();
-        let broken = if invalid.is_empty() { reference::check(observed) } else { Vec::new() };
+        let broken = reference::check(observed);
         Self { invalid, broken }
     }
 

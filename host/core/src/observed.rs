@@ -33,6 +33,8 @@ pub struct Observed {
     pub strategy_failure: Option<StrategyFailure>,
     /// What analyzers find wrong with the configurations that the templates hold ([`crate::reference::configurations`]).
     pub analyzer_errors: Vec<kulta_api::FieldError>,
+    /// Conditions in the templates that can hold for no value. Argo Rollouts runs them, and so does this: they are a warning.
+    pub condition_errors: Vec<kulta_api::FieldError>,
     /// Fields of `spec` that the API does not have, where the CRD lets them through.
     pub unknown_fields: Vec<kulta_api::FieldError>,
     /// `status.kulta` survives a write; false on Argo's stock CRD.
@@ -75,7 +77,7 @@ pub struct Analyzer {
 impl Analyzer {
     #[must_use]
     pub fn served(&self) -> ServedAnalyzer<'_> {
-        ServedAnalyzer { name: &self.name, needs_condition: self.needs_condition }
+        ServedAnalyzer { name: &self.name }
     }
 }
 

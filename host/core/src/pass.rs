@@ -142,6 +142,7 @@ fn start(observed: Arc<Observed>, now: Timestamp) -> Turn {
         metadata.uid.as_deref().unwrap_or_default(),
         now,
     ));
+    pass.warn();
     pass.observe_step_plugins();
     pass.settle_revision();
     pass.settle_verbs();

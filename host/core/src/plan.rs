@@ -204,6 +204,7 @@ pub enum EventReason {
     AnalysisRunError,
     AnalysisRunInconclusive,
     StepPluginTransition,
+    AnalysisWarning,
 }
 
 impl EventReason {
@@ -236,6 +237,7 @@ impl EventReason {
             Self::AnalysisRunError => "AnalysisRunError",
             Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
             Self::StepPluginTransition => "StepPluginTransition",
+            Self::AnalysisWarning => "AnalysisWarning",
         }
     }
 

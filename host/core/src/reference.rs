@@ -131,6 +131,17 @@ pub fn configurations(observed: &Observed) -> Vec<Configuration> {
     all
 }
 
+/// What looks wrong with the analyses and runs all the same, as in Argo Rollouts.
+pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
+    let leaves_judging = |name: &str| observed.analyzers.iter().any(|one| one.name == name && one.needs_condition);
+    let unjudged = configurations(observed).into_iter().filter(|one| one.conditions.is_empty());
+    let unjudged = unjudged.filter(|one| leaves_judging(&one.analyzer)).map(|one| {
+        let message = "neither successCondition nor failureCondition is set: every value passes";
+        one.at.error(format!("metric {:?}: {message}", one.metric))
+    });
+    observed.condition_errors.iter().cloned().chain(unjudged).collect()
+}
+
 /// Stands for a hash that is not known yet while only the form of a run is looked at.
 const SOME_HASH: &str = "hash";
 

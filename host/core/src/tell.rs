@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use kulta_api::{OutboxEntry, RolloutStatus, TransitionKind};
+use serde_json::json;
 
 use crate::pass::Pass;
 use crate::plan::{EventKind, EventReason, KubeEvent};
-use crate::time;
 use crate::transition::{self, Transition};
+use crate::{hash, reference, time};
 
 /// Characters of the rollout's uid in event names: a rollout made anew under the same name must not find its events told.
 const UID_CHARS: usize = 8;
@@ -70,6 +71,21 @@ impl Pass {
         }
         let replica_sets = &self.scene.observed.replica_sets;
         replica_sets.iter().find(|replica_set| replica_set.hash() == hash).map(|replica_set| replica_set.revision())
+    }
+
+    /// Warns of what looks wrong, once per generation. The names say what is told, so that the same told again is refused.
+    pub fn warn(&mut self) {
+        let generation = self.scene.observed.rollout.metadata.generation.unwrap_or(0).to_string();
+        if self.before.observed_generation == generation {
+            return;
+        }
+        for warning in reference::warnings(&self.scene.observed) {
+            let message = warning.to_string();
+            let mark = format!("warning.{}", hash::steps_hash(&json!([generation, message])));
+            let reason = EventReason::AnalysisWarning;
+            let name = self.event_name(&mark, reason);
+            self.events.push(KubeEvent { name, kind: EventKind::Warning, reason, message, at: self.scene.now });
+        }
     }
 
     /// An event about a stored transition, named by the sequence: telling it again is refused as a duplicate.

@@ -25,8 +25,6 @@ const PLACEHOLDER: &str = "{{";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServedAnalyzer<'a> {
     pub name: &'a str,
-    /// It measures and leaves the judging to the metric: without a condition every value would pass.
-    pub needs_condition: bool,
 }
 
 /// A run whose metrics have their arguments filled in.

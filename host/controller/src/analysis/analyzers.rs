@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kulta_api::FieldError;
+use kulta_api::analysis::Metric;
 use kulta_api::validation::Path;
-use kulta_core::analysis::{Checked, Configuration, at_provider, paths_where};
+use kulta_core::analysis::{Configuration, at_provider, conditions, paths_where};
 use kulta_core::observed::Analyzer;
 use kulta_fetch::Secrets;
-use kulta_wasm::{CheckError, ConfigError, Kind};
+use kulta_wasm::{CONDITION_LANGUAGE, CallError, CheckError, ConfigError, Kind, Report};
 use serde_json::Value;
 
 use super::job;
@@ -18,6 +19,9 @@ use crate::plugins::{Catalog, Pin, dotted};
 const CHECKED_AT_MOST: usize = 10_000;
 /// Analyzers that measure and leave the judging to the metric's conditions. A plugin of somebody else's may judge.
 const MEASURING: [&str; 2] = ["prometheus", "web"];
+
+/// Stands for a measured value where only the condition is asked about.
+const ANY_VALUE: &str = "null";
 
 type Complaints = Arc<Vec<Complaint>>;
 
@@ -40,12 +44,14 @@ pub struct Analyzers {
     catalog: Arc<Catalog>,
     /// What `check-config` said, by analyzer, its component and the configuration: it is a pure function.
     checked: Mutex<HashMap<(String, String, String), Complaints>>,
+    /// Why a condition can hold for no value, by the language, its component and the condition.
+    conditions: Mutex<HashMap<(String, String, String), Option<String>>>,
 }
 
 impl Analyzers {
     #[must_use]
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, checked: Mutex::default() }
+        Self { catalog, checked: Mutex::default(), conditions: Mutex::default() }
     }
 
     /// In alphabetical order.
@@ -66,14 +72,18 @@ impl Analyzers {
     /// will tell.
     pub async fn check(
         &self,
-        checked: &Checked,
+        metrics: &[Metric],
         secrets: &Secrets,
         pins: &BTreeMap<String, String>,
     ) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        for (index, metric) in checked.metrics.iter().enumerate() {
-            let path = Path::new("spec").field("metrics").index(index).field("provider");
-            let Some((path, name, config)) = at_provider(&metric.metric.provider, &path) else { continue };
+        for (index, metric) in metrics.iter().enumerate() {
+            let path = Path::new("spec").field("metrics").index(index);
+            for (field, condition) in conditions(metric) {
+                let fault = self.condition_fault(condition).await;
+                errors.extend(fault.map(|fault| path.field(field).error(fault)));
+            }
+            let Some((path, name, config)) = at_provider(&metric.provider, &path.field("provider")) else { continue };
             let complaints = if name == job::PROVIDER {
                 let secrets = job::shown_secrets(paths_where(config, |text| secrets.is_in(text)));
                 Arc::new([job::complaints(config), secrets].concat())
@@ -101,6 +111,42 @@ impl Analyzers {
                 .extend(known.map(|known| known.at(&one.path, format!("metric {:?}: {}", one.metric, known.message))));
         }
         errors
+    }
+
+    /// The conditions of templates that can hold for no value; of what arguments leave open nothing is said.
+    pub async fn check_conditions(&self, configurations: &[Configuration]) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        for one in configurations {
+            for (field, condition) in one.conditions.iter().filter(|(_, text)| Configuration::is_known_text(text)) {
+                let fault = self.condition_fault(condition).await;
+                let told =
+                    |fault| one.at.field(field).error(format!("metric {:?}: {condition:?}: {fault}", one.metric));
+                errors.extend(fault.map(told));
+            }
+        }
+        errors
+    }
+
+    /// Why a condition can hold for no value. The language tells that whatever value it is asked about.
+    async fn condition_fault(&self, condition: &str) -> Option<String> {
+        let language = self.catalog.condition(CONDITION_LANGUAGE, None).await.ok()?;
+        let question = (CONDITION_LANGUAGE.to_owned(), language.pin.to_string(), condition.to_owned());
+        let known = self.conditions.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let fault = match language.plugin.evaluate(condition, condition, ANY_VALUE).await {
+            Err(CallError::Reported(Report::InvalidConfig(fault))) => Some(fault),
+            Ok(_) | Err(CallError::Reported(_)) => None,
+            // It may answer the next time; measuring tells.
+            Err(_) => return None,
+        };
+        let mut all = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= CHECKED_AT_MOST {
+            all.clear();
+        }
+        all.insert(question, fault.clone());
+        fault
     }
 
     /// A configuration with placeholders of secrets never comes again: it is not remembered.

@@ -118,12 +118,15 @@ async fn check(
     let resolved = controller.secrets.resolve(&key.namespace, wanted, now).await?;
     let analyzers = controller.served_analyzers();
     let served: Vec<ServedAnalyzer<'_>> = analyzers.iter().map(Analyzer::served).collect();
-    let checked = match analysis::check(run, &resolved.placeholders, &served) {
-        Ok(checked) => checked,
-        Err(errors) => return Ok(Err(errors)),
-    };
+    let checked = analysis::check(run, &resolved.placeholders, &served);
     let pins = Arc::new(run_pins(noted(run)));
-    let errors = controller.analyzers.check(&checked, &resolved.secrets, &pins).await;
+    // Whatever else is wrong, so that all of it is told at once.
+    let metrics = analysis::filled(run, &resolved.placeholders).unwrap_or_default();
+    let found = controller.analyzers.check(&metrics, &resolved.secrets, &pins).await;
+    let (checked, errors) = match checked {
+        Ok(checked) => (checked, found),
+        Err(errors) => return Ok(Err(errors.into_iter().chain(found).collect())),
+    };
     let ready = Ready { checked: Arc::new(checked), secrets: Arc::new(resolved.secrets), pins };
     Ok(if errors.is_empty() { Ok(ready) } else { Err(errors) })
 }

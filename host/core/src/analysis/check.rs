@@ -51,14 +51,25 @@ pub fn check(
     secrets: &BTreeMap<SecretKeyRef, Result<String, String>>,
     served: &[ServedAnalyzer<'_>],
 ) -> Result<Checked, Vec<FieldError>> {
-    let as_json = || serde_json::to_value(run).unwrap_or(Value::Null);
-    let values = args::values(&run.spec.args, &as_json, secrets)?;
-    let metrics = args::fill(&run.spec.metrics, &values)?;
+    let metrics = filled(run, secrets)?;
     let spec = AnalysisRunSpec { metrics, ..run.spec.clone() };
     validate_run(&spec, served)?;
     let metrics = spec.metrics.iter().enumerate();
     let metrics = metrics.map(|(index, metric)| read(metric, &spec, index)).collect::<Result<Vec<_>, _>>();
     Ok(Checked { metrics: metrics.map_err(|error| vec![error])? })
+}
+
+/// The metrics of a run with their arguments filled in, whatever else is wrong with them.
+///
+/// # Errors
+/// Every argument that cannot be filled in.
+pub fn filled(
+    run: &AnalysisRun,
+    secrets: &BTreeMap<SecretKeyRef, Result<String, String>>,
+) -> Result<Vec<Metric>, Vec<FieldError>> {
+    let as_json = || serde_json::to_value(run).unwrap_or(Value::Null);
+    let values = args::values(&run.spec.args, &as_json, secrets)?;
+    args::fill(&run.spec.metrics, &values)
 }
 
 fn read(metric: &Metric, spec: &AnalysisRunSpec, index: usize) -> Result<CheckedMetric, FieldError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kulta_api::analysis::{Provider, RolloutAnalysis};
+use kulta_api::analysis::{Metric, Provider, RolloutAnalysis};
 use kulta_api::validation::Path;
 use serde_json::Value;
 
@@ -25,9 +25,19 @@ pub struct Configuration {
     pub analyzer: String,
     /// Its arguments are filled in.
     pub config: Value,
+    /// Where the metric stands.
+    pub at: Path,
+    /// The conditions that are set, by their field, with arguments filled in.
+    pub conditions: Vec<(&'static str, String)>,
 }
 
 impl Configuration {
+    /// Whether nothing in the text is open.
+    #[must_use]
+    pub fn is_known_text(text: &str) -> bool {
+        !text.contains(NOT_KNOWN_YET)
+    }
+
     /// Whether the value at this path, such as `latency.p99` or `headers[0].value`, is known by now. What is not there is as open as
     /// what it would be in.
     #[must_use]
@@ -130,12 +140,22 @@ pub(crate) fn configurations(
     for (template, spec) in templates {
         let Ok(metrics) = args::fill(&spec.metrics, &values) else { continue };
         for (index, metric) in metrics.into_iter().enumerate() {
-            let provider = template.path().field("metrics").index(index).field("provider");
-            let Some((path, name, config)) = at_provider(&metric.provider, &provider) else { continue };
-            all.push(Configuration { path, analyzer: name.to_owned(), config: config.clone(), metric: metric.name });
+            let at = template.path().field("metrics").index(index);
+            let Some((path, name, config)) = at_provider(&metric.provider, &at.field("provider")) else { continue };
+            let (analyzer, config) = (name.to_owned(), config.clone());
+            let conditions = conditions(&metric).map(|(field, condition)| (field, condition.to_owned())).collect();
+            all.push(Configuration { path, analyzer, config, metric: metric.name, at, conditions });
         }
     }
     all
+}
+
+/// The conditions of a metric that are set, by their field.
+pub fn conditions(metric: &Metric) -> impl Iterator<Item = (&'static str, &str)> {
+    [("successCondition", &metric.success_condition), ("failureCondition", &metric.failure_condition)]
+        .into_iter()
+        .filter(|(_, condition)| !condition.is_empty())
+        .map(|(field, condition)| (field, condition.as_str()))
 }
 
 /// The one analyzer of a provider, with the path of its configuration.
@@ -153,7 +173,8 @@ mod tests {
     use super::*;
 
     fn of(config: Value) -> Configuration {
-        Configuration { path: Path::new("at"), metric: "m".into(), analyzer: "threshold".into(), config }
+        let (at, conditions) = (Path::new("at"), Vec::new());
+        Configuration { path: at.clone(), metric: "m".into(), analyzer: "threshold".into(), config, at, conditions }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Assessed, Call, Checked, Outcome, assess, check, due};
 
-pub const SERVED: [ServedAnalyzer<'static>; 1] = [ServedAnalyzer { name: "threshold", needs_condition: false }];
+pub const SERVED: [ServedAnalyzer<'static>; 1] = [ServedAnalyzer { name: "threshold" }];
 
 pub fn metric(name: &str, fields: Value) -> Value {
     let mut metric = json!({ "name": name, "provider": { "threshold": {} } });

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::analysis::walk::Scope;
 
-const SERVED: [ServedAnalyzer<'static>; 1] = [ServedAnalyzer { name: "threshold", needs_condition: false }];
+const SERVED: [ServedAnalyzer<'static>; 1] = [ServedAnalyzer { name: "threshold" }];
 
 fn metric(name: &str) -> Value {
     json!({ "name": name, "provider": { "threshold": {} } })

@@ -26,14 +26,8 @@ pub(super) fn validate(metric: &Metric, served: &[ServedAnalyzer<'_>], path: &Pa
             return faults.add(&at, format!("must name one analyzer, not several: {names}"));
         }
     };
-    let Some(analyzer) = served.iter().find(|analyzer| analyzer.name == name) else {
+    if !served.iter().any(|analyzer| analyzer.name == name) {
         let names = served.iter().map(|analyzer| analyzer.name).collect::<Vec<_>>().join(", ");
-        return faults.add(&at, format!("is not served; there are: {names}"));
-    };
-    let judged = !metric.success_condition.is_empty() || !metric.failure_condition.is_empty();
-    faults.add_if(
-        analyzer.needs_condition && !judged,
-        &path.field("successCondition"),
-        "successCondition or failureCondition must be set: without either, every value would pass",
-    );
+        faults.add(&at, format!("is not served; there are: {names}"));
+    }
 }

@@ -101,3 +101,53 @@ fn the_canary_is_told_of_its_background_where_there_is_one() {
         (vec!["analysis".to_owned(), "steps".to_owned()], vec!["steps".to_owned()])
     );
 }
+
+#[test]
+fn a_metric_without_a_condition_runs_and_is_warned_of_once_per_generation() {
+    let mut observed = analysed(1);
+    observed.analyzers = Arc::new(vec![Analyzer { name: "web".into(), pin: None, needs_condition: true }]);
+    template(&mut observed, json!({ "metrics": [{ "name": "rate", "provider": { "web": {} } }] }));
+    observed.condition_errors = vec![kulta_api::FieldError { path: "at".into(), message: "no expression".into() }];
+    let warnings = |observed: Observed| {
+        let mut turn = begin(observed, now());
+        let plan = loop {
+            match turn {
+                Turn::Ask(ask) => turn = ask.answer(Ok(hold(1, 50))),
+                Turn::Done(plan) => break plan,
+            }
+        };
+        let events = plan.events.into_iter().filter(|event| event.reason.as_str() == "AnalysisWarning");
+        events.map(|event| event.message).collect::<Vec<_>>()
+    };
+    observed.rollout.status.as_mut().unwrap().observed_generation = "0".into();
+
+    let first = warnings(observed.clone());
+    let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
+    observed.rollout.status.as_mut().unwrap().observed_generation = generation;
+    let again = warnings(observed);
+
+    assert_eq!(
+        first,
+        [
+            "at: no expression",
+            "AnalysisTemplate/errors spec.metrics[0]: metric \"rate\": neither successCondition nor failureCondition is set: \
+             every value passes",
+        ]
+    );
+    assert_eq!(again, Vec::<String>::new());
+}
+
+#[test]
+fn faults_of_the_spec_and_of_what_it_refers_to_are_told_at_once() {
+    let mut observed = analysed(1);
+    observed.rollout.spec.min_ready_seconds = Some(-1);
+    observed.templates.clear();
+    observed.analyzer_errors =
+        vec![kulta_api::FieldError { path: "headers[0].name".into(), message: "unknown".into() }];
+
+    let message = invalid(observed).unwrap();
+
+    for part in ["spec.minReadySeconds", "spec.strategy.canary.analysis.templates[0]", "headers[0].name"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
