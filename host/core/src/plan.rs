@@ -163,6 +163,7 @@ pub enum EventReason {
     AnalysisRunError,
     AnalysisRunInconclusive,
     StepPluginTransition,
+    ReconciliationError,
 }
 
 impl EventReason {
@@ -194,6 +195,7 @@ impl EventReason {
             Self::AnalysisRunError => "AnalysisRunError",
             Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
             Self::StepPluginTransition => "StepPluginTransition",
+            Self::ReconciliationError => "ReconciliationError",
         }
     }
 
