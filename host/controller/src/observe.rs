@@ -1,6 +1,6 @@
 //! From the caches to what core looks at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::core::SelectorExt;
@@ -100,10 +100,17 @@ impl View<'_> {
             taken_run_names: self.notes.taken_run_names.clone(),
             step_answers: self.notes.steps.landed(),
             step_errors: Vec::new(),
+            disabled_step_plugins: self.disabled_step_plugins(&rollout),
             delivered: self.notes.delivered,
             looked_up: LookedUp::default(),
             rollout,
         }))
+    }
+
+    fn disabled_step_plugins(&self, rollout: &Rollout) -> BTreeSet<String> {
+        let steps = rollout.spec.strategy.canary.iter().flat_map(|canary| &canary.steps);
+        let named = steps.filter_map(|step| Some(&step.plugin.as_ref()?.name));
+        named.filter(|name| self.catalog.skips_steps(name)).cloned().collect()
     }
 
     /// The components that serve what the spec names now.

@@ -58,6 +58,8 @@ pub struct Observed {
     pub step_answers: Vec<StepAnswer>,
     /// What step plugins find wrong with the configurations that the steps hold.
     pub step_errors: Vec<kulta_api::FieldError>,
+    /// Step plugins whose steps are skipped, as an admin's Plugin objects say.
+    pub disabled_step_plugins: BTreeSet<String>,
     /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
     pub delivered: u64,
     /// Answers to the [`crate::plan::Need`]s of the plan before.

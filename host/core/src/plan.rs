@@ -205,6 +205,7 @@ pub enum EventReason {
     AnalysisRunInconclusive,
     StepPluginTransition,
     AnalysisWarning,
+    ReconciliationError,
 }
 
 impl EventReason {
@@ -238,6 +239,7 @@ impl EventReason {
             Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
             Self::StepPluginTransition => "StepPluginTransition",
             Self::AnalysisWarning => "AnalysisWarning",
+            Self::ReconciliationError => "ReconciliationError",
         }
     }
 

@@ -93,6 +93,9 @@ pub struct PluginSpec {
     /// For enrichers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enrich: Option<Enrich>,
+    /// For step plugins: the steps that name it are skipped.
+    #[serde(skip_serializing_if = "crate::status::is_false")]
+    pub disabled: bool,
 }
 
 /// Exactly one of them.

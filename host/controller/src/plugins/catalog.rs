@@ -65,6 +65,8 @@ struct Contents {
     names: BTreeMap<(Kind, String), String>,
     /// Plugin objects of which nothing is served, or not yet.
     absent: BTreeMap<String, Absent>,
+    /// Plugin objects whose steps are skipped, and the names that they answer to.
+    disabled: BTreeMap<String, Vec<String>>,
     /// Digests that are in use and cannot be had.
     lost: HashMap<String, Lost>,
     /// The reason and the digest that were last logged of a Plugin object.
@@ -114,6 +116,27 @@ impl Catalog {
     /// There is a Plugin object for these names, and nothing of it is served: because it is still to be loaded, or for the reason given.
     pub fn expect(&self, plugin: &str, serves: Vec<String>, why: Option<String>) {
         self.write().absent.insert(plugin.to_owned(), Absent { serves, why });
+    }
+
+    /// Whether the steps that name a Plugin object are skipped: `serves` is what it answers to if so. Answers whether that is new.
+    pub fn disable(&self, plugin: &str, serves: Option<Vec<String>>) -> bool {
+        let mut contents = self.write();
+        let before = match serves.clone() {
+            Some(serves) => contents.disabled.insert(plugin.to_owned(), serves),
+            None => contents.disabled.remove(plugin),
+        };
+        before != serves
+    }
+
+    /// The steps that name this step plugin are skipped.
+    #[must_use]
+    pub fn skips_steps(&self, name: &str) -> bool {
+        let contents = self.read();
+        let holder = contents.names.get(&(Kind::Step, name.to_owned()));
+        let mut disabled = contents.disabled.iter();
+        disabled.any(|(plugin, serves)| {
+            serves.iter().any(|served| served == name) && holder.is_none_or(|holder| holder == plugin)
+        })
     }
 
     /// Serves a Plugin object as the entry says, in place of what it was served as. Names that an older Plugin has stay with that one.
@@ -410,5 +433,18 @@ mod tests {
         let judged = language.guarded(Timestamp::UNIX_EPOCH, language.plugin.evaluate("", "result > 1", "2")).await;
 
         assert_eq!(judged, Ok(true));
+    }
+
+    #[test]
+    fn steps_that_name_a_disabled_plugin_are_skipped_until_it_is_enabled() {
+        let catalog = Catalog::new(Arc::new(Plugins::new(Limits::default()).unwrap()));
+        let serves = || Some(vec!["team/gate".to_owned()]);
+
+        let changed = [catalog.disable("gate", serves()), catalog.disable("gate", serves())];
+        let skipped = ["team/gate", "team/mail"].map(|name| catalog.skips_steps(name));
+        catalog.disable("gate", None);
+
+        assert_eq!((changed, skipped), ([true, false], [true, false]));
+        assert!(!catalog.skips_steps("team/gate"));
     }
 }

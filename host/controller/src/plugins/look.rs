@@ -47,6 +47,7 @@ struct Subject<'a> {
 pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     let cached = controller.caches.read().plugins.get(key).cloned();
     let Some(cached) = cached else {
+        controller.catalog.disable(&key.name, None);
         withdraw(controller, key);
         return Outcome::Done { wake_up: None };
     };
@@ -57,6 +58,10 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     let names = names_of(&plugin);
     let references = References::of(&controller.caches.read(), &names);
     let subject = Subject { controller, key, cached, plugin, names, references };
+    let disabled = (subject.plugin.spec.disabled && !subject.cached.deleting).then(|| subject.plugin.serves());
+    if controller.catalog.disable(&key.name, disabled) {
+        tell_users(controller, &subject.names);
+    }
     if subject.cached.deleting { subject.delete().await } else { subject.bring().await }
 }
 

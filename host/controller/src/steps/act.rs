@@ -59,6 +59,9 @@ impl Steps {
             let Some(plugin) = step.plugin.as_ref().filter(|plugin| !plugin.disabled && !plugin.name.is_empty()) else {
                 continue;
             };
+            if self.catalog.skips_steps(&plugin.name) {
+                continue;
+            }
             let Ok(choice) = self.catalog.step(&plugin.name, None).await else { continue };
             let path = format!("spec.strategy.canary.steps[{index}].plugin");
             errors.extend(self.checked(&choice, &plugin.name, &plugin.configured(), &path).await.unwrap_or_default());

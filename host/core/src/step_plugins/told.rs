@@ -45,6 +45,9 @@ impl Pass {
             }
             StepOutcome::Errored { class, message } => {
                 self.trouble(&entry, class, &message);
+                if before != Some(Phase::Error) {
+                    self.tell_missing(&entry, class, &message);
+                }
                 record::put_off(&mut entry, Phase::Error, &message, ERROR_SECONDS, &now);
             }
             StepOutcome::Waiting { until, reason, memory } => {
@@ -88,6 +91,20 @@ impl Pass {
         let failure = StrategyFailure { class, message: message.to_owned() };
         self.trouble = Some(PluginTrouble { who: format!("step plugin {:?}", entry.name), failure });
         self.pause(PauseCause::Step, None);
+    }
+
+    /// Tells of a step plugin that is not served: the rollout stops at its step until the deadline (upstream
+    /// `test/e2e/step_plugin_test.go`, `TestRolloutErrorWhenStepPluginNotConfigured`).
+    fn tell_missing(&mut self, entry: &StepPluginStatus, class: FailureClass, message: &str) {
+        if !matches!(class, FailureClass::Unknown | FailureClass::Refused) {
+            return;
+        }
+        let started = entry.started_at.as_ref().map_or(0, |time| time.0.as_second());
+        let mark = format!("{}.{started}.step{}", self.status.current_pod_hash, entry.index);
+        let message = format!("Step plugin {:?} of step {}: {message}", entry.name, entry.index);
+        let mut event = self.write_event(&mark, EventReason::ReconciliationError, message);
+        event.kind = EventKind::Warning;
+        self.events.push(event);
     }
 
     /// Tells that an operation has come to another phase.

@@ -13,6 +13,8 @@ use crate::time;
 /// What work is not done after any more.
 const ENDED: [Operation; 2] = [Operation::Terminate, Operation::Abort];
 
+const PLUGIN_DISABLED: &str = "the step plugin is disabled";
+
 /// By the strategy's name for the run.
 pub(crate) fn index_of(run: &str) -> Option<u32> {
     run.strip_prefix("steps/")?.strip_suffix("/plugin")?.parse().ok()
@@ -69,7 +71,8 @@ impl Pass {
     }
 
     fn begin_step_plugin(&mut self, index: i32) {
-        if self.run_entry(index).is_some() {
+        if let Some(at) = self.run_entry(index) {
+            self.skip_disabled(at);
             return;
         }
         let Some(plugin) = plugin_of(&self.scene.observed.rollout, index).cloned() else { return };
@@ -77,14 +80,34 @@ impl Pass {
         let mut entry = record::waiting(index, &plugin.name, Operation::Run);
         record::begin(&mut entry, &now);
         if plugin.disabled {
-            entry.disabled = Some(true);
-            record::finish(&mut entry, Phase::Successful, "the step is disabled", &now);
+            record::skip(&mut entry, "the step is disabled", &now);
+        } else if self.is_disabled(&plugin.name) {
+            record::skip(&mut entry, PLUGIN_DISABLED, &now);
         }
         // What a person went back to is done anew.
         self.entries()
             .retain(|entry| entry.index != index || record::is_open(entry) && !record::is(entry, Operation::Run));
         self.tell_step_plugin(&entry, None);
         self.entries().push(entry);
+    }
+
+    /// An admin's Plugin object says that its steps are skipped.
+    fn is_disabled(&self, plugin: &str) -> bool {
+        self.scene.observed.disabled_step_plugins.contains(plugin)
+    }
+
+    /// Work that is not finished is not waited for once its plugin is disabled.
+    fn skip_disabled(&mut self, at: usize) {
+        let Some(mut entry) = self.entries().get(at).cloned() else { return };
+        if !record::is_open(&entry) || !self.is_disabled(&entry.name) {
+            return;
+        }
+        let before = record::phase(&entry);
+        record::skip(&mut entry, PLUGIN_DISABLED, &time::floor(self.scene.now));
+        self.tell_step_plugin(&entry, before);
+        if let Some(place) = self.entries().get_mut(at) {
+            *place = entry;
+        }
     }
 
     /// The rollout goes on without the work that is not finished.

@@ -1,5 +1,6 @@
 //! Stories of a canary with two step plugins: looks in a row, and what becomes of the status.
 
+mod disabled;
 mod ended;
 mod run;
 mod told;
