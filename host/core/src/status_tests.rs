@@ -240,6 +240,21 @@ fn a_rollout_that_cannot_route_is_not_healthy_and_names_the_route() {
 }
 
 #[test]
+fn a_promoted_rollout_stays_healthy_while_its_route_goes_back() {
+    let healthy = routed_at_rest(crate::pass_tests::route(0).state);
+    let plan = done(begin(healthy.clone(), now()));
+    let mut observed = stored(healthy, &plan);
+    let before = condition(&observed, ConditionType::Progressing);
+    observed.routes = vec![crate::pass_tests::route(100)];
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let after = stored(observed, &plan);
+    assert_eq!(after.rollout.status.as_ref().unwrap().phase, Some(kulta_api::RolloutPhase::Healthy));
+    assert_eq!(condition(&after, ConditionType::Progressing), before);
+}
+
+#[test]
 fn a_first_revision_without_its_route_is_not_healthy() {
     let mut observed = routed_at_rest(crate::observed::RouteState::Missing);
     let status = observed.rollout.status.as_mut().unwrap();

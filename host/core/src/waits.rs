@@ -44,7 +44,12 @@ impl Pass {
         joined(lacking.map(|replica_set| lack(replica_set)))
     }
 
+    /// None of a rollout at rest: its stable revision serves whichever Service the route names, and a gateway that has yet to report a
+    /// change of the route is no news.
     fn unconfirmed_routes(&self) -> Option<String> {
+        if self.scene.is_stable(&self.status) && self.kulta.restoring.is_none() {
+            return None;
+        }
         let routes = &self.scene.traffic.as_ref()?.routes;
         joined(routes.iter().map(|view| format!("HTTPRoute {:?} has yet to be accepted with its weights", view.shown)))
     }
