@@ -41,6 +41,8 @@ pub mod traffic;
 #[cfg(test)]
 mod traffic_tests;
 pub mod waits;
+#[cfg(test)]
+mod waits_tests;
 mod workload;
 
 pub use observed::Observed;
