@@ -14,15 +14,6 @@ pub enum Wait {
     Runs(String),
 }
 
-impl Wait {
-    #[must_use]
-    pub fn words(&self) -> &str {
-        match self {
-            Self::Pods(words) | Self::Routes(words) | Self::Runs(words) => words,
-        }
-    }
-}
-
 impl Pass {
     /// None when nothing is waited for, or nothing but time or a user.
     pub fn waits_for(&self) -> Option<Wait> {
