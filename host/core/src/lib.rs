@@ -56,6 +56,8 @@ pub mod traffic;
 mod traffic_tests;
 mod transition;
 pub mod waits;
+#[cfg(test)]
+mod waits_tests;
 mod workload;
 
 pub use observed::Observed;

@@ -158,7 +158,11 @@ fn progressing(pass: &mut Pass) {
         set(pass, kind, ConditionStatus::Unknown, ConditionReason::RolloutPaused, PAUSED);
         return;
     }
-    if pass.scene.is_stable(&pass.status) && pass.waiting.is_none() {
+    let is_whole = match pass.waiting {
+        Some(Waiting::Routes) => pass.waits_for().is_none(),
+        waiting => waiting.is_none(),
+    };
+    if pass.scene.is_stable(&pass.status) && is_whole {
         let message = format!("ReplicaSet {name:?} has successfully progressed.");
         set(pass, kind, ConditionStatus::True, ConditionReason::NewReplicaSetAvailable, &message);
         return;

@@ -14,11 +14,11 @@ use crate::plan::{Action, Plan};
 
 const NOW: i64 = 1_800_000_000;
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
 
-fn done(turn: Turn) -> Plan {
+pub(crate) fn done(turn: Turn) -> Plan {
     match turn {
         Turn::Done(plan) => *plan,
         Turn::Ask(ask) => panic!("asked: {ask:?}"),
@@ -31,7 +31,7 @@ fn first() -> Observed {
 }
 
 /// A canary without steps whose only revision is stable, with so many of its 2 pods available.
-fn at_rest(available: u32) -> Observed {
+pub(crate) fn at_rest(available: u32) -> Observed {
     let mut observed = first();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
     let mut new = fixtures::replica_set(&hash, 1, 2, available);
@@ -52,7 +52,7 @@ fn at_rest(available: u32) -> Observed {
 }
 
 /// The observation after the plan's status was stored.
-fn stored(mut observed: Observed, plan: &Plan) -> Observed {
+pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
     let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
     if let Some(patch) = &plan.status {
         merge(&mut status, &patch.patch);
@@ -78,11 +78,11 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-fn condition(observed: &Observed, kind: ConditionType) -> Option<RolloutCondition> {
+pub(crate) fn condition(observed: &Observed, kind: ConditionType) -> Option<RolloutCondition> {
     conditions::find(&observed.rollout.status.as_ref().unwrap().conditions, kind).cloned()
 }
 
-fn said(observed: &Observed, kind: ConditionType) -> (String, String) {
+pub(crate) fn said(observed: &Observed, kind: ConditionType) -> (String, String) {
     let found = condition(observed, kind).unwrap();
     (found.reason, found.message)
 }
@@ -186,97 +186,6 @@ fn an_update_to_a_revision_that_is_there_is_told_without_a_new_replica_set() {
     let plan = decided(observed, 1);
 
     assert_eq!(reasons(&plan)[..2], ["RolloutUpdated", "RolloutNotCompleted"]);
-}
-
-fn status_of(observed: &Observed, kind: ConditionType) -> Option<kulta_api::ConditionStatus> {
-    condition(observed, kind).map(|condition| condition.status)
-}
-
-/// A routed rollout whose only revision is stable and whole; its route is in this state.
-fn routed_at_rest(state: crate::observed::RouteState) -> Observed {
-    let mut observed = at_rest(2);
-    observed.rollout.spec.strategy =
-        serde_json::from_value(crate::pass_tests::routed(json!([{ "setWeight": 50 }]))).unwrap();
-    let hash = observed.rollout.status.as_ref().unwrap().stable_rs.clone();
-    observed.services =
-        [crate::pass_tests::service("canary", &hash), crate::pass_tests::service("stable", &hash)].into();
-    observed.routes = vec![crate::observed::ObservedRoute { state, ..crate::pass_tests::route(0) }];
-    observed
-}
-
-#[test]
-fn conditions_about_traffic_and_the_strategy_hold_when_all_is_well() {
-    use kulta_api::ConditionStatus::True;
-    let plain = at_rest(2);
-    let routed = routed_at_rest(crate::pass_tests::route(0).state);
-
-    let conditions = [plain, routed].map(|observed| {
-        let plan = done(begin(observed.clone(), now()));
-        let after = stored(observed, &plan);
-        [ConditionType::TrafficReady, ConditionType::StrategyReady].map(|kind| status_of(&after, kind))
-    });
-
-    assert_eq!(conditions, [[None, Some(True)], [Some(True), Some(True)]]);
-}
-
-#[test]
-fn a_rollout_that_cannot_route_is_not_healthy_and_names_the_route() {
-    let healthy = routed_at_rest(crate::pass_tests::route(0).state);
-    let plan = done(begin(healthy.clone(), now()));
-    let mut observed = stored(healthy, &plan);
-    observed.routes[0].state = crate::observed::RouteState::Missing;
-
-    let plan = done(begin(observed.clone(), now()));
-
-    let after = stored(observed, &plan);
-    let status = after.rollout.status.as_ref().unwrap();
-    let words = "waiting for traffic routing: HTTPRoute \"web\" not found";
-    assert_eq!((status.phase, status.message.as_str()), (Some(kulta_api::RolloutPhase::Progressing), words));
-    let (reason, message) = said(&after, ConditionType::Progressing);
-    assert_eq!(reason, "ReplicaSetUpdated");
-    assert!(message.ends_with("is progressing: HTTPRoute \"web\" not found"), "{message}");
-    assert_eq!(status_of(&after, ConditionType::Healthy), Some(kulta_api::ConditionStatus::False));
-    assert_eq!(said(&after, ConditionType::Available).1, "Rollout has minimum availability");
-}
-
-#[test]
-fn a_first_revision_without_its_route_is_not_healthy() {
-    let mut observed = routed_at_rest(crate::observed::RouteState::Missing);
-    let status = observed.rollout.status.as_mut().unwrap();
-    status.stable_rs.clear();
-
-    let plan = done(begin(observed.clone(), now()));
-
-    let after = stored(observed, &plan).rollout.status.unwrap();
-    assert_eq!(after.phase, Some(kulta_api::RolloutPhase::Progressing));
-}
-
-#[test]
-fn all_that_is_missing_is_named_at_once_the_route_among_it() {
-    let mut observed = routed_at_rest(crate::observed::RouteState::Missing);
-    observed.services.insert("canary".into(), None);
-
-    let plan = done(begin(observed.clone(), now()));
-
-    let (_, message) = said(&stored(observed, &plan), ConditionType::InvalidSpec);
-    for missing in ["service \"canary\" not found", "HTTPRoute \"web\" not found"] {
-        assert!(message.contains(missing), "{message}");
-    }
-}
-
-#[test]
-fn the_phase_says_which_pods_are_waited_for() {
-    let mut observed = at_rest(1);
-    observed.rollout.status.as_mut().unwrap().available_replicas = 1;
-
-    let plan = done(begin(observed.clone(), now()));
-
-    let status = stored(observed.clone(), &plan).rollout.status.unwrap();
-    let words = format!(
-        "updated replicas are still becoming available: ReplicaSet \"{}\" has 1 of 2 pods available",
-        observed.replica_sets[0].name
-    );
-    assert_eq!(status.message, words);
 }
 
 #[test]

@@ -14,15 +14,6 @@ pub enum Wait {
     Runs(String),
 }
 
-impl Wait {
-    #[must_use]
-    pub fn words(&self) -> &str {
-        match self {
-            Self::Pods(words) | Self::Routes(words) | Self::Runs(words) => words,
-        }
-    }
-}
-
 impl Pass {
     /// None when nothing is waited for, or nothing but time or a user.
     pub fn waits_for(&self) -> Option<Wait> {
@@ -44,7 +35,12 @@ impl Pass {
         joined(lacking.map(|replica_set| lack(replica_set)))
     }
 
+    /// None of a rollout at rest: its stable revision serves whichever Service the route names, and a gateway that has yet to report a
+    /// change of the route is no news.
     fn unconfirmed_routes(&self) -> Option<String> {
+        if self.scene.is_stable(&self.status) && self.kulta.restoring.is_none() {
+            return None;
+        }
         let routes = &self.scene.traffic.as_ref()?.routes;
         joined(routes.iter().map(|view| format!("HTTPRoute {:?} has yet to be accepted with its weights", view.shown)))
     }

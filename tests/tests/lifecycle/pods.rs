@@ -28,7 +28,7 @@ async fn a_pod_counts_only_when_it_has_been_ready_for_min_ready_seconds() -> Res
         .until(&kinds::rollout(), WEB, "ready pods that are not available yet", |rollout| {
             api::number(rollout, "/status/readyReplicas") == 2
                 && api::number(rollout, "/status/availableReplicas") == 0
-                && text(rollout, "/status/message") == "updated replicas are still becoming available"
+                && text(rollout, "/status/message").starts_with("updated replicas are still becoming available: ")
         })
         .await?;
     story.until_phase(WEB, "Healthy").await?;

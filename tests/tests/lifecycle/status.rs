@@ -47,8 +47,10 @@ async fn a_first_deploy_says_what_it_waits_for_and_then_that_it_is_healthy() -> 
     ensure!(says(&seen, "Available") == said("False", "AvailableReason", NOT_AVAILABLE), "{:?}", seen.data);
     ensure!(says(&seen, "Completed") == said("False", "RolloutCompleted", "RolloutCompleted"), "{:?}", seen.data);
     ensure!(says(&seen, "Healthy").is_none() && says(&seen, "Paused").is_none(), "{:?}", seen.data);
+    let why =
+        format!("updated replicas are still becoming available: ReplicaSet \"web-{hash}\" has 0 of 2 pods available");
     let wanted = json!({
-        "phase": "Progressing", "message": "updated replicas are still becoming available", "observedGeneration": "1",
+        "phase": "Progressing", "message": why, "observedGeneration": "1",
         "currentPodHash": hash, "currentStepHash": text(&seen, "/status/currentStepHash"), "currentStepIndex": 0,
         "replicas": 2, "updatedReplicas": 2, "HPAReplicas": 2, "selector": "app=web",
     });
