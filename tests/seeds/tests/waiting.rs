@@ -1,5 +1,7 @@
 //! What is written while a rollout waits for a user, or while somebody else writes the same route.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -17,16 +19,20 @@ fn steps() -> Value {
     json!([{ "setWeight": 30 }, { "pause": {} }, { "setWeight": 60 }, { "pause": { "duration": "5s" } }])
 }
 
-/// Rollouts on one route, each Healthy with its first version.
-async fn healthy(names: &[&str]) -> Result<Fixture> {
-    let fixture = Fixture::begin()?;
+fn deploy(fixture: &Fixture, route: Value, names: &[&str]) -> Result<()> {
     for name in names {
         for service in services(name) {
             fixture.cluster.create(What::Service, service)?;
         }
         fixture.cluster.create(What::Rollout, rollout(name, "shared", &steps()))?;
     }
-    fixture.cluster.create(What::Route, route("shared", names))?;
+    fixture.cluster.create(What::Route, route)
+}
+
+/// Rollouts on one route, each Healthy with its first version.
+async fn healthy(names: &[&str]) -> Result<Fixture> {
+    let fixture = Fixture::begin()?;
+    deploy(&fixture, route("shared", names), names)?;
     for name in names {
         fixture.until_phase(name, "Healthy").await?;
     }
@@ -56,7 +62,7 @@ fn promote_fully(fixture: &Fixture, name: &str) -> Result<()> {
 
 fn weights(route: &Value, rule: usize) -> Vec<i64> {
     let references = route.pointer(&format!("/spec/rules/{rule}/backendRefs")).and_then(Value::as_array);
-    references.into_iter().flatten().filter_map(|reference| reference["weight"].as_i64()).collect()
+    references.into_iter().flatten().filter_map(|reference| reference.get("weight")?.as_i64()).collect()
 }
 
 /// Undoes what is written to the route as soon as it is there.
@@ -221,7 +227,7 @@ fn somebody_who_puts_the_label_on_is_corrected_every_ten_seconds_at_most() -> Re
 fn somebody_who_sets_weights_back_is_corrected_every_ten_seconds_at_most() -> Result<()> {
     run(|| async {
         let fixture = paused(&["web"]).await?;
-        let rules = route("shared", &["web"])["spec"]["rules"].clone();
+        let rules = route("shared", &["web"]).pointer("/spec/rules").cloned();
         meddle(&fixture, move |route| {
             (weights(route, 0) != [100, 0]).then(|| json!({ "spec": { "rules": rules.clone() } }))
         });
@@ -234,20 +240,44 @@ fn somebody_who_sets_weights_back_is_corrected_every_ten_seconds_at_most() -> Re
     })
 }
 
+/// Two gateway controllers that serve the route's parent: the first takes each generation; once they `disagree`, the second refuses it,
+/// and each overwrites what the other has written.
+fn gateways(fixture: &Fixture, disagree: &Arc<AtomicBool>) {
+    let (cluster, disagree) = (fixture.cluster.clone(), Arc::clone(disagree));
+    tokio::spawn(async move {
+        for refuses in [false, true].into_iter().cycle() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let Ok(Some(route)) = cluster.get(What::Route, "shared") else { continue };
+            let refuses = refuses && disagree.load(Ordering::Relaxed);
+            let condition = |kind: &str, status: bool| {
+                json!({
+                    "type": kind, "status": if status { "True" } else { "False" }, "reason": "Test", "message": "",
+                    "observedGeneration": route.pointer("/metadata/generation"), "lastTransitionTime": "2027-01-01T00:00:00Z",
+                })
+            };
+            let parent = json!({
+                "parentRef": { "name": "elsewhere" }, "controllerName": "example.com/gateway",
+                "conditions": [condition("Accepted", !refuses), condition("ResolvedRefs", true)],
+            });
+            let _ = cluster.patch(What::Route, "shared", true, json!({ "status": { "parents": [parent] } }));
+        }
+    });
+}
+
 #[test]
 fn gateways_that_overwrite_each_others_status_cause_no_writes() -> Result<()> {
     run(|| async {
-        let fixture = paused(&["web"]).await?;
-        let taken = fixture.get(What::Route, "shared")?["status"].clone();
-        let mut refused = taken.clone();
-        refused["parents"][0]["conditions"][0]["status"] = json!("False");
-        let cluster = fixture.cluster.clone();
-        tokio::spawn(async move {
-            for status in [refused, taken].iter().cycle() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                let _ = cluster.patch(What::Route, "shared", true, json!({ "status": status }));
-            }
-        });
+        let fixture = Fixture::begin()?;
+        let disagree = Arc::new(AtomicBool::new(false));
+        let mut route = route("shared", &["web"]);
+        json_patch::merge(&mut route, &json!({ "spec": { "parentRefs": [{ "name": "elsewhere" }] } }));
+        deploy(&fixture, route, &["web"])?;
+        gateways(&fixture, &disagree);
+        fixture.until_phase("web", "Healthy").await?;
+        update(&fixture, "web")?;
+        fixture.until_phase("web", "Paused").await?;
+        tokio::time::sleep(MINUTE).await;
+        disagree.store(true, Ordering::Relaxed);
 
         let writes = fixture.writes_within(Duration::from_secs(25)).await?;
 

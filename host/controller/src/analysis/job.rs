@@ -236,7 +236,7 @@ mod tests {
             { "name": "smoke", "provider": { "job": { "spec": {} } } },
             { "name": "rate", "provider": { "web": {} } },
         ] } });
-        let served = [PROVIDER, "web"].map(|name| ServedAnalyzer { name, needs_condition: false });
+        let served = [PROVIDER, "web"].map(|name| ServedAnalyzer { name });
         let checked = check(&serde_json::from_value(run).unwrap(), &BTreeMap::new(), &served).unwrap();
         let dropped = ["smoke", "rate"].map(|metric| Attempt { metric: metric.into(), attempt: 3 });
         let (cluster, sent) = cluster();

@@ -211,7 +211,7 @@ fn pods_stay_as_they_are_while_a_user_is_waited_for() {
     let slow = ReplicaSet { available_replicas: 0, ready_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) };
     observed.replica_sets[0] = Arc::new(slow);
     observed.routes = vec![crate::pass_tests::route(0)];
-    observed.looked_up.endpoints = Some(std::collections::BTreeMap::new());
+    observed.looked_up.endpoints = Some(crate::observed::Endpoints::default());
     let unsure = Next::Pause { cause: PauseCause::Analysis, until: None };
 
     let plan = decided(observed, &Decision { next: unsure, ..wants(0, 0, &[("background", 1)]) });
