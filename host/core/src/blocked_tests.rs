@@ -153,7 +153,6 @@ fn a_rollback_by_the_template_restores_stable_while_a_reference_is_broken() {
     let template = fixtures::template("web:0");
     let old = ReplicaSet {
         template: kulta_api::PodTemplate(template.clone()),
-        annotations: ReplicaSet::clone(&observed.replica_sets[1]).annotations,
         ..ReplicaSet::clone(&observed.replica_sets[1])
     };
     observed.replica_sets[1] = Arc::new(old);

@@ -47,11 +47,11 @@ fn led(observed: Observed) -> Plan {
 }
 
 fn evicted(plan: &Plan) -> Vec<&str> {
-    let name = |action| match action {
-        &Action::EvictPod { ref name } => Some(name.as_str()),
+    let evictions = plan.writes.iter().filter_map(|write| match &write.action {
+        Action::EvictPod { name } => Some(name.as_str()),
         _ => None,
-    };
-    plan.writes.iter().filter_map(|write| name(&write.action)).collect()
+    });
+    evictions.collect()
 }
 
 #[test]
