@@ -177,3 +177,28 @@ impl Analyzers {
         complaints
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kulta_wasm::{Limits, Plugins};
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_condition_that_can_hold_for_no_value_is_found_before_anything_is_measured() {
+        let analyzers = Analyzers::new(Arc::new(Catalog::new(Arc::new(Plugins::new(Limits::default()).unwrap()))));
+        let conditions = ["result[0] >", "result[0] > 1", "nope(result)"].map(|text| ("successCondition", text.into()));
+        let at = Path::new("spec.metrics[0]");
+        let (metric, analyzer, config) = ("m".to_owned(), "web".to_owned(), json!({}));
+        let one = Configuration { path: at.clone(), metric, analyzer, config, at, conditions: conditions.into() };
+
+        let errors = analyzers.check_conditions(&[one]).await;
+
+        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("spec.metrics[0].successCondition: metric \"m\""), "{}", told[0]);
+        assert!(told[0].contains("not an expression at 1:12"), "{}", told[0]);
+        assert!(told[1].contains("unknown name nope"), "{}", told[1]);
+    }
+}
