@@ -69,7 +69,7 @@ impl Applier {
                 self.tell(target, event);
             }
         }
-        self.memory.note(&target.key, Notes::all_taken);
+        self.memory.note(&target.uid, Notes::all_taken);
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl Applier {
             .map_err(|source| ApplyError::PatchStatus { key: key.clone(), source })?;
         self.wrote(target, Watched::Rollouts, key.clone(), &stored);
         if !record_kept && let Some(change) = status.patch.get("kulta") {
-            self.memory.note(key, |notes| {
+            self.memory.note(&target.uid, |notes| {
                 let mut record = json!(notes.record.clone().unwrap_or_default());
                 json_patch::merge(&mut record, change);
                 notes.record = serde_json::from_value(record).ok();
@@ -190,7 +190,7 @@ impl Applier {
         let object = target.key.sibling(name);
         match self.cluster.create(Kind::ReplicaSet, &target.key.namespace, body, false).await {
             Ok(stored) => {
-                self.memory.note(&target.key, |notes| notes.create_error = None);
+                self.memory.note(&target.uid, |notes| notes.create_error = None);
                 self.wrote(target, Watched::ReplicaSets, object, &stored);
                 Ok(())
             }
@@ -198,7 +198,7 @@ impl Applier {
             Err(error) => {
                 if refusal(&error) != Refusal::Trouble {
                     let why = words(&error);
-                    self.memory.note(&target.key, |notes| notes.create_error = Some((target.generation, why)));
+                    self.memory.note(&target.uid, |notes| notes.create_error = Some((target.generation, why)));
                 }
                 Err(ApplyError::Write { what: format!("create ReplicaSet {object}"), source: error })
             }
@@ -217,7 +217,7 @@ impl Applier {
             return Ok(());
         }
         tracing::warn!(rollout = %target.key, "ReplicaSet {object} is not this rollout's: taking another hash");
-        self.memory.note(&target.key, |notes| notes.taken_names.insert(object.name.clone()));
+        self.memory.note(&target.uid, |notes| notes.taken_names.insert(object.name.clone()));
         Err(failed(error))
     }
 
@@ -240,7 +240,7 @@ impl Applier {
             }
             Some(_) => {
                 tracing::warn!(rollout = %target.key, "AnalysisRun {run} is not this rollout's: taking another name");
-                self.memory.note(&target.key, |notes| notes.taken_run_names.insert(run.name.clone()));
+                self.memory.note(&target.uid, |notes| notes.taken_run_names.insert(run.name.clone()));
                 Err(failed(error))
             }
             // Gone again: the next look creates it.
@@ -260,14 +260,14 @@ impl Applier {
         match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {
             Ok(stored) => {
                 let generation = stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
-                self.memory.note(&target.key, |notes| {
+                self.memory.note(&target.uid, |notes| {
                     notes.routes.entry(route.clone()).or_default().wrote(weight, generation, corrects, now);
                 });
                 self.wrote(target, Watched::Routes, route.clone(), &stored);
                 Ok(())
             }
             Err(error) => {
-                self.memory.note(&target.key, |notes| {
+                self.memory.note(&target.uid, |notes| {
                     let notes = notes.routes.entry(route.clone()).or_default();
                     match refusal(&error) {
                         Refusal::Forbidden => notes.forbidden = Some((words(&error), until(now))),
@@ -283,7 +283,7 @@ impl Applier {
     /// The key is not decided again until the cache tells of this write.
     fn wrote(&self, target: &Target, kind: Watched, object: Key, stored: &Object) {
         let version = cluster::version_of(stored);
-        self.memory.note(&target.key, |notes| notes.wrote(kind, object, version, self.clock.now()));
+        self.memory.note(&target.uid, |notes| notes.wrote(kind, object, version, self.clock.now()));
     }
 }
 

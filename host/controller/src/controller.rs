@@ -169,7 +169,7 @@ impl Controller {
                 clock: Arc::clone(&clock),
                 recorder: Arc::clone(&recorder),
             },
-            outbox: Outbox::new(teller, Arc::clone(&metrics), enrichers, Arc::clone(&recorder)),
+            outbox: Outbox::new(teller, Arc::clone(&metrics), enrichers, Arc::clone(&recorder), Arc::clone(&memory)),
             recorder,
             errands,
             settings,
@@ -221,7 +221,7 @@ impl Controller {
     /// Queues who is touched, once all caches are filled: decisions on half of the truth would be wrong.
     pub fn touched(&self, touched: Touched) {
         if let Some((key, uid)) = touched.removed {
-            self.memory.forget(&key);
+            self.memory.forget(&uid);
             if self.ready() {
                 self.outbox.removed(&key, &uid, self.clock.now());
             }
@@ -419,8 +419,7 @@ async fn analyse(controller: Arc<Controller>) {
 }
 
 async fn deliver(controller: Arc<Controller>) {
-    while let Some((key, sequence)) = controller.outbox.delivered().await {
-        controller.memory.note(&key, |notes| notes.delivered = notes.delivered.max(sequence));
+    while let Some(key) = controller.outbox.delivered().await {
         controller.queue.add(key);
     }
 }

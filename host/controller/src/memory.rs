@@ -1,7 +1,7 @@
 //! What the process remembers of a rollout beside the caches. All of it may be lost: a restart only looks once more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::KultaStatus;
@@ -16,9 +16,11 @@ const LONGEST_LAG: SignedDuration = SignedDuration::from_secs(5);
 /// Guarded patches refused in a row, each against what the cache told, until a condition says so.
 const REFUSALS_UNTIL_TOLD: u32 = 3;
 
+/// By uid: a rollout that is made anew under the name of a deleted one starts with nothing. It holds the rollouts that the cache holds, and
+/// no others.
 #[derive(Debug, Default)]
 pub struct Memory {
-    rollouts: Mutex<HashMap<Key, Notes>>,
+    rollouts: Mutex<HashMap<String, Arc<Notes>>>,
 }
 
 /// Of one rollout.
@@ -34,8 +36,12 @@ pub struct Notes {
     pub taken_names: BTreeSet<String>,
     /// Names of AnalysisRuns, likewise.
     pub taken_run_names: BTreeSet<String>,
-    /// Events up to this sequence are delivered.
+    /// Events up to this sequence are delivered; the cache may still show them as waiting.
     pub delivered: u64,
+    /// A delivery of its events is under way.
+    pub delivering: bool,
+    /// Digests found in pods, by hash and image of the revisions that it has.
+    pub digests: BTreeMap<(String, String), String>,
     /// Calls of step plugins.
     pub steps: Flights,
     /// The record that the CRD prunes.
@@ -56,27 +62,37 @@ pub struct RouteNotes {
 }
 
 impl Memory {
-    pub fn of(&self, key: &Key) -> Notes {
-        self.rollouts().get(key).cloned().unwrap_or_default()
-    }
-
-    pub fn note<T>(&self, key: &Key, change: impl FnOnce(&mut Notes) -> T) -> T {
-        change(self.rollouts().entry(key.clone()).or_default())
-    }
-
-    /// For what comes from elsewhere: a rollout that has been forgotten meanwhile stays so.
-    pub fn note_if_known(&self, key: &Key, change: impl FnOnce(&mut Notes)) {
-        if let Some(notes) = self.rollouts().get_mut(key) {
-            change(notes);
+    /// Begins to remember a rollout, unless it is known. Whoever calls this holds the cache and sees the rollout in it: the rollout is then
+    /// forgotten when the cache loses it.
+    pub fn remember(&self, uid: &str) {
+        let mut rollouts = self.rollouts();
+        if !rollouts.contains_key(uid) {
+            rollouts.insert(uid.to_owned(), Arc::default());
         }
     }
 
-    pub fn forget(&self, key: &Key) {
-        self.rollouts().remove(key);
+    #[must_use]
+    pub fn of(&self, uid: &str) -> Arc<Notes> {
+        self.rollouts().get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is noted of a rollout; `None` when it is not known: a rollout that has been forgotten stays so.
+    pub fn note<T>(&self, uid: &str, change: impl FnOnce(&mut Notes) -> T) -> Option<T> {
+        self.rollouts().get_mut(uid).map(|notes| change(Arc::make_mut(notes)))
+    }
+
+    pub fn forget(&self, uid: &str) {
+        self.rollouts().remove(uid);
+    }
+
+    /// How many rollouts are remembered.
+    #[must_use]
+    pub fn rollouts_known(&self) -> usize {
+        self.rollouts().len()
     }
 
     /// A worker that panicked left at worst a note that the next look corrects.
-    fn rollouts(&self) -> MutexGuard<'_, HashMap<Key, Notes>> {
+    fn rollouts(&self) -> MutexGuard<'_, HashMap<String, Arc<Notes>>> {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -204,6 +220,28 @@ mod tests {
         notes.all_taken();
 
         assert!(notes.routes.values().all(|route| route.refusals == 0));
+    }
+
+    #[test]
+    fn what_is_noted_of_a_forgotten_rollout_is_not_kept() {
+        let memory = Memory::default();
+        memory.remember("u");
+        memory.forget("u");
+
+        let noted = memory.note("u", |notes| notes.delivered = 5);
+
+        assert_eq!((noted, memory.rollouts_known()), (None, 0));
+    }
+
+    #[test]
+    fn what_is_noted_of_one_rollout_is_not_another_rollouts() {
+        let memory = Memory::default();
+        memory.remember("old");
+        memory.remember("new");
+
+        memory.note("old", |notes| notes.delivered = 5);
+
+        assert_eq!((memory.of("old").delivered, memory.of("new").delivered), (5, 0));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Delivers the CDEvents that wait in the rollouts' outboxes: in order for each rollout, again until the sink takes them,
 //! and never in the way of a rollout.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use kulta_events::{CdEvent, Origin, Revision, RolloutId, Subject, digest_from_im
 use kulta_fetch::{CdEventHttp, Delivery, Sink};
 use kulta_wasm::enricher as wit;
 use serde_json::Value;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
 
 use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Refusal, refusal, words};
@@ -21,11 +21,14 @@ use crate::enrich::Enrichers;
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events::{Message, Regarding};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
 
 /// Failures in a row until the Rollout is told that its events wait: some seconds.
 const FAILURES_UNTIL_TOLD: u32 = 3;
+/// Removals of rollouts that may wait for the sink at a time: nothing but this process remembers them.
+const REMOVALS: usize = 1_024;
 const SINK_UNAVAILABLE: &str = "EventSinkUnavailable";
 
 /// Where events go.
@@ -48,7 +51,7 @@ pub struct Teller {
 
 pub struct Outbox {
     inner: Arc<Inner>,
-    done: AsyncMutex<mpsc::UnboundedReceiver<(Key, u64)>>,
+    done: AsyncMutex<mpsc::UnboundedReceiver<Key>>,
 }
 
 struct Inner {
@@ -56,46 +59,51 @@ struct Inner {
     metrics: Arc<Metrics>,
     enrichers: Enrichers,
     recorder: Arc<Recorder>,
-    /// How far each rollout's story is told, by uid: the caches may still show what has been delivered.
-    told: Mutex<HashMap<String, Told>>,
-    /// Digests found in pods, by image of a revision; bounded by what was asked for.
-    digests: Mutex<HashMap<(Key, String), Option<String>>>,
-    report: mpsc::UnboundedSender<(Key, u64)>,
+    memory: Arc<Memory>,
+    report: mpsc::UnboundedSender<Key>,
+    /// One for each removal whose event may still wait for the sink.
+    removals: Arc<Semaphore>,
 }
 
 impl Outbox {
     #[must_use]
-    pub fn new(teller: Option<Teller>, metrics: Arc<Metrics>, enrichers: Enrichers, recorder: Arc<Recorder>) -> Self {
+    pub fn new(
+        teller: Option<Teller>,
+        metrics: Arc<Metrics>,
+        enrichers: Enrichers,
+        recorder: Arc<Recorder>,
+        memory: Arc<Memory>,
+    ) -> Self {
         let (report, done) = mpsc::unbounded_channel();
-        let inner =
-            Inner { teller, metrics, enrichers, recorder, told: Mutex::default(), digests: Mutex::default(), report };
+        let removals = Arc::new(Semaphore::new(REMOVALS));
+        let inner = Inner { teller, metrics, enrichers, recorder, memory, report, removals };
         Self { inner: Arc::new(inner), done: AsyncMutex::new(done) }
     }
 
-    /// The next rollout whose events are delivered, with the sequence reached.
-    pub async fn delivered(&self) -> Option<(Key, u64)> {
+    /// The next rollout whose events are delivered; its notes say how far.
+    pub async fn delivered(&self) -> Option<Key> {
         self.done.lock().await.recv().await
     }
 
-    /// Takes up what waits in a rollout's outbox, if nobody is at it.
+    /// Takes up what waits in a rollout's outbox, if no delivery of it is under way. One that has been deleted meanwhile has no outbox.
     pub fn offer(&self, key: &Key, observed: &Observed, cluster: &Cluster) {
         let Some(record) = observed.rollout.status.as_ref().and_then(|status| status.kulta.as_ref()) else { return };
         let uid = observed.rollout.metadata.uid.clone().unwrap_or_default();
-        let mut all = self.inner.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = all.entry(uid.clone()).or_default();
-        let after = told.reached.max(observed.delivered);
-        let waiting: Vec<OutboxEntry> = record.outbox.iter().filter(|entry| entry.seq > after).cloned().collect();
-        let Some(last) = waiting.last().map(|entry| entry.seq) else { return };
-        if self.inner.teller.is_none() {
-            // Nobody listens: all of it counts as told. The channel lives as long as this.
-            told.reached = last;
-            let _ = self.inner.report.send((key.clone(), last));
-            return;
-        }
-        if std::mem::replace(&mut told.busy, true) {
-            return;
-        }
-        drop(all);
+        let waiting = self.inner.memory.note(&uid, |notes| {
+            let waiting: Vec<OutboxEntry> =
+                record.outbox.iter().filter(|entry| entry.seq > notes.delivered).cloned().collect();
+            let last = waiting.last()?.seq;
+            if self.inner.teller.is_none() {
+                // Nobody listens: all of it counts as delivered. The channel lives as long as this.
+                notes.delivered = last;
+                let _ = self.inner.report.send(key.clone());
+                return None;
+            }
+            let has = |hash: &str| observed.replica_sets.iter().any(|replica_set| replica_set.hash() == hash);
+            notes.digests.retain(|(hash, _), _| has(hash));
+            (!std::mem::replace(&mut notes.delivering, true)).then_some(waiting)
+        });
+        let Some(waiting) = waiting.flatten() else { return };
         let batch = Batch {
             inner: Arc::clone(&self.inner),
             key: key.clone(),
@@ -125,14 +133,20 @@ impl Outbox {
 
     /// Tells, as well as it goes, that a rollout is gone: nothing is left to remember it by.
     pub fn removed(&self, key: &Key, uid: &str, now: Timestamp) {
-        self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         if self.inner.teller.is_none() {
             return;
         }
+        let Ok(permit) = Arc::clone(&self.inner.removals).try_acquire_owned() else {
+            tracing::warn!(rollout = %key, "the removal is not told: {REMOVALS} removals wait for the event sink");
+            return self.inner.metrics.delivery("dropped");
+        };
         let inner = Arc::clone(&self.inner);
         let rollout = RolloutId { namespace: key.namespace.clone(), name: key.name.clone(), uid: uid.to_owned() };
         let at = kulta_core::time::floor(now);
-        tokio::spawn(async move { inner.tell_removed(&rollout, &at).await });
+        tokio::spawn(async move {
+            inner.tell_removed(&rollout, &at).await;
+            drop(permit);
+        });
     }
 }
 
@@ -198,14 +212,6 @@ fn sink_unavailable(event: &CdEvent, why: &str) -> Message {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    /// Sequence of the last event that was delivered.
-    reached: u64,
-    /// A delivery is under way.
-    busy: bool,
-}
-
 /// A revision's annotations, over those of its template.
 fn known_annotations(revision: &Revision) -> BTreeMap<String, String> {
     let mut known = revision.template_annotations.clone();
@@ -256,10 +262,12 @@ impl Batch {
             }
             reached = entry.seq;
         }
-        let told = Told { reached, busy: false };
-        self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).insert(self.rollout.uid.clone(), told);
+        self.inner.memory.note(&self.rollout.uid, |notes| {
+            notes.delivered = notes.delivered.max(reached);
+            notes.delivering = false;
+        });
         // The receiver lives as long as the controller.
-        let _ = self.inner.report.send((self.key, reached));
+        let _ = self.inner.report.send(self.key);
     }
 
     /// What enrichers are told of the rollout: the event's revision in the canary's place.
@@ -357,9 +365,9 @@ impl Batch {
 
     /// The digest of a revision's image, from one of its pods; asked for once.
     async fn digest(&self, hash: &str, image: &str) -> Option<String> {
-        let question = (self.key.clone(), format!("{hash} {image}"));
-        let known = self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
-        if let Some(known) = known {
+        let revision = (hash.to_owned(), image.to_owned());
+        let known = self.inner.memory.of(&self.rollout.uid).digests.get(&revision).cloned();
+        if known.is_some() {
             return known;
         }
         let labels = BTreeMap::from([(annotations::POD_TEMPLATE_HASH.to_owned(), hash.to_owned())]);
@@ -383,8 +391,8 @@ impl Batch {
             digest_from_image_id(id)
         });
         // A pod that does not run yet will tell later.
-        if digest.is_some() {
-            self.inner.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(question, digest.clone());
+        if let Some(digest) = &digest {
+            self.inner.memory.note(&self.rollout.uid, |notes| notes.digests.insert(revision, digest.clone()));
         }
         digest
     }

@@ -29,11 +29,15 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     let now = controller.clock.now();
     let seen = {
         let caches = controller.caches.read();
-        let lagging = controller.memory.note(key, |notes| notes.lagging(&caches, now));
+        let Some(uid) = caches.rollouts.get(key).map(|cached| cached.uid.as_str()) else {
+            return Outcome::Done { wake_up: None };
+        };
+        controller.memory.remember(uid);
+        let lagging = controller.memory.note(uid, |notes| notes.lagging(&caches, now)).flatten();
         if lagging.is_some() {
             return Outcome::Done { wake_up: lagging };
         }
-        let notes = controller.memory.of(key);
+        let notes = controller.memory.of(uid);
         View {
             caches: &caches,
             notes: &notes,
@@ -46,11 +50,7 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     };
     let mut answers = Vec::new();
     let (target, plan) = match seen {
-        Seen::Gone => {
-            controller.memory.forget(key);
-            return Outcome::Done { wake_up: None };
-        }
-        Seen::Filling => return Outcome::Done { wake_up: None },
+        Seen::Gone | Seen::Filling => return Outcome::Done { wake_up: None },
         Seen::Undecodable { object, error } => (target_of(key, &object), undecodable(&object, &error, now)),
         Seen::Rollout(observed) => {
             controller.outbox.offer(key, &observed, &controller.cluster);
@@ -166,7 +166,7 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
     // Counts alone wait for more of the same, unless a transition is stored before.
     let gather = plan.status.as_ref().is_some_and(|status| status.gather) && plan.events.is_empty();
     if gather {
-        let since = controller.memory.note(key, |notes| *notes.gathering.get_or_insert(now));
+        let since = controller.memory.note(&target.uid, |notes| *notes.gathering.get_or_insert(now)).unwrap_or(now);
         let due = since.checked_add(SignedDuration::from_millis(GATHER_MILLIS)).unwrap_or(since);
         if due > now {
             plan.status = None;
@@ -174,7 +174,7 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
         }
     }
     if plan.status.is_some() {
-        controller.memory.note(key, |notes| notes.gathering = None);
+        controller.memory.note(&target.uid, |notes| notes.gathering = None);
     }
     if plan.status.is_some() || !plan.writes.is_empty() {
         tracing::debug!(rollout = %key, writes = plan.writes.len(), status = plan.status.is_some(), "{}", plan.reason);
@@ -183,10 +183,10 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
     match controller.applier.apply(target, plan, controller.record_kept).await {
         Ok(()) => {
             if answers_taken && !answers.is_empty() {
-                controller.memory.note_if_known(key, |notes| notes.steps.stored(answers));
+                controller.memory.note(&target.uid, |notes| notes.steps.stored(answers));
             }
             if let Some(call) = step_call {
-                controller.steps.make(&controller.queue, key, call);
+                controller.steps.make(&controller.queue, target, call);
             }
             Outcome::Done { wake_up }
         }

@@ -1,7 +1,7 @@
 //! One life of the controller's process: the real controller, joined to the server in process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceExt, service_fn};
 
+use crate::beside::Beside;
 use crate::cluster::NAMESPACE;
 use crate::faults::Trouble;
 use crate::gauge::{self, Gauge};
@@ -44,6 +45,7 @@ pub struct World {
 pub struct Incarnation {
     pub name: String,
     dead: Arc<AtomicBool>,
+    controller: Arc<OnceLock<Arc<Controller>>>,
     task: JoinHandle<()>,
 }
 
@@ -81,13 +83,23 @@ impl Incarnation {
         };
         let elector = world.elect.then(|| Elector::new(client, NAMESPACE, name.to_owned(), clock));
         let ended = Arc::clone(&dead);
+        let made = Arc::<OnceLock<Arc<Controller>>>::default();
+        let started = Arc::clone(&made);
         let task = tokio::spawn(async move {
             let controller = Controller::new(parts, settings).await;
+            // Set once, here.
+            let _ = started.set(Arc::clone(&controller));
             // It ends only when the lease is lost; the process ends with it.
             drop(lease::lead(controller, elector, CancellationToken::new()).await);
             ended.store(true, Ordering::Relaxed);
         });
-        Ok(Self { name: name.to_owned(), dead, task })
+        Ok(Self { name: name.to_owned(), dead, controller: made, task })
+    }
+
+    /// How many rollouts it remembers.
+    #[must_use]
+    pub fn rollouts_known(&self) -> usize {
+        self.controller.get().map_or(0, |controller| controller.memory.rollouts_known())
     }
 
     #[must_use]
@@ -113,9 +125,12 @@ fn client(server: &Server, dead: &Arc<AtomicBool>) -> Client {
         async move {
             let alive = || !dead.load(Ordering::Relaxed);
             if alive() {
-                let answer = tokio::time::timeout(PATIENCE, router.oneshot(request.map(Body::new))).await;
-                match answer {
-                    Ok(answer) => return Ok(answer.unwrap_or_else(|never| match never {})),
+                let answer = Beside::new(router.oneshot(request.map(Body::new)));
+                match tokio::time::timeout(PATIENCE, answer).await {
+                    Ok(answer) => {
+                        let answer = answer.unwrap_or_else(|never| match never {});
+                        return Ok(answer.map(|body| Body::from_stream(Beside::new(body.into_data_stream()))));
+                    }
                     Err(_) if alive() => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut)),
                     Err(_) => {}
                 }

@@ -8,11 +8,17 @@
 //! - [`judging`] and [`gauge`]: its analyses, and where their metrics come from;
 //! - [`witness`]: sees every change and holds it against the design's invariants;
 //! - [`runs`]: the same for the analyses;
+//! - [`calm`]: a cluster without faults, for the two that follow;
 //! - [`plain`]: one story without any of it, to see what a story costs;
+//! - [`fleet`]: many rollouts that are upgraded at once, to see what an upgrade costs the controller;
+//! - [`beside`]: measures what is not the controller's;
 //! - [`story`]: puts them together, and says how it has to end.
 
+pub mod beside;
+pub mod calm;
 pub mod cluster;
 pub mod faults;
+pub mod fleet;
 pub mod gauge;
 pub mod incarnation;
 pub mod judging;

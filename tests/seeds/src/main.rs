@@ -43,6 +43,9 @@ struct Options {
     /// Tell the story without faults, of an update with two pauses of an hour, so many times, and say what one takes
     #[arg(long, value_name = "TIMES")]
     plain: Option<usize>,
+    /// Upgrade so many rollouts of two pods at once, without faults, and say what each takes of the controller
+    #[arg(long, value_name = "ROLLOUTS")]
+    fleet: Option<usize>,
 }
 
 #[derive(Default)]
@@ -78,6 +81,9 @@ fn main() -> Result<ExitCode> {
     }
     if let Some(times) = options.plain {
         return plain(times, &plugins);
+    }
+    if let Some(rollouts) = options.fleet {
+        return fleet(rollouts, &plugins);
     }
     let began = Instant::now();
     let end = options.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
@@ -150,6 +156,15 @@ fn plain(times: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
         "{times} stories without faults: {:.1?} at p50, {:.1?} at most",
         at_half(&taken),
         taken.last().copied().unwrap_or_default()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fleet(rollouts: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
+    let (upgraded, each) = kulta_seeds::fleet::tell(rollouts, plugins)?;
+    println!(
+        "{rollouts} rollouts of 2 pods upgraded at once: all Healthy after {:#}, {:.2?} of the controller for each, {} requests, {} writes, {} CDEvents",
+        upgraded.took, each, upgraded.requests, upgraded.writes, upgraded.events
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -12,8 +12,8 @@ use kulta_wasm::Kind;
 use kulta_wasm::step::{Action, Call, Occasion, Outcome};
 use tokio::task::JoinSet;
 
+use crate::apply::Target;
 use crate::clock::{self, Clock, millis};
-use crate::key::Key;
 use crate::memory::Memory;
 use crate::metrics::{Metrics, OK};
 use crate::plugins::{Catalog, Checks, Errands, MOST_ROUNDS, Pin};
@@ -65,18 +65,19 @@ impl Steps {
 
     /// Makes a call, unless one of that rollout is under way: it is looked at again once that one has landed. A call that panics lands
     /// too: nobody would ask again.
-    pub fn make(self: &Arc<Self>, queue: &Arc<Queue>, key: &Key, call: StepCall) {
-        if !self.memory.note(key, |notes| notes.steps.begin(call.id)) {
+    pub fn make(self: &Arc<Self>, queue: &Arc<Queue>, target: &Target, call: StepCall) {
+        let begun = self.memory.note(&target.uid, |notes| notes.steps.begin(call.id));
+        if begun != Some(true) {
             return;
         }
-        let (steps, queue, key) = (Arc::clone(self), Arc::clone(queue), key.clone());
+        let (steps, queue, key, uid) = (Arc::clone(self), Arc::clone(queue), target.key.clone(), target.uid.clone());
         let task = async move {
             let outcome = AssertUnwindSafe(steps.act(&call)).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!(rollout = %key, plugin = call.plugin, "a call of a step plugin panicked");
                 StepOutcome::Errored { class: FailureClass::Host, message: PANICKED.to_owned() }
             });
             let answer = StepAnswer { id: call.id, outcome };
-            steps.memory.note_if_known(&key, |notes| notes.steps.land(answer));
+            steps.memory.note(&uid, |notes| notes.steps.land(answer));
             queue.add(key);
         };
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,112 @@
+//! Rollouts that are made and deleted: what is remembered of one is forgotten with it, and is nothing to the next one of its name.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kulta_seeds::calm::{self, Calm};
+use kulta_seeds::cluster::{Cluster, NAMESPACE, ROLLOUT, What};
+use kulta_seeds::scenario::{Health, template};
+use kulta_seeds::story;
+use kulta_wasm::Plugins;
+use serde_json::{Value, json};
+
+/// Made and deleted one after the other.
+const ROLLOUTS: usize = 200;
+/// A rollout without pods is deployed, and a deleted one is forgotten, within this time.
+const A_WHILE: Duration = Duration::from_secs(5);
+/// The longest that a delivery waits until it tries again.
+const UNTIL_RETRIED: Duration = Duration::from_secs(120);
+
+/// Compiled once, and in no story's time.
+fn plugins() -> Result<Arc<Plugins>> {
+    static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plugins) = PLUGINS.get() {
+        return Ok(Arc::clone(plugins));
+    }
+    let plugins = story::plugins()?;
+    Ok(Arc::clone(PLUGINS.get_or_init(|| plugins)))
+}
+
+fn rollout(name: &str) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": {
+            "replicas": 0,
+            "selector": { "matchLabels": { "app": ROLLOUT } },
+            "template": template("v1", Health::Good),
+            "strategy": { "canary": {} },
+        },
+    })
+}
+
+fn uid(cluster: &Cluster, name: &str) -> Result<String> {
+    let rollout = cluster.get(What::Rollout, name)?.context("no Rollout")?;
+    Ok(rollout.pointer("/metadata/uid").and_then(Value::as_str).context("no uid")?.to_owned())
+}
+
+async fn upgrade(cluster: &Cluster, version: &str) -> Result<()> {
+    tokio::time::sleep(A_WHILE).await;
+    cluster.patch(What::Rollout, ROLLOUT, false, json!({ "spec": { "template": template(version, Health::Good) } }))?;
+    tokio::time::sleep(A_WHILE).await;
+    Ok(())
+}
+
+/// Types of the events about the rollout with this uid, in their order.
+fn told_of(calm: &Calm, uid: &str) -> Vec<String> {
+    let events = calm.sink.taken();
+    let about = events.iter().filter(|event| event.to_string().contains(uid));
+    about.filter_map(|event| Some(event.pointer("/context/type")?.as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn a_delivery_for_a_deleted_rollout_does_not_count_for_the_next_one_of_its_name() -> Result<()> {
+    let plugins = plugins()?;
+    calm::runtime()?.block_on(async {
+        let calm = Calm::begin(plugins, |cluster| cluster.create(What::Rollout, rollout(ROLLOUT)))?;
+        upgrade(&calm.cluster, "v2").await?;
+        let of_the_first = told_of(&calm, &uid(&calm.cluster, ROLLOUT)?);
+        calm.sink.away.store(true, Ordering::Relaxed);
+        upgrade(&calm.cluster, "v3").await?;
+        calm.cluster.delete(What::Rollout, ROLLOUT)?;
+        tokio::time::sleep(A_WHILE).await;
+        calm.cluster.create(What::Rollout, rollout(ROLLOUT))?;
+        tokio::time::sleep(A_WHILE).await;
+        calm.sink.away.store(false, Ordering::Relaxed);
+        tokio::time::sleep(UNTIL_RETRIED).await;
+
+        upgrade(&calm.cluster, "v2").await?;
+
+        let of_the_next = told_of(&calm, &uid(&calm.cluster, ROLLOUT)?);
+        ensure!(!of_the_first.is_empty() && of_the_next == of_the_first, "{of_the_next:?} instead of {of_the_first:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_is_remembered_of_rollouts_that_are_made_and_deleted() -> Result<()> {
+    let plugins = plugins()?;
+    calm::runtime()?.block_on(async {
+        let calm = Calm::begin(plugins, |_| Ok(()))?;
+        let mut most = 0;
+        for number in 0..ROLLOUTS {
+            let name = format!("web-{number}");
+            calm.cluster.create(What::Rollout, rollout(&name))?;
+            tokio::time::sleep(A_WHILE).await;
+            most = most.max(calm.life.rollouts_known());
+            calm.cluster.delete(What::Rollout, &name)?;
+            tokio::time::sleep(A_WHILE).await;
+        }
+
+        ensure!(
+            (most, calm.life.rollouts_known()) == (1, 0),
+            "{most} at most, {} in the end",
+            calm.life.rollouts_known()
+        );
+        Ok(())
+    })
+}
