@@ -1,6 +1,7 @@
 //! One look at one rollout: caches → core → strategy → core → cluster.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_core::observed::{Observed, Pod};
@@ -90,8 +91,9 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
     }
     observed.step_errors = controller.steps.check(&observed.rollout).await;
     observed.analyzer_errors = controller.analyzers.check_templates(&configurations(&observed)).await;
+    let mut observed = Arc::new(observed);
     for _ in 0..LOOK_UPS {
-        let mut turn = begin(observed.clone(), controller.clock.now());
+        let mut turn = begin(Arc::clone(&observed), controller.clock.now());
         let plan = loop {
             match turn {
                 Turn::Ask(ask) => {
@@ -102,7 +104,8 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
             }
         };
         let Some(need) = &plan.need else { return Ok(plan) };
-        if let Err(error) = look_up(controller, key, need, &mut observed).await {
+        // The pass is over: nobody else holds what was observed, and it is not copied.
+        if let Err(error) = look_up(controller, key, need, Arc::make_mut(&mut observed)).await {
             tracing::warn!(rollout = %key, "look up {need:?}: {}", words(&error));
             return Err(Outcome::Failed { not_before: None });
         }

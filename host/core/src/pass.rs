@@ -1,5 +1,7 @@
 //! One look at a rollout, from what is seen to what is to be done.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kulta_api::validation::{self, FieldError};
 use kulta_api::{KultaStatus, Outcome, Rollout, RolloutStatus};
@@ -98,9 +100,13 @@ pub(crate) struct PluginTrouble {
     pub failure: StrategyFailure,
 }
 
-/// Begins a pass. `now` is the wall clock.
+/// Begins a pass. `now` is the wall clock. What is observed may be shared, so that asking for more costs no copy of it.
 #[must_use]
-pub fn begin(observed: Observed, now: Timestamp) -> Turn {
+pub fn begin(observed: impl Into<Arc<Observed>>, now: Timestamp) -> Turn {
+    start(observed.into(), now)
+}
+
+fn start(observed: Arc<Observed>, now: Timestamp) -> Turn {
     let rollout = &observed.rollout;
     let mut errors = validation::validate(rollout).err().unwrap_or_default();
     if errors.is_empty() {

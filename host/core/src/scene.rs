@@ -19,7 +19,7 @@ use crate::traffic::route::{Backends, SharedRules};
 
 #[derive(Debug)]
 pub(crate) struct Scene {
-    pub observed: Observed,
+    pub observed: Arc<Observed>,
     pub now: Timestamp,
     pub fields: CanaryFields,
     pub strategy: StrategyChoice,
@@ -115,7 +115,7 @@ impl StrategyChoice {
 impl Scene {
     /// `new` and `new_hash` come from [`identity::identify`].
     pub fn set(
-        observed: Observed,
+        observed: Arc<Observed>,
         fields: CanaryFields,
         strategy: StrategyChoice,
         (new_hash, new): (String, Option<Arc<ReplicaSet>>),

@@ -20,7 +20,7 @@ const QUOTED_CHARS: usize = 256;
 impl Pass {
     /// Records the answers to the calls that were due. One that nobody waits for any more is dropped.
     pub fn observe_step_plugins(&mut self) {
-        for answer in std::mem::take(&mut self.scene.observed.step_answers) {
+        for answer in self.scene.observed.step_answers.clone() {
             self.observe_step_plugin(answer);
         }
     }
