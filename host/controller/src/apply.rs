@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use crate::caches::Watched;
 use crate::clock::Clock;
-use crate::cluster::{self, Cluster, Refusal, refusal, words};
+use crate::cluster::{self, Cluster, Refusal, Stored, refusal, words};
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::kube_events::{Message, Regarding};
 use crate::memory::{Memory, Notes};
-use crate::object::Object;
 use crate::recorder::Recorder;
 
 /// How long a 403 on a route counts: rights may be given at any time, and asking must not become a storm.
@@ -57,7 +56,7 @@ impl Applier {
     /// # Errors
     /// The first write that was refused; what came before it is done.
     pub async fn apply(&self, target: &Target, plan: Plan, record_kept: bool) -> Result<(), ApplyError> {
-        if let Some(status) = &plan.status {
+        if let Some(status) = plan.status {
             self.patch_status(target, status, record_kept).await?;
         }
         for event in &plan.events {
@@ -73,16 +72,16 @@ impl Applier {
         Ok(())
     }
 
-    async fn patch_status(&self, target: &Target, status: &StatusPatch, record_kept: bool) -> Result<(), ApplyError> {
-        let patch = cluster::guarded_status(&target.resource_version, status.patch.clone());
+    async fn patch_status(&self, target: &Target, status: StatusPatch, record_kept: bool) -> Result<(), ApplyError> {
+        let patch = cluster::guarded_status(&target.resource_version, status.patch);
         let key = &target.key;
         let stored = self
             .cluster
             .patch_status(Kind::Rollout, key, &patch)
             .await
             .map_err(|source| ApplyError::PatchStatus { key: key.clone(), source })?;
-        self.wrote(target, Watched::Rollouts, key.clone(), &stored);
-        if !record_kept && let Some(change) = status.patch.get("kulta") {
+        self.wrote(target, Watched::Rollouts, key.clone(), stored.version());
+        if !record_kept && let Some(change) = patch.pointer("/status/kulta") {
             self.memory.note(&target.uid, |notes| {
                 let mut record = json!(notes.record.clone().unwrap_or_default());
                 json_patch::merge(&mut record, change);
@@ -113,7 +112,7 @@ impl Applier {
                     target,
                     Watched::Rollouts,
                     key.clone(),
-                    &stored.map_err(failed(format!("patch Rollout {key}")))?,
+                    stored.map_err(failed(format!("patch Rollout {key}")))?.version(),
                 );
             }
             Action::CreateReplicaSet { name, body } => self.create_replica_set(target, name, body).await?,
@@ -121,7 +120,7 @@ impl Applier {
                 let object = key.sibling(name);
                 let stored = self.cluster.merge(Kind::ReplicaSet, &object, patch).await;
                 let stored = stored.map_err(failed(format!("patch ReplicaSet {object}")))?;
-                self.wrote(target, Watched::ReplicaSets, object, &stored);
+                self.wrote(target, Watched::ReplicaSets, object, stored.version());
             }
             Action::DeleteReplicaSet { name, uid } => {
                 let object = key.sibling(name);
@@ -136,7 +135,7 @@ impl Applier {
                 let object = key.sibling(name);
                 let stored = self.cluster.merge(Kind::Service, &object, patch).await;
                 let stored = stored.map_err(failed(format!("patch Service {object}")))?;
-                self.wrote(target, Watched::Services, object, &stored);
+                self.wrote(target, Watched::Services, object, stored.version());
             }
             Action::PatchRoute { namespace, name, patch, weight, corrects } => {
                 let route = Key::new(namespace.clone(), name.clone());
@@ -146,7 +145,7 @@ impl Applier {
             Action::PatchAnalysisRun { name, patch } => {
                 let run = key.sibling(name);
                 match self.cluster.merge(Kind::AnalysisRun, &run, patch).await {
-                    Ok(stored) => self.wrote(target, Watched::Runs, run, &stored),
+                    Ok(stored) => self.wrote(target, Watched::Runs, run, stored.version()),
                     Err(error) if refusal(&error) == Refusal::Gone => {}
                     Err(error) => return Err(failed(format!("patch AnalysisRun {run}"))(error)),
                 }
@@ -188,10 +187,10 @@ impl Applier {
 
     async fn create_replica_set(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
         let object = target.key.sibling(name);
-        match self.cluster.create(Kind::ReplicaSet, &target.key.namespace, body, false).await {
+        match self.cluster.create::<Stored>(Kind::ReplicaSet, &target.key.namespace, body, false).await {
             Ok(stored) => {
                 self.memory.note(&target.uid, |notes| notes.create_error = None);
-                self.wrote(target, Watched::ReplicaSets, object, &stored);
+                self.wrote(target, Watched::ReplicaSets, object, stored.version());
                 Ok(())
             }
             Err(error) if refusal(&error) == Refusal::Conflict => self.name_is_held(target, object, error).await,
@@ -213,7 +212,7 @@ impl Applier {
             return Err(failed(error));
         };
         if holder.controlled_by(&target.uid) {
-            self.wrote(target, Watched::ReplicaSets, object, &holder);
+            self.wrote(target, Watched::ReplicaSets, object, cluster::version_of(&holder));
             return Ok(());
         }
         tracing::warn!(rollout = %target.key, "ReplicaSet {object} is not this rollout's: taking another hash");
@@ -225,9 +224,9 @@ impl Applier {
     async fn create_run(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
         let run = target.key.sibling(name);
         let failed = |source| ApplyError::Write { what: format!("create AnalysisRun {run}"), source };
-        let error = match self.cluster.create(Kind::AnalysisRun, &target.key.namespace, body, false).await {
+        let error = match self.cluster.create::<Stored>(Kind::AnalysisRun, &target.key.namespace, body, false).await {
             Ok(stored) => {
-                self.wrote(target, Watched::Runs, run, &stored);
+                self.wrote(target, Watched::Runs, run, stored.version());
                 return Ok(());
             }
             Err(error) if refusal(&error) == Refusal::Conflict => error,
@@ -235,7 +234,7 @@ impl Applier {
         };
         match self.cluster.find(Kind::AnalysisRun, &run).await.map_err(failed)? {
             Some(holder) if holder.controlled_by(&target.uid) => {
-                self.wrote(target, Watched::Runs, run, &holder);
+                self.wrote(target, Watched::Runs, run, cluster::version_of(&holder));
                 Ok(())
             }
             Some(_) => {
@@ -259,11 +258,11 @@ impl Applier {
         let now = self.clock.now();
         match self.cluster.json_patch(Kind::HttpRoute, route, patch).await {
             Ok(stored) => {
-                let generation = stored.json.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
+                let generation = stored.metadata.generation;
                 self.memory.note(&target.uid, |notes| {
                     notes.routes.entry(route.clone()).or_default().wrote(weight, generation, corrects, now);
                 });
-                self.wrote(target, Watched::Routes, route.clone(), &stored);
+                self.wrote(target, Watched::Routes, route.clone(), stored.version());
                 Ok(())
             }
             Err(error) => {
@@ -281,8 +280,7 @@ impl Applier {
     }
 
     /// The key is not decided again until the cache tells of this write.
-    fn wrote(&self, target: &Target, kind: Watched, object: Key, stored: &Object) {
-        let version = cluster::version_of(stored);
+    fn wrote(&self, target: &Target, kind: Watched, object: Key, version: u64) {
         self.memory.note(&target.uid, |notes| notes.wrote(kind, object, version, self.clock.now()));
     }
 }

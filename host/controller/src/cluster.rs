@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::Request;
-use kube::{Client, Error};
+use kube::core::{Request, request};
+use kube::{Client, Error, Resource};
 use kulta_api::analysis::AnalysisRunStatus;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use crate::key::Key;
@@ -17,6 +18,9 @@ use crate::kinds::{Kind, MANAGER};
 use crate::kube_events::{self, Message, Regarding};
 use crate::metrics::Metrics;
 use crate::object::{Object, text, version};
+
+/// Content type of a JSON Patch (RFC 6902).
+const JSON_PATCH: &str = "application/json-patch+json";
 
 #[derive(Clone)]
 pub struct Cluster {
@@ -95,14 +99,33 @@ impl Cluster {
         result
     }
 
+    fn url(kind: Kind, namespace: &str) -> Request {
+        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+        Request::new(Object::url_path(&kind.resource(), namespace))
+    }
+
+    /// Reads of the answer what `T` wants, without a tree of the rest.
+    async fn send<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        verb: &'static str,
+        request: Result<http::Request<Vec<u8>>, request::Error>,
+    ) -> Result<T, Error> {
+        let result = match request {
+            Ok(request) => self.client.request(request).await,
+            Err(error) => Err(Error::BuildRequest(error)),
+        };
+        self.counted(kind, verb, result)
+    }
+
     /// A merge patch of an object's status.
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn patch_status(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Object, Error> {
-        let api = self.api(kind, &key.namespace);
-        let result = api.patch_status(&key.name, &Self::signed(), &Patch::Merge(patch)).await;
-        self.counted(kind, "patch", result)
+    pub async fn patch_status(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Stored, Error> {
+        let url = Self::url(kind, &key.namespace);
+        let request = url.patch_subresource("status", &key.name, &Self::signed(), &Patch::Merge(patch));
+        self.send(kind, "patch", request).await
     }
 
     /// A merge patch of an AnalysisRun's status. On Argo's own CRD, which has no status subresource, of the object.
@@ -110,23 +133,15 @@ impl Cluster {
     /// # Errors
     /// As the API server answers.
     pub async fn patch_run_status(&self, key: &Key, patch: &Value) -> Result<StoredRun, Error> {
-        let url = Request::new(self.api(Kind::AnalysisRun, &key.namespace).resource_url());
+        let url = Self::url(Kind::AnalysisRun, &key.namespace);
         let patch = Patch::Merge(patch);
         let status = url.patch_subresource("status", &key.name, &Self::signed(), &patch);
-        match self.run_patch(status).await {
+        match self.send(Kind::AnalysisRun, "patch", status).await {
             Err(error) if refusal(&error) == Refusal::Gone => {
-                self.run_patch(url.patch(&key.name, &Self::signed(), &patch)).await
+                self.send(Kind::AnalysisRun, "patch", url.patch(&key.name, &Self::signed(), &patch)).await
             }
             result => result,
         }
-    }
-
-    async fn run_patch(
-        &self,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<StoredRun, Error> {
-        let request = request.map_err(Error::BuildRequest)?;
-        self.counted(Kind::AnalysisRun, "patch", self.client.request(request).await)
     }
 
     /// One object, for the kinds that no cache holds.
@@ -142,26 +157,36 @@ impl Cluster {
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn merge(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Object, Error> {
-        let result = self.api(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::Merge(patch)).await;
-        self.counted(kind, "patch", result)
+    pub async fn merge(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Stored, Error> {
+        let request = Self::url(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::Merge(patch));
+        self.send(kind, "patch", request).await
     }
 
     /// A JSON Patch.
     ///
     /// # Errors
-    /// As the API server answers; an operation that cannot be read is refused before it is sent.
-    pub async fn json_patch(&self, kind: Kind, key: &Key, operations: &Value) -> Result<Object, Error> {
-        let patch = serde_json::from_value(operations.clone()).map_err(Error::SerdeError)?;
-        let result = self.api(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::<()>::Json(patch)).await;
-        self.counted(kind, "patch", result)
+    /// As the API server answers.
+    pub async fn json_patch(&self, kind: Kind, key: &Key, operations: &Value) -> Result<Stored, Error> {
+        // The operations are sent as they are: only the content type differs from that of a merge patch.
+        let request = Self::url(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::Merge(operations));
+        let request = request.map(|mut request| {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON_PATCH));
+            request
+        });
+        self.send(kind, "patch", request).await
     }
 
     /// # Errors
     /// As the API server answers.
-    pub async fn create(&self, kind: Kind, namespace: &str, body: &Value, dry_run: bool) -> Result<Object, Error> {
-        let result = self.api(kind, namespace).create(&Self::creating(dry_run), &Object::new(body.clone())).await;
-        self.counted(kind, "create", result)
+    pub async fn create<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        body: &Value,
+        dry_run: bool,
+    ) -> Result<T, Error> {
+        let body = serde_json::to_vec(body).map_err(Error::SerdeError)?;
+        self.send(kind, "create", Self::url(kind, namespace).create(&Self::creating(dry_run), body)).await
     }
 
     /// Posts a Kubernetes event. Its answer is not read.
@@ -170,10 +195,8 @@ impl Cluster {
     /// As the API server answers.
     pub async fn post_event(&self, regarding: &Regarding, event: &Message, at: Timestamp) -> Result<(), Error> {
         let body = serde_json::to_vec(&kube_events::body(regarding, event, at)).map_err(Error::SerdeError)?;
-        let url = Request::new(self.api(Kind::Event, kube_events::namespace(&regarding.key)).resource_url());
-        let request = url.create(&Self::creating(false), body).map_err(Error::BuildRequest)?;
-        let result = self.client.request::<IgnoredAny>(request).await.map(drop);
-        self.counted(Kind::Event, "create", result)
+        let url = Self::url(Kind::Event, kube_events::namespace(&regarding.key));
+        self.send::<IgnoredAny>(Kind::Event, "create", url.create(&Self::creating(false), body)).await.map(drop)
     }
 
     /// The object of that name, if there is one. A list with a field selector: it needs no right beyond those of the watch.
@@ -276,7 +299,21 @@ fn keeps_record(crd: &Value) -> bool {
     })
 }
 
-/// What counts of an AnalysisRun that was just written; what else the answer holds is not even kept.
+/// What counts of an object that was just written; what else the answer holds is not even kept.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Stored {
+    pub metadata: StoredMetadata,
+}
+
+impl Stored {
+    /// The version that the write produced.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        version(&self.metadata.resource_version)
+    }
+}
+
+/// The same of an AnalysisRun.
 #[derive(Clone, Debug, Deserialize)]
 pub struct StoredRun {
     pub metadata: StoredMetadata,
@@ -293,7 +330,7 @@ pub struct StoredMetadata {
     pub generation: i64,
 }
 
-/// The version that a write produced.
+/// The version of an object that was read.
 #[must_use]
 pub fn version_of(object: &Object) -> u64 {
     version(object.json.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())

@@ -118,7 +118,7 @@ async fn look_up(controller: &Controller, key: &Key, need: &Need, observed: &mut
     let cluster = &controller.cluster;
     match need {
         Need::DefaultedTemplate { body } => {
-            let answer = cluster.create(Kind::ReplicaSet, &key.namespace, body, true).await;
+            let answer = cluster.create::<Object>(Kind::ReplicaSet, &key.namespace, body, true).await;
             observed.looked_up.defaulted_template = Some(match answer {
                 Ok(stored) => {
                     Ok(kulta_api::PodTemplate(stored.json.pointer("/spec/template").cloned().unwrap_or_default()))
