@@ -29,8 +29,3 @@ pub(crate) fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect()
 }
-
-/// A count; absent and negative are none.
-fn count(json: &Value, pointer: &str) -> u32 {
-    json.pointer(pointer).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
-}

@@ -145,8 +145,12 @@ mod tests {
     #[test]
     fn an_event_is_posted_with_its_object_and_the_second_of_its_time() {
         let regarding = Regarding { kind: Kind::Rollout, key: Key::new("ns", "web"), uid: "u".to_owned() };
-        let event =
-            Message { name: "1".to_owned(), kind: EventKind::Warning, reason: "RolloutAborted", message: "m".repeat(1_001) };
+        let event = Message {
+            name: "1".to_owned(),
+            kind: EventKind::Warning,
+            reason: "RolloutAborted",
+            message: "m".repeat(1_001),
+        };
 
         let body = body(&regarding, &event, Timestamp::from_millisecond(1_800_000_000_999).unwrap());
 

@@ -1,22 +1,38 @@
 //! An object of the API server as the JSON that it is, for any kind.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::ApiResource;
 use kube::core::DynamicResourceScope;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::key::Key;
 
+const METADATA: &str = "metadata";
+const MANAGED_FIELDS: &str = "managedFields";
+
 /// Undecoded, so that nothing is lost and no single object can break a whole list; `metadata` holds only what a watch needs.
+/// `metadata.managedFields` is no part of `json`: it may be larger than the rest, and only who wrote when is of use.
 #[derive(Clone, Debug)]
 pub struct Object {
     metadata: ObjectMeta,
+    managed: Vec<ManagedFields>,
     pub json: Value,
+}
+
+/// An entry of `metadata.managedFields` without the fields themselves.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ManagedFields {
+    manager: String,
+    time: String,
+    subresource: String,
 }
 
 /// A field manager, and when it last changed something; whole seconds.
@@ -28,10 +44,15 @@ pub struct Writer {
 
 impl Object {
     #[must_use]
-    pub fn new(json: Value) -> Self {
-        let text = |field: &str| {
-            json.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str).map(str::to_owned)
-        };
+    pub fn new(mut json: Value) -> Self {
+        let metadata = json.get_mut(METADATA).and_then(Value::as_object_mut);
+        let managed = metadata.and_then(|metadata| metadata.remove(MANAGED_FIELDS));
+        let managed = managed.and_then(|managed| serde_json::from_value(managed).ok()).unwrap_or_default();
+        Self::with(json, managed)
+    }
+
+    fn with(json: Value, managed: Vec<ManagedFields>) -> Self {
+        let text = |field: &str| json.get(METADATA)?.get(field)?.as_str().map(str::to_owned);
         let metadata = ObjectMeta {
             name: text("name"),
             namespace: text("namespace"),
@@ -39,7 +60,7 @@ impl Object {
             resource_version: text("resourceVersion"),
             ..ObjectMeta::default()
         };
-        Self { metadata, json }
+        Self { metadata, managed, json }
     }
 
     #[must_use]
@@ -59,20 +80,16 @@ impl Object {
 
     /// Removes what is large and of no use in a cache, and hands back who wrote its fields other than the status, newest write last.
     pub fn trim(&mut self) -> Vec<Writer> {
-        let Some(metadata) = self.json.get_mut("metadata").and_then(Value::as_object_mut) else { return Vec::new() };
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        let annotations = self.json.get_mut(METADATA).and_then(|metadata| metadata.get_mut("annotations"));
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
             annotations.remove(kulta_api::annotations::LAST_APPLIED);
         }
-        let mut entries = match metadata.remove("managedFields") {
-            Some(Value::Array(entries)) => entries,
-            _ => Vec::new(),
-        };
-        entries.sort_by(|one, other| text(one, "time").cmp(text(other, "time")));
+        let mut entries = std::mem::take(&mut self.managed);
+        entries.sort_by(|one, other| one.time.cmp(&other.time));
         entries
-            .iter()
-            .filter(|entry| text(entry, "subresource").is_empty())
-            .map(|entry| Writer { manager: text(entry, "manager").to_owned(), at: text(entry, "time").parse().ok() })
-            .filter(|writer| !writer.manager.is_empty())
+            .into_iter()
+            .filter(|entry| entry.subresource.is_empty() && !entry.manager.is_empty())
+            .map(|entry| Writer { at: entry.time.parse().ok(), manager: entry.manager })
             .collect()
     }
 }
@@ -92,13 +109,61 @@ pub fn version(resource_version: &str) -> u64 {
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::new)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
-impl Serialize for Object {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.json.serialize(serializer)
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object, A::Error> {
+        let (mut json, mut managed) = (Map::new(), Vec::new());
+        while let Some(name) = members.next_key::<String>()? {
+            let value = if name == METADATA {
+                members.next_value_seed(Metadata(&mut managed))?
+            } else {
+                members.next_value()?
+            };
+            json.insert(name, value);
+        }
+        Ok(Object::with(Value::Object(json), managed))
+    }
+}
+
+/// Reads `metadata`, and `managedFields` beside it.
+struct Metadata<'a>(&'a mut Vec<ManagedFields>);
+
+impl<'de> DeserializeSeed<'de> for Metadata<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Metadata<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object's metadata")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut metadata = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if name == MANAGED_FIELDS {
+                *self.0 = members.next_value::<Option<_>>()?.unwrap_or_default();
+            } else {
+                metadata.insert(name, members.next_value()?);
+            }
+        }
+        Ok(Value::Object(metadata))
     }
 }
 
@@ -140,6 +205,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_object_is_read_from_text_as_from_a_tree() {
+        let json = json!({
+            "metadata": { "name": "a", "managedFields": [{ "manager": "m", "time": "2026-01-01T00:00:00Z", "fieldsV1": { "f:a": {} } }] },
+            "spec": [1],
+        });
+
+        let mut read: Object = serde_json::from_str(&json.to_string()).unwrap();
+        let mut built = Object::new(json);
+
+        assert_eq!(read.json, built.json);
+        let writers = read.trim();
+        assert_eq!((writers.len(), &writers), (1, &built.trim()));
+    }
 
     #[test]
     fn trimming_drops_what_is_large_and_tells_the_managers_by_time() {

@@ -24,6 +24,8 @@ pub enum Seen {
     Gone,
     /// Routes are not known yet: wait for their first list.
     Filling,
+    /// A ReplicaSet of the rollout cannot be read: nothing is decided without it.
+    Unreadable(serde_json::Error),
     Undecodable {
         object: Value,
         error: FieldError,
@@ -50,6 +52,12 @@ impl View<'_> {
         if self.filling(key, cached) {
             return Seen::Filling;
         }
+        let replica_sets = self.caches.index.replica_sets(&cached.uid);
+        let replica_sets = replica_sets.filter_map(|name| self.caches.replica_sets.get(name));
+        let replica_sets = match replica_sets.map(|cached| cached.open().map(Arc::new)).collect() {
+            Ok(replica_sets) => replica_sets,
+            Err(error) => return Seen::Unreadable(error),
+        };
         if !self.record_kept
             && let Some(record) = &self.notes.record
         {
@@ -59,13 +67,7 @@ impl View<'_> {
         let create_error =
             self.notes.create_error.as_ref().filter(|(seen, _)| *seen == generation).map(|(_, words)| words.clone());
         Seen::Rollout(Box::new(Observed {
-            replica_sets: self
-                .caches
-                .index
-                .replica_sets(&cached.uid)
-                .filter_map(|name| self.caches.replica_sets.get(name))
-                .map(|cached| Arc::new(cached.open()))
-                .collect(),
+            replica_sets,
             services: cached
                 .references
                 .services
@@ -80,7 +82,7 @@ impl View<'_> {
             rival_selector: self.caches.older_rival(key).map(|rival| rival.name.clone()),
             strategy_errors: Vec::new(),
             analyzer_errors: Vec::new(),
-            unknown_fields,
+            unknown_fields: unknown_fields.to_vec(),
             record_kept: self.record_kept,
             create_error,
             taken_names: self.notes.taken_names.clone(),

@@ -52,6 +52,10 @@ pub async fn look(controller: &Controller, key: &Key) -> Outcome {
     let mut answers = Vec::new();
     let (target, plan) = match seen {
         Seen::Gone | Seen::Filling => return Outcome::Done { wake_up: None },
+        Seen::Unreadable(error) => {
+            tracing::error!(rollout = %key, "read a ReplicaSet: {error}");
+            return Outcome::Failed { not_before: None };
+        }
         Seen::Undecodable { object, error } => (target_of(key, &object), undecodable(&object, &error, now)),
         Seen::Rollout(observed) => {
             controller.outbox.offer(key, &observed, &controller.cluster);

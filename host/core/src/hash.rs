@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -16,41 +17,46 @@ const STEPS_HASH_LENGTH: usize = 12;
 const CANONICAL_LENGTH: usize = 32;
 
 /// The value as text with sorted keys; keys whose value is null count as absent, as the API server treats them.
-pub(crate) fn canonical(value: &Value, into: &mut String) {
+pub(crate) fn canonical(value: &Value, into: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().filter(|(_, value)| !value.is_null()).collect();
-            entries.sort_by(|a, b| a.0.cmp(b.0));
-            into.push('{');
+            entries.sort_unstable_by(|a, b| a.0.cmp(b.0));
+            into.push(b'{');
             for (position, (key, value)) in entries.into_iter().enumerate() {
                 if position > 0 {
-                    into.push(',');
+                    into.push(b',');
                 }
-                into.push_str(&Value::String(key.clone()).to_string());
-                into.push(':');
+                scalar(key, into);
+                into.push(b':');
                 canonical(value, into);
             }
-            into.push('}');
+            into.push(b'}');
         }
         Value::Array(items) => {
-            into.push('[');
+            into.push(b'[');
             for (position, item) in items.iter().enumerate() {
                 if position > 0 {
-                    into.push(',');
+                    into.push(b',');
                 }
                 canonical(item, into);
             }
-            into.push(']');
+            into.push(b']');
         }
-        scalar => into.push_str(&scalar.to_string()),
+        value => scalar(value, into),
     }
 }
 
+fn scalar<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) {
+    // Neither a text nor a number can fail to be written to memory.
+    let _ = serde_json::to_writer(into, value);
+}
+
 fn digest(value: &Value, salt: &str) -> [u8; 32] {
-    let mut text = String::new();
+    let mut text = Vec::new();
     canonical(value, &mut text);
     let mut hasher = Sha256::new();
-    hasher.update(text.as_bytes());
+    hasher.update(&text);
     hasher.update(salt.as_bytes());
     hasher.finalize().into()
 }

@@ -167,8 +167,8 @@ fn same_template(replica_set: &ReplicaSet, defaulted: &PodTemplate, written: &Po
         let template = affinity::without_injected(template);
         without_empty_metadata(metadata::without_injected(template, &injected, written))
     };
-    let mut one = String::new();
-    let mut other = String::new();
+    let mut one = Vec::new();
+    let mut other = Vec::new();
     hash::canonical(&strip(&replica_set.template.0), &mut one);
     hash::canonical(&strip(&defaulted.0), &mut other);
     one == other

@@ -35,7 +35,7 @@ pub fn of(caches: &Contents, owner: &str, record_kept: bool, kept: &mut Option<K
 fn read(key: &Key, cached: &CachedRollout, sets: &[&CachedReplicaSet], record_kept: bool) -> Told {
     let Decoded::Rollout { rollout, .. } = cached.open() else { return None };
     let status = rollout.status.unwrap_or_default();
-    let sets: Vec<_> = sets.iter().map(|cached| cached.open()).collect();
+    let sets: Vec<_> = sets.iter().filter_map(|cached| cached.open().ok()).collect();
     let revision = |hash: &str| {
         let set = sets.iter().find(|set| !hash.is_empty() && set.hash() == hash)?;
         Some(wit::Revision {

@@ -1,11 +1,13 @@
 //! ReplicaSets, with their template as JSON.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kulta_api::PodTemplate;
 use kulta_core::observed::ReplicaSet;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{count, texts};
 use crate::object::{Object, text, version};
 use crate::packed::Packed;
 
@@ -29,30 +31,84 @@ pub fn replica_set(mut object: Object) -> CachedReplicaSet {
 }
 
 impl CachedReplicaSet {
-    #[must_use]
-    pub fn open(&self) -> ReplicaSet {
-        read(self.object.open())
+    /// # Errors
+    /// When it is no ReplicaSet, which no API server lets happen.
+    pub fn open(&self) -> Result<ReplicaSet, serde_json::Error> {
+        let Read { metadata, spec, status } = self.object.read()?;
+        let failure = status.conditions.into_iter().find(|condition| condition.is_failure());
+        Ok(ReplicaSet {
+            name: metadata.name,
+            uid: metadata.uid,
+            created: metadata.creation_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
+            generation: metadata.generation,
+            labels: metadata.labels,
+            annotations: metadata.annotations,
+            replicas: count(spec.replicas),
+            min_ready_seconds: count(spec.min_ready_seconds),
+            template: spec.template,
+            created_replicas: count(status.replicas),
+            ready_replicas: count(status.ready_replicas),
+            available_replicas: count(status.available_replicas),
+            deleting: metadata.deletion_timestamp.is_some(),
+            failure: failure.map(|condition| condition.message),
+        })
     }
 }
 
-fn read(mut json: Value) -> ReplicaSet {
-    let template = json.pointer_mut("/spec/template").map(Value::take).unwrap_or_default();
-    let metadata = json.get("metadata").unwrap_or(&Value::Null);
-    ReplicaSet {
-        name: text(metadata, "name").to_owned(),
-        uid: text(metadata, "uid").to_owned(),
-        created: text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH),
-        generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
-        labels: texts(&json, "/metadata/labels"),
-        annotations: texts(&json, "/metadata/annotations"),
-        replicas: count(&json, "/spec/replicas"),
-        min_ready_seconds: count(&json, "/spec/minReadySeconds"),
-        template: PodTemplate(template),
-        created_replicas: count(&json, "/status/replicas"),
-        ready_replicas: count(&json, "/status/readyReplicas"),
-        available_replicas: count(&json, "/status/availableReplicas"),
-        deleting: metadata.get("deletionTimestamp").is_some(),
-        failure: failure(&json),
+/// A count; negative ones are none.
+fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+/// What is read of a ReplicaSet, whose form the API server vouches for.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Read {
+    metadata: Metadata,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    uid: String,
+    creation_timestamp: Option<Timestamp>,
+    deletion_timestamp: Option<Timestamp>,
+    generation: i64,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    replicas: i64,
+    min_ready_seconds: i64,
+    template: PodTemplate,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    replicas: i64,
+    ready_replicas: i64,
+    available_replicas: i64,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Condition {
+    r#type: String,
+    status: String,
+    message: String,
+}
+
+impl Condition {
+    fn is_failure(&self) -> bool {
+        self.r#type == "ReplicaFailure" && self.status == "True"
     }
 }
 
@@ -63,14 +119,6 @@ pub fn controlling_rollout(metadata: &Value) -> Option<String> {
         let is_rollout = text(owner, "kind") == "Rollout" && text(owner, "apiVersion").starts_with("argoproj.io/");
         (controls && is_rollout).then(|| text(owner, "uid").to_owned())
     })
-}
-
-fn failure(json: &Value) -> Option<String> {
-    json.pointer("/status/conditions")?
-        .as_array()?
-        .iter()
-        .find(|condition| text(condition, "type") == "ReplicaFailure" && text(condition, "status") == "True")
-        .map(|condition| text(condition, "message").to_owned())
 }
 
 #[cfg(test)]
@@ -94,7 +142,7 @@ mod tests {
             "status": { "replicas": 2, "readyReplicas": 1, "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "quota" }] },
         })));
 
-        let replica_set = cached.open();
+        let replica_set = cached.open().unwrap();
         assert_eq!((cached.version, cached.owner.as_deref()), (42, Some("r1")));
         assert_eq!((replica_set.hash(), replica_set.replicas, replica_set.ready_replicas), ("abc", 2, 1));
         assert_eq!(replica_set.template.0, json!({ "spec": { "ofTheFuture": [1] } }));

@@ -1,6 +1,7 @@
 //! Rollouts, and what they refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::core::Selector;
@@ -26,6 +27,7 @@ pub struct CachedRollout {
     pub references: References,
     /// The components that its revision in progress began with.
     pub pins: BTreeSet<PluginPin>,
+    unknown_fields: Arc<[FieldError]>,
     object: Packed,
 }
 
@@ -34,7 +36,7 @@ pub enum Decoded {
     Rollout {
         rollout: Box<Rollout>,
         /// Fields of `spec` that the API does not have.
-        unknown_fields: Vec<FieldError>,
+        unknown_fields: Arc<[FieldError]>,
     },
     /// As it is, so that it can be told what is wrong with it.
     Undecodable { object: Value, error: FieldError },
@@ -77,7 +79,8 @@ pub fn rollout(mut object: Object) -> CachedRollout {
     let uid = text(metadata, "uid").to_owned();
     let version = version(text(metadata, "resourceVersion"));
     let created = text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH);
-    let decoded = kulta_api::decode(&object.json).ok();
+    let packed = Packed::of(&object.json);
+    let decoded: Option<Rollout> = packed.read().ok();
     CachedRollout {
         uid,
         version,
@@ -89,18 +92,22 @@ pub fn rollout(mut object: Object) -> CachedRollout {
         },
         pins: decoded.as_ref().map(pins_of_rollout).unwrap_or_default(),
         references: decoded.map(|rollout| references(&key.namespace, &rollout)).unwrap_or_default(),
-        object: Packed::of(&object.json),
+        unknown_fields: kulta_api::unknown_fields(&object.json).into(),
+        object: packed,
     }
 }
 
 impl CachedRollout {
     #[must_use]
     pub fn open(&self) -> Decoded {
+        let of = |rollout| Decoded::Rollout { rollout, unknown_fields: Arc::clone(&self.unknown_fields) };
+        if let Ok(rollout) = self.object.read() {
+            return of(Box::new(rollout));
+        }
+        // Once more, for the field that cannot be read.
         let object = self.object.open();
         match kulta_api::decode(&object) {
-            Ok(rollout) => {
-                Decoded::Rollout { rollout: Box::new(rollout), unknown_fields: kulta_api::unknown_fields(&object) }
-            }
+            Ok(rollout) => of(Box::new(rollout)),
             Err(error) => Decoded::Undecodable { object, error },
         }
     }

@@ -47,7 +47,10 @@ impl Server {
     }
 }
 
-fn recorder(server: &Server, delay: impl Fn(&str) -> Duration + Clone + Send + 'static) -> (Arc<Recorder>, Arc<Metrics>) {
+fn recorder(
+    server: &Server,
+    delay: impl Fn(&str) -> Duration + Clone + Send + 'static,
+) -> (Arc<Recorder>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     let cluster = Cluster::new(server.client(delay), Arc::clone(&metrics));
     let clock = Arc::new(VirtualClock::start(Timestamp::from_second(1_800_000_000).unwrap()));
