@@ -64,7 +64,7 @@ impl Stage {
             store: cluster.store.clone(),
             plugins,
             sink: sink.clone(),
-            gauge: Gauge::new(judging::dice(SEED), 0, log.clone()),
+            gauge: Gauge::new(judging::dice(SEED), 0, false, log.clone()),
             elect: false,
         };
         let rates = Arc::new(Mutex::new(Rates::NONE));
