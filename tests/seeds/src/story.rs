@@ -202,7 +202,7 @@ impl Story {
         self.people.mend()?;
         let mut pressed = self.now();
         let begun = pressed;
-        while self.phase() != "Healthy" || !self.is_last() {
+        while self.phase() != "Healthy" || !self.is_last() || !self.neighbour_is_done() {
             if self.now().duration_since(begun) > PATIENCE {
                 break;
             }
@@ -278,6 +278,14 @@ impl Story {
         let number = rollout.pointer("/metadata/generation").and_then(serde_json::Value::as_i64).unwrap_or_default();
         self.status("/status/observedGeneration") == number.to_string()
             && self.status("/status/stableRS") == self.status("/status/currentPodHash")
+    }
+
+    /// The second Rollout, if there is one, has nothing left to promote.
+    fn neighbour_is_done(&self) -> bool {
+        let rollout = self.cluster.get(What::Rollout, neighbour::ROLLOUT).ok().flatten();
+        rollout.is_none_or(|rollout| {
+            rollout.pointer("/status/phase").and_then(serde_json::Value::as_str) == Some("Healthy")
+        })
     }
 
     fn unserved(&self) -> u64 {
