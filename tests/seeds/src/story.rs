@@ -15,11 +15,11 @@ use crate::cluster::{CANARY, Cluster, ROUTE, STABLE, What, neighbour};
 use crate::faults::{Counts, Rates, Trouble};
 use crate::gauge::Gauge;
 use crate::incarnation::{Incarnation, World};
-use crate::{hazards, judging};
 use crate::people::People;
 use crate::scenario::{Scenario, service, service_of};
 use crate::sink::Place;
 use crate::witness::Witness;
+use crate::{hazards, judging};
 
 /// When every story begins.
 pub const BEGIN: i64 = 1_800_000_000;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use kulta_api::annotations::INSTANCE_ID;
-use kulta_seeds::fixture::{Fixture, rollout, route, run, services};
 use kulta_seeds::cluster::What;
+use kulta_seeds::fixture::{Fixture, rollout, route, run, services};
 use serde_json::json;
 
 async fn healthy() -> Result<Fixture> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use kulta_api::annotations::INSTANCE_ID;
-use kulta_seeds::fixture::{Fixture, rollout, route, run, services, template};
 use kulta_seeds::cluster::What;
+use kulta_seeds::fixture::{Fixture, rollout, route, run, services, template};
 use serde_json::{Value, json};
 
 const LABEL: &str = "/metadata/labels/rollouts.argoproj.io~1gatewayapi-canary";
@@ -130,7 +130,12 @@ fn a_rollout_at_rest_leaves_the_label_to_one_that_another_controller_serves() ->
     run(|| async {
         let mut fixture = healthy(&["a", "b"]).await?;
         fixture.begin_controller(Some("other"))?;
-        fixture.cluster.patch(What::Rollout, "b", false, json!({ "metadata": { "labels": { INSTANCE_ID: "other" } } }))?;
+        fixture.cluster.patch(
+            What::Rollout,
+            "b",
+            false,
+            json!({ "metadata": { "labels": { INSTANCE_ID: "other" } } }),
+        )?;
         update(&fixture, "b")?;
         fixture.until_phase("b", "Paused").await?;
         update(&fixture, "a")?;

@@ -66,11 +66,7 @@ pub fn paths_where(config: &Value, holds: impl Fn(&str) -> bool) -> Vec<String> 
 
 fn collect_paths(value: &Value, path: &Path, holds: &dyn Fn(&str) -> bool, paths: &mut Vec<String>) {
     match value {
-        Value::String(text) => {
-            if holds(text) {
-                paths.push(path.as_str().to_owned());
-            }
-        }
+        Value::String(text) if holds(text) => paths.push(path.as_str().to_owned()),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 collect_paths(item, &path.index(index), holds, paths);
