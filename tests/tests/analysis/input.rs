@@ -77,11 +77,6 @@ fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             vec!["spec.metrics[0].provider", "one analyzer"],
         ),
         (
-            "unconditional",
-            with(json!({"successCondition": null})),
-            vec!["spec.metrics[0].successCondition", "must be set"],
-        ),
-        (
             "wordy",
             with(json!({"count": "many", "interval": "soon"})),
             vec!["spec.metrics[0].count", "spec.metrics[0].interval"],
