@@ -1,6 +1,7 @@
 //! Telling: transitions into the outbox, Kubernetes events into the plan.
 
 use jiff::Timestamp;
+use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{OutboxEntry, RolloutStatus, TransitionKind};
 use serde_json::json;
 
@@ -76,7 +77,9 @@ impl Pass {
     /// Warns of what looks wrong, once per generation. The names say what is told, so that the same told again is refused.
     pub fn warn(&mut self) {
         let generation = self.scene.observed.rollout.metadata.generation.unwrap_or(0).to_string();
-        if self.before.observed_generation == generation {
+        // While references were broken, nobody was warned.
+        let was_blocked = conditions::find(&self.before.conditions, ConditionType::InvalidSpec).is_some();
+        if self.before.observed_generation == generation && !was_blocked {
             return;
         }
         for warning in reference::warnings(&self.scene.observed) {
