@@ -336,6 +336,7 @@ impl Pass {
         }
         match class.effect() {
             Effect::Retried => {
+                let waits_for_user = self.kulta.plugin_failures >= FAILURES_UNTIL_PAUSE;
                 let failures = self.kulta.plugin_failures.saturating_add(1).min(FAILURES_UNTIL_PAUSE);
                 self.kulta.plugin_failures = failures;
                 if failures == FAILURES_UNTIL_PAUSE {
@@ -344,7 +345,8 @@ impl Pass {
                 let seconds = RETRY_SECONDS * u32::try_from(failures).unwrap_or(1);
                 let at = time::ceil(time::after(self.scene.now, seconds));
                 self.wake(at.0);
-                self.kulta.strategy_retry_at = Some(at);
+                // A time that moves on with each failure would be written for as long as the rollout waits for a user.
+                self.kulta.strategy_retry_at = (!waits_for_user).then_some(at);
             }
             Effect::Paused | Effect::PinnedAnew => self.pause(PauseCause::Step, None),
             Effect::Awaited | Effect::AwaitedSilently => self.wake(time::after(self.scene.now, RETRY_SECONDS)),
