@@ -126,9 +126,11 @@ fn was_routed(status: &RolloutStatus) -> bool {
 }
 
 impl Pass {
-    /// An abort that a user asks for. Other verbs wait until the faults are gone.
+    /// An abort that a user asks for. Other verbs wait until the faults are gone, and a stable rollout has nothing to abort.
     fn settle_abort(&mut self) {
-        if self.status.abort && self.status.aborted_at.is_none() && !self.scene.is_stable(&self.status) {
+        if self.scene.is_stable(&self.status) {
+            self.settle_verbs();
+        } else if self.status.abort && self.status.aborted_at.is_none() {
             self.begin_abort(None);
         }
     }
