@@ -198,6 +198,9 @@ impl Pass {
     pub fn take_over(&mut self) {
         self.waiting = Some(Waiting::Pods);
         "the stable ReplicaSet is gone: the new revision takes over".clone_into(&mut self.reason);
+        if self.blocked.is_none() {
+            self.clear_pause();
+        }
         let replicas = self.scene.replicas;
         let new = self.canary_side();
         let whole = self.scene.new.is_some() && new.replicas == replicas && new.available >= replicas;
