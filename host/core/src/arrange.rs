@@ -329,7 +329,8 @@ impl Pass {
         let weight = if there {
             max
         } else if shape.dynamic_stable && replicas > 0 {
-            held.max(canary.available * max / replicas).min(max)
+            let shared = u64::from(canary.available) * u64::from(max) / u64::from(replicas);
+            held.max(u32::try_from(shared).unwrap_or(max)).min(max)
         } else {
             held
         };
