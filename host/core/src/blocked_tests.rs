@@ -267,3 +267,23 @@ fn a_stable_rollout_is_not_told_to_be_aborted() {
     let status = stored(observed, &plan).rollout.status.unwrap();
     assert_eq!((status.abort, conditions::find(&status.conditions, ConditionType::Progressing)), (false, None));
 }
+
+#[test]
+fn the_time_in_which_a_rollout_was_blocked_does_not_count_against_its_deadline() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.spec.progress_deadline_abort = Some(true);
+    // The stable ReplicaSet is deleted: the canary waits for pods.
+    observed.replica_sets.truncate(1);
+    for _ in 0..2 {
+        let waiting = done(begin(observed.clone(), now()));
+        observed = stored(observed, &waiting);
+    }
+    let broken = Observed { analyzer_errors: broken(), ..observed.clone() };
+    let blocked = done(begin(broken.clone(), now()));
+    let repaired = Observed { analyzer_errors: vec![], ..stored(broken, &blocked) };
+    let later = now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+
+    let plan = done(begin(repaired.clone(), later));
+
+    assert!(!stored(repaired, &plan).rollout.status.unwrap().abort, "{:?}", plan.events);
+}

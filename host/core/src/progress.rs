@@ -179,7 +179,8 @@ fn progressing(pass: &mut Pass) {
         return;
     }
     let existing = conditions::find(&pass.status.conditions, kind).map(|old| old.reason.clone());
-    let moved = made_progress(&pass.before, &pass.status);
+    // A blocked rollout takes no step: the time in which it was blocked does not count.
+    let moved = made_progress(&pass.before, &pass.status) || pass.was_blocked();
     let overdue = existing.as_deref() == Some(ConditionReason::ProgressDeadlineExceeded.as_str());
     if overdue && !moved {
         return;

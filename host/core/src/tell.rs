@@ -1,7 +1,6 @@
 //! Telling: transitions into the outbox, Kubernetes events into the plan.
 
 use jiff::Timestamp;
-use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{OutboxEntry, RolloutStatus, TransitionKind};
 use serde_json::json;
 
@@ -78,8 +77,7 @@ impl Pass {
     pub fn warn(&mut self) {
         let generation = self.scene.observed.rollout.metadata.generation.unwrap_or(0).to_string();
         // While references were broken, nobody was warned.
-        let was_blocked = conditions::find(&self.before.conditions, ConditionType::InvalidSpec).is_some();
-        if self.before.observed_generation == generation && !was_blocked {
+        if self.before.observed_generation == generation && !self.was_blocked() {
             return;
         }
         for warning in reference::warnings(&self.scene.observed) {
