@@ -27,8 +27,9 @@ impl Pass {
     /// Asks where to go from the current step, unless the strategy has failed a moment ago: then it is left alone until its time.
     pub fn ask(self, reached: bool) -> Turn {
         let retry_at = self.kulta.strategy_retry_at.as_ref().map(|at| at.0);
-        // A user who lifts the pause wants an answer now.
-        if let Some(at) = retry_at.filter(|at| *at > self.scene.now && !self.status.pause_lifted()) {
+        // A user who lifts the pause that the failures have brought wants an answer now.
+        let is_retried = self.kulta.plugin_failures >= FAILURES_UNTIL_PAUSE && self.status.pause_lifted();
+        if let Some(at) = retry_at.filter(|at| *at > self.scene.now && !is_retried) {
             return self.await_strategy(at);
         }
         let situation = self.situation(Goal::Forward, reached);

@@ -74,6 +74,18 @@ fn a_rollout_that_waits_for_a_user_because_its_strategy_fails_is_not_written_to(
 }
 
 #[test]
+fn a_rollout_that_a_user_has_promoted_is_not_paused_again_for_less_than_the_retries_take() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).controller_pause = true;
+
+    for _ in 0..20 {
+        (observed, _) = failing(observed, now());
+    }
+
+    assert!(status(&mut observed).pause_conditions.is_empty());
+}
+
+#[test]
 fn a_user_who_lifts_the_pause_has_the_strategy_asked_at_once() {
     let mut observed = under_way(steps(), 1, 1, 50);
     for second in 0..=30 {
