@@ -7,7 +7,7 @@ use crate::fixtures;
 use crate::observed::Observed;
 use crate::pass::begin;
 use crate::pass_tests::{done, now, route_writes, scales, service, status, steps, stored, under_way};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, EventReason, Plan};
 
 /// The canary has 1 available pod and 50 % of the traffic; no pod of stable is left.
 fn without_stable() -> Observed {
@@ -52,6 +52,8 @@ fn a_canary_that_is_whole_becomes_stable_when_stable_is_gone() {
 
     let status = after(observed, &plan);
     assert_eq!(status.stable_rs, status.current_pod_hash);
+    let completed = plan.events.iter().find(|event| event.reason == EventReason::RolloutCompleted).unwrap();
+    assert!(completed.message.ends_with(": Stable ReplicaSet is gone"), "{}", completed.message);
 }
 
 #[test]
