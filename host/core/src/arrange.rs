@@ -198,6 +198,9 @@ impl Pass {
     pub fn take_over(&mut self) {
         self.waiting = Some(Waiting::Pods);
         "the stable ReplicaSet is gone: the new revision takes over".clone_into(&mut self.reason);
+        if self.blocked.is_none() {
+            self.clear_pause();
+        }
         let replicas = self.scene.replicas;
         let new = self.canary_side();
         let whole = self.scene.new.is_some() && new.replicas == replicas && new.available >= replicas;
@@ -326,7 +329,8 @@ impl Pass {
         let weight = if there {
             max
         } else if shape.dynamic_stable && replicas > 0 {
-            held.max(canary.available * max / replicas).min(max)
+            let shared = u64::from(canary.available) * u64::from(max) / u64::from(replicas);
+            held.max(u32::try_from(shared).unwrap_or(max)).min(max)
         } else {
             held
         };

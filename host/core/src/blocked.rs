@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kulta_api::conditions::{self, ConditionType};
 use kulta_api::validation::{self, FieldError};
 use kulta_api::{Rollout, RolloutStatus};
 
@@ -126,9 +127,16 @@ fn was_routed(status: &RolloutStatus) -> bool {
 }
 
 impl Pass {
-    /// An abort that a user asks for. Other verbs wait until the faults are gone.
+    /// The spec could not be followed when the rollout was last reconciled.
+    pub fn was_blocked(&self) -> bool {
+        conditions::find(&self.before.conditions, ConditionType::InvalidSpec).is_some()
+    }
+
+    /// An abort that a user asks for. Other verbs wait until the faults are gone, and a stable rollout has nothing to abort.
     fn settle_abort(&mut self) {
-        if self.status.abort && self.status.aborted_at.is_none() && !self.scene.is_stable(&self.status) {
+        if self.scene.is_stable(&self.status) {
+            self.settle_verbs();
+        } else if self.status.abort && self.status.aborted_at.is_none() {
             self.begin_abort(None);
         }
     }

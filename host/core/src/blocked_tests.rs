@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kulta_api::conditions::{self, ConditionType};
-use kulta_api::{FieldError, RolloutStatus};
+use kulta_api::{ConditionStatus, FieldError, RolloutStatus};
 use serde_json::json;
 
 use crate::fixtures;
@@ -221,4 +221,69 @@ fn a_first_deployment_waits_for_its_references() {
     observed.analyzer_errors = broken();
 
     assert_eq!(done(begin(observed, now())).writes, vec![]);
+}
+
+#[test]
+fn a_strategy_that_the_spec_does_not_name_is_not_told_to_be_ready() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.spec.strategy = kulta_api::RolloutStrategy::default();
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let conditions = stored(observed, &plan).rollout.status.unwrap().conditions;
+    assert_eq!(conditions::find(&conditions, ConditionType::StrategyReady), None);
+}
+
+#[test]
+fn a_rollout_that_is_aborted_in_a_pause_is_not_told_to_be_paused() {
+    let time = "2026-01-01T00:00:00Z";
+    let mut observed = aborted();
+    status(&mut observed).pause_conditions =
+        serde_json::from_value(json!([{ "reason": "CanaryPauseStep", "startTime": time }])).unwrap();
+    status(&mut observed).conditions = serde_json::from_value(json!([{
+        "type": "Paused", "status": "True", "reason": "RolloutPaused", "message": "Rollout is paused",
+        "lastUpdateTime": time, "lastTransitionTime": time,
+    }]))
+    .unwrap();
+    observed.analyzer_errors = broken();
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let conditions = stored(observed, &plan).rollout.status.unwrap().conditions;
+    let paused = conditions::find(&conditions, ConditionType::Paused).map(|paused| paused.status);
+    assert_eq!(paused, Some(ConditionStatus::False));
+}
+
+#[test]
+fn a_stable_rollout_is_not_told_to_be_aborted() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    status(&mut observed).stable_rs = hash;
+    status(&mut observed).abort = true;
+    observed.analyzer_errors = broken();
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let status = stored(observed, &plan).rollout.status.unwrap();
+    assert_eq!((status.abort, conditions::find(&status.conditions, ConditionType::Progressing)), (false, None));
+}
+
+#[test]
+fn the_time_in_which_a_rollout_was_blocked_does_not_count_against_its_deadline() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.spec.progress_deadline_abort = Some(true);
+    // The stable ReplicaSet is deleted: the canary waits for pods.
+    observed.replica_sets.truncate(1);
+    for _ in 0..2 {
+        let waiting = done(begin(observed.clone(), now()));
+        observed = stored(observed, &waiting);
+    }
+    let broken = Observed { analyzer_errors: broken(), ..observed.clone() };
+    let blocked = done(begin(broken.clone(), now()));
+    let repaired = Observed { analyzer_errors: vec![], ..stored(broken, &blocked) };
+    let later = now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+
+    let plan = done(begin(repaired.clone(), later));
+
+    assert!(!stored(repaired, &plan).rollout.status.unwrap().abort, "{:?}", plan.events);
 }

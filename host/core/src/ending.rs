@@ -22,6 +22,7 @@ impl Pass {
     pub fn become_stable(&mut self) {
         self.drop_runs(PROMOTED);
         let first = self.status.stable_rs.is_empty();
+        let stable_gone = self.scene.stable.is_none();
         let fast = self.status.promote_full && self.scene.strategy.steps.is_some();
         let window = !first && self.within_rollback_window();
         let number = self.scene.revision_number();
@@ -41,6 +42,7 @@ impl Pass {
         "promoted: the new revision is stable".clone_into(&mut self.reason);
         let why = match self.scene.strategy.steps {
             _ if first => "Initial deploy".to_owned(),
+            _ if stable_gone => "Stable ReplicaSet is gone".to_owned(),
             _ if fast => "Full promotion requested".to_owned(),
             _ if window => "Rollback within window".to_owned(),
             Some(steps) => format!("Completed all {steps} canary steps"),

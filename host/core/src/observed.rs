@@ -212,7 +212,7 @@ pub struct Route {
     pub last_write: Option<RouteWrite>,
     /// The API server's words when it has refused this process's guarded patch several times in a row.
     pub refused: Option<String>,
-    /// That its parents had taken it, as this process has seen.
+    /// The generation that its parents last accepted, if this process has observed one.
     pub accepted: Option<AcceptedRoute>,
     /// The other rollouts that this controller serves and whose spec names or selects the route.
     pub other_rollouts: Vec<OtherRollout>,
@@ -228,11 +228,11 @@ impl Route {
     }
 }
 
-/// The parents of a route had taken this generation.
+/// The parents of a route have accepted this generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptedRoute {
     pub generation: i64,
-    /// Since when its status says otherwise, if it does.
+    /// Since when the route's status contradicts that, if it does.
     pub refused_since: Option<Timestamp>,
 }
 

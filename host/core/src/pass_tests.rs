@@ -500,3 +500,20 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
         }
     }
 }
+
+#[test]
+fn a_promotion_of_many_pods_behind_fine_weights_moves_the_weight_with_the_pods() {
+    let mut observed = under_way(steps(), 4, 4_999, 100);
+    let mut strategy = routed(steps());
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    strategy["canary"]["trafficRouting"]["maxTrafficWeight"] = json!(1_000_000);
+    observed.rollout.spec.strategy = fixtures::rollout(strategy).spec.strategy;
+    observed.rollout.spec.replicas = Some(5_000);
+    let RouteState::Found(shared) = &mut observed.routes[0].state else { panic!("no route") };
+    let backends = json!([{ "name": "stable", "weight": 500_000 }, { "name": "canary", "weight": 500_000 }]);
+    Arc::make_mut(shared).spec["rules"][0]["backendRefs"] = backends;
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(route_writes(&plan), [999_800]);
+}

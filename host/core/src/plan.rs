@@ -51,13 +51,12 @@ impl Plan {
         let opens = |event: &KubeEvent| {
             matches!(event.reason, EventReason::RolloutAddedToInformer | EventReason::RolloutUpdated)
         };
-        let openings = self.events.iter().position(|event| !opens(event)).unwrap_or(self.events.len());
-        let (openings, rest) = self.events.split_at_mut(openings);
+        let (openings, rest): (Vec<_>, Vec<_>) = self.events.iter_mut().partition(|event| opens(event));
         let creates = |write: &&mut Write| matches!(write.action, Action::CreateReplicaSet { .. });
         let (created, others): (Vec<_>, Vec<_>) = self.writes.iter_mut().partition(creates);
         let created = created.into_iter().flat_map(|write| &mut write.events);
         let others = others.into_iter().flat_map(|write| &mut write.events);
-        let all = openings.iter_mut().chain(created).chain(rest).chain(others);
+        let all = openings.into_iter().chain(created).chain(rest).chain(others);
         for (event, micros) in all.zip(0..) {
             event.at = now.checked_add(SignedDuration::from_micros(micros)).unwrap_or(now);
         }

@@ -14,6 +14,7 @@ pub(crate) fn judge(pass: &mut Pass) {
     if pass.blocked.is_some() {
         availability(pass);
         outside(pass);
+        paused(pass);
         if pass.status.abort {
             aborted(pass);
         }
@@ -92,7 +93,8 @@ fn outside(pass: &mut Pass) {
         }
         // It holds until the component is had, or a person goes past it.
         None if pass.step_plugin_is_lost() && is_lost(pass) => {}
-        // While the strategy is not asked, its failure stays told.
+        // While the strategy is not asked, what was told of it stays.
+        None if pass.blocked.is_some() => {}
         None if known && pass.waiting.is_none() && !pass.scene.is_stable(&pass.status) => {}
         None => {
             let (kind, reason) = (ConditionType::StrategyReady, ConditionReason::StrategyAnswers);
@@ -177,7 +179,8 @@ fn progressing(pass: &mut Pass) {
         return;
     }
     let existing = conditions::find(&pass.status.conditions, kind).map(|old| old.reason.clone());
-    let moved = made_progress(&pass.before, &pass.status);
+    // A blocked rollout takes no step: the time in which it was blocked does not count.
+    let moved = made_progress(&pass.before, &pass.status) || pass.was_blocked();
     let overdue = existing.as_deref() == Some(ConditionReason::ProgressDeadlineExceeded.as_str());
     if overdue && !moved {
         return;

@@ -34,7 +34,8 @@ impl Pass {
             return None;
         }
         let served = self.scene.traffic.as_ref().map_or(0, |traffic| traffic.served.most);
-        if stable == new || self.status.abort {
+        // With the stable revision deleted, an abort has nothing to restore.
+        if stable == new || (self.status.abort && self.scene.stable.is_some()) {
             // A stable revision that shrank takes its share back bit by bit, by weight.
             let whole = !self.scene.fields.dynamic_stable_scale();
             return (whole || served == 0).then(|| stable.to_owned());

@@ -1,13 +1,13 @@
 //! Rollouts in mid-update whose stable ReplicaSet somebody has deleted.
 
-use kulta_api::RolloutStatus;
+use kulta_api::{PauseCondition, PauseReason, RolloutPhase, RolloutStatus};
 use serde_json::json;
 
 use crate::fixtures;
 use crate::observed::Observed;
 use crate::pass::begin;
 use crate::pass_tests::{done, now, route_writes, scales, service, status, steps, stored, under_way};
-use crate::plan::Plan;
+use crate::plan::{Action, EventReason, Plan};
 
 /// The canary has 1 available pod and 50 % of the traffic; no pod of stable is left.
 fn without_stable() -> Observed {
@@ -52,6 +52,8 @@ fn a_canary_that_is_whole_becomes_stable_when_stable_is_gone() {
 
     let status = after(observed, &plan);
     assert_eq!(status.stable_rs, status.current_pod_hash);
+    let completed = plan.events.iter().find(|event| event.reason == EventReason::RolloutCompleted).unwrap();
+    assert!(completed.message.ends_with(": Stable ReplicaSet is gone"), "{}", completed.message);
 }
 
 #[test]
@@ -105,4 +107,42 @@ fn a_canary_without_routes_takes_over_when_stable_is_gone() {
     observed.rollout.spec.strategy = fixtures::rollout(json!({ "canary": { "steps": steps() } })).spec.strategy;
 
     assert_eq!(pods(&done(begin(observed, now()))), [2]);
+}
+
+#[test]
+fn a_pause_ends_when_the_new_revision_takes_over() {
+    let mut observed = without_stable();
+    for reason in [PauseReason::CanaryPauseStep, PauseReason::InconclusiveAnalysisRun] {
+        status(&mut observed).pause_conditions.push(PauseCondition { reason, start_time: kulta_api::Time(now()) });
+    }
+
+    let plan = done(begin(observed.clone(), now()));
+
+    let status = after(observed, &plan);
+    assert_eq!((status.pause_conditions, status.phase), (vec![], Some(RolloutPhase::Progressing)));
+}
+
+#[test]
+fn an_aborted_canary_gets_its_service_back_when_stable_is_deleted_after_the_restore() {
+    let mut observed = under_way(steps(), 0, 2, 0);
+    observed.replica_sets.truncate(1);
+    observed.services.extend([service("canary", "old")]);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    status(&mut observed).abort = true;
+    status(&mut observed).aborted_at = Some(kulta_api::Time(now()));
+
+    let switched = done(begin(observed.clone(), now()));
+    observed.services.extend([service("canary", &hash)]);
+    let routed = done(begin(observed, now()));
+
+    let selected: Vec<_> = switched
+        .writes
+        .iter()
+        .filter_map(|write| match &write.action {
+            Action::PatchService { name, patch } => Some((name.as_str(), patch.pointer("/spec/selector")?.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(selected, [("canary", json!({ "rollouts-pod-template-hash": hash }))]);
+    assert_eq!(route_writes(&routed), [100]);
 }

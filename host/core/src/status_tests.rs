@@ -110,6 +110,33 @@ fn a_first_revision_is_told_as_argo_tells_it() {
     );
 }
 
+/// A condition of its analysis can hold for no value.
+fn with_warning() -> Observed {
+    let warning = kulta_api::FieldError { path: "spec".into(), message: "odd".into() };
+    Observed { condition_errors: vec![warning], ..first() }
+}
+
+#[test]
+fn a_warning_comes_behind_the_events_that_begin_a_revision() {
+    let plan = done(begin(with_warning(), now()));
+
+    assert_eq!(reasons(&plan)[..3], ["RolloutAddedToInformer", "RolloutUpdated", "NewReplicaSetCreated"]);
+}
+
+#[test]
+fn a_warning_is_told_once_the_references_of_the_same_generation_are_there() {
+    let mut broken = with_warning();
+    broken.strategy_errors = vec![kulta_api::FieldError { path: "spec".into(), message: "bad".into() }];
+    let refused = done(begin(broken.clone(), now()));
+    let repaired = Observed { strategy_errors: Vec::new(), ..stored(broken, &refused) };
+
+    let plan = done(begin(repaired.clone(), now()));
+    let again = done(begin(stored(repaired, &plan), now()));
+
+    let warned = [refused, plan, again].map(|plan| reasons(&plan).contains(&"AnalysisWarning"));
+    assert_eq!(warned, [false, true, false]);
+}
+
 #[test]
 fn a_rollout_is_told_to_be_added_once_whether_its_spec_is_valid_or_not() {
     let observed = first();

@@ -27,8 +27,9 @@ impl Pass {
     /// Asks where to go from the current step, unless the strategy has failed a moment ago: then it is left alone until its time.
     pub fn ask(self, reached: bool) -> Turn {
         let retry_at = self.kulta.strategy_retry_at.as_ref().map(|at| at.0);
-        // A user who lifts the pause wants an answer now.
-        if let Some(at) = retry_at.filter(|at| *at > self.scene.now && !self.status.pause_lifted()) {
+        // A user who lifts the pause that the failures have brought wants an answer now.
+        let is_retried = self.kulta.plugin_failures >= FAILURES_UNTIL_PAUSE && self.status.pause_lifted();
+        if let Some(at) = retry_at.filter(|at| *at > self.scene.now && !is_retried) {
             return self.await_strategy(at);
         }
         let situation = self.situation(Goal::Forward, reached);
@@ -336,6 +337,7 @@ impl Pass {
         }
         match class.effect() {
             Effect::Retried => {
+                let waits_for_user = self.kulta.plugin_failures >= FAILURES_UNTIL_PAUSE;
                 let failures = self.kulta.plugin_failures.saturating_add(1).min(FAILURES_UNTIL_PAUSE);
                 self.kulta.plugin_failures = failures;
                 if failures == FAILURES_UNTIL_PAUSE {
@@ -344,7 +346,8 @@ impl Pass {
                 let seconds = RETRY_SECONDS * u32::try_from(failures).unwrap_or(1);
                 let at = time::ceil(time::after(self.scene.now, seconds));
                 self.wake(at.0);
-                self.kulta.strategy_retry_at = Some(at);
+                // A time that moves on with each failure would be written for as long as the rollout waits for a user.
+                self.kulta.strategy_retry_at = (!waits_for_user).then_some(at);
             }
             Effect::Paused | Effect::PinnedAnew => self.pause(PauseCause::Step, None),
             Effect::Awaited | Effect::AwaitedSilently => self.wake(time::after(self.scene.now, RETRY_SECONDS)),

@@ -57,6 +57,35 @@ fn a_rollout_is_not_paused_for_a_strategy_that_failed_for_less_than_its_retries_
 }
 
 #[test]
+fn a_rollout_that_waits_for_a_user_because_its_strategy_fails_is_not_written_to() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    for second in 0..=60 {
+        (observed, _) = failing(observed, later(second));
+    }
+
+    let mut written = 0;
+    for second in 61..=120 {
+        let plan;
+        (observed, plan) = failing(observed, later(second));
+        written += usize::from(plan.status.is_some());
+    }
+
+    assert_eq!((written, status(&mut observed).pause_conditions.len()), (0, 1));
+}
+
+#[test]
+fn a_rollout_that_a_user_has_promoted_is_not_paused_again_for_less_than_the_retries_take() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).controller_pause = true;
+
+    for _ in 0..20 {
+        (observed, _) = failing(observed, now());
+    }
+
+    assert!(status(&mut observed).pause_conditions.is_empty());
+}
+
+#[test]
 fn a_user_who_lifts_the_pause_has_the_strategy_asked_at_once() {
     let mut observed = under_way(steps(), 1, 1, 50);
     for second in 0..=30 {

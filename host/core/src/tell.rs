@@ -76,7 +76,8 @@ impl Pass {
     /// Warns of what looks wrong, once per generation. The names say what is told, so that the same told again is refused.
     pub fn warn(&mut self) {
         let generation = self.scene.observed.rollout.metadata.generation.unwrap_or(0).to_string();
-        if self.before.observed_generation == generation {
+        // While references were broken, nobody was warned.
+        if self.before.observed_generation == generation && !self.was_blocked() {
             return;
         }
         for warning in reference::warnings(&self.scene.observed) {

@@ -102,8 +102,7 @@ impl Pass {
         let started = entry.started_at.as_ref().map_or(0, |time| time.0.as_second());
         let mark = format!("{}.{started}.step{}", self.status.current_pod_hash, entry.index);
         let message = format!("Step plugin {:?} of step {}: {message}", entry.name, entry.index);
-        let mut event = self.write_event(&mark, EventReason::ReconciliationError, message);
-        event.kind = EventKind::Warning;
+        let event = self.warning(&mark, EventReason::ReconciliationError, message);
         self.events.push(event);
     }
 
