@@ -4,9 +4,9 @@
 mod affinity;
 pub mod analysis;
 mod arrange;
+mod autoscaling;
 #[cfg(test)]
 mod availability_tests;
-mod autoscaling;
 mod blocked;
 #[cfg(test)]
 mod blocked_tests;
@@ -33,9 +33,9 @@ pub mod reference;
 pub mod replica_set;
 pub mod replicas;
 mod restart;
-mod route_writes;
 #[cfg(test)]
 mod restart_tests;
+mod route_writes;
 mod runs;
 mod scene;
 pub mod selector;

@@ -5,9 +5,9 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE, What, neighbour};
-use crate::{hazards, judging};
 use crate::scenario::{Health, Scenario, service, template};
 use crate::story::Log;
+use crate::{hazards, judging};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {

@@ -67,7 +67,8 @@ impl Witness {
         if to >= from || !self.calm() {
             return;
         }
-        let found = if self.scenario.routed { self.share_kept(after, from, to) } else { self.available_kept(after, from, to) };
+        let found =
+            if self.scenario.routed { self.share_kept(after, from, to) } else { self.available_kept(after, from, to) };
         if let Some(wrong) = found {
             self.wrong(wrong);
         }
@@ -83,7 +84,9 @@ impl Witness {
         let own = |scale: i64| number(set, "/status/availableReplicas").min(scale);
         let (had, left) = (others + own(from), others + own(to));
         (left < floor.min(had)).then(|| {
-            format!("{hash} goes from {from} to {to} pods: {left} available pods of {had} are left, and {floor} must be")
+            format!(
+                "{hash} goes from {from} to {to} pods: {left} available pods of {had} are left, and {floor} must be"
+            )
         })
     }
 
@@ -104,9 +107,7 @@ impl Witness {
 
     /// The controller raised the weight of stable: pods of it must be there to take the requests, or the canary has none either.
     pub(super) fn restored_to_nobody(&self) -> Option<String> {
-        let lately = |hash: &str| {
-            self.available.get(hash).is_some_and(|at| self.now().duration_since(*at) <= STALE)
-        };
+        let lately = |hash: &str| self.available.get(hash).is_some_and(|at| self.now().duration_since(*at) <= STALE);
         let has_pods = |hash: &str| {
             lately(hash) || self.replica_sets().iter().any(|set| hash_of(set) == hash && available(set) > 0)
         };

@@ -15,7 +15,8 @@ impl Witness {
         let dropped = number(&rollout, "/status/kulta/dropped");
         let waiting = rollout.pointer("/status/kulta/outbox").and_then(Value::as_array).map_or(0, Vec::len);
         let expected = ids(&rollout);
-        let of_the_neighbour = self.object("rollouts", neighbour::ROLLOUT).map(|rollout| ids(rollout)).unwrap_or_default();
+        let of_the_neighbour =
+            self.object("rollouts", neighbour::ROLLOUT).map(|rollout| ids(rollout)).unwrap_or_default();
         let mut first: BTreeMap<i64, &Value> = BTreeMap::new();
         let mut highest = 0;
         for event in events {
