@@ -199,7 +199,7 @@ impl Cluster {
         self.send::<IgnoredAny>(Kind::Event, "create", url.create(&Self::creating(false), body)).await.map(drop)
     }
 
-    /// The object of that name, if there is one. A list with a field selector: it needs no right beyond those of the watch.
+    /// The object of that name, if there is one, whatever its labels. A list with a field selector: it needs no right beyond those of the watch.
     ///
     /// # Errors
     /// As the API server answers.
@@ -249,17 +249,6 @@ impl Cluster {
         let parameters = ListParams::default().labels(selector);
         let result = self.api(Kind::Pod, namespace).list(&parameters).await.map(|list| list.items);
         self.counted(Kind::Pod, "list", result)
-    }
-
-    /// Whether there is an object of that name, whatever its labels.
-    ///
-    /// # Errors
-    /// As the API server answers.
-    pub async fn exists(&self, kind: Kind, key: &Key) -> Result<bool, Error> {
-        let mut parameters = ListParams::default().fields(&format!("metadata.name={}", key.name));
-        parameters.limit = Some(1);
-        let result = self.api(kind, &key.namespace).list(&parameters).await.map(|list| !list.items.is_empty());
-        self.counted(kind, "list", result)
     }
 
     /// Names of the pods that the EndpointSlices of a Service list.

@@ -1,7 +1,5 @@
 //! Kubernetes events on Rollouts, AnalysisRuns and Plugins, named by what they tell: a second telling is refused by the API server.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use kulta_core::plan::EventKind;
 use serde::Serialize;
@@ -12,8 +10,8 @@ use crate::kinds::{Kind, MANAGER};
 
 /// Longest name of an object.
 const NAME_LENGTH: usize = 253;
-/// Longest message that the API server takes.
-const MESSAGE_CHARS: usize = 1_000;
+/// Longest message that the API server takes of an event with an `eventTime` (`NoteLengthLimit` in Kubernetes' validation of events).
+const MESSAGE_BYTES: usize = 1_024;
 /// Where Kubernetes keeps events of objects in no namespace.
 const CLUSTER_EVENTS: &str = "default";
 /// Hex characters that stand for what a name had to lose.
@@ -46,7 +44,7 @@ pub struct Body<'a> {
     involved_object: InvolvedObject<'a>,
     r#type: &'static str,
     reason: &'static str,
-    message: Cow<'a, str>,
+    message: &'a str,
     source: Source,
     first_timestamp: Timestamp,
     last_timestamp: Timestamp,
@@ -117,8 +115,9 @@ pub const fn type_of(kind: EventKind) -> &'static str {
     }
 }
 
-fn shortened(message: &str) -> Cow<'_, str> {
-    if message.len() <= MESSAGE_CHARS { message.into() } else { message.chars().take(MESSAGE_CHARS).collect() }
+/// As many whole characters as the API server takes.
+fn shortened(message: &str) -> &str {
+    message.get(..message.floor_char_boundary(MESSAGE_BYTES)).unwrap_or(message)
 }
 
 /// Where an object's events are: those of cluster scope have theirs in the default namespace.
@@ -159,7 +158,7 @@ mod tests {
             name: "1".to_owned(),
             kind: EventKind::Warning,
             reason: "RolloutAborted",
-            message: "m".repeat(1_001),
+            message: "m".repeat(1_025),
         };
 
         let body = body(&regarding, &event, Timestamp::from_millisecond(1_800_000_000_999).unwrap());
@@ -175,7 +174,7 @@ mod tests {
                 },
                 "type": "Warning",
                 "reason": "RolloutAborted",
-                "message": "m".repeat(1_000),
+                "message": "m".repeat(1_024),
                 "source": { "component": "kulta" },
                 "firstTimestamp": "2027-01-15T08:00:00Z",
                 "lastTimestamp": "2027-01-15T08:00:00Z",
@@ -186,6 +185,15 @@ mod tests {
                 "count": 1
             })
         );
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters_to_the_bytes_that_the_api_server_takes() {
+        let messages = [format!("{}é", "m".repeat(1_023)), "é".repeat(600), "m".repeat(1_024)];
+
+        let lengths = messages.each_ref().map(|message| shortened(message).len());
+
+        assert_eq!(lengths, [1_023, 1_024, 1_024]);
     }
 
     #[test]

@@ -19,10 +19,10 @@ pub async fn look(controller: &Controller, service: &Key) -> Outcome {
     let orphan = controller.caches.read().orphan(service);
     let Some(orphan) = orphan else { return DONE };
     if !orphan.known {
-        match controller.cluster.exists(Kind::Rollout, &service.sibling(&orphan.manager)).await {
+        match controller.cluster.find(Kind::Rollout, &service.sibling(&orphan.manager)).await {
             // Another instance's, and its business.
-            Ok(true) => return DONE,
-            Ok(false) => {}
+            Ok(Some(_)) => return DONE,
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%service, "look for Rollout {}: {}", orphan.manager, words(&error));
                 return AGAIN;

@@ -1,32 +1,42 @@
-//! A cluster without faults, and one controller on it: for what is told without dice.
+//! A cluster without faults, and a controller on it, in virtual time: for what is told without dice, and to count what the controller
+//! writes while nothing happens or while somebody else writes the same objects.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use kulta_embedded::clock::Clock;
 use kulta_embedded::world;
 use kulta_wasm::Plugins;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::beside::Beside;
-use crate::cluster::{Cluster, NAMESPACE};
+use crate::cluster::{Cluster, NAMESPACE, What};
 use crate::faults::{Counts, Rates, Trouble};
 use crate::gauge::Gauge;
 use crate::incarnation::{Incarnation, World};
 use crate::judging;
 use crate::sink::Place;
-use crate::story::{BEGIN, Log};
+use crate::story::{self, BEGIN, Log};
 
 const SEED: u64 = 1;
+/// How often a test looks whether what it waits for is there.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// The longest that a test waits for anything, in virtual time.
+const TIMEOUT: SignedDuration = SignedDuration::from_mins(30);
 
 pub struct Calm {
     pub cluster: Cluster,
     pub counts: Arc<Counts>,
+    /// Where the controllers' CDEvents go.
     pub sink: Place,
-    pub life: Incarnation,
+    log: Log,
+    world: World,
+    /// They end with it.
+    controllers: Vec<Incarnation>,
 }
 
 /// A runtime of one thread and of virtual time.
@@ -39,11 +49,28 @@ pub fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?)
 }
 
+/// Runs a test in virtual time; the plugins are compiled before it.
+///
+/// # Errors
+/// As the test does.
+pub fn run(test: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+    story::plugins()?;
+    runtime()?.block_on(test())
+}
+
 impl Calm {
-    /// A cluster with a gateway, to which `prepare` adds what is there before the controller starts.
+    /// A cluster with a gateway and a controller, in a test that [`run`] runs.
     ///
     /// # Errors
-    /// When the server refuses something.
+    /// When it cannot be set up.
+    pub fn start() -> Result<Self> {
+        Self::begin(story::plugins()?, |_| Ok(()))
+    }
+
+    /// The same, with what `prepare` adds before the controller starts.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
     pub fn begin(plugins: Arc<Plugins>, prepare: impl FnOnce(&Cluster) -> Result<()>) -> Result<Self> {
         let clock = Clock::starting_at(Timestamp::from_second(BEGIN).context("the beginning")?);
         let (cluster, log, counts) = (Cluster::begin(clock, SEED)?, Log::of(clock), Arc::<Counts>::default());
@@ -65,15 +92,86 @@ impl Calm {
         };
         gateway(&cluster)?;
         prepare(&cluster)?;
+        let mut calm = Self { cluster, counts, sink, log, world, controllers: Vec::new() };
+        calm.begin_controller(None)?;
+        Ok(calm)
+    }
+
+    /// How many rollouts the controllers remember.
+    #[must_use]
+    pub fn rollouts_known(&self) -> usize {
+        self.controllers.iter().map(Incarnation::rollouts_known).sum()
+    }
+
+    /// One more controller, for the Rollouts of an instance id.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn begin_controller(&mut self, instance_id: Option<&str>) -> Result<()> {
+        let name = format!("kulta-{}", self.controllers.len());
         let rates = Arc::new(Mutex::new(Rates::NONE));
-        let trouble = Trouble::new("kulta".to_owned(), SEED, rates, Arc::clone(&counts), log);
-        let life = Incarnation::begin(&world, "kulta", trouble)?;
-        Ok(Self { cluster, counts, sink, life })
+        let trouble = Trouble::new(name.clone(), SEED, rates, Arc::clone(&self.counts), self.log.clone());
+        let instance_id = instance_id.map(str::to_owned);
+        self.controllers.push(Incarnation::begin_instance(&self.world, &name, trouble, instance_id)?);
+        Ok(())
+    }
+
+    /// Waits until it is so.
+    ///
+    /// # Errors
+    /// When it is not so within half an hour: names `what`.
+    pub async fn until(&self, what: &str, done: impl Fn(&Self) -> Result<bool>) -> Result<()> {
+        let end = self.cluster.store.clock().now().checked_add(TIMEOUT)?;
+        while !done(self)? {
+            ensure!(
+                self.cluster.store.clock().now() < end,
+                "not within {TIMEOUT}: {what}\n{}",
+                self.log.lines().join("\n")
+            );
+            tokio::time::sleep(INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the rollout is in this phase, for the generation that the spec has.
+    ///
+    /// # Errors
+    /// When it is not within half an hour.
+    pub async fn until_phase(&self, rollout: &str, phase: &str) -> Result<()> {
+        self.until(&format!("Rollout {rollout} is {phase}"), |calm| {
+            let object = calm.get(What::Rollout, rollout)?;
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+            Ok(text("/status/phase") == phase && text("/status/observedGeneration") == generation.to_string())
+        })
+        .await
+    }
+
+    /// # Errors
+    /// When it is not there.
+    pub fn get(&self, what: What, name: &str) -> Result<Value> {
+        let found = self.cluster.get(what, name)?.with_context(|| format!("{what:?} {name} is not there"))?;
+        Ok(Value::clone(&found))
+    }
+
+    /// The requests that write, of this time from now on; each as its verb, its resource and its name.
+    ///
+    /// # Errors
+    /// When the log does not have all of them.
+    pub async fn writes_within(&self, time: Duration) -> Result<Vec<String>> {
+        let (before, lines) = (self.counts.writes.load(Ordering::Relaxed), self.log.lines().len());
+        tokio::time::sleep(time).await;
+        let writes = self.counts.writes.load(Ordering::Relaxed) - before;
+        let said = self.log.lines().into_iter().skip(lines);
+        let said: Vec<String> =
+            said.filter(|line| !["Get", "List", "Watch"].iter().any(|verb| line.contains(verb))).collect();
+        ensure!(u64::try_from(said.len())? == writes, "{writes} writes, and the log has {said:?}");
+        Ok(said)
     }
 }
 
 /// The Gateway that the routes name, and its class.
-pub(crate) fn gateway(cluster: &Cluster) -> Result<()> {
+fn gateway(cluster: &Cluster) -> Result<()> {
     let class = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": { "name": "embedded" },
         "spec": { "controllerName": "kulta.io/embedded-gateway" },

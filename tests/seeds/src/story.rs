@@ -79,11 +79,22 @@ pub struct Report {
     pub measurements: usize,
 }
 
-/// The plugins of all stories, compiled: no story waits for that.
+/// The plugins of all stories, compiled once in the process: no story waits for that.
 ///
 /// # Errors
 /// When one of them cannot be used.
 pub fn plugins() -> Result<Arc<Plugins>> {
+    static PLUGINS: Mutex<Option<Arc<Plugins>>> = Mutex::new(None);
+    let mut compiled = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
+    let plugins = match compiled.take() {
+        Some(plugins) => plugins,
+        None => compile()?,
+    };
+    *compiled = Some(Arc::clone(&plugins));
+    Ok(plugins)
+}
+
+fn compile() -> Result<Arc<Plugins>> {
     let plugins = Arc::new(Plugins::untimed(Limits::default()).context("start the plugin runtime")?);
     tokio::runtime::Builder::new_current_thread().build().context("make a runtime")?.block_on(async {
         for strategy in plugins.names(Kind::Strategy) {

@@ -1,15 +1,12 @@
 //! Rollouts that are made and deleted: what is remembered of one is forgotten with it, and is nothing to the next one of its name.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use kulta_seeds::calm::{self, Calm};
 use kulta_seeds::cluster::{Cluster, NAMESPACE, ROLLOUT, What};
 use kulta_seeds::scenario::{Health, template};
-use kulta_seeds::story;
-use kulta_wasm::Plugins;
 use serde_json::{Value, json};
 
 /// Made and deleted one after the other.
@@ -18,18 +15,6 @@ const ROLLOUTS: usize = 200;
 const A_WHILE: Duration = Duration::from_secs(5);
 /// The longest that a delivery waits until it tries again.
 const UNTIL_RETRIED: Duration = Duration::from_secs(120);
-
-/// Compiled once, and in no story's time.
-fn plugins() -> Result<Arc<Plugins>> {
-    static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(plugins) = PLUGINS.get() {
-        return Ok(Arc::clone(plugins));
-    }
-    let plugins = story::plugins()?;
-    Ok(Arc::clone(PLUGINS.get_or_init(|| plugins)))
-}
 
 fn rollout(name: &str) -> Value {
     json!({
@@ -65,9 +50,9 @@ fn told_of(calm: &Calm, uid: &str) -> Vec<String> {
 
 #[test]
 fn a_delivery_for_a_deleted_rollout_does_not_count_for_the_next_one_of_its_name() -> Result<()> {
-    let plugins = plugins()?;
-    calm::runtime()?.block_on(async {
-        let calm = Calm::begin(plugins, |cluster| cluster.create(What::Rollout, rollout(ROLLOUT)))?;
+    calm::run(async || {
+        let calm = Calm::start()?;
+        calm.cluster.create(What::Rollout, rollout(ROLLOUT))?;
         upgrade(&calm.cluster, "v2").await?;
         let of_the_first = told_of(&calm, &uid(&calm.cluster, ROLLOUT)?);
         calm.sink.away.store(true, Ordering::Relaxed);
@@ -89,24 +74,19 @@ fn a_delivery_for_a_deleted_rollout_does_not_count_for_the_next_one_of_its_name(
 
 #[test]
 fn nothing_is_remembered_of_rollouts_that_are_made_and_deleted() -> Result<()> {
-    let plugins = plugins()?;
-    calm::runtime()?.block_on(async {
-        let calm = Calm::begin(plugins, |_| Ok(()))?;
+    calm::run(async || {
+        let calm = Calm::start()?;
         let mut most = 0;
         for number in 0..ROLLOUTS {
             let name = format!("web-{number}");
             calm.cluster.create(What::Rollout, rollout(&name))?;
             tokio::time::sleep(A_WHILE).await;
-            most = most.max(calm.life.rollouts_known());
+            most = most.max(calm.rollouts_known());
             calm.cluster.delete(What::Rollout, &name)?;
             tokio::time::sleep(A_WHILE).await;
         }
 
-        ensure!(
-            (most, calm.life.rollouts_known()) == (1, 0),
-            "{most} at most, {} in the end",
-            calm.life.rollouts_known()
-        );
+        ensure!((most, calm.rollouts_known()) == (1, 0), "{most} at most, {} in the end", calm.rollouts_known());
         Ok(())
     })
 }

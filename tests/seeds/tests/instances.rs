@@ -4,37 +4,38 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use kulta_api::annotations::INSTANCE_ID;
+use kulta_seeds::calm::{Calm, run};
 use kulta_seeds::cluster::What;
-use kulta_seeds::fixture::{Fixture, rollout, route, run, services};
+use kulta_seeds::objects::{rollout, route, services};
 use serde_json::json;
 
-async fn healthy() -> Result<Fixture> {
-    let fixture = Fixture::begin()?;
+async fn healthy() -> Result<Calm> {
+    let calm = Calm::start()?;
     for service in services("web") {
-        fixture.cluster.create(What::Service, service)?;
+        calm.cluster.create(What::Service, service)?;
     }
-    fixture.cluster.create(What::Route, route("web", &["web"]))?;
-    fixture.cluster.create(What::Rollout, rollout("web", "web", &json!([{ "setWeight": 30 }, { "pause": {} }])))?;
-    fixture.until_phase("web", "Healthy").await?;
-    Ok(fixture)
+    calm.cluster.create(What::Route, route("web", &["web"]))?;
+    calm.cluster.create(What::Rollout, rollout("web", "web", &json!([{ "setWeight": 30 }, { "pause": {} }])))?;
+    calm.until_phase("web", "Healthy").await?;
+    Ok(calm)
 }
 
-fn removals(fixture: &Fixture) -> usize {
+fn removals(calm: &Calm) -> usize {
     let is_removal = |event: &serde_json::Value| {
         event
             .pointer("/context/type")
             .and_then(|kind| kind.as_str())
             .is_some_and(|kind| kind.contains("service.removed"))
     };
-    fixture.sink.taken().iter().filter(|event| is_removal(event)).count()
+    calm.sink.taken().iter().filter(|event| is_removal(event)).count()
 }
 
 #[test]
 fn a_rollout_that_another_instance_serves_from_now_on_is_not_told_as_removed() -> Result<()> {
-    run(|| async {
-        let fixture = healthy().await?;
+    run(async || {
+        let calm = healthy().await?;
 
-        fixture.cluster.patch(
+        calm.cluster.patch(
             What::Rollout,
             "web",
             false,
@@ -42,20 +43,20 @@ fn a_rollout_that_another_instance_serves_from_now_on_is_not_told_as_removed() -
         )?;
         tokio::time::sleep(Duration::from_secs(10)).await;
 
-        ensure!(removals(&fixture) == 0, "told as removed");
+        ensure!(removals(&calm) == 0, "told as removed");
         Ok(())
     })
 }
 
 #[test]
 fn a_rollout_that_is_deleted_is_told_as_removed() -> Result<()> {
-    run(|| async {
-        let fixture = healthy().await?;
+    run(async || {
+        let calm = healthy().await?;
 
-        fixture.cluster.delete(What::Rollout, "web")?;
+        calm.cluster.delete(What::Rollout, "web")?;
         tokio::time::sleep(Duration::from_secs(10)).await;
 
-        ensure!(removals(&fixture) == 1, "{} times told as removed", removals(&fixture));
+        ensure!(removals(&calm) == 1, "{} times told as removed", removals(&calm));
         Ok(())
     })
 }

@@ -1,24 +1,9 @@
 //! What the stories rest on: the same seed tells the same story, and a seed that went wrong once goes well.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
 use anyhow::{Result, ensure};
 use kulta_seeds::scenario::Health;
-use kulta_seeds::story::{self, tell};
+use kulta_seeds::story::{plugins, tell};
 use kulta_seeds::unsure::{self, Seen};
-use kulta_wasm::Plugins;
-
-/// Compiled once, and in no story's time.
-fn plugins() -> Result<Arc<Plugins>> {
-    static PLUGINS: OnceLock<Arc<Plugins>> = OnceLock::new();
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(plugins) = PLUGINS.get() {
-        return Ok(Arc::clone(plugins));
-    }
-    let plugins = story::plugins()?;
-    Ok(Arc::clone(PLUGINS.get_or_init(|| plugins)))
-}
 
 /// Seeds that found a defect, and what it was.
 const MENDED: [(u64, &str); 7] = [

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use kulta_api::annotations::INSTANCE_ID;
+use kulta_seeds::calm::{Calm, run};
 use kulta_seeds::cluster::What;
-use kulta_seeds::fixture::{Fixture, rollout, route, run, services, template};
+use kulta_seeds::objects::{rollout, route, services, template};
 use serde_json::{Value, json};
 
 const LABEL: &str = "/metadata/labels/rollouts.argoproj.io~1gatewayapi-canary";
@@ -19,45 +20,45 @@ fn steps() -> Value {
     json!([{ "setWeight": 30 }, { "pause": {} }, { "setWeight": 60 }, { "pause": { "duration": "5s" } }])
 }
 
-fn deploy(fixture: &Fixture, route: Value, names: &[&str]) -> Result<()> {
+fn deploy(calm: &Calm, route: Value, names: &[&str]) -> Result<()> {
     for name in names {
         for service in services(name) {
-            fixture.cluster.create(What::Service, service)?;
+            calm.cluster.create(What::Service, service)?;
         }
-        fixture.cluster.create(What::Rollout, rollout(name, "shared", &steps()))?;
+        calm.cluster.create(What::Rollout, rollout(name, "shared", &steps()))?;
     }
-    fixture.cluster.create(What::Route, route)
+    calm.cluster.create(What::Route, route)
 }
 
 /// Rollouts on one route, each Healthy with its first version.
-async fn healthy(names: &[&str]) -> Result<Fixture> {
-    let fixture = Fixture::begin()?;
-    deploy(&fixture, route("shared", names), names)?;
+async fn healthy(names: &[&str]) -> Result<Calm> {
+    let calm = Calm::start()?;
+    deploy(&calm, route("shared", names), names)?;
     for name in names {
-        fixture.until_phase(name, "Healthy").await?;
+        calm.until_phase(name, "Healthy").await?;
     }
-    Ok(fixture)
+    Ok(calm)
 }
 
 /// The same, each paused at 30 % of its second version.
-async fn paused(names: &[&str]) -> Result<Fixture> {
-    let fixture = healthy(names).await?;
+async fn paused(names: &[&str]) -> Result<Calm> {
+    let calm = healthy(names).await?;
     for name in names {
-        update(&fixture, name)?;
+        update(&calm, name)?;
     }
     for name in names {
-        fixture.until_phase(name, "Paused").await?;
+        calm.until_phase(name, "Paused").await?;
     }
     tokio::time::sleep(MINUTE).await;
-    Ok(fixture)
+    Ok(calm)
 }
 
-fn update(fixture: &Fixture, name: &str) -> Result<()> {
-    fixture.cluster.patch(What::Rollout, name, false, json!({ "spec": { "template": template(name, "v2") } }))
+fn update(calm: &Calm, name: &str) -> Result<()> {
+    calm.cluster.patch(What::Rollout, name, false, json!({ "spec": { "template": template(name, "v2") } }))
 }
 
-fn promote_fully(fixture: &Fixture, name: &str) -> Result<()> {
-    fixture.cluster.patch(What::Rollout, name, true, json!({ "status": { "promoteFull": true } }))
+fn promote_fully(calm: &Calm, name: &str) -> Result<()> {
+    calm.cluster.patch(What::Rollout, name, true, json!({ "status": { "promoteFull": true } }))
 }
 
 fn weights(route: &Value, rule: usize) -> Vec<i64> {
@@ -66,8 +67,8 @@ fn weights(route: &Value, rule: usize) -> Vec<i64> {
 }
 
 /// Undoes what is written to the route as soon as it is there.
-fn meddle(fixture: &Fixture, undo: impl Fn(&Value) -> Option<Value> + Send + 'static) {
-    let cluster = fixture.cluster.clone();
+fn meddle(calm: &Calm, undo: impl Fn(&Value) -> Option<Value> + Send + 'static) {
+    let cluster = calm.cluster.clone();
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -85,10 +86,10 @@ fn route_writes(writes: &[String]) -> usize {
 
 #[test]
 fn a_rollout_that_waits_for_a_user_writes_nothing() -> Result<()> {
-    run(|| async {
-        let fixture = paused(&["web"]).await?;
+    run(async || {
+        let calm = paused(&["web"]).await?;
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
         ensure!(writes.is_empty(), "{writes:?}");
         Ok(())
@@ -97,10 +98,10 @@ fn a_rollout_that_waits_for_a_user_writes_nothing() -> Result<()> {
 
 #[test]
 fn two_rollouts_on_one_route_that_wait_for_a_user_write_nothing() -> Result<()> {
-    run(|| async {
-        let fixture = paused(&["a", "b"]).await?;
+    run(async || {
+        let calm = paused(&["a", "b"]).await?;
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
         ensure!(writes.is_empty(), "{writes:?}");
         Ok(())
@@ -109,15 +110,15 @@ fn two_rollouts_on_one_route_that_wait_for_a_user_write_nothing() -> Result<()> 
 
 #[test]
 fn a_rollout_at_rest_leaves_the_label_to_another_one_that_waits_on_the_same_route() -> Result<()> {
-    run(|| async {
-        let fixture = paused(&["a", "b"]).await?;
-        promote_fully(&fixture, "a")?;
-        fixture.until_phase("a", "Healthy").await?;
+    run(async || {
+        let calm = paused(&["a", "b"]).await?;
+        promote_fully(&calm, "a")?;
+        calm.until_phase("a", "Healthy").await?;
         tokio::time::sleep(MINUTE).await;
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
-        let route = fixture.get(What::Route, "shared")?;
+        let route = calm.get(What::Route, "shared")?;
         ensure!(writes.is_empty(), "{} writes: {:?}", writes.len(), writes.iter().take(9).collect::<Vec<_>>());
         ensure!(route.pointer(LABEL).is_some_and(|value| value == "in-progress"), "no label: {route}");
         ensure!((weights(&route, 0), weights(&route, 1)) == (vec![100, 0], vec![70, 30]), "{route}");
@@ -127,26 +128,21 @@ fn a_rollout_at_rest_leaves_the_label_to_another_one_that_waits_on_the_same_rout
 
 #[test]
 fn a_rollout_at_rest_leaves_the_label_to_one_that_another_controller_serves() -> Result<()> {
-    run(|| async {
-        let mut fixture = healthy(&["a", "b"]).await?;
-        fixture.begin_controller(Some("other"))?;
-        fixture.cluster.patch(
-            What::Rollout,
-            "b",
-            false,
-            json!({ "metadata": { "labels": { INSTANCE_ID: "other" } } }),
-        )?;
-        update(&fixture, "b")?;
-        fixture.until_phase("b", "Paused").await?;
-        update(&fixture, "a")?;
-        fixture.until_phase("a", "Paused").await?;
-        promote_fully(&fixture, "a")?;
-        fixture.until_phase("a", "Healthy").await?;
+    run(async || {
+        let mut calm = healthy(&["a", "b"]).await?;
+        calm.begin_controller(Some("other"))?;
+        calm.cluster.patch(What::Rollout, "b", false, json!({ "metadata": { "labels": { INSTANCE_ID: "other" } } }))?;
+        update(&calm, "b")?;
+        calm.until_phase("b", "Paused").await?;
+        update(&calm, "a")?;
+        calm.until_phase("a", "Paused").await?;
+        promote_fully(&calm, "a")?;
+        calm.until_phase("a", "Healthy").await?;
         tokio::time::sleep(MINUTE).await;
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
-        let route = fixture.get(What::Route, "shared")?;
+        let route = calm.get(What::Route, "shared")?;
         ensure!(writes.is_empty(), "{} writes: {:?}", writes.len(), writes.iter().take(9).collect::<Vec<_>>());
         ensure!(route.pointer(LABEL).is_some_and(|value| value == "in-progress"), "no label: {route}");
         Ok(())
@@ -155,12 +151,12 @@ fn a_rollout_at_rest_leaves_the_label_to_one_that_another_controller_serves() ->
 
 #[test]
 fn two_controllers_that_serve_the_same_rollout_write_nothing_while_it_waits() -> Result<()> {
-    run(|| async {
-        let mut fixture = paused(&["web"]).await?;
-        fixture.begin_controller(None)?;
+    run(async || {
+        let mut calm = paused(&["web"]).await?;
+        calm.begin_controller(None)?;
         tokio::time::sleep(MINUTE).await;
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
         ensure!(writes.is_empty(), "{writes:?}");
         Ok(())
@@ -169,14 +165,14 @@ fn two_controllers_that_serve_the_same_rollout_write_nothing_while_it_waits() ->
 
 #[test]
 fn the_last_rollout_to_end_takes_the_label_off_the_route() -> Result<()> {
-    run(|| async {
-        let fixture = paused(&["a", "b"]).await?;
+    run(async || {
+        let calm = paused(&["a", "b"]).await?;
         for name in ["a", "b"] {
-            promote_fully(&fixture, name)?;
-            fixture.until_phase(name, "Healthy").await?;
+            promote_fully(&calm, name)?;
+            calm.until_phase(name, "Healthy").await?;
         }
 
-        let route = fixture.get(What::Route, "shared")?;
+        let route = calm.get(What::Route, "shared")?;
         ensure!(route.pointer(LABEL).is_none(), "the label is left: {route}");
         Ok(())
     })
@@ -184,15 +180,15 @@ fn the_last_rollout_to_end_takes_the_label_off_the_route() -> Result<()> {
 
 #[test]
 fn the_label_goes_when_both_rollouts_end_at_the_same_time() -> Result<()> {
-    run(|| async {
-        let fixture = paused(&["a", "b"]).await?;
-        promote_fully(&fixture, "a")?;
-        promote_fully(&fixture, "b")?;
-        fixture.until_phase("a", "Healthy").await?;
-        fixture.until_phase("b", "Healthy").await?;
+    run(async || {
+        let calm = paused(&["a", "b"]).await?;
+        promote_fully(&calm, "a")?;
+        promote_fully(&calm, "b")?;
+        calm.until_phase("a", "Healthy").await?;
+        calm.until_phase("b", "Healthy").await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
 
-        let route = fixture.get(What::Route, "shared")?;
+        let route = calm.get(What::Route, "shared")?;
         ensure!(route.pointer(LABEL).is_none(), "the label is left: {route}");
         Ok(())
     })
@@ -200,12 +196,12 @@ fn the_label_goes_when_both_rollouts_end_at_the_same_time() -> Result<()> {
 
 #[test]
 fn somebody_who_takes_the_label_off_is_corrected_every_ten_seconds_at_most() -> Result<()> {
-    run(|| async {
-        let fixture = paused(&["web"]).await?;
+    run(async || {
+        let calm = paused(&["web"]).await?;
         let off = json!({ "metadata": { "labels": { "rollouts.argoproj.io/gatewayapi-canary": null } } });
-        meddle(&fixture, move |route| route.pointer(LABEL).map(|_| off.clone()));
+        meddle(&calm, move |route| route.pointer(LABEL).map(|_| off.clone()));
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
         let corrections = route_writes(&writes);
         ensure!((2..=MOST_CORRECTIONS).contains(&corrections), "{corrections} corrections: {writes:?}");
@@ -215,12 +211,12 @@ fn somebody_who_takes_the_label_off_is_corrected_every_ten_seconds_at_most() -> 
 
 #[test]
 fn somebody_who_puts_the_label_on_is_corrected_every_ten_seconds_at_most() -> Result<()> {
-    run(|| async {
-        let fixture = healthy(&["web"]).await?;
+    run(async || {
+        let calm = healthy(&["web"]).await?;
         let on = json!({ "metadata": { "labels": { "rollouts.argoproj.io/gatewayapi-canary": "mine" } } });
-        meddle(&fixture, move |route| route.pointer(LABEL).is_none().then(|| on.clone()));
+        meddle(&calm, move |route| route.pointer(LABEL).is_none().then(|| on.clone()));
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
         let corrections = route_writes(&writes);
         ensure!((2..=MOST_CORRECTIONS).contains(&corrections), "{corrections} corrections: {writes:?}");
@@ -230,14 +226,14 @@ fn somebody_who_puts_the_label_on_is_corrected_every_ten_seconds_at_most() -> Re
 
 #[test]
 fn somebody_who_sets_weights_back_is_corrected_every_ten_seconds_at_most() -> Result<()> {
-    run(|| async {
-        let fixture = paused(&["web"]).await?;
+    run(async || {
+        let calm = paused(&["web"]).await?;
         let rules = route("shared", &["web"]).pointer("/spec/rules").cloned();
-        meddle(&fixture, move |route| {
+        meddle(&calm, move |route| {
             (weights(route, 0) != [100, 0]).then(|| json!({ "spec": { "rules": rules.clone() } }))
         });
 
-        let writes = fixture.writes_within(MINUTE).await?;
+        let writes = calm.writes_within(MINUTE).await?;
 
         let corrections = route_writes(&writes);
         ensure!((2..=MOST_CORRECTIONS).contains(&corrections), "{corrections} corrections: {writes:?}");
@@ -247,8 +243,8 @@ fn somebody_who_sets_weights_back_is_corrected_every_ten_seconds_at_most() -> Re
 
 /// Two gateway controllers that serve the route's parent: the first takes each generation; once they `disagree`, the second refuses it,
 /// and each overwrites what the other has written.
-fn gateways(fixture: &Fixture, disagree: &Arc<AtomicBool>) {
-    let (cluster, disagree) = (fixture.cluster.clone(), Arc::clone(disagree));
+fn gateways(calm: &Calm, disagree: &Arc<AtomicBool>) {
+    let (cluster, disagree) = (calm.cluster.clone(), Arc::clone(disagree));
     tokio::spawn(async move {
         for refuses in [false, true].into_iter().cycle() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -271,20 +267,20 @@ fn gateways(fixture: &Fixture, disagree: &Arc<AtomicBool>) {
 
 #[test]
 fn gateways_that_overwrite_each_others_status_cause_no_writes() -> Result<()> {
-    run(|| async {
-        let fixture = Fixture::begin()?;
+    run(async || {
+        let calm = Calm::start()?;
         let disagree = Arc::new(AtomicBool::new(false));
         let mut route = route("shared", &["web"]);
         json_patch::merge(&mut route, &json!({ "spec": { "parentRefs": [{ "name": "elsewhere" }] } }));
-        deploy(&fixture, route, &["web"])?;
-        gateways(&fixture, &disagree);
-        fixture.until_phase("web", "Healthy").await?;
-        update(&fixture, "web")?;
-        fixture.until_phase("web", "Paused").await?;
+        deploy(&calm, route, &["web"])?;
+        gateways(&calm, &disagree);
+        calm.until_phase("web", "Healthy").await?;
+        update(&calm, "web")?;
+        calm.until_phase("web", "Paused").await?;
         tokio::time::sleep(MINUTE).await;
         disagree.store(true, Ordering::Relaxed);
 
-        let writes = fixture.writes_within(Duration::from_secs(25)).await?;
+        let writes = calm.writes_within(Duration::from_secs(25)).await?;
 
         ensure!(writes.is_empty(), "{} writes: {:?}", writes.len(), writes.iter().take(9).collect::<Vec<_>>());
         Ok(())

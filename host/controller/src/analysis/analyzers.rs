@@ -137,9 +137,8 @@ impl Analyzers {
         }
         let fault = match language.plugin.evaluate(condition, condition, ANY_VALUE).await {
             Err(CallError::Reported(Report::InvalidConfig(fault))) => Some(fault),
-            Ok(_) | Err(CallError::Reported(_)) => None,
-            // It may answer the next time; measuring tells.
-            Err(_) => return None,
+            // A condition that traps or does not come to an end would do so at each reconciliation: its measurement tells.
+            Ok(_) | Err(_) => None,
         };
         let mut all = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= CHECKED_AT_MOST {
@@ -180,6 +179,8 @@ impl Analyzers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use kulta_wasm::{Limits, Plugins};
     use serde_json::json;
 
@@ -200,5 +201,16 @@ mod tests {
         assert!(told[0].starts_with("spec.metrics[0].successCondition: metric \"m\""), "{}", told[0]);
         assert!(told[0].contains("not an expression at 1:12"), "{}", told[0]);
         assert!(told[1].contains("unknown name nope"), "{}", told[1]);
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_does_not_come_to_an_end_is_tried_once() {
+        let limits = Limits { deadline: Duration::from_millis(50), ..Limits::default() };
+        let analyzers = Analyzers::new(Arc::new(Catalog::new(Arc::new(Plugins::new(limits).unwrap()))));
+        let endless = "let l = 1..1000; all(l, {all(l, {all(l, {all(l, {true})})})})";
+
+        let fault = analyzers.condition_fault(endless).await;
+
+        assert_eq!((fault, analyzers.conditions.lock().unwrap().len()), (None, 1));
     }
 }

@@ -19,8 +19,8 @@ use crate::cluster::Cluster;
 use crate::metrics::{Metrics, OK};
 use crate::plugins::{CallFailure, Catalog, Choice, Errands, MOST_ROUNDS, Pin};
 
-/// In a condition whose answer depends on the time.
-const ASKS_FOR_TIME: &str = "now(";
+/// In a condition that may call `now()`; blanks may stand before its parentheses.
+const ASKS_FOR_TIME: &str = "now";
 
 /// What a measurement works with.
 pub struct Measurement {
@@ -150,7 +150,7 @@ fn own_words(error: CallFailure) -> String {
     }
 }
 
-/// A plugin has no clock: a condition that calls `now()` is told the time by a comment before it.
+/// A plugin has no clock: a condition that may call `now()` is told the time by a comment before it.
 fn with_time(expression: &str, now: Timestamp) -> Cow<'_, str> {
     match expression.contains(ASKS_FOR_TIME) {
         true => Cow::Owned(format!("/*now:{}*/{expression}", now.as_millisecond())),
@@ -167,6 +167,7 @@ mod tests {
         let now = Timestamp::from_millisecond(1_764_432_000_000).unwrap();
 
         assert_eq!(with_time("now().Year() > 2000", now), "/*now:1764432000000*/now().Year() > 2000");
+        assert_eq!(with_time("now ().Year() > 2000", now), "/*now:1764432000000*/now ().Year() > 2000");
         assert_eq!(with_time("result > 1", now), "result > 1");
     }
 }

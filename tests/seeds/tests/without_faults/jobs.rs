@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kulta_embedded::kind::Kind;
 use kulta_embedded::store::{ListOptions, Patch, Selection, WriteOptions};
+use kulta_seeds::calm::{Calm, run};
 use kulta_seeds::cluster::{Cluster, NAMESPACE, PERSON, ROLLOUT, What};
+use kulta_seeds::objects::unrouted;
 use kulta_seeds::scenario::{Health, template};
 use serde_json::{Value, json};
-
-use crate::support::{rollout, tell};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,7 @@ fn metric(name: &str, count: u32) -> Value {
     json!({ "name": name, "count": count, "interval": "1s", "provider": { "job": job } })
 }
 
-fn run(metrics: &[Value]) -> Value {
+fn analysis_run(metrics: &[Value]) -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
         "metadata": { "name": "checks", "namespace": NAMESPACE }, "spec": { "metrics": metrics },
@@ -79,13 +79,14 @@ fn phase(cluster: &Cluster) -> Result<Value> {
 
 #[test]
 fn metrics_of_any_names_have_a_job_for_each_measurement() -> Result<()> {
-    tell(async |stage| {
-        let cluster = &stage.cluster;
+    run(async || {
+        let calm = Calm::start()?;
+        let cluster = &calm.cluster;
         serve_jobs(cluster)?;
         let long = "service-endpoint-is-reachable-from-inside-the-cluster";
         let metrics = [metric(&format!("{long}-a"), 3), metric(&format!("{long}-b"), 3), metric("Smoke Test_1", 1)];
 
-        cluster.create(What::Run, run(&metrics))?;
+        cluster.create(What::Run, analysis_run(&metrics))?;
         let made = complete(cluster, 60).await?;
 
         ensure!(phase(cluster)? == "Successful", "{}", phase(cluster)?);
@@ -96,11 +97,12 @@ fn metrics_of_any_names_have_a_job_for_each_measurement() -> Result<()> {
 
 #[test]
 fn jobs_are_kept_as_long_as_their_measurements() -> Result<()> {
-    tell(async |stage| {
-        let cluster = &stage.cluster;
+    run(async || {
+        let calm = Calm::start()?;
+        let cluster = &calm.cluster;
         serve_jobs(cluster)?;
 
-        cluster.create(What::Run, run(&[metric("smoke", 13), metric("ready", 2)]))?;
+        cluster.create(What::Run, analysis_run(&[metric("smoke", 13), metric("ready", 2)]))?;
         let made = complete(cluster, 120).await?;
 
         let kept: BTreeSet<String> = jobs(cluster)?.iter().map(|job| name(job)).collect();
@@ -114,10 +116,11 @@ fn jobs_are_kept_as_long_as_their_measurements() -> Result<()> {
 
 #[test]
 fn jobs_go_with_their_run() -> Result<()> {
-    tell(async |stage| {
-        let cluster = &stage.cluster;
+    run(async || {
+        let calm = Calm::start()?;
+        let cluster = &calm.cluster;
         serve_jobs(cluster)?;
-        cluster.create(What::Run, run(&[metric("smoke", 2)]))?;
+        cluster.create(What::Run, analysis_run(&[metric("smoke", 2)]))?;
         let made = complete(cluster, 30).await?;
 
         cluster.delete(What::Run, "checks")?;
@@ -130,8 +133,9 @@ fn jobs_go_with_their_run() -> Result<()> {
 
 #[test]
 fn a_secret_in_a_job_is_told_before_the_first_deployment() -> Result<()> {
-    tell(async |stage| {
-        let cluster = &stage.cluster;
+    run(async || {
+        let calm = Calm::start()?;
+        let cluster = &calm.cluster;
         serve_jobs(cluster)?;
         let mut by_secret = metric("smoke", 1);
         let env = json!([{ "name": "TOKEN", "value": "{{args.token}}" }]);
@@ -146,7 +150,7 @@ fn a_secret_in_a_job_is_told_before_the_first_deployment() -> Result<()> {
             }),
         )?;
         let steps = json!([{ "setWeight": 50 }, { "analysis": { "templates": [{ "templateName": "checks" }] } }]);
-        cluster.create(What::Rollout, rollout(&template("v1", Health::Good), &steps))?;
+        cluster.create(What::Rollout, unrouted(&template("v1", Health::Good), &steps))?;
         tokio::time::sleep(SECOND * 5).await;
 
         let rollout = cluster.get(What::Rollout, ROLLOUT)?.context("the Rollout is gone")?;

@@ -4,5 +4,3 @@
 mod jobs;
 #[cfg(test)]
 mod sidecar;
-#[cfg(test)]
-mod support;

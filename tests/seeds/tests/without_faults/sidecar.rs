@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kulta_seeds::calm::{Calm, run};
 use kulta_seeds::cluster::{ROLLOUT, What};
+use kulta_seeds::objects::unrouted;
 use kulta_seeds::scenario::{Health, template};
 use serde_json::{Value, json};
-
-use crate::support::{rollout, tell};
 
 /// A pod of this version of the app, whose container `app` stands behind a sidecar that never changes.
 fn with_sidecar(version: &str) -> Result<Value> {
@@ -23,19 +23,20 @@ fn artifact(event: &Value) -> &str {
 
 #[test]
 fn an_upgrade_names_the_image_that_changed_with_its_own_digest() -> Result<()> {
-    tell(async |stage| {
-        stage.cluster.create(What::Rollout, rollout(&with_sidecar("v1")?, &json!([])))?;
+    run(async || {
+        let calm = Calm::start()?;
+        calm.cluster.create(What::Rollout, unrouted(&with_sidecar("v1")?, &json!([])))?;
         tokio::time::sleep(Duration::from_secs(60)).await;
 
-        stage.cluster.patch(What::Rollout, ROLLOUT, false, json!({ "spec": { "template": with_sidecar("v2")? } }))?;
+        calm.cluster.patch(What::Rollout, ROLLOUT, false, json!({ "spec": { "template": with_sidecar("v2")? } }))?;
         tokio::time::sleep(Duration::from_secs(60)).await;
 
-        let taken = stage.sink.taken();
+        let taken = calm.sink.taken();
         let is_upgrade = |event: &&Value| {
             event.pointer("/context/type").and_then(Value::as_str) == Some("dev.cdevents.service.upgraded.0.3.0")
         };
         let upgraded = taken.iter().find(is_upgrade).context("no upgrade was told")?;
-        let pods = stage.cluster.list(What::Pod)?;
+        let pods = calm.cluster.list(What::Pod)?;
         let statuses = pods.iter().filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array()).flatten();
         let of_app =
             statuses.filter(|status| status.get("image").and_then(Value::as_str) == Some("example.test/app:v2"));
