@@ -204,6 +204,7 @@ pub enum EventReason {
     AnalysisRunError,
     AnalysisRunInconclusive,
     StepPluginTransition,
+    SpecWarning,
     AnalysisWarning,
     ReconciliationError,
 }
@@ -238,6 +239,7 @@ impl EventReason {
             Self::AnalysisRunError => "AnalysisRunError",
             Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
             Self::StepPluginTransition => "StepPluginTransition",
+            Self::SpecWarning => "SpecWarning",
             Self::AnalysisWarning => "AnalysisWarning",
             Self::ReconciliationError => "ReconciliationError",
         }
