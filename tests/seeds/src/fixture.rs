@@ -32,6 +32,8 @@ pub struct Fixture {
     pub cluster: Cluster,
     /// Where the controller's CDEvents go.
     pub sink: Place,
+    /// Where its metrics come from.
+    pub gauge: Gauge,
     counts: Arc<Counts>,
     log: Log,
     world: World,
@@ -77,7 +79,8 @@ impl Fixture {
             gauge: Gauge::new(judging::dice(SEED), 0, false, log.clone()),
             elect: false,
         };
-        let mut fixture = Self { cluster, sink, counts, log, world, controllers: Vec::new() };
+        let gauge = world.gauge.clone();
+        let mut fixture = Self { cluster, sink, gauge, counts, log, world, controllers: Vec::new() };
         fixture.begin_controller(None)?;
         Ok(fixture)
     }
