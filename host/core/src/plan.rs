@@ -203,6 +203,7 @@ pub enum EventReason {
     AnalysisRunError,
     AnalysisRunInconclusive,
     StepPluginTransition,
+    SpecWarning,
     AnalysisWarning,
     ReconciliationError,
 }
@@ -237,6 +238,7 @@ impl EventReason {
             Self::AnalysisRunError => "AnalysisRunError",
             Self::AnalysisRunInconclusive => "AnalysisRunInconclusive",
             Self::StepPluginTransition => "StepPluginTransition",
+            Self::SpecWarning => "SpecWarning",
             Self::AnalysisWarning => "AnalysisWarning",
             Self::ReconciliationError => "ReconciliationError",
         }

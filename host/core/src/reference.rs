@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::gateway::GATEWAY_PLUGIN;
-use kulta_api::validation::{FieldError, Path};
+use kulta_api::strategy::PodMetadata;
+use kulta_api::validation::{self, FieldError, Path};
 use kulta_api::{Rollout, annotations};
 
 use crate::analysis::{self, Configuration, NOT_KNOWN_YET, Source, TemplateRef, Templates};
@@ -54,15 +55,13 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
     errors.extend(observed.step_errors.iter().cloned());
     errors.extend(observed.unknown_fields.iter().cloned());
-    for (path, name) in named_services(observed) {
+    for NamedService { path, name, metadata } in named_services(observed) {
         match observed.services.get(name) {
-            Some(Some(service)) => errors.extend(misfit(observed, service).map(|message| FieldError { path, message })),
+            Some(Some(service)) => {
+                errors.extend(misfit(observed, service, metadata).map(|message| FieldError { path, message }));
+            }
             _ => errors.push(FieldError { path, message: format!("service {name:?} not found") }),
         }
-    }
-    if let Some(rival) = &observed.rival_selector {
-        let message = format!("matches pods of Rollout {rival:?} too: each needs a selector of its own");
-        errors.push(FieldError { path: "spec.selector".to_owned(), message });
     }
     errors.extend(check_analyses(observed));
     errors.extend(observed.analyzer_errors.iter().cloned());
@@ -85,23 +84,36 @@ fn missing_routes(observed: &Observed, path: &str) -> Vec<FieldError> {
         .collect()
 }
 
-/// The Services that the spec names, by the path of the field.
-fn named_services(observed: &Observed) -> Vec<(String, &String)> {
+/// A Service that the spec names.
+struct NamedService<'a> {
+    /// Of the field.
+    path: String,
+    name: &'a str,
+    /// What the pods of its side carry beside the labels of the template.
+    metadata: Option<&'a PodMetadata>,
+}
+
+fn named_services(observed: &Observed) -> Vec<NamedService<'_>> {
     let path = strategy_path(&observed.rollout);
     let Some(fields) = observed.rollout.spec.strategy.fields() else { return Vec::new() };
-    [("canaryService", &fields.canary_service), ("stableService", &fields.stable_service)]
-        .into_iter()
-        .filter_map(|(field, name)| Some((field, name.as_ref().filter(|name| !name.is_empty())?)))
-        .map(|(field, name)| (format!("{path}.{field}"), name))
-        .collect()
+    [
+        ("canaryService", &fields.canary_service, &fields.canary_metadata),
+        ("stableService", &fields.stable_service, &fields.stable_metadata),
+    ]
+    .into_iter()
+    .filter_map(|(field, name, metadata)| {
+        let name = name.as_deref().filter(|name| !name.is_empty())?;
+        Some(NamedService { path: format!("{path}.{field}"), name, metadata: metadata.as_ref() })
+    })
+    .collect()
 }
 
 /// The Services that are there and are not this rollout's.
 pub(crate) fn misfits(observed: &Observed) -> Vec<FieldError> {
     named_services(observed)
         .into_iter()
-        .filter_map(|(path, name)| {
-            let message = misfit(observed, observed.services.get(name)?.as_ref()?)?;
+        .filter_map(|NamedService { path, name, metadata }| {
+            let message = misfit(observed, observed.services.get(name)?.as_ref()?, metadata)?;
             Some(FieldError { path, message })
         })
         .collect()
@@ -140,6 +152,17 @@ pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
         one.at.error(format!("metric {:?}: {message}", one.metric))
     });
     observed.condition_errors.iter().cloned().chain(unjudged).collect()
+}
+
+/// What looks wrong with the rest of the spec and runs all the same, as in Argo Rollouts.
+pub(crate) fn spec_warnings(observed: &Observed) -> Vec<FieldError> {
+    let overlap = observed.rival_selector.iter().map(|rival| {
+        let message = format!(
+            "matches pods of Rollout {rival:?} too: counts by labels, such as those of an autoscaler, take in both"
+        );
+        FieldError { path: "spec.selector".to_owned(), message }
+    });
+    overlap.chain(validation::warnings(&observed.rollout)).collect()
 }
 
 /// Stands for a hash that is not known yet while only the form of a run is looked at.
@@ -184,7 +207,8 @@ fn without_later_fields(analysis: &RolloutAnalysis, stand_in: &str) -> RolloutAn
     analysis
 }
 
-fn misfit(observed: &Observed, service: &Service) -> Option<String> {
+/// `metadata`: what the pods that the service selects carry beside the labels of the template, as in Argo (`validSvcSelectorForType`).
+fn misfit(observed: &Observed, service: &Service, metadata: Option<&PodMetadata>) -> Option<String> {
     let name = &service.name;
     let labels = observed.rollout.spec.template.labels();
     // Who has it keeps it: a newcomer must not stop what runs.
@@ -192,9 +216,13 @@ fn misfit(observed: &Observed, service: &Service) -> Option<String> {
     if let Some(rival) = observed.rival_services.get(name).filter(|_| !own) {
         return Some(format!("service {name:?} is used by Rollout {rival:?} too"));
     }
-    let (key, value) = service
-        .selector
-        .iter()
-        .find(|(key, value)| *key != annotations::POD_TEMPLATE_HASH && labels.get(*key) != Some(value))?;
+    let given = |key: &str| metadata.and_then(|metadata| metadata.labels.get(key));
+    let (key, value) = service.selector.iter().find(|(key, value)| {
+        *key != annotations::POD_TEMPLATE_HASH && labels.get(*key) != Some(value) && given(key) != Some(value)
+    })?;
     Some(format!("service {name:?} selects {key}={value}, which spec.template.metadata.labels does not have"))
 }
+
+#[cfg(test)]
+#[path = "reference_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::{
     CanaryFields, CanaryStrategy, ConditionReason, GatewayRouting, PluginStrategy, RolloutStatus, RolloutStrategy,
 };
@@ -90,7 +91,9 @@ pub fn canary_config(canary: &CanaryStrategy) -> Value {
     if let Some(analysis) = canary.fields.analysis.as_ref().filter(|analysis| !analysis.templates.is_empty())
         && let Some(config) = config.as_object_mut()
     {
-        config.insert("analysis".to_owned(), json!(analysis));
+        // Before the first step is with it: the strategy knows indexes of steps alone.
+        let starting_step = analysis.starting_step.filter(|step| *step >= 0);
+        config.insert("analysis".to_owned(), json!(RolloutAnalysis { starting_step, ..analysis.clone() }));
     }
     config
 }

@@ -73,17 +73,22 @@ impl Pass {
         replica_sets.iter().find(|replica_set| replica_set.hash() == hash).map(|replica_set| replica_set.revision())
     }
 
-    /// Warns of what looks wrong, once per generation. The names say what is told, so that the same told again is refused.
+    /// Warns of what looks wrong, once per generation; of a rollout that had faults, when they are gone. The names say what is told, so
+    /// that the same told again is refused.
     pub fn warn(&mut self) {
         let generation = self.scene.observed.rollout.metadata.generation.unwrap_or(0).to_string();
         // While references were broken, nobody was warned.
         if self.before.observed_generation == generation && !self.was_blocked() {
             return;
         }
-        for warning in reference::warnings(&self.scene.observed) {
+        let observed = &self.scene.observed;
+        let of_spec = reference::spec_warnings(observed).into_iter().map(|warning| (EventReason::SpecWarning, warning));
+        let of_analyses = reference::warnings(observed).into_iter();
+        let of_analyses = of_analyses.map(|warning| (EventReason::AnalysisWarning, warning));
+        let warnings: Vec<_> = of_spec.chain(of_analyses).collect();
+        for (reason, warning) in warnings {
             let message = warning.to_string();
             let mark = format!("warning.{}", hash::steps_hash(&json!([generation, message])));
-            let reason = EventReason::AnalysisWarning;
             let name = self.event_name(&mark, reason);
             self.events.push(KubeEvent { name, kind: EventKind::Warning, reason, message, at: self.scene.now });
         }

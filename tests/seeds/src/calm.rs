@@ -35,6 +35,8 @@ pub struct Calm {
     pub sink: Place,
     log: Log,
     world: World,
+    /// Where the controllers' metrics come from.
+    pub gauge: Gauge,
     /// They end with it.
     controllers: Vec<Incarnation>,
 }
@@ -92,7 +94,8 @@ impl Calm {
         };
         gateway(&cluster)?;
         prepare(&cluster)?;
-        let mut calm = Self { cluster, counts, sink, log, world, controllers: Vec::new() };
+        let gauge = world.gauge.clone();
+        let mut calm = Self { cluster, counts, sink, log, world, gauge, controllers: Vec::new() };
         calm.begin_controller(None)?;
         Ok(calm)
     }

@@ -1,5 +1,7 @@
-//! Where a story's metrics come from: a server that never says the same twice, and that is in trouble at times.
+//! Where a story's metrics come from: a server that never says the same twice, and that is in trouble at times; or one that says what a
+//! test wants it to.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -34,17 +36,36 @@ struct State {
     rng: Rng,
     /// Of the last measurement that was told; none is told twice.
     serial: u64,
+    /// What is answered at a path, in turn; the last one for good.
+    said: BTreeMap<String, VecDeque<(u16, String)>>,
 }
 
 impl Gauge {
     #[must_use]
     pub fn new(rng: Rng, bad: u32, undecided: bool, log: Log) -> Self {
-        Self { wrong: Arc::default(), bad, undecided, state: Arc::new(Mutex::new(State { rng, serial: 0 })), log }
+        Self {
+            wrong: Arc::default(),
+            bad,
+            undecided,
+            state: Arc::new(Mutex::new(State { rng, serial: 0, said: BTreeMap::new() })),
+            log,
+        }
+    }
+
+    /// Requests for this path get these answers, a status and a body each, in turn; and the last one for good.
+    pub fn say(&self, path: &str, answers: &[(u16, &str)]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect();
+        state.said.insert(path.to_owned(), answers);
     }
 
     /// The next answer, and how long it takes.
-    fn draw(&self) -> (Duration, Result<Response, Failure>) {
+    fn draw(&self, url: &str) -> (Duration, Result<Response, Failure>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = state.said.iter_mut().find(|(path, _)| url.ends_with(path.as_str()));
+        if let Some((status, body)) = said.and_then(|(_, answers)| next(answers)) {
+            return (Duration::from_millis(TAKES.start), Ok(response(status, body)));
+        }
         state.serial += 1;
         let serial = state.serial;
         let says = |ok: u32| Ok(response(OK, json!({ "ok": ok, "serial": serial }).to_string()));
@@ -62,6 +83,11 @@ impl Gauge {
         };
         (delay, answer)
     }
+}
+
+/// The last one stays.
+fn next(answers: &mut VecDeque<(u16, String)>) -> Option<(u16, String)> {
+    if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
 }
 
 fn response(status: u16, body: String) -> Response {
@@ -82,7 +108,7 @@ impl Requests for Way {
             if self.dead.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }
-            let (delay, answer) = self.gauge.draw();
+            let (delay, answer) = self.gauge.draw(&request.url);
             tokio::time::sleep(delay).await;
             if self.dead.load(Ordering::Relaxed) {
                 return std::future::pending().await;

@@ -16,8 +16,9 @@ use crate::analysis::{
 use crate::duration;
 use crate::field_error::{Faults, Path};
 
-/// More metrics would make an object that the API server does not take once each has its measurements.
-pub const MAX_METRICS: usize = 100;
+/// With one measurement of each, whose value and message are of 1 KiB, more make a status beyond the megabyte that it may have: the API
+/// server would not take it.
+pub const MAX_METRICS: usize = 400;
 /// What an argument that is not filled in begins with.
 const PLACEHOLDER: &str = "{{";
 
@@ -87,7 +88,6 @@ pub fn validate_request(analysis: &RolloutAnalysis, at: &str) -> Result<(), Vec<
         faults.add_if(template.template_name.is_empty(), &path, "must not be empty");
     }
     args::validate_request(&analysis.args, &path.field("args"), &mut faults);
-    faults.not_negative(analysis.starting_step, &path.field("startingStep"));
     faults.done()
 }
 

@@ -13,15 +13,13 @@ pub(super) fn validate(config: &Value, path: &Path, faults: &mut Faults) {
         return;
     };
     for (key, value) in fields {
-        if LATER_KEYS.contains(&key.as_str()) {
-            faults.unsupported(!says_nothing(value), &path.field(key));
-        } else {
-            faults.add_if(!SERVED_KEYS.contains(&key.as_str()), &path.field(key), "is no field of this plugin");
-        }
+        let later = LATER_KEYS.contains(&key.as_str());
+        faults.unsupported(later && !says_nothing(value), &path.field(key));
     }
-    unknown_route_keys(config, &path.field("httpRoutes"), faults);
     match decode::read::<GatewayRouting>(config, path) {
-        Ok(routing) => routes(&routing, fields.keys().any(|key| LATER_KEYS.contains(&key.as_str())), path, faults),
+        Ok(routing) => {
+            routes(config, &routing, fields.keys().any(|key| LATER_KEYS.contains(&key.as_str())), path, faults)
+        }
         Err(error) => faults.push(error),
     }
 }
@@ -36,18 +34,22 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-fn unknown_route_keys(config: &Value, path: &Path, faults: &mut Faults) {
+/// The fields that neither this build nor Argo's plugin knows: Argo's plugin goes on without them.
+pub(super) fn unknown_keys(config: &Value, path: &Path) -> Vec<Path> {
+    let known = |key: &str| SERVED_KEYS.contains(&key) || LATER_KEYS.contains(&key);
+    let keys =
+        |value: &Value| value.as_object().into_iter().flat_map(serde_json::Map::keys).cloned().collect::<Vec<_>>();
+    let mut unknown: Vec<Path> = keys(config).iter().filter(|key| !known(key)).map(|key| path.field(key)).collect();
     let routes = config.get("httpRoutes").and_then(Value::as_array).into_iter().flatten();
     for (index, route) in routes.enumerate() {
-        for key in route.as_object().into_iter().flat_map(serde_json::Map::keys) {
-            let known = ROUTE_KEYS.contains(&key.as_str());
-            faults.add_if(!known, &path.index(index).field(key), "is no field of a route");
-        }
+        let path = path.field("httpRoutes").index(index);
+        unknown.extend(keys(route).iter().filter(|key| !ROUTE_KEYS.contains(&key.as_str())).map(|key| path.field(key)));
     }
+    unknown
 }
 
 /// A kind of route that comes later was refused already; that no HTTPRoute stands beside it is no second fault.
-fn routes(routing: &GatewayRouting, other_kinds: bool, path: &Path, faults: &mut Faults) {
+fn routes(config: &Value, routing: &GatewayRouting, other_kinds: bool, path: &Path, faults: &mut Faults) {
     for (index, route) in routing.http_routes.iter().enumerate() {
         faults.add_if(route.name.is_empty(), &path.field("httpRoutes").index(index).field("name"), "is required");
     }
@@ -55,11 +57,14 @@ fn routes(routing: &GatewayRouting, other_kinds: bool, path: &Path, faults: &mut
         selector_is_sound(selector, &path.field("httpRouteSelector"), faults);
     }
     let named = routing.http_route.as_ref().is_some_and(|name| !name.is_empty()) || !routing.http_routes.is_empty();
-    faults.add_if(
-        !named && routing.http_route_selector.is_none() && !other_kinds,
-        path,
-        "must name the routes: httpRoute, httpRoutes or httpRouteSelector",
-    );
+    if named || routing.http_route_selector.is_some() || other_kinds {
+        return;
+    }
+    // One of them may be meant to name the routes.
+    for path in unknown_keys(config, path) {
+        faults.add(&path, "is no field of this plugin");
+    }
+    faults.add(path, "must name the routes: httpRoute, httpRoutes or httpRouteSelector");
 }
 
 #[cfg(test)]
@@ -124,9 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named() {
-        assert_fault_at(json!({ "httpRoute": "a", "httproute": "b" }), ".httproute");
-        assert_fault_at(json!({ "httpRoutes": [{ "name": "a", "weight": 5 }] }), ".httpRoutes[0].weight");
+    fn an_unknown_key_is_no_fault() {
+        assert_faults(vec![
+            (configured(json!({ "httpRoute": "a", "httproute": "b" })), &[]),
+            (configured(json!({ "httpRoutes": [{ "name": "a", "weight": 5 }] })), &[]),
+        ]);
     }
 
     #[test]

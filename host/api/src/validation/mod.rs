@@ -8,11 +8,15 @@ mod pods;
 mod request;
 mod steps;
 mod strategy;
+mod warnings;
 
 pub use crate::field_error::{FieldError, Path, joined};
+pub use warnings::warnings;
 
 use crate::field_error::Faults;
 use crate::rollout::{DEFAULT_PROGRESS_DEADLINE_SECONDS, Rollout, RolloutSpec};
+
+const WHOLE_PERCENT: u32 = 100;
 
 /// # Errors
 /// Every fault of the spec.
@@ -30,9 +34,6 @@ pub fn validate(rollout: &Rollout) -> Result<(), Vec<FieldError>> {
     faults.not_negative(spec.min_ready_seconds, &path.field("minReadySeconds"));
     faults.not_negative(spec.revision_history_limit, &path.field("revisionHistoryLimit"));
     deadline(spec, &path, &mut faults);
-    if let Some(window) = &spec.rollback_window {
-        faults.not_negative(window.revisions, &path.field("rollbackWindow").field("revisions"));
-    }
     strategy::validate(&spec.strategy, &path.field("strategy"), &mut faults);
     faults.done()
 }
@@ -147,7 +148,7 @@ pub(crate) mod tests {
             (rollout(json!({ "progressDeadlineSeconds": 0 })), &["spec.progressDeadlineSeconds"]),
             (rollout(json!({ "minReadySeconds": 600 })), &["spec.progressDeadlineSeconds"]),
             (rollout(json!({ "rollbackWindow": { "revisions": 0 } })), &[]),
-            (rollout(json!({ "rollbackWindow": { "revisions": -1 } })), &["spec.rollbackWindow.revisions"]),
+            (rollout(json!({ "rollbackWindow": { "revisions": -1 } })), &[]),
         ]);
     }
 

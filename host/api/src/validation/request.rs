@@ -4,16 +4,8 @@ use super::analysis::validate_request;
 use crate::analysis::RolloutAnalysis;
 use crate::field_error::{Faults, Path};
 
-/// In the background. `steps`: how many there are, where that is known. Without templates nothing is measured, as in Argo Rollouts.
-pub(super) fn background(analysis: &RolloutAnalysis, steps: Option<usize>, path: &Path, faults: &mut Faults) {
-    let start = analysis.starting_step.and_then(|index| usize::try_from(index).ok());
-    if let (Some(start), Some(steps)) = (start, steps) {
-        faults.add_if(
-            start > steps,
-            &path.field("startingStep"),
-            format!("{start} lies behind the last of {steps} steps: it would never begin"),
-        );
-    }
+/// In the background. Without templates nothing is measured, as in Argo Rollouts.
+pub(super) fn background(analysis: &RolloutAnalysis, path: &Path, faults: &mut Faults) {
     parts(analysis, path, faults);
 }
 
@@ -22,11 +14,6 @@ pub(super) fn step(analysis: &RolloutAnalysis, path: &Path, faults: &mut Faults)
         analysis.templates.is_empty(),
         &path.field("templates"),
         "is required: a step needs something to measure",
-    );
-    faults.add_if(
-        analysis.starting_step.is_some(),
-        &path.field("startingStep"),
-        "is for the analysis in the background only: this one begins with its step",
     );
     parts(analysis, path, faults);
 }
@@ -69,24 +56,15 @@ mod tests {
     }
 
     #[test]
-    fn the_background_begins_within_the_steps() {
-        let at: &[&str] = &["spec.strategy.canary.analysis.startingStep"];
+    fn the_background_may_begin_at_any_step() {
         let starting = |step: i32| background(json!({ "templates": named(), "startingStep": step }));
         assert_faults(vec![
             (starting(0), &[]),
             (starting(1), &[]),
-            (starting(2), at),
-            (starting(-1), at),
+            (starting(2), &[]),
+            (starting(-1), &[]),
             (canary(json!({ "analysis": { "startingStep": 0 } })), &[]),
         ]);
-    }
-
-    #[test]
-    fn an_analysis_step_begins_with_its_step() {
-        assert_faults(vec![(
-            step(json!({ "templates": named(), "startingStep": 1 })),
-            &["spec.strategy.canary.steps[1].analysis.startingStep"],
-        )]);
     }
 
     #[test]
@@ -96,7 +74,7 @@ mod tests {
         };
         assert_faults(vec![
             (plugin(json!({ "templates": named(), "startingStep": 7 })), &[]),
-            (plugin(json!({ "startingStep": -1 })), &["spec.strategy.plugin.analysis.startingStep"]),
+            (plugin(json!({ "templates": [{}] })), &["spec.strategy.plugin.analysis.templates[0].templateName"]),
         ]);
     }
 

@@ -18,15 +18,13 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
         (step.set_header_route.is_some(), "setHeaderRoute"),
         (step.set_mirror_route.is_some(), "setMirrorRoute"),
     ];
-    let served = [
-        step.set_weight.is_some(),
-        step.pause.is_some(),
-        step.set_canary_scale.is_some(),
-        step.analysis.is_some(),
-        step.plugin.is_some(),
-    ];
+    let served = [step.set_weight.is_some(), step.pause.is_some(), step.analysis.is_some(), step.plugin.is_some()];
     match served.into_iter().chain(later.map(|(present, _)| present)).filter(|present| *present).count() {
-        0 => faults.add(path, "must say what to do: setWeight, pause, setCanaryScale, analysis or plugin"),
+        0 => faults.add_if(
+            step.set_canary_scale.is_none(),
+            path,
+            "must say what to do: setWeight, pause, setCanaryScale, analysis or plugin",
+        ),
         1 => {}
         _ => faults.add(path, "must say one thing only: make a step of each"),
     }
@@ -53,14 +51,9 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
     faults.add_if(nameless, &path.field("plugin").field("name"), "must name the step plugin");
 }
 
-/// A weight above 100 is fine, as in Argo Rollouts: it asks for more canary pods than there are wanted pods.
+/// A weight above 100 is fine, as in Argo Rollouts: it asks for more canary pods than there are wanted pods. So are several measures
+/// and none: Argo has an order among them (`utils/replicaset/canary.go`, `UseSetCanaryScale`).
 fn validate_scale(scale: &SetCanaryScale, path: &Path, faults: &mut Faults) {
-    let kinds = [scale.replicas.is_some(), scale.weight.is_some(), scale.match_traffic_weight == Some(true)];
-    faults.add_if(
-        kinds.into_iter().filter(|present| *present).count() != 1,
-        path,
-        "must have exactly one of replicas, weight and matchTrafficWeight",
-    );
     faults.not_negative(scale.replicas, &path.field("replicas"));
     faults.not_negative(scale.weight, &path.field("weight"));
 }
@@ -82,16 +75,18 @@ mod tests {
         assert_faults(vec![
             (step(json!({})), at),
             (step(json!({ "setWeight": 5, "pause": {} })), at),
-            (step(json!({ "pause": {}, "setCanaryScale": { "replicas": 1 } })), at),
+            (
+                step(json!({ "setWeight": 5, "experiment": {} })),
+                &["spec.strategy.canary.steps[0]", "spec.strategy.canary.steps[0].experiment"],
+            ),
         ]);
     }
 
     #[test]
-    fn every_pair_of_kinds_is_one_too_many() {
+    fn every_pair_of_kinds_but_a_canary_scale_is_one_too_many() {
         let kinds = [
             ("setWeight", json!(5)),
             ("pause", json!({})),
-            ("setCanaryScale", json!({ "replicas": 1 })),
             ("analysis", json!({})),
             ("experiment", json!({})),
             ("setHeaderRoute", json!({})),
@@ -105,6 +100,18 @@ mod tests {
                 assert!(paths(&rollout).contains(&"spec.strategy.canary.steps[0]".to_owned()), "{first} and {second}");
             }
         }
+    }
+
+    /// As in Argo Rollouts, whose check of exclusive kinds leaves it out.
+    #[test]
+    fn a_canary_scale_may_stand_beside_another_kind() {
+        let scale = json!({ "replicas": 1 });
+        assert_faults(vec![
+            (step(json!({ "setWeight": 5, "setCanaryScale": scale })), &[]),
+            (step(json!({ "pause": {}, "setCanaryScale": scale })), &[]),
+            (step(json!({ "analysis": { "templates": [{ "templateName": "a" }] }, "setCanaryScale": scale })), &[]),
+            (step(json!({ "plugin": { "name": "team/gate" }, "setCanaryScale": scale })), &[]),
+        ]);
     }
 
     #[test]
@@ -142,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_scale_needs_routes_and_one_measure() {
+    fn a_canary_scale_needs_routes_and_no_negative_measure() {
         let at = "spec.strategy.canary.steps[0].setCanaryScale";
         let scale = |scale: Value| step(json!({ "setCanaryScale": scale }));
         assert_faults(vec![
@@ -150,9 +157,9 @@ mod tests {
             (scale(json!({ "weight": 200 })), &[]),
             (scale(json!({ "matchTrafficWeight": true })), &[]),
             (scale(json!({ "matchTrafficWeight": false, "weight": 5 })), &[]),
-            (scale(json!({})), &[at]),
-            (scale(json!({ "matchTrafficWeight": false })), &[at]),
-            (scale(json!({ "replicas": 1, "weight": 5 })), &[at]),
+            (scale(json!({})), &[]),
+            (scale(json!({ "matchTrafficWeight": false })), &[]),
+            (scale(json!({ "replicas": 1, "weight": 5, "matchTrafficWeight": true })), &[]),
             (scale(json!({ "replicas": -1 })), &["spec.strategy.canary.steps[0].setCanaryScale.replicas"]),
             (scale(json!({ "weight": -1 })), &["spec.strategy.canary.steps[0].setCanaryScale.weight"]),
             (canary(json!({ "steps": [{ "setCanaryScale": { "replicas": 1 } }] })), &[at]),

@@ -5,11 +5,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::{gateway, request, steps};
 use crate::field_error::{Faults, Path};
 use crate::gateway::GATEWAY_PLUGIN;
-use crate::share::{DEFAULT_SHARE, ProgressThreshold, Share};
+use crate::share::{DEFAULT_SHARE, Share};
 use crate::strategy::{AntiAffinity, CanaryFields, RolloutStrategy, TrafficRouting};
 
 const ANTI_AFFINITY_WEIGHTS: std::ops::RangeInclusive<i32> = 1..=100;
-const WHOLE_PERCENT: u32 = 100;
 
 pub(super) fn validate(strategy: &RolloutStrategy, path: &Path, faults: &mut Faults) {
     match [strategy.canary.is_some(), strategy.blue_green.is_some(), strategy.plugin.is_some()]
@@ -27,23 +26,22 @@ pub(super) fn validate(strategy: &RolloutStrategy, path: &Path, faults: &mut Fau
     faults.unsupported(strategy.blue_green.is_some(), &path.field("blueGreen"));
     if let Some(canary) = &strategy.canary {
         let path = path.field("canary");
-        fields(&canary.fields, Some(canary.steps.len()), &path, faults);
+        fields(&canary.fields, &path, faults);
         steps::validate(&canary.steps, &canary.fields, &path.field("steps"), faults);
     }
     if let Some(plugin) = &strategy.plugin {
         let path = path.field("plugin");
         faults.add_if(plugin.name.is_empty(), &path.field("name"), "is required");
         faults.add_if(plugin.steps.is_some(), &path.field("steps"), "is for canary only: this plugin makes the steps");
-        fields(&plugin.fields, None, &path, faults);
+        fields(&plugin.fields, &path, faults);
     }
 }
 
-/// `steps`: how many there are, where that is known.
-fn fields(fields: &CanaryFields, steps: Option<usize>, path: &Path, faults: &mut Faults) {
+fn fields(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
     services(fields, path, faults);
     shares(fields, path, faults);
     if let Some(background) = &fields.analysis {
-        request::background(background, steps, &path.field("analysis"), faults);
+        request::background(background, &path.field("analysis"), faults);
     }
     faults.unsupported(fields.ping_pong.is_some(), &path.field("pingPong"));
     if let Some(routing) = &fields.traffic_routing {
@@ -53,7 +51,6 @@ fn fields(fields: &CanaryFields, steps: Option<usize>, path: &Path, faults: &mut
         anti_affinity(affinity, &path.field("antiAffinity"), faults);
     }
     scaling(fields, path, faults);
-    threshold(fields, &path.field("replicaProgressThreshold"), faults);
 }
 
 fn services(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
@@ -73,13 +70,7 @@ fn services(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
 
 fn shares(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
     let surge = share(fields.max_surge.as_ref(), &path.field("maxSurge"), faults);
-    let unavailable_path = path.field("maxUnavailable");
-    let unavailable = share(fields.max_unavailable.as_ref(), &unavailable_path, faults);
-    faults.add_if(
-        matches!(unavailable, Some(Share::Percent(percent)) if percent > WHOLE_PERCENT),
-        &unavailable_path,
-        "must not be more than 100%",
-    );
+    let unavailable = share(fields.max_unavailable.as_ref(), &path.field("maxUnavailable"), faults);
     faults.add_if(
         surge.is_some_and(Share::is_zero) && unavailable.is_some_and(Share::is_zero),
         &path.field("maxSurge"),
@@ -148,35 +139,18 @@ fn anti_affinity(affinity: &AntiAffinity, path: &Path, faults: &mut Faults) {
     );
 }
 
-/// How many pods are kept of what serves no more, and of what serves a little.
+/// How long pods are kept that serve no more.
 fn scaling(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
     let routed = fields.traffic_routing.is_some();
     let routed_only = "can only be used with trafficRouting";
     let delay = path.field("scaleDownDelaySeconds");
-    faults.not_negative(fields.scale_down_delay_seconds, &delay);
     faults.add_if(fields.scale_down_delay_seconds.is_some() && !routed, &delay, routed_only);
     faults.add_if(
         fields.scale_down_delay_seconds.is_some() && fields.dynamic_stable_scale(),
         &delay,
         "cannot be used with dynamicStableScale",
     );
-    faults.not_negative(fields.scale_down_delay_revision_limit, &path.field("scaleDownDelayRevisionLimit"));
-    faults.not_negative(fields.abort_scale_down_delay_seconds, &path.field("abortScaleDownDelaySeconds"));
     faults.add_if(fields.dynamic_stable_scale() && !routed, &path.field("dynamicStableScale"), routed_only);
-    let floor = path.field("minPodsPerReplicaSet");
-    faults.not_negative(fields.min_pods_per_replica_set, &floor);
-    faults.add_if(fields.min_pods_per_replica_set.is_some() && !routed, &floor, routed_only);
-}
-
-fn threshold(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
-    let Some(written) = &fields.replica_progress_threshold else { return };
-    match written.threshold() {
-        None => faults.add(&path.field("type"), "must be Percent or Pods"),
-        Some(ProgressThreshold::Percent(percent)) => {
-            faults.add_if(percent > WHOLE_PERCENT, &path.field("value"), "must not be more than 100 percent");
-        }
-        Some(ProgressThreshold::Pods(_)) => {}
-    }
 }
 
 #[cfg(test)]

@@ -91,7 +91,8 @@ pub fn request_args(
 }
 
 fn request_value(arg: &AnalysisArgument, source: &Source<'_>, path: &Path) -> Result<String, FieldError> {
-    let Some(from) = &arg.value_from else { return Ok(arg.value.clone().unwrap_or_default()) };
+    let given = || arg.value.clone().unwrap_or_default();
+    let Some(from) = &arg.value_from else { return Ok(given()) };
     let path = path.field("valueFrom");
     match (from.pod_template_hash_value.as_deref(), &from.field_ref) {
         (Some("Latest"), _) => Ok(source.latest.to_owned()),
@@ -100,7 +101,7 @@ fn request_value(arg: &AnalysisArgument, source: &Source<'_>, path: &Path) -> Re
         }),
         (Some(_), _) => Err(path.field("podTemplateHashValue").error("must be Stable or Latest")),
         (None, Some(field)) => read_field(&arg.name, &field.field_path, source, &path),
-        (None, None) => Err(path.error("must have exactly one of podTemplateHashValue and fieldRef")),
+        (None, None) => Ok(given()),
     }
 }
 
@@ -299,6 +300,9 @@ mod tests {
             (json!({ "name": "a", "valueFrom": { "podTemplateHashValue": "Latest" } }), "new"),
             (json!({ "name": "a", "valueFrom": { "podTemplateHashValue": "Stable" } }), "old"),
             (json!({ "name": "a", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['team']" } } }), "blue"),
+            (json!({ "name": "a", "value": "v", "valueFrom": { "podTemplateHashValue": "Latest" } }), "new"),
+            (json!({ "name": "a", "value": "v", "valueFrom": {} }), "v"),
+            (json!({ "name": "a", "valueFrom": {} }), ""),
         ] {
             let resolved =
                 request_args(&[serde_json::from_value(arg.clone()).unwrap()], &source, &Path::new("args")).unwrap();
@@ -317,7 +321,6 @@ mod tests {
                 json!({ "valueFrom": { "fieldRef": { "fieldPath": "status.x" } } }),
                 "args[0].valueFrom.fieldRef.fieldPath",
             ),
-            (json!({ "valueFrom": {} }), "args[0].valueFrom"),
         ] {
             let errors =
                 request_args(&[serde_json::from_value(arg.clone()).unwrap()], &source, &Path::new("args")).unwrap_err();

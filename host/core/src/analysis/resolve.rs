@@ -101,7 +101,7 @@ pub(super) fn merged_args(
 }
 
 fn settled(arg: Argument, path: &Path, given: &[Argument], source: &Source<'_>) -> Result<Argument, FieldError> {
-    if let Some(given) = given.iter().find(|given| given.name == arg.name) {
+    if let Some(given) = given.iter().rfind(|given| given.name == arg.name) {
         return Ok(given.clone());
     }
     let Some(from) = &arg.value_from else {

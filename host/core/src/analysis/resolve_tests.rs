@@ -95,6 +95,18 @@ fn the_rollouts_value_goes_before_the_templates() {
     );
 }
 
+/// As in Argo (`utils/analysis/helpers.go`, `MergeArgs`).
+#[test]
+fn of_two_values_of_the_rollout_for_one_argument_the_last_counts() {
+    let spec = resolved(
+        json!({ "args": [{ "name": "one", "value": "first" }, { "name": "one", "value": "last" }] }),
+        &[("a", json!({ "metrics": [metric("x")], "args": [{ "name": "one" }] }))],
+    )
+    .unwrap();
+
+    assert_eq!(args(&spec), json!([{ "name": "one", "value": "last" }]));
+}
+
 #[test]
 fn templates_that_share_an_argument_agree_on_its_value() {
     let with = |value: Value| json!({ "metrics": [metric("x")], "args": [value] });

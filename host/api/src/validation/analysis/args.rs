@@ -42,20 +42,16 @@ pub(super) fn validate(args: &[Argument], of: Of, path: &Path, faults: &mut Faul
 /// The values of `podTemplateHashValue`.
 const REVISIONS: [&str; 2] = ["Stable", "Latest"];
 
+/// Of several sources and of several values of one name Argo Rollouts takes one (`utils/analysis/factory.go`, `helpers.go`), and goes on.
 pub(super) fn validate_request(args: &[AnalysisArgument], path: &Path, faults: &mut Faults) {
-    let mut names = BTreeSet::new();
     for (index, arg) in args.iter().enumerate() {
         let path = path.index(index);
-        name(&arg.name, &mut names, &path, faults);
-        let both = arg.value.is_some() && arg.value_from.is_some();
-        faults.add_if(both, &path, format!("args.{} has both value and valueFrom", arg.name));
         if let Some(from) = &arg.value_from {
             let path = path.field("valueFrom");
-            let given = [from.pod_template_hash_value.is_some(), from.field_ref.is_some()];
-            one_source(&given, "podTemplateHashValue and fieldRef", &path, faults);
             let odd = from.pod_template_hash_value.as_deref().is_some_and(|value| !REVISIONS.contains(&value));
             faults.add_if(odd, &path.field("podTemplateHashValue"), "must be Stable or Latest");
-            let empty = from.field_ref.as_ref().is_some_and(|field| field.field_path.is_empty());
+            let read = from.field_ref.as_ref().filter(|_| from.pod_template_hash_value.is_none());
+            let empty = read.is_some_and(|field| field.field_path.is_empty());
             faults.add_if(empty, &path.field("fieldRef").field("fieldPath"), "must not be empty");
         }
     }

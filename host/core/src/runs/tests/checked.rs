@@ -102,6 +102,18 @@ fn the_canary_is_told_of_its_background_where_there_is_one() {
     );
 }
 
+/// Argo compares the step's index with it, and begins.
+#[test]
+fn a_background_that_would_begin_before_the_first_step_begins_with_the_update() {
+    let mut observed = analysed(0);
+    let fields = &mut observed.rollout.spec.strategy.canary.as_mut().unwrap().fields;
+    fields.analysis.as_mut().unwrap().starting_step = Some(-1);
+
+    let config = asked(begin(observed, now())).config;
+
+    assert_eq!(config.pointer("/analysis/startingStep"), None);
+}
+
 #[test]
 fn a_metric_without_a_condition_runs_and_is_warned_of_once_per_generation() {
     let mut observed = analysed(1);

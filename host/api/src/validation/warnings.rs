@@ -1,0 +1,141 @@
+//! What looks wrong in a Rollout's spec and runs all the same, as in Argo Rollouts (`reference/argo-rollouts.md` sections 1.1 to 1.5):
+//! each says what is done instead.
+
+use std::collections::BTreeSet;
+
+use super::WHOLE_PERCENT;
+use super::gateway::unknown_keys;
+use crate::analysis::{AnalysisArgument, RolloutAnalysis};
+use crate::field_error::{Faults, FieldError, Path};
+use crate::gateway::GATEWAY_PLUGIN;
+use crate::rollout::Rollout;
+use crate::share::{ProgressThreshold, Share};
+use crate::step::{CanaryStep, SetCanaryScale};
+use crate::strategy::CanaryFields;
+
+/// Every doubt about the spec. They are of use only where [`super::validate`] finds no fault.
+#[must_use]
+pub fn warnings(rollout: &Rollout) -> Vec<FieldError> {
+    let spec = &rollout.spec;
+    let path = Path::new("spec");
+    let mut doubts = Faults::default();
+    let revisions = spec.rollback_window.as_ref().and_then(|window| window.revisions);
+    negative(revisions, &path.field("rollbackWindow").field("revisions"), &mut doubts);
+    let strategy = path.field("strategy");
+    if let Some(canary) = &spec.strategy.canary {
+        let path = strategy.field("canary");
+        fields(&canary.fields, &path, &mut doubts);
+        if let Some(analysis) = &canary.fields.analysis {
+            starting_step(analysis, canary.steps.len(), &path.field("analysis"), &mut doubts);
+        }
+        for (index, step) in canary.steps.iter().enumerate() {
+            self::step(step, &path.field("steps").index(index), &mut doubts);
+        }
+    } else if let Some(plugin) = &spec.strategy.plugin {
+        fields(&plugin.fields, &strategy.field("plugin"), &mut doubts);
+    }
+    doubts.done().err().unwrap_or_default()
+}
+
+fn negative(number: Option<i32>, path: &Path, doubts: &mut Faults) {
+    doubts.add_if(number.is_some_and(|number| number < 0), path, "is negative: it counts as 0");
+}
+
+fn fields(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
+    negative(fields.scale_down_delay_seconds, &path.field("scaleDownDelaySeconds"), doubts);
+    negative(fields.scale_down_delay_revision_limit, &path.field("scaleDownDelayRevisionLimit"), doubts);
+    let delay = path.field("abortScaleDownDelaySeconds");
+    let at_once = "is negative: the canary's pods go as soon as the rollout is aborted";
+    doubts.add_if(fields.abort_scale_down_delay_seconds.is_some_and(|seconds| seconds < 0), &delay, at_once);
+    let floor = path.field("minPodsPerReplicaSet");
+    negative(fields.min_pods_per_replica_set, &floor, doubts);
+    let routed = fields.traffic_routing.is_some();
+    let unused = fields.min_pods_per_replica_set.is_some() && !routed;
+    doubts.add_if(unused, &floor, "has no effect without trafficRouting");
+    let unavailable = fields.max_unavailable.as_ref().and_then(|written| Share::parse(written).ok());
+    doubts.add_if(
+        matches!(unavailable, Some(Share::Percent(percent)) if percent > WHOLE_PERCENT),
+        &path.field("maxUnavailable"),
+        "is more than 100%: all pods may be unavailable",
+    );
+    threshold(fields, &path.field("replicaProgressThreshold"), doubts);
+    if let Some(config) = fields.traffic_routing.as_ref().and_then(|routing| routing.gateway()) {
+        let path = path.field("trafficRouting").field("plugins").field(GATEWAY_PLUGIN);
+        for path in unknown_keys(config, &path) {
+            doubts.add(&path, "is no field of this plugin: it has no effect");
+        }
+    }
+    if let Some(analysis) = &fields.analysis {
+        let path = path.field("analysis");
+        let before = analysis.starting_step.is_some_and(|step| step < 0);
+        doubts.add_if(before, &path.field("startingStep"), "is negative: the analysis begins with the update");
+        args(&analysis.args, &path.field("args"), doubts);
+    }
+}
+
+fn threshold(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
+    let Some(written) = &fields.replica_progress_threshold else { return };
+    match written.threshold() {
+        None => doubts.add(&path.field("type"), "is neither Percent nor Pods: all pods are waited for"),
+        Some(ProgressThreshold::Percent(percent)) => {
+            let more = percent > WHOLE_PERCENT;
+            doubts.add_if(more, &path.field("value"), "is more than 100 percent: all pods are waited for");
+        }
+        Some(ProgressThreshold::Pods(_)) => {}
+    }
+}
+
+fn starting_step(analysis: &RolloutAnalysis, steps: usize, path: &Path, doubts: &mut Faults) {
+    let start = analysis.starting_step.and_then(|index| usize::try_from(index).ok());
+    let Some(start) = start.filter(|start| *start > steps) else { return };
+    let message = format!("{start} lies behind the last of {steps} steps: the analysis never begins");
+    doubts.add(&path.field("startingStep"), message);
+}
+
+fn step(step: &CanaryStep, path: &Path, doubts: &mut Faults) {
+    if let Some(scale) = &step.set_canary_scale {
+        let others = [step.set_weight.is_some(), step.pause.is_some(), step.analysis.is_some(), step.plugin.is_some()];
+        let beside = others.into_iter().any(|present| present);
+        doubts.add_if(beside, path, "does more than one thing: setCanaryScale is done first");
+        self::scale(scale, &path.field("setCanaryScale"), doubts);
+    }
+    if let Some(analysis) = &step.analysis {
+        let path = path.field("analysis");
+        let started = analysis.starting_step.is_some();
+        doubts.add_if(started, &path.field("startingStep"), "has no effect: this analysis begins with its step");
+        args(&analysis.args, &path.field("args"), doubts);
+    }
+}
+
+fn scale(scale: &SetCanaryScale, path: &Path, doubts: &mut Faults) {
+    let kinds = [scale.match_traffic_weight == Some(true), scale.replicas.is_some(), scale.weight.is_some()];
+    match kinds.into_iter().filter(|present| *present).count() {
+        0 => doubts.add(path, "has none of replicas, weight and matchTrafficWeight: pods follow the traffic weight"),
+        1 => {}
+        _ => doubts
+            .add(path, "has several measures: matchTrafficWeight goes before replicas, and replicas before weight"),
+    }
+}
+
+fn args(args: &[AnalysisArgument], path: &Path, doubts: &mut Faults) {
+    let mut names = BTreeSet::new();
+    for (index, arg) in args.iter().enumerate() {
+        let path = path.index(index);
+        let name = path.field("name");
+        doubts.add_if(arg.name.is_empty(), &name, "is empty: no template has an argument of this name");
+        let again = !names.insert(&arg.name);
+        doubts.add_if(again, &name, format!("{:?} is there already: the last value counts", arg.name));
+        let Some(from) = &arg.value_from else { continue };
+        doubts.add_if(arg.value.is_some(), &path.field("value"), "has no effect beside valueFrom");
+        let from_path = path.field("valueFrom");
+        match (&from.pod_template_hash_value, &from.field_ref) {
+            (Some(_), Some(_)) => doubts.add(&from_path.field("fieldRef"), "has no effect beside podTemplateHashValue"),
+            (None, None) => doubts.add(&from_path, "names no source: value counts, or the empty text"),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "warnings_tests.rs"]
+mod tests;

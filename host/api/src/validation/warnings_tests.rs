@@ -1,0 +1,127 @@
+use serde_json::{Value, json};
+
+use super::warnings;
+use crate::rollout::Rollout;
+use crate::validation::tests::{assert_faults, canary, rollout, routed};
+
+/// Each is without a fault, and has doubts at these paths.
+fn assert_doubts(cases: Vec<(Rollout, &[&str])>) {
+    for (rollout, expected) in cases {
+        let told: Vec<String> = warnings(&rollout).into_iter().map(|doubt| doubt.path).collect();
+
+        assert_eq!(told, expected, "{:?}", rollout.spec.strategy);
+        assert_faults(vec![(rollout, &[])]);
+    }
+}
+
+#[test]
+fn a_plain_rollout_leaves_no_doubt() {
+    assert_doubts(vec![
+        (rollout(json!({ "rollbackWindow": { "revisions": 3 } })), &[]),
+        (
+            routed(json!({
+                "scaleDownDelaySeconds": 0, "scaleDownDelayRevisionLimit": 0, "abortScaleDownDelaySeconds": 0,
+                "minPodsPerReplicaSet": 2, "maxUnavailable": "100%",
+                "replicaProgressThreshold": { "type": "Percent", "value": 100 },
+                "analysis": { "templates": [{ "templateName": "a" }], "startingStep": 2, "args": [{ "name": "a" }] },
+                "steps": [{ "setWeight": 5 }, { "setCanaryScale": { "weight": 5, "matchTrafficWeight": false } }],
+            })),
+            &[],
+        ),
+    ]);
+}
+
+#[test]
+fn a_negative_number_counts_as_nothing() {
+    assert_doubts(vec![
+        (rollout(json!({ "rollbackWindow": { "revisions": -1 } })), &["spec.rollbackWindow.revisions"]),
+        (routed(json!({ "scaleDownDelaySeconds": -1 })), &["spec.strategy.canary.scaleDownDelaySeconds"]),
+        (canary(json!({ "scaleDownDelayRevisionLimit": -1 })), &["spec.strategy.canary.scaleDownDelayRevisionLimit"]),
+        (canary(json!({ "abortScaleDownDelaySeconds": -1 })), &["spec.strategy.canary.abortScaleDownDelaySeconds"]),
+        (routed(json!({ "minPodsPerReplicaSet": -1 })), &["spec.strategy.canary.minPodsPerReplicaSet"]),
+    ]);
+}
+
+#[test]
+fn a_number_beyond_the_whole_counts_as_the_whole() {
+    let threshold = |kind: &str| canary(json!({ "replicaProgressThreshold": { "type": kind, "value": 101 } }));
+    assert_doubts(vec![
+        (canary(json!({ "maxUnavailable": "101%" })), &["spec.strategy.canary.maxUnavailable"]),
+        (threshold("Percent"), &["spec.strategy.canary.replicaProgressThreshold.value"]),
+        (threshold("Nodes"), &["spec.strategy.canary.replicaProgressThreshold.type"]),
+        (threshold("Pods"), &[]),
+    ]);
+}
+
+#[test]
+fn a_floor_of_pods_is_of_no_use_without_routes() {
+    assert_doubts(vec![(canary(json!({ "minPodsPerReplicaSet": 2 })), &["spec.strategy.canary.minPodsPerReplicaSet"])]);
+}
+
+#[test]
+fn a_field_that_the_gateway_plugin_does_not_know_is_named() {
+    let at = "spec.strategy.canary.trafficRouting.plugins[\"argoproj-labs/gatewayAPI\"]";
+    let config =
+        |config: Value| routed(json!({ "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": config } } }));
+    let (own, of_route) = (format!("{at}.httproute"), format!("{at}.httpRoutes[0].weight"));
+    assert_doubts(vec![
+        (config(json!({ "httproute": "b" })), &[own.as_str()]),
+        (
+            config(json!({ "httpRoutes": [{ "name": "a", "weight": 5, "useHeaderRoutes": true }] })),
+            &[of_route.as_str()],
+        ),
+    ]);
+}
+
+#[test]
+fn a_background_that_begins_nowhere_in_the_steps_is_told() {
+    let starting = |step: i32| {
+        let analysis = json!({ "templates": [{ "templateName": "a" }], "startingStep": step });
+        canary(json!({ "steps": [{ "setWeight": 5 }], "analysis": analysis }))
+    };
+    let at: &[&str] = &["spec.strategy.canary.analysis.startingStep"];
+    assert_doubts(vec![(starting(1), &[]), (starting(2), at), (starting(-1), at)]);
+}
+
+#[test]
+fn a_step_of_two_kinds_or_with_several_measures_is_told() {
+    let step = |step: Value| routed(json!({ "steps": [step] }));
+    let at = "spec.strategy.canary.steps[0]";
+    let scale = format!("{at}.setCanaryScale");
+    assert_doubts(vec![
+        (step(json!({ "setWeight": 5, "setCanaryScale": { "replicas": 1 } })), &[at]),
+        (step(json!({ "pause": {}, "setCanaryScale": { "replicas": 1 } })), &[at]),
+        (step(json!({ "setCanaryScale": {} })), &[scale.as_str()]),
+        (step(json!({ "setCanaryScale": { "replicas": 1, "weight": 5 } })), &[scale.as_str()]),
+    ]);
+}
+
+#[test]
+fn an_analysis_step_has_no_starting_step() {
+    let analysis = json!({ "templates": [{ "templateName": "a" }], "startingStep": 1 });
+    let at: &[&str] = &["spec.strategy.canary.steps[0].analysis.startingStep"];
+
+    assert_doubts(vec![(canary(json!({ "steps": [{ "analysis": analysis }] })), at)]);
+}
+
+#[test]
+fn an_argument_with_more_or_less_than_one_source_is_told() {
+    let at = "spec.strategy.canary.steps[0].analysis.args";
+    let args = |args: Value| {
+        let analysis = json!({ "templates": [{ "templateName": "a" }], "args": args });
+        canary(json!({ "steps": [{ "analysis": analysis }] }))
+    };
+    let paths = ["[1].name", "[0].name", "[0].value", "[0].valueFrom.fieldRef", "[0].valueFrom"]
+        .map(|path| format!("{at}{path}"));
+    let field = json!({ "fieldPath": "metadata.name" });
+    let cases = [
+        args(json!([{ "name": "a", "value": "1" }, { "name": "a", "value": "2" }])),
+        args(json!([{ "name": "", "value": "1" }])),
+        args(json!([{ "name": "a", "value": "1", "valueFrom": { "fieldRef": field } }])),
+        args(json!([{ "name": "a", "valueFrom": { "podTemplateHashValue": "Latest", "fieldRef": field } }])),
+        args(json!([{ "name": "a", "valueFrom": {} }])),
+    ];
+    for (case, path) in cases.into_iter().zip(&paths) {
+        assert_doubts(vec![(case, &[path.as_str()])]);
+    }
+}
