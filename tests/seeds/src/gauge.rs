@@ -1,7 +1,7 @@
 //! Where a story's metrics come from: a server that never says the same twice, and that is in trouble at times.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -26,6 +26,8 @@ pub struct Gauge {
     bad: u32,
     /// No answer is good or bad.
     undecided: bool,
+    /// How long each answer takes; by the dice as long as nobody has said.
+    pub takes: Arc<OnceLock<Duration>>,
     state: Arc<Mutex<State>>,
     log: Log,
 }
@@ -39,7 +41,14 @@ struct State {
 impl Gauge {
     #[must_use]
     pub fn new(rng: Rng, bad: u32, undecided: bool, log: Log) -> Self {
-        Self { wrong: Arc::default(), bad, undecided, state: Arc::new(Mutex::new(State { rng, serial: 0 })), log }
+        Self {
+            wrong: Arc::default(),
+            bad,
+            undecided,
+            takes: Arc::default(),
+            state: Arc::new(Mutex::new(State { rng, serial: 0 })),
+            log,
+        }
     }
 
     /// The next answer, and how long it takes.
@@ -48,7 +57,8 @@ impl Gauge {
         state.serial += 1;
         let serial = state.serial;
         let says = |ok: u32| Ok(response(OK, json!({ "ok": ok, "serial": serial }).to_string()));
-        let delay = Duration::from_millis(state.rng.u64(TAKES));
+        let by_dice = Duration::from_millis(state.rng.u64(TAKES));
+        let delay = self.takes.get().copied().unwrap_or(by_dice);
         let is_bad = self.wrong.load(Ordering::Relaxed) && state.rng.u32(0..1000) < self.bad;
         let answer = match if is_bad { state.rng.u32(0..10) } else { 10 } {
             0..=2 => says(0),
