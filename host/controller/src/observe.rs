@@ -99,6 +99,7 @@ impl View<'_> {
                 .collect(),
             taken_run_names: self.notes.taken_run_names.clone(),
             step_answers: self.notes.steps.landed(),
+            unstored_call: self.notes.steps.unstored(),
             step_errors: Vec::new(),
             disabled_step_plugins: self.disabled_step_plugins(&rollout),
             delivered: self.notes.delivered,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_core::observed::{Endpoints, Observed, Pod};
-use kulta_core::plan::{GATHER_MILLIS, Need, Plan, PodController};
+use kulta_core::plan::{FIRST_CALL_MILLIS, GATHER_MILLIS, Need, Plan, PodController};
 use kulta_core::reference::configurations;
 use kulta_core::step_plugins::StepAnswer;
 use kulta_core::{Turn, begin, undecodable};
@@ -20,6 +20,7 @@ use crate::kinds::Kind;
 use crate::object::{Object, text};
 use crate::observe::{Seen, View};
 use crate::queue::Outcome;
+use crate::steps::Allowed;
 
 /// Look-ups in one look: a template, endpoints and pods each once, with one to spare.
 const LOOK_UPS: usize = 4;
@@ -183,11 +184,27 @@ fn pod(object: &Object) -> Pod {
     }
 }
 
+/// Leaves out what a plan stores and tells while that may wait for what a step plugin's first call comes to: answers until when.
+fn hold(controller: &Controller, target: &Target, plan: &mut Plan, now: Timestamp) -> Option<Timestamp> {
+    let call = plan.step_call.as_ref().filter(|_| plan.first_call_may_wait)?;
+    let since = controller.memory.note(&target.uid, |notes| notes.steps.hold(call, now))?;
+    let end = since.checked_add(SignedDuration::from_millis(FIRST_CALL_MILLIS)).ok()?;
+    if end <= now {
+        return None;
+    }
+    plan.status = None;
+    plan.events.clear();
+    plan.transitions.clear();
+    Some(end)
+}
+
 /// `answers` are those of step plugins that the plan has seen.
 async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, answers: &[StepAnswer]) -> Outcome {
     let key = &target.key;
     let now = controller.clock.now();
     let mut wake_up = plan.wake_up;
+    let held = hold(controller, target, &mut plan, now);
+    wake_up = kulta_core::time::earlier(wake_up, held);
     // Counts alone wait for more of the same, unless a transition is stored before.
     let gather = plan.status.as_ref().is_some_and(|status| status.gather) && plan.events.is_empty();
     if gather {
@@ -216,8 +233,12 @@ async fn carry_out(controller: &Controller, target: &Target, mut plan: Plan, ans
             if answers_taken && !answers.is_empty() {
                 controller.memory.note(&target.uid, |notes| notes.steps.stored(answers));
             }
+            if held.is_none() {
+                controller.memory.note(&target.uid, |notes| notes.steps.settle(step_call.as_ref()));
+            }
             if let Some(call) = step_call {
-                controller.steps.make(&controller.queue, target, call);
+                let allowed = if held.is_some() { Allowed::Safe } else { Allowed::All };
+                controller.steps.make(&controller.queue, target, call, allowed);
             }
             Outcome::Done { wake_up }
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::analysis::Templates;
 use crate::decision::StrategyFailure;
-use crate::step_plugins::StepAnswer;
+use crate::step_plugins::{StepAnswer, StepCall};
 
 /// One rollout and everything around it, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,8 @@ pub struct Observed {
     pub taken_run_names: BTreeSet<String>,
     /// What calls of step plugins have come to since the last look.
     pub step_answers: Vec<StepAnswer>,
+    /// The first call of work whose entry is not stored yet: see [`crate::plan::Plan::first_call_may_wait`].
+    pub unstored_call: Option<StepCall>,
     /// What step plugins find wrong with the configurations that the steps hold.
     pub step_errors: Vec<kulta_api::FieldError>,
     /// Step plugins whose steps are skipped, as an admin's Plugin objects say.

@@ -87,6 +87,10 @@ pub(crate) struct Pass {
     pub step_plugins_loading: bool,
     /// The call of a step plugin that is due.
     pub step_call: Option<StepCall>,
+    /// Work that was begun in this very pass has its first answer: the strategy has not heard of it.
+    pub step_answered: bool,
+    /// An answer that the next look records.
+    pub step_answer_kept: bool,
     /// Somebody else writes our weights, or the API server refuses them.
     pub contested: Option<Obstacle>,
     /// Annotations to write with the next patch of a ReplicaSet.
@@ -207,6 +211,8 @@ impl Pass {
             trouble: None,
             step_plugins_loading: false,
             step_call: None,
+            step_answered: false,
+            step_answer_kept: false,
             contested: None,
             notes: Notes::new(),
             refused: Vec::new(),

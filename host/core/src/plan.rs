@@ -21,6 +21,10 @@ pub struct Plan {
     /// To be made beside everything else once the status is stored, unless a call of this rollout is still under way; what it comes to
     /// goes into [`crate::Observed::step_answers`].
     pub step_call: Option<StepCall>,
+    /// Of `step_call`, the first of its work: all that this plan stores and tells may wait [`FIRST_CALL_MILLIS`] for what the call comes
+    /// to, and is planned anew with that. The call is then made with its entry not stored, and is
+    /// [`crate::Observed::unstored_call`] until the entry is: it may only make requests that change nothing.
+    pub first_call_may_wait: bool,
     /// The answers in [`crate::Observed::step_answers`] are in this status, or of no use any more.
     pub step_answers_taken: bool,
     /// Of each route that was found, by namespace and name: what to give back as [`crate::observed::Route::accepted`].
@@ -65,6 +69,9 @@ impl Plan {
 
 /// How long count-only changes are gathered, in milliseconds.
 pub const GATHER_MILLIS: i64 = 1_000;
+
+/// How long the first call of a step plugin is waited for until its work is noted as running, in milliseconds.
+pub const FIRST_CALL_MILLIS: i64 = 1_000;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {

@@ -68,6 +68,7 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
     if other_change || (settled && pass.kulta.outbox.iter().all(|entry| entry.seq <= delivered)) {
         pass.kulta.outbox.retain(|entry| entry.seq > delivered);
     }
+    let first_call_may_wait = pass.first_call_may_wait();
     pass.status.kulta = Some(pass.kulta);
     let (wake_up, now) = (pass.wake_up, pass.scene.now);
     let accepted_routes = pass.scene.traffic.map(|traffic| traffic.accepted).unwrap_or_default();
@@ -78,7 +79,8 @@ pub(crate) fn conclude(mut pass: Pass) -> Plan {
         events: pass.events,
         transitions: pass.transitions,
         step_call: pass.step_call,
-        step_answers_taken: true,
+        first_call_may_wait,
+        step_answers_taken: !pass.step_answer_kept,
         wake_up,
         need: pass.need,
         reason: pass.reason,

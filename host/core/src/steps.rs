@@ -152,6 +152,10 @@ impl Pass {
                 });
             }
             self.pass_step(&situation, &decision);
+            self.step_answered = false;
+            return self.go_on();
+        }
+        if std::mem::take(&mut self.step_answered) {
             return self.go_on();
         }
         let target = Target { weight: decision.weight, canary: decision.canary };

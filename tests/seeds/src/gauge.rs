@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -28,6 +28,8 @@ pub struct Gauge {
     bad: u32,
     /// No answer is good or bad.
     undecided: bool,
+    /// How long each answer takes; by the dice as long as nobody has said.
+    takes: Arc<OnceLock<Duration>>,
     state: Arc<Mutex<State>>,
     log: Log,
 }
@@ -47,6 +49,7 @@ impl Gauge {
             wrong: Arc::default(),
             bad,
             undecided,
+            takes: Arc::default(),
             state: Arc::new(Mutex::new(State { rng, serial: 0, said: BTreeMap::new() })),
             log,
         }
@@ -59,6 +62,12 @@ impl Gauge {
         state.said.insert(path.to_owned(), answers);
     }
 
+    /// Each answer takes this long, whatever the dice say.
+    pub fn answers_take(&self, time: Duration) {
+        // The first word counts, and there is one.
+        let _ = self.takes.set(time);
+    }
+
     /// The next answer, and how long it takes.
     fn draw(&self, url: &str) -> (Duration, Result<Response, Failure>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,7 +78,8 @@ impl Gauge {
         state.serial += 1;
         let serial = state.serial;
         let says = |ok: u32| Ok(response(OK, json!({ "ok": ok, "serial": serial }).to_string()));
-        let delay = Duration::from_millis(state.rng.u64(TAKES));
+        let by_dice = Duration::from_millis(state.rng.u64(TAKES));
+        let delay = self.takes.get().copied().unwrap_or(by_dice);
         let is_bad = self.wrong.load(Ordering::Relaxed) && state.rng.u32(0..1000) < self.bad;
         let answer = match if is_bad { state.rng.u32(0..10) } else { 10 } {
             0..=2 => says(0),

@@ -214,7 +214,7 @@ impl Story {
         let mut pressed = self.now();
         let begun = pressed;
         while self.phase() != "Healthy" || !self.is_last() || !self.neighbour_is_done() {
-            if self.now().duration_since(begun) > PATIENCE {
+            if self.now().duration_since(begun) > PATIENCE || self.witness.sees_runaway() {
                 break;
             }
             if self.now().duration_since(pressed) >= PRESS_ON {
@@ -349,7 +349,7 @@ impl Story {
 
     async fn pass(&mut self, time: SignedDuration) -> Result<()> {
         let end = self.now().checked_add(time).unwrap_or(Timestamp::MAX);
-        while self.now() < end {
+        while self.now() < end && !self.witness.sees_runaway() {
             self.turn().await?;
         }
         Ok(())
@@ -357,7 +357,7 @@ impl Story {
 
     async fn until(&mut self, limit: SignedDuration, done: impl Fn(&Self) -> bool) -> Result<()> {
         let end = self.now().checked_add(limit).unwrap_or(Timestamp::MAX);
-        while !done(self) && self.now() < end {
+        while !done(self) && self.now() < end && !self.witness.sees_runaway() {
             self.turn().await?;
         }
         Ok(())
@@ -368,6 +368,9 @@ impl Story {
         let end = self.now().checked_add(PATIENCE).unwrap_or(Timestamp::MAX);
         let begun = self.now();
         while self.now().duration_since(self.witness.last_write.max(begun)) < QUIET {
+            if self.witness.sees_runaway() {
+                return Ok(());
+            }
             if self.now() > end {
                 self.witness.violations.push("the controller never came to rest".to_owned());
                 return Ok(());

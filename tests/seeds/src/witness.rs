@@ -165,6 +165,12 @@ impl Witness {
         Some(self.object("services", service)?.pointer(&selector)?.as_str()?.to_owned())
     }
 
+    /// The controller writes without end.
+    #[must_use]
+    pub const fn sees_runaway(&self) -> bool {
+        self.pace.is_runaway()
+    }
+
     fn now(&self) -> Timestamp {
         self.cluster.store.clock().now()
     }

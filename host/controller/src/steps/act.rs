@@ -9,6 +9,7 @@ use kulta_api::{FieldError, Rollout};
 use kulta_core::decision::FailureClass;
 use kulta_core::step_plugins::{Operation, StepAnswer, StepCall, StepOutcome};
 use kulta_fetch::Secrets;
+use kulta_wasm::fetch::Request;
 use kulta_wasm::step::{Action, Call, Occasion, Outcome};
 use kulta_wasm::{Kind, StepPlugin};
 use serde_json::Value;
@@ -25,7 +26,26 @@ use crate::strategies::rollout_to_wit;
 /// Message of a call whose program broke down.
 const PANICKED: &str = "the controller failed to call the step plugin: see its log";
 
+/// Methods of requests that change nothing (RFC 9110, section 9.2.1).
+const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+
 type Failure = (FailureClass, String);
+
+/// The requests that a call may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// Its entry is stored: what it changes can be undone.
+    All,
+    /// Those that change nothing.
+    Safe,
+}
+
+impl Allowed {
+    fn includes(self, requests: &[Request]) -> bool {
+        let is_safe = |request: &Request| SAFE_METHODS.iter().any(|safe| request.method.eq_ignore_ascii_case(safe));
+        self == Self::All || requests.iter().all(is_safe)
+    }
+}
 
 pub struct Steps {
     catalog: Arc<Catalog>,
@@ -81,14 +101,14 @@ impl Steps {
 
     /// Makes a call, unless one of that rollout is under way: it is looked at again once that one has landed. A call that panics lands
     /// too: nobody would ask again.
-    pub fn make(self: &Arc<Self>, queue: &Arc<Queue>, target: &Target, call: StepCall) {
+    pub fn make(self: &Arc<Self>, queue: &Arc<Queue>, target: &Target, call: StepCall, allowed: Allowed) {
         let begun = self.memory.note(&target.uid, |notes| notes.steps.begin(call.id));
         if begun != Some(true) {
             return;
         }
         let (steps, queue, key, uid) = (Arc::clone(self), Arc::clone(queue), target.key.clone(), target.uid.clone());
         let task = async move {
-            let outcome = AssertUnwindSafe(steps.act(&call)).catch_unwind().await.unwrap_or_else(|_| {
+            let outcome = AssertUnwindSafe(steps.act(&call, allowed)).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!(rollout = %key, plugin = call.plugin, "a call of a step plugin panicked");
                 StepOutcome::Errored { class: FailureClass::Host, message: PANICKED.to_owned() }
             });
@@ -102,14 +122,14 @@ impl Steps {
     }
 
     /// Never fails: what goes wrong is the call's outcome.
-    async fn act(&self, call: &StepCall) -> StepOutcome {
-        let outcome = self.rounds(call).await;
+    async fn act(&self, call: &StepCall, allowed: Allowed) -> StepOutcome {
+        let outcome = self.rounds(call, allowed).await;
         let class = outcome.as_ref().map_or_else(|(class, _)| class.label(), |_| OK);
         self.metrics.plugin_call(&call.plugin, class);
         outcome.unwrap_or_else(|(class, message)| StepOutcome::Errored { class, message })
     }
 
-    async fn rounds(&self, call: &StepCall) -> Result<StepOutcome, Failure> {
+    async fn rounds(&self, call: &StepCall, allowed: Allowed) -> Result<StepOutcome, Failure> {
         let pin = call.pin.as_deref().and_then(Pin::read);
         let choice = self.catalog.step(&call.plugin, pin.as_ref()).await;
         let choice = choice.map_err(|error| (error.class(), error.to_string()))?;
@@ -128,6 +148,7 @@ impl Steps {
             occasion.now = millis(self.clock.now());
             let answer = choice.guarded(self.clock.now(), choice.plugin.act(&config, &occasion)).await;
             match answer.map_err(|error| (error.class(), error.to_string()))? {
+                Action::Fetch(fetching) if !allowed.includes(&fetching.requests) => return Ok(StepOutcome::NotStored),
                 Action::Fetch(fetching) => {
                     let answers = errand.run(fetching.requests).await;
                     occasion.answers = answers.map_err(|why| (FailureClass::BadAnswer, why))?;
@@ -164,6 +185,39 @@ impl Steps {
             memory: call.memory.clone(),
             answers: Vec::new(),
             facts: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kulta_wasm::fetch::Auth;
+
+    use super::*;
+
+    fn request(method: &str) -> Request {
+        Request {
+            method: method.to_owned(),
+            url: "http://gate".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            auth: Auth::None,
+            timeout: 0,
+            skip_tls_verify: false,
+            options: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn until_its_entry_is_stored_a_call_makes_only_requests_that_change_nothing() {
+        let made = |methods: &[&str]| {
+            let requests: Vec<_> = methods.iter().map(|method| request(method)).collect();
+            [Allowed::Safe, Allowed::All].map(|allowed| allowed.includes(&requests))
+        };
+
+        assert_eq!(made(&["GET", "HEAD", "OPTIONS"]), [true, true]);
+        for unsafe_method in ["POST", "PUT", "PATCH", "DELETE", "BREW", ""] {
+            assert_eq!(made(&["GET", unsafe_method]), [false, true], "{unsafe_method}");
         }
     }
 }

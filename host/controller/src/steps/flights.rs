@@ -1,13 +1,24 @@
 //! The calls of one rollout's step plugins that are under way, and those that have landed.
 
-use kulta_core::step_plugins::{CallId, StepAnswer};
+use jiff::Timestamp;
+use kulta_core::step_plugins::{CallId, StepAnswer, StepCall};
 
 /// Of one rollout. May be lost: what was under way is called again.
 #[derive(Clone, Debug, Default)]
 pub struct Flights {
     /// One at a time: what undoes work must not overtake it.
     under_way: Option<CallId>,
+    /// Nobody waits for the one that is under way any more.
+    abandoned: bool,
     landed: Vec<StepAnswer>,
+    unstored: Option<Unstored>,
+}
+
+/// A first call whose entry is not stored yet.
+#[derive(Clone, Debug)]
+struct Unstored {
+    call: StepCall,
+    since: Timestamp,
 }
 
 impl Flights {
@@ -22,9 +33,32 @@ impl Flights {
 
     /// A call has been answered. Nobody waits for the answer when the rollout has been forgotten meanwhile.
     pub fn land(&mut self, answer: StepAnswer) {
-        if self.under_way.take_if(|id| *id == answer.id).is_some() {
+        if self.under_way.take_if(|id| *id == answer.id).is_some() && !std::mem::take(&mut self.abandoned) {
             self.landed.push(answer);
         }
+    }
+
+    /// This call is made with its entry not stored: answers since when. One that was made before for other work is abandoned.
+    pub fn hold(&mut self, call: &StepCall, now: Timestamp) -> Timestamp {
+        let held = self.unstored.take_if(|held| held.call.identity() == call.identity());
+        self.settle(None);
+        let since = held.map_or(now, |held| held.since);
+        self.unstored = Some(Unstored { call: call.clone(), since });
+        since
+    }
+
+    /// A plan is stored by which this call is due: the entry of the held call is in it, or that call is nobody's any more.
+    pub fn settle(&mut self, due: Option<&StepCall>) {
+        let Some(Unstored { call, .. }) = self.unstored.take() else { return };
+        if due.is_none_or(|due| due.identity() != call.identity()) {
+            self.abandoned |= self.under_way == Some(call.id);
+            self.landed.retain(|answer| answer.id != call.id);
+        }
+    }
+
+    #[must_use]
+    pub fn unstored(&self) -> Option<StepCall> {
+        self.unstored.as_ref().map(|unstored| unstored.call.clone())
     }
 
     /// The answers that are not stored yet.
@@ -41,8 +75,9 @@ impl Flights {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use kulta_core::decision::{Goal, Revision, Situation};
     use kulta_core::step_plugins::{Operation, StepOutcome};
+    use serde_json::Value;
 
     use super::*;
 
@@ -80,5 +115,71 @@ mod tests {
         flights.land(answer(Operation::Run));
 
         assert_eq!(flights.landed(), Vec::new());
+    }
+
+    fn held(plugin: &str) -> StepCall {
+        let situation = Situation {
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            replicas: 1,
+            max_weight: 100,
+            stable: None,
+            canary: Revision::default(),
+            others: Vec::new(),
+            now: Timestamp::UNIX_EPOCH,
+            goal: Goal::Forward,
+            step: 1,
+            step_started_at: Timestamp::UNIX_EPOCH,
+            memory: Vec::new(),
+            weight: 0,
+            reached: false,
+            paused: None,
+            promoted: false,
+            runs: Vec::new(),
+        };
+        StepCall {
+            id: call(Operation::Run),
+            plugin: plugin.to_owned(),
+            config: Value::Null,
+            pin: None,
+            memory: Vec::new(),
+            situation,
+        }
+    }
+
+    #[test]
+    fn a_call_is_held_since_it_was_held_first() {
+        let mut flights = Flights::default();
+        let later = Timestamp::from_second(1).unwrap();
+
+        let since = [Timestamp::UNIX_EPOCH, later].map(|now| flights.hold(&held("gate"), now));
+
+        assert_eq!(since, [Timestamp::UNIX_EPOCH; 2]);
+    }
+
+    #[test]
+    fn the_answer_to_a_held_call_whose_entry_is_stored_is_kept() {
+        let mut flights = Flights::default();
+        flights.hold(&held("gate"), Timestamp::UNIX_EPOCH);
+        flights.begin(call(Operation::Run));
+
+        flights.settle(Some(&held("gate")));
+        flights.land(answer(Operation::Run));
+
+        assert_eq!((flights.landed().len(), flights.unstored()), (1, None));
+    }
+
+    #[test]
+    fn the_answer_to_a_held_call_that_is_no_longer_due_is_dropped() {
+        for due in [None, Some(held("mail"))] {
+            let mut flights = Flights::default();
+            flights.hold(&held("gate"), Timestamp::UNIX_EPOCH);
+            flights.begin(call(Operation::Run));
+
+            flights.settle(due.as_ref());
+            flights.land(answer(Operation::Run));
+
+            assert_eq!((flights.landed(), flights.begin(call(Operation::Run))), (Vec::new(), true));
+        }
     }
 }

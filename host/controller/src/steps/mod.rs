@@ -3,5 +3,5 @@
 mod act;
 mod flights;
 
-pub use act::Steps;
+pub use act::{Allowed, Steps};
 pub use flights::Flights;

@@ -57,6 +57,14 @@ pub struct StepCall {
     pub situation: Situation,
 }
 
+impl StepCall {
+    /// What it does for whom: an answer to it is one to every call of which this is the same.
+    #[must_use]
+    pub fn identity(&self) -> (CallId, &str, &Value, Option<&str>, &str) {
+        (self.id, &self.plugin, &self.config, self.pin.as_deref(), &self.situation.canary.hash)
+    }
+}
+
 /// What a call has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepAnswer {
@@ -86,4 +94,6 @@ pub enum StepOutcome {
         class: FailureClass,
         message: String,
     },
+    /// It asks for a request that may change something, and its entry is not stored: it is called again once that is.
+    NotStored,
 }

@@ -94,6 +94,26 @@ impl Pass {
         });
     }
 
+    /// The call that is due is the first of work that begins here, and everything else that is to be stored may wait for its answer:
+    /// nothing is to be done after it, and it keeps what no later look would find out again.
+    pub fn first_call_may_wait(&self) -> bool {
+        let Some(call) = &self.step_call else { return false };
+        let is_answered = self.scene.observed.step_answers.iter().any(|answer| answer.id == call.id);
+        let before = &self.before.canary.step_plugin_statuses;
+        let is_this = |entry: &&StepPluginStatus| record::id(entry) == Some(call.id);
+        let others = self.status.canary.step_plugin_statuses.iter().filter(|entry| !is_this(entry));
+        let is_first = call.id.operation == Operation::Run
+            && call.id.execution == 0
+            && !before.iter().any(|entry| is_this(&entry));
+        let plugins = self.before.kulta.as_ref().map(|kulta| &kulta.plugins);
+        is_first
+            && !is_answered
+            && others.eq(before)
+            && self.writes.is_empty()
+            && self.before.current_pod_hash == self.status.current_pod_hash
+            && plugins.map_or(self.kulta.plugins.is_empty(), |plugins| *plugins == self.kulta.plugins)
+    }
+
     /// The rollout waits for work that is still to be done. Argo's deadline runs meanwhile, unlike in an analysis.
     pub fn awaits_step_plugin(&self) -> bool {
         self.waiting == Some(Waiting::Runs) && self.current_step_run().is_some()

@@ -2,8 +2,11 @@
 //! (`reference/argo-rollouts.md` section 3, "Step rules").
 //!
 //! `status.canary.stepPluginStatuses` is all that is remembered: an entry for each operation on a step, in the order in which they
-//! were wanted. An entry is stored before its first call is made, and a call is due until what it came to is stored. So a controller
-//! that dies in between makes the call again, and no work that has begun is forgotten when it has to be ended or undone.
+//! were wanted. An entry is stored before a call may change anything, and a call is due until what it came to is stored. So a controller
+//! that dies in between makes the call again, and no work that may have changed something is forgotten when it has to be ended or undone.
+//!
+//! The first call of work is made at once, and its entry is stored with what it comes to, or after a second
+//! ([`crate::plan::FIRST_CALL_MILLIS`]); until then it may only make requests that change nothing.
 //!
 //! One call of a rollout is made at a time: what ends or undoes work goes first, one after the other.
 

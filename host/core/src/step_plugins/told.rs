@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kulta_api::foreign_status::StepPluginStatus;
 
-use super::call::{Operation, StepAnswer, StepOutcome};
+use super::call::{CallId, Operation, StepAnswer, StepOutcome};
 use super::record::{self, Phase};
 use crate::decision::{FailureClass, PauseCause, StrategyFailure};
 use crate::pass::{Pass, PluginTrouble};
@@ -36,12 +36,33 @@ impl Pass {
     fn observe_step_plugin(&mut self, answer: StepAnswer) {
         let found =
             self.entries().iter().position(|entry| record::is_open(entry) && record::id(entry) == Some(answer.id));
-        let Some((at, mut entry)) = found.and_then(|at| Some((at, self.entries().get(at)?.clone()))) else { return };
-        let (before, now) = (record::phase(&entry), time::floor(self.scene.now));
+        let Some(at) = found else { return };
+        let before = self.entries().get(at).and_then(record::phase);
+        self.record_answer(at, answer, before);
+    }
+
+    /// The answer to the first call of work that this very pass has begun, where it is there: whether it is recorded.
+    pub(super) fn take_first_answer(&mut self, at: usize, call: CallId) -> bool {
+        let mut answers = self.scene.observed.step_answers.iter();
+        let Some(answer) = answers.find(|answer| answer.id == call).cloned() else { return false };
+        // What stops the rollout, or is told as a fault, is taken in at the start of a look.
+        if matches!(&answer.outcome, StepOutcome::Errored { class, .. } if class.effect() != Effect::AwaitedSilently) {
+            self.step_answer_kept = true;
+            return false;
+        }
+        self.step_answered = self.record_answer(at, answer, None);
+        self.step_answered
+    }
+
+    /// Answers whether there was anything to record. `before` is the phase that was told last.
+    fn record_answer(&mut self, at: usize, answer: StepAnswer, before: Option<Phase>) -> bool {
+        let Some(mut entry) = self.entries().get(at).cloned() else { return false };
+        let now = time::floor(self.scene.now);
         match answer.outcome {
+            StepOutcome::NotStored => return false,
             StepOutcome::Errored { class, .. } if class.effect() == Effect::AwaitedSilently => {
                 self.step_plugins_loading = true;
-                return;
+                return false;
             }
             StepOutcome::Errored { class, message } => {
                 self.trouble(&entry, class, &message);
@@ -71,6 +92,7 @@ impl Pass {
         if let Some(place) = self.entries().get_mut(at) {
             *place = entry;
         }
+        true
     }
 
     /// What ends or undoes the work knows what has come of it: one call is made at a time, so none of these has been made yet.

@@ -1,12 +1,13 @@
 //! Which work there should be: begun, ended and undone as the rollout goes.
 
 use kulta_api::foreign_status::StepPluginStatus;
-use kulta_api::{Rollout, StepPlugin};
+use kulta_api::{Rollout, StepPlugin, Time};
 
-use super::call::Operation;
+use super::call::{Operation, StepCall};
 use super::record::{self, Phase};
 use crate::decision::{Run, RunPhase, Verdict};
 use crate::pass::Pass;
+use crate::pins::PluginKind;
 use crate::runs::shortened;
 use crate::time;
 
@@ -77,8 +78,9 @@ impl Pass {
         }
         let Some(plugin) = plugin_of(&self.scene.observed.rollout, index).cloned() else { return };
         let now = time::floor(self.scene.now);
+        let call = self.unstored_call(index, &plugin).map(|call| call.id);
         let mut entry = record::waiting(index, &plugin.name, Operation::Run);
-        record::begin(&mut entry, &now);
+        record::begin(&mut entry, &call.map_or_else(|| now.clone(), |call| Time(call.started_at)));
         if plugin.disabled {
             record::skip(&mut entry, "the step is disabled", &now);
         } else if self.is_disabled(&plugin.name) {
@@ -87,8 +89,22 @@ impl Pass {
         // What a person went back to is done anew.
         self.entries()
             .retain(|entry| entry.index != index || record::is_open(entry) && !record::is(entry, Operation::Run));
-        self.tell_step_plugin(&entry, None);
-        self.entries().push(entry);
+        let at = self.entries().len();
+        self.entries().push(entry.clone());
+        if !call.is_some_and(|call| self.take_first_answer(at, call)) {
+            self.tell_step_plugin(&entry, None);
+        }
+    }
+
+    /// The first call of this work is made already, and only its entry is not stored.
+    fn unstored_call(&self, index: i32, plugin: &StepPlugin) -> Option<&StepCall> {
+        let call = self.scene.observed.unstored_call.as_ref()?;
+        let is_same = call.id.index == index
+            && call.plugin == plugin.name
+            && call.config == plugin.configured()
+            && call.pin == self.pin_of(PluginKind::Step, &plugin.name)
+            && call.situation.canary.hash == self.scene.new_hash;
+        is_same.then_some(call)
     }
 
     /// An admin's Plugin object says that its steps are skipped.

@@ -48,6 +48,11 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// There were too many: nothing more can be learnt, and virtual hours of such writes take hours.
+    pub const fn is_runaway(&self) -> bool {
+        self.reported
+    }
+
     /// Counts a write; answers once, when there are too many.
     pub fn count(&mut self, now: Timestamp) -> Option<String> {
         self.writes.push_back(now);

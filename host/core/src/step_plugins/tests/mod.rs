@@ -2,6 +2,7 @@
 
 mod disabled;
 mod ended;
+mod held;
 mod run;
 mod told;
 mod undone;
