@@ -84,12 +84,12 @@ async fn a_route_in_another_namespace_needs_rights_and_says_which() -> Result<()
     });
     story.apply_all(canary.services()).await?;
     story.apply_all([permission, route, canary.rollout()]).await?;
-    story.until_phase("web", "Healthy").await?;
 
     let unseen = until_obstacle(&story, "RouteForbidden").await?;
     let rule = |verbs: Value| json!([{ "apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": verbs }]);
     grant(&story, &edge, "see", rule(json!(["list", "watch"]))).await?;
     until_no_obstacle(&story).await?;
+    story.until_phase("web", "Healthy").await?;
     updated(&story, &canary).await?;
     let unwritten = until_obstacle(&story, "RouteForbidden").await?;
     grant(&story, &edge, "write", rule(json!(["patch"]))).await?;

@@ -60,6 +60,16 @@ async fn until_stable(story: &Story, rollout: &str) -> Result<DynamicObject> {
         .await
 }
 
+/// Waits until the first revision is stable and has its pods. A rollout whose route stands in its way is not Healthy with them.
+async fn until_serving(story: &Story) -> Result<DynamicObject> {
+    story
+        .until(&kinds::rollout(), "web", "the first revision is stable and has its pods", |object| {
+            !api::text(object, "/status/stableRS").is_empty()
+                && api::number(object, "/status/availableReplicas") == api::number(object, "/spec/replicas")
+        })
+        .await
+}
+
 /// Waits for the pause of that step.
 async fn until_paused_at(story: &Story, step: i64) -> Result<DynamicObject> {
     story

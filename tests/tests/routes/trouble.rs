@@ -10,7 +10,8 @@ use kulta_tests::{
 use serde_json::json;
 
 use crate::{
-    HASH, events, told, told_once, until_no_obstacle, until_obstacle, until_paused_at, until_share, until_stable,
+    HASH, events, told, told_once, until_no_obstacle, until_obstacle, until_paused_at, until_serving, until_share,
+    until_stable,
 };
 
 pub fn half() -> Canary {
@@ -90,7 +91,7 @@ async fn a_route_without_the_canarys_backend_holds_the_update_until_it_has_it() 
     story.apply_all(canary.services()).await?;
     story.apply(lacking.clone()).await?;
     story.apply(canary.rollout()).await?;
-    story.until_phase("web", "Healthy").await?;
+    until_serving(&story).await?;
     updated(&story, &canary).await?;
 
     let message = until_obstacle(&story, "BackendRefNotFound").await?;
@@ -126,7 +127,7 @@ async fn a_route_that_no_gateway_takes_holds_the_update_and_names_the_parent() -
     story.apply_all(canary.services()).await?;
     story.apply(lost).await?;
     story.apply(canary.rollout()).await?;
-    story.until_phase("web", "Healthy").await?;
+    until_serving(&story).await?;
     updated(&story, &canary).await?;
 
     let message = until_obstacle(&story, "RouteNotAccepted").await?;
@@ -156,7 +157,7 @@ async fn a_route_with_a_reference_that_does_not_resolve_holds_the_update_and_say
     story.apply_all(canary.services()).await?;
     story.apply(broken).await?;
     story.apply(canary.rollout()).await?;
-    story.until_phase("web", "Healthy").await?;
+    until_serving(&story).await?;
     updated(&story, &canary).await?;
 
     let message = until_obstacle(&story, "RouteNotAccepted").await?;
