@@ -59,7 +59,7 @@ async fn a_template_that_does_not_exist_is_named_and_the_rollout_goes_on_when_it
 fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     let with = |fields: Value| json!({"metrics": [metric("m", NOWHERE, fields)]});
     let of = |provider: Value| json!({"metrics": [{"name": "m", "provider": provider, "successCondition": "true"}]});
-    let many: Vec<Value> = (0..101).map(|number| metric(&format!("m{number}"), NOWHERE, json!({}))).collect();
+    let many: Vec<Value> = (0..401).map(|number| metric(&format!("m{number}"), NOWHERE, json!({}))).collect();
     vec![
         (
             "unresolved",
@@ -98,7 +98,7 @@ fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             of(json!({"plugin": {"threshold": {"errorRate": "1%", "gateway": "contour", "service": "web"}}})),
             vec!["spec.metrics[0].provider.plugin.threshold", "metric \"m\"", "errorRate"],
         ),
-        ("hundred", json!({"metrics": many}), vec!["spec.metrics", "101 metrics are more than the 100 allowed"]),
+        ("crowd", json!({"metrics": many}), vec!["spec.metrics", "401 metrics are more than the 400 allowed"]),
         ("circle", json!({"metrics": [], "templates": [{"templateName": "circle"}]}), vec!["circle"]),
     ]
 }

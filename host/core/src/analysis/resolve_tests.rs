@@ -199,11 +199,11 @@ fn a_background_analysis_may_measure_without_end() {
 }
 
 #[test]
-fn more_than_a_hundred_metrics_in_all_are_refused() {
+fn more_metrics_in_all_than_a_status_has_room_for_are_refused() {
     let half =
-        |from: usize| json!({ "metrics": (from..from + 51).map(|i| metric(&format!("m{i}"))).collect::<Vec<_>>() });
+        |from: usize| json!({ "metrics": (from..from + 201).map(|i| metric(&format!("m{i}"))).collect::<Vec<_>>() });
 
-    let errors = resolved(json!({}), &[("a", half(0)), ("b", half(100))]).unwrap_err();
+    let errors = resolved(json!({}), &[("a", half(0)), ("b", half(1_000))]).unwrap_err();
 
-    assert_eq!(errors, ["at run spec.metrics: 102 metrics are more than the 100 allowed"]);
+    assert_eq!(errors, ["at run spec.metrics: 402 metrics are more than the 400 allowed"]);
 }
