@@ -23,11 +23,13 @@ mod tests {
 
     use super::*;
 
-    /// The fields of all events at info level.
+    /// The fields of one event: name and value.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<Vec<(String, String)>>>>);
-
     struct Fields(Vec<(String, String)>);
+
+    /// All events at info level.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<Fields>>>);
 
     impl Visit for Fields {
         fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
@@ -45,9 +47,9 @@ mod tests {
         fn record(&self, _: &Id, _: &Record<'_>) {}
         fn record_follows_from(&self, _: &Id, _: &Id) {}
         fn event(&self, event: &Event<'_>) {
-            let mut fields = Fields(Vec::new());
+            let mut fields = Fields::default();
             event.record(&mut fields);
-            self.0.lock().unwrap().push(fields.0);
+            self.0.lock().unwrap().push(fields);
         }
         fn enter(&self, _: &Id) {}
         fn exit(&self, _: &Id) {}
@@ -62,7 +64,7 @@ mod tests {
 
         let expected =
             [("message", "update began"), ("namespace", "\"shop\""), ("revision", "2"), ("rollout", "\"web\"")];
-        let mut logged = lines.0.lock().unwrap().clone();
+        let mut logged: Vec<_> = lines.0.lock().unwrap().iter().map(|fields| fields.0.clone()).collect();
         logged.iter_mut().for_each(|fields| fields.sort());
         assert_eq!(logged, [expected.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()]);
     }
