@@ -92,6 +92,9 @@ fn contour(run: &Path) -> Result<Process> {
         "--disable-feature=tcproutes".to_owned(),
         "--disable-feature=backendtlspolicies".to_owned(),
         "--disable-feature=extensionservices".to_owned(),
+        // Contour reports on five routes a second otherwise, and a fleet that waits for its routes goes at that pace.
+        "--kubernetes-client-qps=500".to_owned(),
+        "--kubernetes-client-burst=1000".to_owned(),
     ];
     Process::start("contour", &arguments, run)
 }

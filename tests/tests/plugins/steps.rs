@@ -86,6 +86,12 @@ async fn a_gate_that_is_shut_holds_the_rollout_until_it_opens_even_over_a_killed
         api::text(rollout, "/status/canary/stepPluginStatuses/0/message").contains("closed: 503")
     })
     .await?;
+    // Kubernetes events are posted beside the writes: those that a killed controller has not posted yet are lost.
+    wait::poll("the event of the first answer", A_WHILE, || async {
+        let told = story.events_about("Rollout", WEB).await?;
+        Ok(told.iter().any(|(reason, _)| reason == "StepPluginTransition").then_some(()))
+    })
+    .await?;
 
     controller.kill().await?;
     server.set(open());
