@@ -117,7 +117,13 @@ async fn a_stalled_update_is_aborted_when_the_spec_asks_for_it() -> Result<()> {
     story.verbs(WEB).patch_spec(json!({"spec": {"progressDeadlineSeconds": 600}})).await?;
     story.verbs(WEB).retry().await?;
     until_pods(&story, WEB, &[2, 1]).await?;
-    let_be_ready(&story, WEB, usize::MAX).await?;
+    // The pod of the aborted update may still be there: the one that is meant comes after it.
+    wait::poll("the pause", SOON, || async {
+        let_be_ready(&story, WEB, usize::MAX).await?;
+        let seen = story.get(&kinds::rollout(), WEB).await?;
+        Ok((text(&seen, "/status/phase") == "Paused").then_some(()))
+    })
+    .await?;
     until_paused_at(&story, WEB, 1).await?;
     controller.stop().await?;
     story.end().await
