@@ -172,6 +172,29 @@ impl Story {
             .collect())
     }
 
+    /// Waits until the Kubernetes events about an object are as `wanted`. They are posted beside the writes: the state of
+    /// an object can be seen before the event that reports it.
+    pub async fn until_events(
+        &self,
+        kind: &str,
+        name: &str,
+        wanted: impl Fn(&[(String, String)]) -> bool,
+    ) -> Result<Vec<(String, String)>> {
+        wait::poll(&format!("the events about {kind} {name}"), SOON, || async {
+            let events = self.events_about(kind, name).await?;
+            ensure!(wanted(&events), "the events are {events:#?}");
+            Ok(Some(events))
+        })
+        .await
+    }
+
+    /// Waits until there are so many events about an object with this reason.
+    pub async fn until_events_with(&self, kind: &str, name: &str, reason: &str, count: usize) -> Result<()> {
+        self.until_events(kind, name, |events| events.iter().filter(|(told, _)| told == reason).count() == count)
+            .await
+            .map(drop)
+    }
+
     /// Waits until requests for a host are answered through Envoy.
     pub async fn until_served(&self, host: &str) -> Result<()> {
         wait::poll(&format!("an answer for {host}"), SOON, || async {

@@ -35,9 +35,7 @@ async fn a_template_that_the_api_server_refuses_is_told_in_its_words_until_it_is
         .collect();
     ensure!(messages.iter().any(|message| message.contains("restartPolicy")), "{messages:?}");
     ensure!(kulta::pods(&story, "web").await? == [2], "stable pods were touched");
-    let told = story.events_about("Rollout", "web").await?;
-    let told = told.iter().filter(|(reason, _)| reason == "ReplicaSetCreateError").count();
-    ensure!(told == 1, "told {told} times");
+    story.until_events_with("Rollout", "web", "ReplicaSetCreateError", 1).await?;
 
     story.apply(good.version("v2").spec(json!({"template": {"spec": {"restartPolicy": "Always"}}})).rollout()).await?;
     story.until_phase("web", "Paused").await?;
@@ -66,9 +64,9 @@ async fn a_newcomer_whose_selector_reaches_anothers_pods_is_warned_of_and_harms_
     kulta::updated(&story, &first).await?;
     story.until_phase("web", "Paused").await?;
     story.until_phase("rival", "Healthy").await?;
-    let told = story.events_about("Rollout", "rival").await?;
-    let warned = told.iter().any(|(reason, message)| reason == "SpecWarning" && message.contains("spec.selector"));
-    ensure!(warned, "{told:?}");
+    let is_warning =
+        |(reason, message): &(String, String)| reason == "SpecWarning" && message.contains("spec.selector");
+    story.until_events("Rollout", "rival", |events| events.iter().any(is_warning)).await?;
     ensure!(kulta::pods(&story, "rival").await? == [2], "the pods of the newcomer were touched");
     controller.stop().await?;
     story.end().await

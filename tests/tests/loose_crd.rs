@@ -60,14 +60,8 @@ async fn until_named(story: &Story, name: &str, field: &str) -> Result<DynamicOb
 }
 
 async fn told_once(story: &Story, name: &str, field: &str) -> Result<()> {
-    wait::poll("the event", SOON, || async {
-        let told = story.events_about("Rollout", name).await?;
-        let fitting =
-            told.iter().filter(|(reason, message)| reason == "InvalidSpec" && message.contains(field)).count();
-        ensure!(fitting == 1, "told {fitting} times: {told:?}");
-        Ok(Some(()))
-    })
-    .await
+    let names_it = |(reason, message): &&(String, String)| reason == "InvalidSpec" && message.contains(field);
+    story.until_events("Rollout", name, |events| events.iter().filter(names_it).count() == 1).await.map(drop)
 }
 
 #[tokio::test]

@@ -139,12 +139,9 @@ async fn a_sink_that_is_down_for_a_whole_rollout_gets_every_event_afterwards_in_
         })
         .await?;
     ensure!(sink.received().iter().all(|event| !event.accepted), "the sink was not down");
-    let told = wait::poll("the Rollout to be told", Duration::from_secs(60), || async {
-        let told = story.events_about("Rollout", "web").await?;
-        Ok(told.into_iter().find(|(reason, _)| reason == "EventSinkUnavailable"))
-    })
-    .await?;
-    ensure!(told.1.contains("--cdevents-sink"), "{told:?}");
+    let is_wanted =
+        |(reason, message): &(String, String)| reason == "EventSinkUnavailable" && message.contains("--cdevents-sink");
+    story.until_events("Rollout", "web", |events| events.iter().any(is_wanted)).await?;
 
     sink.set(Mode::Accept);
     // Retries come at growing intervals, up to a minute.

@@ -41,10 +41,8 @@ async fn a_canary_is_served_and_the_lost_record_is_told() -> Result<()> {
     story.until_phase("web", "Healthy").await?;
 
     story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
-    let told = story.events_about("Rollout", "web").await?;
     for reason in ["NewReplicaSetCreated", "RolloutUpdated", "RolloutCompleted"] {
-        let count = told.iter().filter(|(told, _)| told == reason).count();
-        ensure!(count == 2, "{reason} was told {count} times: {told:#?}");
+        story.until_events_with("Rollout", "web", reason, 2).await?;
     }
     wait::poll("the upgrade, told once", SOON, || async {
         let upgrades = sink.received().iter().filter(|event| event.kind() == "service.upgraded").count();

@@ -73,9 +73,8 @@ async fn a_good_version_is_promoted_by_its_background_and_its_step_analysis() ->
     ensure!(label(&background, "rollout-type") == "Background", "{:?}", background.metadata.labels);
     ensure!(background.data.pointer("/spec/terminate") == Some(&json!(true)), "{:?}", background.data);
     ensure!(runs_of(&story, WEB).await?.len() == 2, "a run of the first deployment?");
-    let told = story.events_about("Rollout", WEB).await?;
     for reason in ["AnalysisRunRunning", "AnalysisRunSuccessful"] {
-        ensure!(told.iter().any(|(told, _)| told == reason), "{reason}: {told:?}");
+        story.until_events("Rollout", WEB, |events| events.iter().any(|(told, _)| told == reason)).await?;
     }
     drop(load);
     controller.stop().await?;
@@ -137,16 +136,15 @@ fn the_statuses_are_argos(rollout: &DynamicObject, run: &DynamicObject) -> Resul
 }
 
 async fn the_kubernetes_events_tell_it(story: &Story, run: &DynamicObject) -> Result<()> {
-    let told = story.events_about("Rollout", WEB).await?;
-    let once = |reason: &str, words: &str| {
-        told.iter().filter(|(told, message)| told == reason && message.contains(words)).count() == 1
-    };
     let changed = format!("Background Analysis Run '{}' Status New: 'Failed' Previous: 'Running'", name(run));
-    ensure!(once("AnalysisRunFailed", &changed), "{told:?}");
-    ensure!(once("RolloutAborted", "Rollout aborted update to revision 2"), "{told:?}");
-    let told = story.events_about("AnalysisRun", &name(run)).await?;
+    for (reason, words) in
+        [("AnalysisRunFailed", changed.as_str()), ("RolloutAborted", "Rollout aborted update to revision 2")]
+    {
+        let is_wanted = |(told, message): &&(String, String)| told == reason && message.contains(words);
+        story.until_events("Rollout", WEB, |events| events.iter().filter(is_wanted).count() == 1).await?;
+    }
     for reason in ["MetricFailed", "AnalysisRunFailed"] {
-        ensure!(told.iter().filter(|(told, _)| told == reason).count() == 1, "{reason}: {told:?}");
+        story.until_events_with("AnalysisRun", &name(run), reason, 1).await?;
     }
     Ok(())
 }

@@ -40,13 +40,13 @@ async fn a_run_made_by_hand_is_measured_as_its_spec_says() -> Result<()> {
     ensure!(seen.data.pointer("/status/runSummary") == Some(&json!({"count": 2, "successful": 2})), "{:?}", seen.data);
     ensure!(!api::text(&seen, "/status/completedAt").is_empty(), "{:?}", seen.data);
     ensure!(server.asked().len() == 4, "{} requests", server.asked().len());
-    let told = story.events_about("AnalysisRun", "made").await?;
-    for (reason, words) in [
+    for wanted in [
         ("MetricSuccessful", "Metric 'thrice' Completed. Result: Successful"),
         ("MetricSuccessful", "Metric 'once' Completed. Result: Successful"),
         ("AnalysisRunSuccessful", "Analysis Completed. Result: Successful"),
     ] {
-        ensure!(told.iter().filter(|(r, m)| r == reason && m == words).count() == 1, "{words}: {told:?}");
+        let is_wanted = |(reason, message): &&(String, String)| (reason.as_str(), message.as_str()) == wanted;
+        story.until_events("AnalysisRun", "made", |events| events.iter().filter(is_wanted).count() == 1).await?;
     }
     controller.stop().await?;
     story.end().await

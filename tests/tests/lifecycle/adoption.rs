@@ -256,9 +256,8 @@ async fn a_name_that_a_stranger_holds_is_left_to_it_and_counted() -> Result<()> 
     ensure!(name(&third) == format!("{WEB}-{hash}"), "{:?}", third.metadata);
     let after = story.get(&kinds::replica_set(), &held).await?;
     ensure!(uid(&after) == uid(&stranger) && after.metadata.owner_references.is_none(), "{:?}", after.metadata);
-    let told = story.events_about("Rollout", WEB).await?;
-    let begun = told.iter().filter(|(reason, _)| reason == "RolloutUpdated").count();
-    ensure!(begun == 3, "three updates, each begun once: {told:#?}");
+    // Three updates, each begun once.
+    story.until_events_with("Rollout", WEB, "RolloutUpdated", 3).await?;
     story.verbs(WEB).promote().await?;
     story.until_phase(WEB, "Healthy").await?;
     until_pods(&story, WEB, &[2]).await?;

@@ -55,14 +55,14 @@ async fn the_linear_strategy_goes_from_nothing_to_all() -> Result<()> {
     let seen = story.until_phase(WEB, "Healthy").await?;
     ensure!(text(&seen, "/status/stableRS") == text(&seen, "/status/currentPodHash"), "{:?}", seen.data);
     until_pods(&story, WEB, &[0, 2]).await?;
-    let told = story.events_about("Rollout", WEB).await?;
-    let moves: Vec<_> = told
-        .iter()
-        .filter(|(reason, _)| reason == "TrafficWeightUpdated")
-        .filter_map(|(_, message)| message.split(" (").next())
-        .collect();
-    let moved = |from: u32, to: u32| format!("Traffic weight updated from {from} to {to}");
-    ensure!(moves == [moved(0, 40), moved(40, 80), moved(80, 100), moved(100, 0)], "{told:#?}");
+    let moved = [(0, 40), (40, 80), (80, 100), (100, 0)]
+        .map(|(from, to)| format!("Traffic weight updated from {from} to {to}"));
+    story
+        .until_events("Rollout", WEB, |events| {
+            let moves = events.iter().filter(|(reason, _)| reason == "TrafficWeightUpdated");
+            moves.filter_map(|(_, message)| message.split(" (").next()).eq(moved.iter())
+        })
+        .await?;
     controller.stop().await?;
     story.end().await
 }

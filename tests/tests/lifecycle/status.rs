@@ -144,8 +144,7 @@ async fn an_invalid_spec_is_degraded_names_the_fields_and_heals() -> Result<()> 
     story.apply(canary.rollout()).await?;
     let seen = story.until_phase(WEB, "Healthy").await?;
     ensure!(says(&seen, "InvalidSpec").is_none(), "{:?}", seen.data);
-    let told = story.events_about("Rollout", WEB).await?;
-    ensure!(told.iter().filter(|(reason, _)| reason == "InvalidSpec").count() == 1, "{told:?}");
+    story.until_events_with("Rollout", WEB, "InvalidSpec", 1).await?;
     controller.stop().await?;
     story.end().await
 }
@@ -244,12 +243,6 @@ async fn events_tell_a_routed_canary_each_once() -> Result<()> {
     story.until_phase(WEB, "Healthy").await?;
     crate::until_pods(&story, WEB, &[0, 2]).await?;
 
-    let told = story.events_about("Rollout", WEB).await?;
-
-    let mut counts = std::collections::BTreeMap::new();
-    for (reason, _) in &told {
-        *counts.entry(reason.as_str()).or_insert(0) += 1;
-    }
     let wanted = [
         ("NewReplicaSetCreated", 2),
         ("RolloutAddedToInformer", 1),
@@ -266,17 +259,20 @@ async fn events_tell_a_routed_canary_each_once() -> Result<()> {
         // 50, 100, and back to 0 once stable is the new one.
         ("TrafficWeightUpdated", 3),
     ];
-    ensure!(counts.iter().map(|(reason, count)| (*reason, *count)).eq(wanted), "{told:#?}");
+    story
+        .until_events("Rollout", WEB, |events| {
+            let mut counts = std::collections::BTreeMap::new();
+            for (reason, _) in events {
+                *counts.entry(reason.as_str()).or_insert(0) += 1;
+            }
+            counts.into_iter().eq(wanted)
+        })
+        .await?;
     controller.stop().await?;
     story.end().await
 }
 
 /// Waits until the events are these, in this order.
 async fn until_told(story: &Story, wanted: &[(String, String)]) -> Result<()> {
-    wait::poll("the events", SOON, || async {
-        let told = story.events_about("Rollout", WEB).await?;
-        ensure!(told == wanted, "told were {told:#?}");
-        Ok(Some(()))
-    })
-    .await
+    story.until_events("Rollout", WEB, |events| events == wanted).await.map(drop)
 }

@@ -87,11 +87,7 @@ async fn a_gate_that_is_shut_holds_the_rollout_until_it_opens_even_over_a_killed
     })
     .await?;
     // Kubernetes events are posted beside the writes: those that a killed controller has not posted yet are lost.
-    wait::poll("the event of the first answer", A_WHILE, || async {
-        let told = story.events_about("Rollout", WEB).await?;
-        Ok(told.iter().any(|(reason, _)| reason == "StepPluginTransition").then_some(()))
-    })
-    .await?;
+    story.until_events_with("Rollout", WEB, "StepPluginTransition", 1).await?;
 
     controller.kill().await?;
     server.set(open());
@@ -100,9 +96,7 @@ async fn a_gate_that_is_shut_holds_the_rollout_until_it_opens_even_over_a_killed
     let seen = until_phase(story, "Healthy").await?;
     ensure!(outline(&seen) == ["1 Run Successful"], "{:?}", seen.data);
     ensure!(api::text(&seen, "/status/stableRS") == api::text(&seen, "/status/currentPodHash"), "{:?}", seen.data);
-    let told = story.events_about("Rollout", WEB).await?;
-    let transitions = told.iter().filter(|(reason, _)| reason == "StepPluginTransition").count();
-    ensure!(transitions == 2, "{told:#?}");
+    story.until_events_with("Rollout", WEB, "StepPluginTransition", 2).await?;
     controller.stop().await?;
     place.end(&["gate"]).await
 }
