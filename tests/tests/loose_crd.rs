@@ -7,8 +7,7 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, pods, rights_on_loose_crd, start, updated},
     manifests::Canary,
-    story::{SOON, Story},
-    wait,
+    story::Story,
 };
 use serde_json::{Value, json};
 

@@ -6,8 +6,7 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, start, updated},
     manifests::Canary,
-    story::{SOON, Story},
-    wait,
+    story::Story,
 };
 use serde_json::{Value, json};
 
