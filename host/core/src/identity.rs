@@ -23,8 +23,9 @@ pub enum Identity {
     Refused { hash: String, message: String },
 }
 
+/// `defaulted` is the template as the API server would store it, or the message with which it refuses the template, once it is looked up.
 #[must_use]
-pub fn identify(observed: &Observed) -> Identity {
+pub fn identify(observed: &Observed, defaulted: Option<&Result<PodTemplate, String>>) -> Identity {
     let rollout = &observed.rollout;
     let template = &rollout.spec.template;
     if generation_observed(rollout)
@@ -59,7 +60,7 @@ pub fn identify(observed: &Observed) -> Identity {
     if foreign.is_empty() {
         return Identity::New { hash: new, collisions };
     }
-    match &observed.looked_up.defaulted_template {
+    match defaulted {
         None => Identity::Unclear,
         Some(Err(message)) => Identity::Refused { hash: new, message: message.clone() },
         Some(Ok(defaulted)) => foreign
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_template_without_any_replica_set_is_new() {
-        let identity = identify(&observed(vec![]));
+        let identity = identify(&observed(vec![]), None);
 
         assert!(matches!(identity, Identity::New { collisions: 0, .. }), "{identity:?}");
     }
@@ -231,7 +232,7 @@ mod tests {
             ..Default::default()
         });
 
-        let Identity::Known(found) = identify(&observed) else { panic!("not known") };
+        let Identity::Known(found) = identify(&observed, None) else { panic!("not known") };
 
         assert_eq!(found.hash(), "argohash");
     }
@@ -242,7 +243,7 @@ mod tests {
         let mut ours = fixtures::replica_set("anything", 1, 2, 2);
         ours.annotations.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&rollout.spec.template.0));
 
-        let identity = identify(&observed(vec![Arc::new(ours), foreign("x", 1, json!({}))]));
+        let identity = identify(&observed(vec![Arc::new(ours), foreign("x", 1, json!({}))]), None);
 
         assert!(matches!(identity, Identity::Known(found) if found.hash() == "anything"));
     }
@@ -254,7 +255,7 @@ mod tests {
         let mut observed = observed(vec![Arc::new(own)]);
         observed.rollout.spec.template = PodTemplate(defaulted());
 
-        assert!(matches!(identify(&observed), Identity::Known(found) if found.hash() == "own"));
+        assert!(matches!(identify(&observed, None), Identity::Known(found) if found.hash() == "own"));
     }
 
     #[test]
@@ -268,15 +269,15 @@ mod tests {
 
     #[test]
     fn a_foreign_replica_set_is_unclear_until_the_server_has_defaulted_the_template() {
-        assert_eq!(identify(&observed(vec![foreign("x", 1, defaulted())])), Identity::Unclear);
+        assert_eq!(identify(&observed(vec![foreign("x", 1, defaulted())]), None), Identity::Unclear);
     }
 
     #[test]
     fn a_foreign_replica_set_with_the_same_meaning_is_adopted() {
-        let mut observed = observed(vec![foreign("x", 1, with_hash_label(defaulted(), "x"))]);
-        observed.looked_up.defaulted_template = Some(Ok(PodTemplate(with_hash_label(defaulted(), "ours"))));
+        let observed = observed(vec![foreign("x", 1, with_hash_label(defaulted(), "x"))]);
+        let defaulted = Some(Ok(PodTemplate(with_hash_label(defaulted(), "ours"))));
 
-        assert!(matches!(identify(&observed), Identity::Known(found) if found.hash() == "x"));
+        assert!(matches!(identify(&observed, defaulted.as_ref()), Identity::Known(found) if found.hash() == "x"));
     }
 
     #[test]
@@ -289,20 +290,20 @@ mod tests {
         replica_set.annotations.remove(annotations::TEMPLATE_HASH);
         replica_set.annotations.insert(annotations::EPHEMERAL_METADATA.into(), metadata::annotation(&role));
         replica_set.template = PodTemplate(template);
-        let mut observed = observed(vec![Arc::new(replica_set)]);
-        observed.looked_up.defaulted_template = Some(Ok(PodTemplate(defaulted())));
+        let observed = observed(vec![Arc::new(replica_set)]);
+        let defaulted = Some(Ok(PodTemplate(defaulted())));
 
-        assert!(matches!(identify(&observed), Identity::Known(_)));
+        assert!(matches!(identify(&observed, defaulted.as_ref()), Identity::Known(_)));
     }
 
     #[test]
     fn a_foreign_replica_set_with_another_meaning_is_not_adopted() {
         let mut other = defaulted();
         other["spec"]["containers"][0]["image"] = json!("web:2");
-        let mut observed = observed(vec![foreign("x", 1, with_hash_label(other, "x"))]);
-        observed.looked_up.defaulted_template = Some(Ok(PodTemplate(defaulted())));
+        let observed = observed(vec![foreign("x", 1, with_hash_label(other, "x"))]);
+        let defaulted = Some(Ok(PodTemplate(defaulted())));
 
-        assert!(matches!(identify(&observed), Identity::New { .. }));
+        assert!(matches!(identify(&observed, defaulted.as_ref()), Identity::New { .. }));
     }
 
     #[test]
@@ -311,7 +312,7 @@ mod tests {
         let first = hash::revision_hash(&observed.rollout.spec.template.0, 0);
         observed.taken_names.insert(format!("web-{first}"));
 
-        let identity = identify(&observed);
+        let identity = identify(&observed, None);
 
         let second = hash::revision_hash(&observed.rollout.spec.template.0, 1);
         assert_eq!(identity, Identity::New { hash: second, collisions: 1 });
@@ -330,9 +331,11 @@ mod tests {
 
     #[test]
     fn a_template_that_the_server_refuses_keeps_its_words() {
-        let mut observed = observed(vec![foreign("x", 1, defaulted())]);
-        observed.looked_up.defaulted_template = Some(Err("spec.containers: Required value".into()));
+        let observed = observed(vec![foreign("x", 1, defaulted())]);
+        let defaulted = Some(Err("spec.containers: Required value".into()));
 
-        assert!(matches!(identify(&observed), Identity::Refused { message, .. } if message.contains("Required")));
+        assert!(
+            matches!(identify(&observed, defaulted.as_ref()), Identity::Refused { message, .. } if message.contains("Required"))
+        );
     }
 }

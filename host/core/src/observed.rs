@@ -64,8 +64,6 @@ pub struct Observed {
     pub disabled_step_plugins: BTreeSet<String>,
     /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
     pub delivered: u64,
-    /// Answers to the [`crate::plan::Need`]s of the plan before.
-    pub looked_up: LookedUp,
 }
 
 /// An analyzer that can be named under `provider`.
@@ -83,16 +81,6 @@ impl Analyzer {
     pub fn served(&self) -> ServedAnalyzer<'_> {
         ServedAnalyzer { name: &self.name }
     }
-}
-
-/// Facts that no cache holds, looked up only when a plan asks.
-#[derive(Clone, Debug, Default)]
-pub struct LookedUp {
-    /// The template as the API server would store it, or why it refuses.
-    pub defaulted_template: Option<Result<PodTemplate, String>>,
-    pub endpoints: Option<Endpoints>,
-    /// The rollout's pods.
-    pub pods: Option<Vec<Pod>>,
 }
 
 /// Pods by name: those that Services send requests to, and whose they are where their names do not tell.

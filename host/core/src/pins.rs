@@ -6,7 +6,8 @@
 use kulta_api::conditions;
 use kulta_api::{ConditionReason, ConditionType};
 
-use crate::pass::Pass;
+use crate::rollout::context::Context;
+use crate::rollout::record::Record;
 
 /// The kinds of plugins that a revision is led by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +31,26 @@ impl PluginKind {
     }
 }
 
-impl Pass {
-    /// What the revision began with, where that is known.
-    pub fn pin_of(&self, kind: PluginKind, name: &str) -> Option<String> {
-        self.kulta.plugins.get(&kind.key(name)).cloned()
-    }
+/// The component that the revision began with, if it is known.
+pub(crate) fn pin_of(record: &Record, kind: PluginKind, name: &str) -> Option<String> {
+    record.kulta.plugins.get(&kind.key(name)).cloned()
+}
 
-    /// A revision keeps what it began with until it is stable.
-    pub fn settle_pins(&mut self) {
-        if self.scene.is_stable(&self.status) {
-            self.kulta.plugins.clear();
-            return;
-        }
-        let lost = conditions::find(&self.status.conditions, ConditionType::StrategyReady)
-            .is_some_and(|condition| condition.reason == ConditionReason::PluginDigestGone.as_str());
-        if lost && self.status.pause_lifted() {
-            self.kulta.plugins.clear();
-        }
-        for (plugin, component) in &self.scene.observed.pins {
-            self.kulta.plugins.entry(plugin.clone()).or_insert_with(|| component.clone());
-        }
+/// Pins the components for a revision that begins, and drops the pins of one that is stable.
+pub(crate) fn update(context: &Context, mut record: Record) -> Record {
+    if record.is_stable(context) {
+        record.kulta.plugins.clear();
+        return record;
     }
+    let lost = conditions::find(&record.status.conditions, ConditionType::StrategyReady)
+        .is_some_and(|condition| condition.reason == ConditionReason::PluginDigestGone.as_str());
+    if lost && record.status.pause_lifted() {
+        record.kulta.plugins.clear();
+    }
+    for (plugin, component) in &context.observed.pins {
+        record.kulta.plugins.entry(plugin.clone()).or_insert_with(|| component.clone());
+    }
+    record
 }
 
 #[cfg(test)]
@@ -61,9 +61,9 @@ mod tests {
 
     use crate::decision::{FailureClass, StrategyFailure};
     use crate::observed::Observed;
-    use crate::pass::begin;
-    use crate::pass_tests::{asked, done, hold, now, status, steps, under_way};
     use crate::plan::Plan;
+    use crate::rollout::begin;
+    use crate::rollout::tests::pass::{asked, done, hold, now, status, steps, under_way};
 
     const STRATEGY: &str = "strategy/canary";
 

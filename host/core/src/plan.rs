@@ -5,8 +5,8 @@ use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
 
 use crate::observed::AcceptedRoute;
+use crate::rollout::transition::Transition;
 use crate::step_plugins::StepCall;
-use crate::transition::Transition;
 
 /// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
 /// If one fails the rest is dropped and the rollout is looked at again.
@@ -31,8 +31,6 @@ pub struct Plan {
     pub accepted_routes: Vec<(String, String, Option<AcceptedRoute>)>,
     /// When to look again if nothing changes until then.
     pub wake_up: Option<Timestamp>,
-    /// Look this up and decide again; the writes above do not depend on it.
-    pub need: Option<Need>,
     /// Why the rollout stands where it does, for the log.
     pub reason: String,
 }
@@ -142,17 +140,6 @@ pub enum Action {
         name: String,
         patch: Value,
     },
-}
-
-/// A fact that no cache holds.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Need {
-    /// `dryRun=All` create of this ReplicaSet; the answer is its template as the API server would store it.
-    DefaultedTemplate { body: Value },
-    /// Which pods the EndpointSlices of these Services list, and which pods these ReplicaSets control.
-    Endpoints { services: Vec<String>, replica_sets: Vec<PodController> },
-    /// The pods that this label selector matches.
-    Pods { selector: String },
 }
 
 /// A ReplicaSet, as its pods name it.

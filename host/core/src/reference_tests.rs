@@ -5,9 +5,10 @@ use kulta_api::strategy::PodMetadata;
 use kulta_api::validation::joined;
 
 use crate::observed::{Observed, Service};
-use crate::pass::{Turn, begin};
-use crate::pass_tests::{done, hold, now, steps, stored, under_way};
 use crate::reference::check;
+use crate::rollout::begin;
+use crate::rollout::questions::Turn;
+use crate::rollout::tests::pass::{done, hold, now, steps, stored, under_way};
 
 /// A canary under way, the Service of that name selecting `role=blue` beside the labels of the template.
 fn selecting_a_role(service: &str) -> Observed {

@@ -15,11 +15,12 @@ pub struct Shape {
     pub dynamic_stable: bool,
 }
 
-/// The canary's share as it may be in force right now: routes that disagree, or that the data plane has not confirmed, give a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Served {
-    pub least: u32,
-    pub most: u32,
+/// The canary's share as it may be in force now, in parts of the maximum weight: routes that disagree, or that the data plane has not
+/// confirmed, give a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WeightRange {
+    pub min: u32,
+    pub max: u32,
 }
 
 impl Shape {
@@ -41,8 +42,8 @@ impl Shape {
 
     /// The canary's next scale: up at once, down no further than the share that it may still serve needs.
     #[must_use]
-    pub fn canary_target(&self, wanted: u32, current: u32, served: Served) -> u32 {
-        wanted.max(current.min(self.pods_for(served.most)))
+    pub fn canary_target(&self, wanted: u32, current: u32, range: WeightRange) -> u32 {
+        wanted.max(current.min(self.pods_for(range.max)))
     }
 
     /// Pods that the decision wants for stable at `weight`.
@@ -53,8 +54,8 @@ impl Shape {
 
     /// Stable's next scale: what is wanted, and never less than the share that it may still serve needs.
     #[must_use]
-    pub fn stable_target(&self, wanted: u32, served: Served) -> u32 {
-        wanted.max(self.pods_for(self.max_weight.saturating_sub(served.least)))
+    pub fn stable_target(&self, wanted: u32, range: WeightRange) -> u32 {
+        wanted.max(self.pods_for(self.max_weight.saturating_sub(range.min)))
     }
 
     /// The least share that the canary must keep because stable has no more than `available` pods to take the rest.
@@ -77,8 +78,8 @@ mod tests {
     const PLAIN: Shape = Shape { replicas: 10, max_weight: 100, min_pods: 0, dynamic_stable: false };
     const DYNAMIC: Shape = Shape { dynamic_stable: true, ..PLAIN };
 
-    fn served(weight: u32) -> Served {
-        Served { least: weight, most: weight }
+    fn served(weight: u32) -> WeightRange {
+        WeightRange { min: weight, max: weight }
     }
 
     #[test]
@@ -141,9 +142,9 @@ mod tests {
             replicas in 0_u32..200, weight in 0_u32..=100, least in 0_u32..=100, most in 0_u32..=100,
         ) {
             let shape = Shape { replicas, ..DYNAMIC };
-            let served = Served { least: least.min(most), most: least.max(most) };
-            let target = shape.stable_target(shape.stable_wanted(weight), served);
-            prop_assert!(u64::from(target) * 100 >= u64::from(replicas) * u64::from(100 - served.least));
+            let range = WeightRange { min: least.min(most), max: least.max(most) };
+            let target = shape.stable_target(shape.stable_wanted(weight), range);
+            prop_assert!(u64::from(target) * 100 >= u64::from(replicas) * u64::from(100 - range.min));
         }
     }
 }

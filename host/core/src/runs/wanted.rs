@@ -4,121 +4,147 @@ use kulta_api::Outcome;
 use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::foreign_status::AnalysisRunSummary;
 
-use super::records::Ending;
+use super::emit;
+use super::inconclusive::{self, is_promoted_past};
+use super::records::{Ending, current_run, current_runs, drop_run, find, summary_of};
 use super::role::Role;
 use crate::analysis;
 use crate::decision::{Decision, FailureClass, StrategyFailure, WantedRun};
-use crate::pass::Pass;
+use crate::rollout::context::Context;
+use crate::rollout::record::Record;
 use crate::step_plugins;
 
-/// The rollout goes on, and the run was not waited for.
-const PASSED_BY: Ending = Ending { outcome: Outcome::Cancel, why: "no longer wanted" };
+/// The rollout goes on without waiting for the run.
+const NOT_AWAITED: Ending = Ending { outcome: Outcome::Cancel, why: "no longer wanted" };
 
-impl Pass {
-    /// The analysis that the spec asks for in this role.
-    pub(super) fn analysis_of(&self, role: Role) -> Option<&RolloutAnalysis> {
-        let strategy = &self.scene.observed.rollout.spec.strategy;
-        let analysis = match role {
-            Role::Background => strategy.fields()?.analysis.as_ref(),
-            Role::Step(index) => {
-                let step = strategy.canary.as_ref()?.steps.get(usize::try_from(index).ok()?);
-                step.and_then(|step| step.analysis.as_ref())
-            }
-        };
-        analysis.filter(|analysis| !analysis.templates.is_empty())
-    }
+/// The runs that a decision asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WantedRuns {
+    analyses: Vec<(Role, u32)>,
+    /// Index of the step whose plugin is to work.
+    pub step_plugin: Option<u32>,
+}
 
-    /// The background analysis where the strategy does not ask for it: a plugin's own configuration says nothing of it,
-    /// and behind the last step no strategy is asked.
-    pub(crate) fn background_due(&self) -> Option<WantedRun> {
-        let analysis = self.analysis_of(Role::Background)?;
-        let start = analysis.starting_step.and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
-        let behind_the_steps = self.scene.strategy.steps.is_some() && self.steps_done();
-        (behind_the_steps || self.step() >= start).then(|| WantedRun { name: Role::Background.name(), attempt: 1 })
-    }
-
-    /// All runs that a decision wants, the host's own wish among them. With `afresh`, a background analysis that a user promoted past
-    /// is measured again.
-    ///
-    /// # Errors
-    /// When a decision asks for what this build does not serve: nothing is changed then.
-    pub fn want_runs_of(&mut self, decision: &Decision, afresh: bool) -> Result<(), StrategyFailure> {
-        let (mut wanted, mut plugin) = (Vec::new(), None);
-        for run in &decision.runs {
-            if let Some(index) = step_plugins::index_of(&run.name) {
-                // Its work is done once.
-                let served = index == decision.step && run.attempt <= 1 && self.has_step_plugin(index);
-                plugin = Some(index).filter(|_| served);
-                plugin.ok_or_else(|| not_served(&run.name, decision.step))?;
-                continue;
-            }
-            let served = Role::parse(&run.name).filter(|role| match role {
-                Role::Background => true,
-                Role::Step(index) => *index == decision.step,
-            });
-            let role = served.filter(|role| self.analysis_of(*role).is_some());
-            wanted.push((role.ok_or_else(|| not_served(&run.name, decision.step))?, run.attempt));
+/// The analysis that the spec asks for in this role.
+pub(crate) fn analysis_of(context: &Context, role: Role) -> Option<&RolloutAnalysis> {
+    let strategy = &context.observed.rollout.spec.strategy;
+    let analysis = match role {
+        Role::Background => strategy.fields()?.analysis.as_ref(),
+        Role::Step(index) => {
+            let step = strategy.canary.as_ref()?.steps.get(usize::try_from(index).ok()?);
+            step.and_then(|step| step.analysis.as_ref())
         }
-        let is_plugin = self.scene.observed.rollout.spec.strategy.canary.is_none();
-        if is_plugin && let Some(run) = self.background_due() {
-            wanted.retain(|(role, _)| *role != Role::Background);
-            wanted.push((Role::Background, run.attempt));
-        }
-        self.want(&wanted, afresh);
-        self.want_step_plugin(plugin);
-        Ok(())
-    }
+    };
+    analysis.filter(|analysis| !analysis.templates.is_empty())
+}
 
-    /// The background analysis alone, where the spec has one.
-    pub fn want_background(&mut self) {
-        let background = self.background_due().map(|run| (Role::Background, run.attempt));
-        self.want(&background.into_iter().collect::<Vec<_>>(), false);
-    }
+/// The background analysis where the strategy does not ask for it: a plugin's own configuration says nothing of it, and behind the last
+/// step no strategy is asked.
+fn background_due(context: &Context, record: &Record) -> Option<WantedRun> {
+    let analysis = analysis_of(context, Role::Background)?;
+    let start = analysis.starting_step.and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
+    let behind_the_steps = context.strategy.steps.is_some() && record.steps_done(context);
+    (behind_the_steps || record.step() >= start).then(|| WantedRun { name: Role::Background.name(), attempt: 1 })
+}
 
-    fn want(&mut self, wanted: &[(Role, u32)], afresh: bool) {
-        for current in self.current_runs() {
-            if !wanted.iter().any(|(role, _)| *role == current.role) {
-                self.drop_run(&current, PASSED_BY);
-            }
+/// All runs that a decision wants, and those that the host wants.
+///
+/// # Errors
+/// When a decision asks for a run that is not in the spec.
+fn wanted_by(context: &Context, record: &Record, decision: &Decision) -> Result<WantedRuns, StrategyFailure> {
+    let mut wanted = WantedRuns::default();
+    for run in &decision.runs {
+        let not_served = || not_served(&run.name, decision.step);
+        if let Some(index) = step_plugins::index_of(&run.name) {
+            // Its work is done once.
+            let served =
+                index == decision.step && run.attempt <= 1 && step_plugins::is_at(&context.observed.rollout, index);
+            wanted.step_plugin = Some(Some(index).filter(|_| served).ok_or_else(not_served)?);
+            continue;
         }
-        // There is nothing to measure before the revision is there.
-        if self.scene.new.is_none() {
+        let served = Role::parse(&run.name).filter(|role| match role {
+            Role::Background => true,
+            Role::Step(index) => *index == decision.step,
+        });
+        let role = served.filter(|role| analysis_of(context, *role).is_some());
+        wanted.analyses.push((role.ok_or_else(not_served)?, run.attempt));
+    }
+    let is_plugin = context.observed.rollout.spec.strategy.canary.is_none();
+    if is_plugin && let Some(run) = background_due(context, record) {
+        wanted.analyses.retain(|(role, _)| *role != Role::Background);
+        wanted.analyses.push((Role::Background, run.attempt));
+    }
+    Ok(wanted)
+}
+
+/// Records the runs that a decision wants. With `afresh`, a background analysis that a user promoted past is measured again.
+///
+/// # Errors
+/// When a decision asks for a run that is not in the spec: the record comes back unchanged.
+pub(crate) fn want(
+    context: &Context,
+    mut record: Record,
+    decision: &Decision,
+    afresh: bool,
+) -> Result<(Record, Option<u32>), Box<(Record, StrategyFailure)>> {
+    match wanted_by(context, &record, decision) {
+        Ok(wanted) => {
+            want_analyses(context, &mut record, &wanted.analyses, afresh);
+            Ok((record, wanted.step_plugin))
+        }
+        Err(failure) => Err(Box::new((record, failure))),
+    }
+}
+
+/// Records the background analysis alone, if the spec has one.
+pub(crate) fn want_background(context: &Context, mut record: Record) -> Record {
+    let background = background_due(context, &record).map(|run| (Role::Background, run.attempt));
+    want_analyses(context, &mut record, &background.into_iter().collect::<Vec<_>>(), false);
+    record
+}
+
+fn want_analyses(context: &Context, record: &mut Record, wanted: &[(Role, u32)], afresh: bool) {
+    for current in current_runs(context, record) {
+        if !wanted.iter().any(|(role, _)| *role == current.role) {
+            drop_run(context, record, &current, NOT_AWAITED);
+        }
+    }
+    // There is nothing to measure before the revision is there.
+    if context.new.is_none() {
+        return;
+    }
+    for (role, attempt) in wanted {
+        want_one(context, record, *role, *attempt, afresh);
+    }
+}
+
+fn want_one(context: &Context, record: &mut Record, role: Role, attempt: u32, afresh: bool) {
+    let current = current_run(context, record, role);
+    let mut least = attempt.max(1);
+    if let Some(current) = &current {
+        let afresh = afresh && is_promoted_past(record, current);
+        least = least.max(current.attempt.saturating_add(u32::from(afresh)));
+        let is_foreign = current.object.is_none() && context.observed.taken_run_names.contains(&current.summary.name);
+        if current.attempt >= least && !is_foreign {
             return;
         }
-        for (role, attempt) in wanted {
-            self.want_one(*role, *attempt, afresh);
+        if !current.is_completed() {
+            drop_run(context, record, current, NOT_AWAITED);
         }
     }
+    let name = free_name(context, role, least);
+    emit::begin(context, record, role, &name);
+    inconclusive::forget(record, role);
+    *summary_of(record, role) = Some(AnalysisRunSummary { name, ..AnalysisRunSummary::default() });
+}
 
-    fn want_one(&mut self, role: Role, attempt: u32, afresh: bool) {
-        let current = self.current_run(role);
-        let mut least = attempt.max(1);
-        if let Some(current) = &current {
-            let afresh = afresh && self.is_promoted_past(current);
-            least = least.max(current.attempt.saturating_add(u32::from(afresh)));
-            let strangers =
-                current.object.is_none() && self.scene.observed.taken_run_names.contains(&current.record.name);
-            if current.attempt >= least && !strangers {
-                return;
-            }
-            if !current.is_completed() {
-                self.drop_run(current, PASSED_BY);
-            }
-        }
-        let name = self.free_run_name(role, least);
-        self.tell_run_begin(role, &name);
-        self.forget_inconclusive_run(role);
-        *self.record_of(role) = Some(AnalysisRunSummary { name, ..AnalysisRunSummary::default() });
-    }
-
-    /// The first name from that attempt on that nobody has.
-    fn free_run_name(&self, role: Role, attempt: u32) -> String {
-        let rollout = self.scene.observed.rollout.metadata.name.as_deref().unwrap_or_default();
-        let base = analysis::base_name(rollout, &self.scene.new_hash, self.scene.revision_number(), role.occasion());
-        let named = |attempt: u32| analysis::name(&base, attempt - 1);
-        let taken = |name: &String| self.scene.observed.taken_run_names.contains(name) || self.find_run(name).is_some();
-        (attempt..u32::MAX).map(named).find(|name| !taken(name)).unwrap_or(base.clone())
-    }
+/// The first name from that attempt on that no run has.
+fn free_name(context: &Context, role: Role, attempt: u32) -> String {
+    let base =
+        analysis::base_name(context.rollout_name(), &context.new_hash, context.revision_number(), role.occasion());
+    let named = |attempt: u32| analysis::name(&base, attempt - 1);
+    let taken = |name: &String| context.observed.taken_run_names.contains(name) || find(context, name).is_some();
+    (attempt..u32::MAX).map(named).find(|name| !taken(name)).unwrap_or(base.clone())
 }
 
 fn not_served(name: &str, step: u32) -> StrategyFailure {

@@ -2,134 +2,127 @@
 
 use jiff::Timestamp;
 use kulta_api::foreign_status::StepPluginStatus;
+use serde_json::Value;
 
 use super::call::{Operation, StepCall};
 use super::record::{self, Phase};
-use super::wanted::plugin_of;
-use crate::decision::{Goal, Waiting};
-use crate::pass::Pass;
-use crate::pins::PluginKind;
+use super::{emit, entries};
+use crate::decision::Situation;
+use crate::pins::{self, PluginKind};
+use crate::rollout::context::Context;
+use crate::rollout::record::Record;
 use crate::time;
 
-/// Seconds until plugins that are being loaded are asked again.
+/// Seconds until plugins that are being loaded are called again.
 const LOADING_SECONDS: u32 = 2;
 
-impl Pass {
-    /// Plans the call that is due, if one is.
-    pub fn settle_step_plugins(&mut self) {
-        while let Some(at) = self.next_entry() {
-            let Some(mut entry) = self.entries().get(at).cloned() else { return };
-            let before = record::phase(&entry);
-            let (now, plugin) = (time::floor(self.scene.now), plugin_of(&self.scene.observed.rollout, entry.index));
-            let config = plugin.filter(|plugin| plugin.name == entry.name).map(kulta_api::StepPlugin::configured);
-            if entry.started_at.is_none() {
-                record::begin(&mut entry, &now);
-            }
-            let given_up = match &config {
-                None => Some("the spec no longer has this step".to_owned()),
-                Some(_) => self.overdue(&entry),
-            };
-            if let Some(why) = &given_up {
-                record::finish(&mut entry, Phase::Error, why, &now);
-            }
-            self.tell_step_plugin(&entry, before);
-            if let Some(place) = self.entries().get_mut(at) {
-                place.clone_from(&entry);
-            }
-            if given_up.is_none() {
-                self.call(&entry, config.unwrap_or_default());
-                return;
-            }
-        }
-    }
+/// The call that is due.
+#[derive(Debug, Default)]
+pub(crate) struct DueCall {
+    pub call: Option<StepCall>,
+    /// When a call is due that is not yet.
+    pub wake_up: Option<Timestamp>,
+}
 
-    /// What ends or undoes work goes before work, in the order in which it was wanted.
-    fn next_entry(&self) -> Option<usize> {
-        let is_next = |entry: &StepPluginStatus| {
-            record::is_open(entry) && record::operation(entry).is_some_and(|operation| operation != Operation::Run)
+/// Begins the next operation, and returns its call if that is due. `situation` is what the plugin is told of the rollout.
+pub(crate) fn due(
+    context: &Context,
+    mut record: Record,
+    is_loading: bool,
+    situation: impl Fn(&Record) -> Situation,
+) -> (Record, DueCall) {
+    while let Some(at) = next_entry(context, &record) {
+        let Some(mut entry) = entries::of(&mut record).get(at).cloned() else { break };
+        let before = record::phase(&entry);
+        let now = time::floor(context.now);
+        let plugin = entries::plugin_of(&context.observed.rollout, entry.index);
+        let config = plugin.filter(|plugin| plugin.name == entry.name).map(kulta_api::StepPlugin::configured);
+        if entry.started_at.is_none() {
+            record::begin(&mut entry, &now);
+        }
+        let given_up = match &config {
+            None => Some("the spec no longer has this step".to_owned()),
+            Some(_) => overdue(context, &entry),
         };
-        let entries = &self.status.canary.step_plugin_statuses;
-        entries.iter().position(is_next).or_else(|| self.current_step_run().filter(|_| self.may_work()))
-    }
-
-    /// The rollout is on its way forward, and nothing has stopped it.
-    pub(super) fn may_work(&self) -> bool {
-        let rollout = &self.scene.observed.rollout;
-        let stopped = rollout.spec.paused() || self.blocked.is_some() || !self.status.pause_conditions.is_empty();
-        !stopped && !self.status.abort && !self.status.promote_full && !self.scene.is_stable(&self.status)
-    }
-
-    /// When what ends or undoes work has had its time: the next in turn must not wait for ever.
-    fn end_of(&self, entry: &StepPluginStatus) -> Option<Timestamp> {
-        let seconds = self.scene.observed.rollout.spec.progress_deadline_seconds();
-        let answered = entry.executions.unwrap_or(0) > 0;
-        let end = time::after(entry.started_at.as_ref()?.0, seconds);
-        (answered && !record::is(entry, Operation::Run)).then_some(end)
-    }
-
-    fn overdue(&self, entry: &StepPluginStatus) -> Option<String> {
-        let end = self.end_of(entry)?;
-        let seconds = self.scene.observed.rollout.spec.progress_deadline_seconds();
-        let said = entry.message.as_deref().unwrap_or("no answer");
-        (end <= self.scene.now).then(|| format!("given up after {seconds} s: {said}"))
-    }
-
-    fn call(&mut self, entry: &StepPluginStatus, config: serde_json::Value) {
-        if let Some(at) = record::not_before(entry).filter(|at| *at > self.scene.now) {
-            self.wake_up = time::earlier(self.wake_up, time::earlier(Some(at), self.end_of(entry)));
-            return;
+        if let Some(why) = &given_up {
+            record::finish(&mut entry, Phase::Error, why, &now);
         }
-        if self.step_plugins_loading {
-            self.wake(time::after(self.scene.now, LOADING_SECONDS));
-            return;
+        emit::phase(context, &mut record, &entry, before);
+        entries::replace(&mut record, at, entry.clone());
+        if given_up.is_none() {
+            let due = call(context, &record, &entry, config.unwrap_or_default(), is_loading, situation);
+            return (record, due);
         }
-        let Some(id) = record::id(entry) else { return };
-        self.step_call = Some(StepCall {
-            id,
-            plugin: entry.name.clone(),
-            config,
-            pin: self.pin_of(PluginKind::Step, &entry.name),
-            memory: record::memory(entry),
-            situation: self.situation(Goal::Forward, false),
-        });
     }
+    (record, DueCall::default())
+}
 
-    /// The call that is due is the first of work that begins here, and everything else that is to be stored may wait for its answer:
-    /// nothing is to be done after it, and it keeps what no later look would find out again.
-    pub fn first_call_may_wait(&self) -> bool {
-        let Some(call) = &self.step_call else { return false };
-        let is_answered = self.scene.observed.step_answers.iter().any(|answer| answer.id == call.id);
-        let before = &self.before.canary.step_plugin_statuses;
-        let is_this = |entry: &&StepPluginStatus| record::id(entry) == Some(call.id);
-        let others = self.status.canary.step_plugin_statuses.iter().filter(|entry| !is_this(entry));
-        let is_first = call.id.operation == Operation::Run
-            && call.id.execution == 0
-            && !before.iter().any(|entry| is_this(&entry));
-        let plugins = self.before.kulta.as_ref().map(|kulta| &kulta.plugins);
-        is_first
-            && !is_answered
-            && others.eq(before)
-            && self.writes.is_empty()
-            && self.before.current_pod_hash == self.status.current_pod_hash
-            && plugins.map_or(self.kulta.plugins.is_empty(), |plugins| *plugins == self.kulta.plugins)
-    }
+/// Operations that end or undo work go before work, in the order in which they were wanted.
+fn next_entry(context: &Context, record: &Record) -> Option<usize> {
+    let is_next = |entry: &StepPluginStatus| {
+        record::is_open(entry) && record::operation(entry).is_some_and(|operation| operation != Operation::Run)
+    };
+    let entries = &record.status.canary.step_plugin_statuses;
+    let work = || entries::current_run(record).filter(|_| entries::may_work(context, record));
+    entries.iter().position(is_next).or_else(work)
+}
 
-    /// The rollout waits for work that is still to be done. Argo's deadline runs meanwhile, unlike in an analysis.
-    pub fn awaits_step_plugin(&self) -> bool {
-        self.waiting == Some(Waiting::Runs) && self.current_step_run().is_some()
-    }
+/// When an operation that ends or undoes work is given up: the next in turn must not wait for ever.
+fn end_of(context: &Context, entry: &StepPluginStatus) -> Option<Timestamp> {
+    let seconds = context.observed.rollout.spec.progress_deadline_seconds();
+    let answered = entry.executions.unwrap_or(0) > 0;
+    let end = time::after(entry.started_at.as_ref()?.0, seconds);
+    (answered && !record::is(entry, Operation::Run)).then_some(end)
+}
 
-    /// Name of the step plugin whose work is waited for.
-    pub fn open_step_plugin(&self) -> Option<&str> {
-        let at = self.current_step_run()?;
-        self.status.canary.step_plugin_statuses.get(at).map(|entry| entry.name.as_str())
-    }
+fn overdue(context: &Context, entry: &StepPluginStatus) -> Option<String> {
+    let end = end_of(context, entry)?;
+    let seconds = context.observed.rollout.spec.progress_deadline_seconds();
+    let last = entry.message.as_deref().unwrap_or("no answer");
+    (end <= context.now).then(|| format!("given up after {seconds} s: {last}"))
+}
 
-    /// A component that a person is to go past is still not to be had.
-    pub fn step_plugin_is_lost(&self) -> bool {
-        let entries = &self.status.canary.step_plugin_statuses;
-        self.current_step_run()
-            .and_then(|at| entries.get(at))
-            .is_some_and(|entry| record::phase(entry) == Some(Phase::Error))
+fn call(
+    context: &Context,
+    record: &Record,
+    entry: &StepPluginStatus,
+    config: Value,
+    is_loading: bool,
+    situation: impl Fn(&Record) -> Situation,
+) -> DueCall {
+    let later = |wake_up: Option<Timestamp>| DueCall { call: None, wake_up };
+    if let Some(at) = record::not_before(entry).filter(|at| *at > context.now) {
+        return later(time::earlier(Some(at), end_of(context, entry)));
     }
+    if is_loading {
+        return later(Some(time::after(context.now, LOADING_SECONDS)));
+    }
+    let Some(id) = record::id(entry) else { return DueCall::default() };
+    let call = StepCall {
+        id,
+        plugin: entry.name.clone(),
+        config,
+        pin: pins::pin_of(record, PluginKind::Step, &entry.name),
+        memory: record::memory(entry),
+        situation: situation(record),
+    };
+    DueCall { call: Some(call), wake_up: None }
+}
+
+/// The call is the first of work that begins here, and everything else that is to be stored may wait for its answer: nothing is to be
+/// written after it, and the status keeps nothing that a later reconciliation would not find out again.
+pub(crate) fn first_call_may_wait(context: &Context, record: &Record, call: &StepCall, writes_nothing: bool) -> bool {
+    let is_answered = context.observed.step_answers.iter().any(|answer| answer.id == call.id);
+    let before = &context.before.canary.step_plugin_statuses;
+    let is_this = |entry: &&StepPluginStatus| record::id(entry) == Some(call.id);
+    let others = record.status.canary.step_plugin_statuses.iter().filter(|entry| !is_this(entry));
+    let is_first =
+        call.id.operation == Operation::Run && call.id.execution == 0 && !before.iter().any(|entry| is_this(&entry));
+    let plugins = context.before.kulta.as_ref().map(|kulta| &kulta.plugins);
+    is_first
+        && !is_answered
+        && others.eq(before)
+        && writes_nothing
+        && context.before.current_pod_hash == record.status.current_pod_hash
+        && plugins.map_or(record.kulta.plugins.is_empty(), |plugins| *plugins == record.kulta.plugins)
 }

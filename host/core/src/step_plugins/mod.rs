@@ -2,21 +2,26 @@
 //! (`reference/argo-rollouts.md` section 3, "Step rules").
 //!
 //! `status.canary.stepPluginStatuses` is all that is remembered: an entry for each operation on a step, in the order in which they
-//! were wanted. An entry is stored before a call may change anything, and a call is due until what it came to is stored. So a controller
+//! were wanted. An entry is stored before a call may change anything, and a call is due until its answer is stored. So a controller
 //! that dies in between makes the call again, and no work that may have changed something is forgotten when it has to be ended or undone.
 //!
-//! The first call of work is made at once, and its entry is stored with what it comes to, or after a second
+//! The first call of work is made at once, and its entry is stored with the answer, or after a second
 //! ([`crate::plan::FIRST_CALL_MILLIS`]); until then it may only make requests that change nothing.
 //!
 //! One call of a rollout is made at a time: what ends or undoes work goes first, one after the other.
 
+mod answers;
 mod call;
 mod due;
+mod emit;
+mod entries;
 mod record;
 #[cfg(test)]
 mod tests;
-mod told;
 mod wanted;
 
+pub(crate) use answers::{AnswersTaken, PluginTrouble, record_answers};
 pub use call::{CallId, Operation, StepAnswer, StepCall, StepOutcome};
-pub(crate) use wanted::index_of;
+pub(crate) use due::{due, first_call_may_wait};
+pub(crate) use entries::{awaited, is_lost, reported};
+pub(crate) use wanted::{FirstAnswer, end, index_of, is_at, leave, undo, want};

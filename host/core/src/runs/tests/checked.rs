@@ -121,13 +121,7 @@ fn a_metric_without_a_condition_runs_and_is_warned_of_once_per_generation() {
     template(&mut observed, json!({ "metrics": [{ "name": "rate", "provider": { "web": {} } }] }));
     observed.condition_errors = vec![kulta_api::FieldError { path: "at".into(), message: "no expression".into() }];
     let warnings = |observed: Observed| {
-        let mut turn = begin(observed, now());
-        let plan = loop {
-            match turn {
-                Turn::Ask(ask) => turn = ask.answer(Ok(hold(1, 50))),
-                Turn::Done(plan) => break plan,
-            }
-        };
+        let plan = led_by(observed, &hold(1, 50));
         let events = plan.events.into_iter().filter(|event| event.reason.as_str() == "AnalysisWarning");
         events.map(|event| event.message).collect::<Vec<_>>()
     };

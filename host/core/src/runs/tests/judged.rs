@@ -210,8 +210,7 @@ fn pods_stay_as_they_are_while_a_user_is_waited_for() {
     let mut observed = with_background(0, "Inconclusive", "no data");
     let slow = ReplicaSet { available_replicas: 0, ready_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) };
     observed.replica_sets[0] = Arc::new(slow);
-    observed.routes = vec![crate::pass_tests::route(0)];
-    observed.looked_up.endpoints = Some(crate::observed::Endpoints::default());
+    observed.routes = vec![crate::rollout::tests::pass::route(0)];
     let unsure = Next::Pause { cause: PauseCause::Analysis, until: None };
 
     let plan = decided(observed, &Decision { next: unsure, ..wants(0, 0, &[("background", 1)]) });

@@ -23,9 +23,10 @@ use crate::decision::{
 };
 use crate::fixtures;
 use crate::observed::{Analyzer, Observed, ReplicaSet};
-use crate::pass::{Turn, begin};
-use crate::pass_tests::{asked, done, hold, now, route_writes, scales, status, stored, under_way};
 use crate::plan::{Action, Plan};
+use crate::rollout::begin;
+use crate::rollout::questions::Turn;
+use crate::rollout::tests::pass::{asked, done, hold, led_by, now, route_writes, scales, status, stored, under_way};
 
 pub(super) const STEP: &str = "steps/1/analysis";
 
@@ -106,13 +107,7 @@ pub(super) fn wants(step: u32, weight: u32, runs: &[(&str, u32)]) -> Decision {
 
 /// The strategy always answers this.
 pub(super) fn decided(observed: Observed, decision: &Decision) -> Plan {
-    let mut turn = begin(observed, now());
-    loop {
-        match turn {
-            Turn::Ask(ask) => turn = ask.answer(Ok(decision.clone())),
-            Turn::Done(plan) => return *plan,
-        }
-    }
+    led_by(observed, decision)
 }
 
 pub(super) fn created(plan: &Plan) -> Vec<&str> {
@@ -163,7 +158,7 @@ pub(super) fn invalid(observed: Observed) -> Option<String> {
     let turn = begin(observed.clone(), now());
     let plan = match turn {
         Turn::Done(plan) => plan,
-        Turn::Ask(_) => return None,
+        Turn::Ask(_) | Turn::LookUp(_) => return None,
     };
     let status = after(&observed, &plan);
     conditions::find(&status.conditions, ConditionType::InvalidSpec).map(|condition| condition.message.clone())

@@ -150,7 +150,7 @@ fn what_a_failed_run_came_to_stays_in_the_status_of_an_aborted_update() {
 #[test]
 fn the_end_of_a_failed_update_says_why_and_names_its_cause() {
     let mut observed = analysed(0);
-    observed.routes = vec![crate::pass_tests::route(0)];
+    observed.routes = vec![crate::rollout::tests::pass::route(0)];
     let revision = hash(&observed);
     let status = status(&mut observed);
     status.abort = true;

@@ -55,8 +55,7 @@ fn a_person_who_goes_past_the_last_step_ends_its_work() {
 fn supersede(mut story: Story) -> Story {
     let template = crate::fixtures::template("web:2");
     story.observed.rollout.metadata.generation = Some(2);
-    story.observed.rollout.spec.template = kulta_api::PodTemplate(template.clone());
-    story.observed.looked_up.defaulted_template = Some(Ok(kulta_api::PodTemplate(template)));
+    story.observed.rollout.spec.template = kulta_api::PodTemplate(template);
     story
 }
 

@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 use super::{CallId, Operation, StepAnswer, StepCall, StepOutcome};
 use crate::decision::{Decision, FailureClass, Next, RunPhase, Situation, Verdict, Waiting, WantedRun};
 use crate::observed::Observed;
-use crate::pass::{Turn, begin};
-use crate::pass_tests::{hold, now, status, stored, under_way};
 use crate::plan::Plan;
+use crate::rollout::begin;
+use crate::rollout::questions::LookedUp;
+use crate::rollout::tests::pass::{hold, led, now, status, stored, under_way};
 
 pub(super) fn steps() -> Value {
     json!([
@@ -69,16 +70,7 @@ impl Story {
 
     /// One look, with its status stored.
     pub fn look(&mut self) -> Plan {
-        let mut turn = begin(self.observed.clone(), self.now);
-        let plan = loop {
-            match turn {
-                Turn::Ask(ask) => {
-                    let decision = decide(&ask.situation);
-                    turn = ask.answer(Ok(decision));
-                }
-                Turn::Done(plan) => break *plan,
-            }
-        };
+        let plan = led(begin(self.observed.clone(), self.now), &LookedUp::default(), decide);
         self.observed = stored(self.observed.clone(), &plan);
         self.observed.step_answers.clear();
         plan

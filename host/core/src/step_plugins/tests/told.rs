@@ -53,10 +53,12 @@ fn a_status_of_another_controller_is_lived_with() {
 #[test]
 fn a_run_that_the_spec_does_not_have_is_not_served() {
     let mut story = Story::begin();
-    let Turn::Ask(ask) = begin(story.observed.clone(), story.now) else { panic!("done") };
+    let crate::rollout::questions::Turn::Ask(ask) = begin(story.observed.clone(), story.now) else { panic!("done") };
     let wants = vec![WantedRun { name: "steps/3/plugin".into(), attempt: 1 }];
 
-    let Turn::Done(plan) = ask.answer(Ok(Decision { runs: wants, ..hold(3, 50) })) else { panic!("asked") };
+    let crate::rollout::questions::Turn::Done(plan) = ask.answer(Ok(Decision { runs: wants, ..hold(3, 50) })) else {
+        panic!("asked")
+    };
 
     assert!(plan.reason.contains("steps/3/plugin"), "{}", plan.reason);
     story.look();

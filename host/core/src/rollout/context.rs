@@ -1,0 +1,203 @@
+//! The facts of one reconciliation in order: which revision is new, which is stable, and where the traffic is. Nothing here changes
+//! while the reconciliation goes on.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kulta_api::conditions::{self, ConditionType};
+use kulta_api::validation::FieldError;
+use kulta_api::{CanaryFields, RolloutStatus};
+
+use super::strategy_choice::StrategyChoice;
+use crate::identity;
+use crate::observed::{Observed, ReplicaSet, Service};
+use crate::replicas::basic::Side;
+use crate::replicas::limits::{Limits, needed_available};
+use crate::traffic::Traffic;
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub observed: Arc<Observed>,
+    /// The status as it was read.
+    pub before: RolloutStatus,
+    pub now: Timestamp,
+    pub fields: CanaryFields,
+    pub strategy: StrategyChoice,
+    /// `spec.replicas`.
+    pub replicas: u32,
+    pub limits: Limits,
+    /// Hash of the revision that the pod template is.
+    pub new_hash: String,
+    pub new: Option<Arc<ReplicaSet>>,
+    /// The stable revision's ReplicaSet; the same as `new` when the template is stable.
+    pub stable: Option<Arc<ReplicaSet>>,
+    /// The ReplicaSets that are neither new nor stable, newest first.
+    pub others: Vec<Arc<ReplicaSet>>,
+    /// `None` without traffic routing: the pods share the requests.
+    pub traffic: Option<Traffic>,
+    /// What keeps the spec from being followed.
+    pub faults: Option<SpecFaults>,
+}
+
+/// The spec is invalid or refers to what is not there. The rollout takes no step further and begins nothing; what serves is kept serving.
+#[derive(Clone, Debug)]
+pub(crate) struct SpecFaults {
+    pub errors: Vec<FieldError>,
+    /// The spec does not say where this rollout's traffic is, or names Services of another rollout: no weight can be moved, so no pod
+    /// that may serve can go.
+    pub traffic_unknown: bool,
+}
+
+/// The revision that the pod template is.
+#[derive(Clone, Debug)]
+pub(crate) struct NewRevision {
+    pub hash: String,
+    pub replica_set: Option<Arc<ReplicaSet>>,
+}
+
+impl Context {
+    /// `status` says which revision is stable.
+    pub fn new(
+        observed: Arc<Observed>,
+        (fields, strategy): (CanaryFields, StrategyChoice),
+        new: NewRevision,
+        status: &RolloutStatus,
+        faults: Option<SpecFaults>,
+        now: Timestamp,
+    ) -> Self {
+        let replicas = observed.rollout.spec.replicas();
+        let stable = identity::by_hash(&observed.replica_sets, &status.stable_rs);
+        let name = |replica_set: &Option<Arc<ReplicaSet>>| replica_set.as_ref().map(|found| found.name.clone());
+        let (new_name, stable_name) = (name(&new.replica_set), name(&stable));
+        let mut others: Vec<_> = observed
+            .replica_sets
+            .iter()
+            .filter(|other| Some(&other.name) != new_name.as_ref() && Some(&other.name) != stable_name.as_ref())
+            .cloned()
+            .collect();
+        others.sort_by_key(|other| std::cmp::Reverse((other.created, other.revision())));
+        let traffic_unknown = faults.as_ref().is_some_and(|faults| faults.traffic_unknown);
+        let traffic = if traffic_unknown { None } else { Traffic::observe(&observed, &fields, status, now) };
+        Self {
+            before: observed.rollout.status.clone().unwrap_or_default(),
+            limits: Limits::of(&fields, replicas),
+            observed,
+            now,
+            fields,
+            strategy,
+            replicas,
+            new_hash: new.hash,
+            new: new.replica_set,
+            stable,
+            others,
+            traffic,
+            faults,
+        }
+    }
+
+    pub fn service(&self, name: Option<&String>) -> Option<&Arc<Service>> {
+        self.observed.services.get(name?)?.as_ref()
+    }
+
+    /// Hash of the revision that the Service selects.
+    pub fn selected(&self, service: &String) -> Option<&str> {
+        self.service(Some(service)).and_then(|service| service.hash())
+    }
+
+    /// The canary's Service selects the new revision's pods.
+    pub fn canary_selected(&self) -> bool {
+        let service = self.fields.canary_service.as_ref();
+        service.and_then(|name| self.selected(name)) == Some(self.new_hash.as_str())
+    }
+
+    pub fn revision_number(&self) -> u64 {
+        let highest = self.others.iter().chain(&self.stable).map(|other| (other.name.as_str(), other.revision()));
+        let new_name = self.new.as_ref().map(|new| new.name.as_str());
+        let above =
+            highest.filter(|(name, _)| Some(*name) != new_name).map(|(_, number)| number).max().unwrap_or(0) + 1;
+        self.new.as_ref().map_or(above, |new| new.revision().max(above))
+    }
+
+    /// Number of the revision with this hash, if it is known.
+    pub fn number_of(&self, hash: &str) -> Option<u64> {
+        if hash == self.new_hash {
+            return Some(self.revision_number());
+        }
+        let found = self.observed.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
+        found.map(|replica_set| replica_set.revision())
+    }
+
+    pub fn max_weight(&self) -> u32 {
+        self.traffic.as_ref().map_or(kulta_api::strategy::DEFAULT_MAX_WEIGHT, |traffic| traffic.shape.max_weight)
+    }
+
+    pub fn canary_side(&self) -> Side {
+        side(self.new.as_deref())
+    }
+
+    pub fn stable_side(&self) -> Side {
+        side(self.stable.as_deref())
+    }
+
+    /// Available pods that count as enough of `desired` (`replicaProgressThreshold`).
+    pub fn needed(&self, desired: u32) -> u32 {
+        needed_available(self.fields.replica_progress_threshold.as_ref(), desired)
+    }
+
+    /// The canary's share in force: confirmed by the data plane, or by pods without traffic routing.
+    pub fn weight_in_force(&self) -> u32 {
+        match &self.traffic {
+            Some(traffic) => traffic.state.confirmed.unwrap_or(traffic.state.range.max),
+            None => {
+                let canary = self.new.as_ref().map_or(0, |new| new.available_replicas);
+                let rest = self.stable.iter().chain(&self.others).map(|old| old.available_replicas).sum::<u32>();
+                (canary * self.max_weight()).checked_div(canary + rest).unwrap_or(0)
+            }
+        }
+    }
+
+    /// Any request may reach pods of the new revision.
+    pub fn canary_exposed(&self) -> bool {
+        match &self.traffic {
+            Some(traffic) => traffic.state.is_canary_exposed(),
+            None => self.new.as_ref().is_some_and(|new| new.available_replicas > 0),
+        }
+    }
+
+    /// Requests for the canary reach the new revision only: between two canaries the Service is not moved before it has no traffic.
+    pub fn canary_serves(&self) -> bool {
+        let service = self.service(self.fields.canary_service.as_ref());
+        self.canary_exposed() && service.is_none_or(|service| service.hash() == Some(self.new_hash.as_str()))
+    }
+
+    /// Requests may reach this revision: a Service that selects it may have weight.
+    pub fn may_serve(&self, replica_set: &ReplicaSet) -> bool {
+        let Some(traffic) = &self.traffic else { return false };
+        let selects = |service: &String| self.selected(service) == Some(replica_set.hash());
+        (traffic.state.is_canary_exposed() && selects(&traffic.canary_service))
+            || (traffic.is_stable_exposed() && selects(&traffic.stable_service))
+    }
+
+    pub fn rollout_name(&self) -> &str {
+        self.observed.rollout.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// `spec.paused`.
+    pub fn is_stopped(&self) -> bool {
+        self.observed.rollout.spec.paused()
+    }
+
+    /// The spec could not be followed when the rollout was last reconciled.
+    pub fn had_faults(&self) -> bool {
+        conditions::find(&self.before.conditions, ConditionType::InvalidSpec).is_some()
+    }
+
+    pub fn resource_version(&self) -> &str {
+        self.observed.rollout.metadata.resource_version.as_deref().unwrap_or_default()
+    }
+}
+
+fn side(replica_set: Option<&ReplicaSet>) -> Side {
+    replica_set
+        .map_or_else(Side::default, |found| Side { replicas: found.replicas, available: found.available_replicas })
+}

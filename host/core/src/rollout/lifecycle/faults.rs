@@ -1,0 +1,95 @@
+//! What keeps a spec from being followed, and what is reconciled of a rollout meanwhile: it goes no step further and begins nothing, but
+//! what serves is kept serving, and an abort restores stable (design section 1, "What the host enforces whatever anybody says").
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kulta_api::validation::{self, FieldError};
+use kulta_api::{Rollout, RolloutStatus};
+
+use crate::identity::{self, Identity};
+use crate::observed::Observed;
+use crate::reference;
+use crate::rollout::context::{Context, NewRevision, SpecFaults};
+use crate::rollout::strategy_choice::StrategyChoice;
+
+/// Members of the strategy that say where traffic goes.
+const TRAFFIC_FIELDS: [&str; 3] = ["trafficRouting", "canaryService", "stableService"];
+
+/// What is wrong with a spec and its references.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    /// The spec breaks rules.
+    pub invalid: Vec<FieldError>,
+    /// What the spec refers to is missing, or another rollout's.
+    pub broken: Vec<FieldError>,
+}
+
+impl Faults {
+    pub fn of(observed: &Observed) -> Self {
+        let invalid = validation::validate(&observed.rollout).err().unwrap_or_default();
+        let broken = reference::check(observed);
+        Self { invalid, broken }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.invalid.is_empty() && self.broken.is_empty()
+    }
+
+    /// All of them, in the order of the fields.
+    pub fn all(&self) -> Vec<FieldError> {
+        self.invalid.iter().chain(&self.broken).cloned().collect()
+    }
+}
+
+/// The context of a rollout with faults; `None` without a stable revision: there is nothing to keep or to restore then.
+pub(crate) fn context(observed: &Arc<Observed>, faults: &Faults, now: Timestamp) -> Option<Context> {
+    let status = observed.rollout.status.clone().unwrap_or_default();
+    if status.stable_rs.is_empty() || status.current_pod_hash.is_empty() {
+        return None;
+    }
+    let spec_faults = SpecFaults { errors: faults.all(), traffic_unknown: traffic_unknown(observed, faults, &status) };
+    let mut observed = Observed::clone(observed);
+    observed.rollout.spec.replicas = Some(replicas(&observed, &status));
+    let rolled_back = match identity::identify(&observed, None) {
+        Identity::Known(known) => known.hash() == status.stable_rs,
+        Identity::New { .. } | Identity::Unclear | Identity::Refused { .. } => false,
+    };
+    // A template that is not stable's is another revision, which begins once the faults are gone.
+    let hash = if rolled_back { status.stable_rs.clone() } else { status.current_pod_hash.clone() };
+    let new = NewRevision { replica_set: identity::by_hash(&observed.replica_sets, &hash), hash };
+    let strategy = &observed.rollout.spec.strategy;
+    let fields = strategy.fields().cloned().unwrap_or_default();
+    let choice = StrategyChoice::of(strategy).unwrap_or_else(StrategyChoice::none);
+    Some(Context::new(Arc::new(observed), (fields, choice), new, &status, Some(spec_faults), now))
+}
+
+/// `spec.replicas` if it is valid; else the number that stable was last scaled for.
+fn replicas(observed: &Observed, status: &RolloutStatus) -> i32 {
+    let written = observed.rollout.spec.replicas.filter(|replicas| *replicas >= 0);
+    written.unwrap_or_else(|| {
+        let stable = identity::by_hash(&observed.replica_sets, &status.stable_rs);
+        let last = stable.map_or(0, |stable| stable.desired_replicas().unwrap_or(stable.replicas));
+        i32::try_from(last).unwrap_or(i32::MAX)
+    })
+}
+
+fn traffic_unknown(observed: &Observed, faults: &Faults, status: &RolloutStatus) -> bool {
+    let path = reference::strategy_path(&observed.rollout);
+    let about_traffic = |error: &FieldError| {
+        let field = error.path.strip_prefix(path).and_then(|field| field.strip_prefix('.'));
+        field.is_some_and(|field| TRAFFIC_FIELDS.iter().any(|about| field.starts_with(about)))
+    };
+    faults.invalid.iter().any(about_traffic)
+        || !reference::misfits(observed).is_empty()
+        || (!is_routed(&observed.rollout) && was_routed(status))
+}
+
+fn is_routed(rollout: &Rollout) -> bool {
+    rollout.spec.strategy.fields().is_some_and(|fields| fields.traffic_routing.is_some())
+}
+
+/// Routes that the spec no longer names gave the canary traffic.
+fn was_routed(status: &RolloutStatus) -> bool {
+    status.canary.weights.as_ref().is_some_and(|weights| weights.canary.weight > 0)
+}

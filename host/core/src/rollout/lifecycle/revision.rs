@@ -1,0 +1,118 @@
+//! A revision begins: the pod template or the steps have changed (`reference/argo-rollouts.md` section 4, "Step reset").
+
+use kulta_api::rollout::RollbackWindow;
+use kulta_api::status::RolloutDuration;
+use kulta_api::{KultaPhase, Outcome, TransitionKind};
+
+use super::completion::forget_failure;
+use crate::plan::{EventKind, EventReason};
+use crate::rollout::context::Context;
+use crate::rollout::record::Record;
+use crate::runs::{self, Ending};
+use crate::{step_plugins, time};
+
+const SUPERSEDED: Ending = Ending { outcome: Outcome::Cancel, why: "superseded" };
+
+/// Compares the template and the steps with those that the status is about, and begins a revision if they changed.
+pub(super) fn update(context: &Context, mut record: Record) -> Record {
+    let template_changed = record.status.current_pod_hash != context.new_hash;
+    let steps_hash = &context.strategy.hash;
+    // A hash of another length is another controller's: taking over must not send a rollout back to its first step.
+    let known = record.status.current_step_hash.len() == steps_hash.len();
+    let steps_changed = known && record.status.current_step_hash != *steps_hash;
+    record.status.current_step_hash.clone_from(steps_hash);
+    if !template_changed && !steps_changed {
+        let under_way = !record.is_stable(context) && !record.status.stable_rs.is_empty();
+        if record.kulta.sequence == 0 && under_way {
+            // Another controller began this update: the events of it start here.
+            record.store(context, TransitionKind::Started, |_| {});
+        }
+        return record;
+    }
+    let mut record = leave(context, record, template_changed);
+    record.status.current_pod_hash.clone_from(&context.new_hash);
+    begin(context, record)
+}
+
+/// Ends the update to the revision that the status was about.
+fn leave(context: &Context, mut record: Record, template_changed: bool) -> Record {
+    let old = record.status.current_pod_hash.clone();
+    runs::drop_all(context, &mut record, SUPERSEDED);
+    step_plugins::leave(&mut record);
+    let was_under_way = !old.is_empty() && old != record.status.stable_rs;
+    if !was_under_way {
+        return record;
+    }
+    if template_changed && record.is_stable(context) {
+        // Rolled back by the spec: the update ends once stable has its traffic back.
+        record.kulta.restoring.get_or_insert(old);
+    } else if record.kulta.restoring.take().is_some() || record.kulta.phase != Some(KultaPhase::Failed) {
+        record.store(context, TransitionKind::Finished, |entry| {
+            entry.hash = old;
+            entry.outcome = Some(Outcome::Cancel);
+            entry.why = Some("superseded".to_owned());
+        });
+    }
+    record
+}
+
+fn begin(context: &Context, mut record: Record) -> Record {
+    let now = time::floor(context.now);
+    record.clear_pause();
+    record.status.abort = false;
+    record.status.aborted_at = None;
+    record.status.promote_full = false;
+    record.status.duration = Some(RolloutDuration { rollout_started_at: Some(now.clone()), ..Default::default() });
+    record.kulta.step_started_at = Some(now);
+    forget_failure(&mut record);
+    record.kulta.promoting = false;
+    record.kulta.step_weight = None;
+    record.kulta.memory.clear();
+    record.kulta.plugins.clear();
+    record.kulta.plugin_failures = 0;
+    record.kulta.strategy_retry_at = None;
+    record.kulta.decisions.clear();
+    record.set_step(context, 0);
+    if record.is_stable(context) {
+        record.set_last_step(context);
+        record.emit(context, EventKind::Normal, EventReason::SkipSteps, "Rollback to stable".to_owned());
+        return record;
+    }
+    record.kulta.exposed = false;
+    record.kulta.serving_since = None;
+    record.kulta.restoring = None;
+    record.store(context, TransitionKind::Started, |_| {});
+    let number = context.revision_number();
+    let message = format!("Rollout updated to revision {number}");
+    record.emit(context, EventKind::Normal, EventReason::RolloutUpdated, message);
+    if context.new.is_some() || context.is_stopped() {
+        // No ReplicaSet is created now; the event of its creation would come with this one.
+        record.events.push(context.not_completed_event());
+    }
+    if !record.status.stable_rs.is_empty() && is_within_rollback_window(context) {
+        record.set_last_step(context);
+        if context.strategy.steps.is_none() {
+            record.status.promote_full = true;
+        }
+        let message = "Rollback within the rollback window".to_owned();
+        record.emit(context, EventKind::Normal, EventReason::SkipSteps, message);
+    }
+    record
+}
+
+/// A user or the rollback window skipped the steps that are left, and so their analyses.
+pub(crate) fn skips_analysis(context: &Context, record: &Record) -> bool {
+    record.status.promote_full || is_within_rollback_window(context)
+}
+
+/// The template is older than stable, with fewer revisions in between than the window holds.
+pub(crate) fn is_within_rollback_window(context: &Context) -> bool {
+    let window = context.observed.rollout.spec.rollback_window.as_ref();
+    let Some(revisions) = window.and_then(|RollbackWindow { revisions }| *revisions) else { return false };
+    let (Some(new), Some(stable)) = (&context.new, &context.stable) else { return false };
+    if new.created >= stable.created {
+        return false;
+    }
+    let between = context.others.iter().filter(|other| other.created > new.created && other.created < stable.created);
+    i32::try_from(between.count()).is_ok_and(|count| count < revisions)
+}

@@ -1,0 +1,205 @@
+//! One reconciliation of a rollout, from what is observed to what is to be done:
+//!
+//! ```text
+//! Observed → Context → lifecycle (Record) → stage → Goal → SafeGoal → writes → status → Plan
+//!                              questions ↔ answers
+//! ```
+//!
+//! Each arrow is a function from values to a value. [`context`] holds what does not change, [`record`] what will be stored,
+//! [`lifecycle`] the transitions, [`dispatch`] and [`stages`] what each stage wants, [`strategy`] the way forward, [`safety`] the gate,
+//! [`writes`] and [`status`] the result.
+
+pub(crate) mod context;
+mod dispatch;
+pub(crate) mod lifecycle;
+mod outcome;
+pub(crate) mod questions;
+pub(crate) mod record;
+mod restart;
+mod revision;
+pub(crate) mod safety;
+mod scale_down;
+mod selectors;
+mod stages;
+mod status;
+mod step_names;
+mod strategy;
+pub(crate) mod strategy_choice;
+mod strategy_failure;
+#[cfg(test)]
+pub(crate) mod tests;
+pub(crate) mod transition;
+mod warnings;
+mod weight;
+mod writes;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kulta_api::Rollout;
+use kulta_api::validation::FieldError;
+use serde_json::Value;
+
+use crate::decision::{Decision, Situation, StrategyFailure};
+use crate::identity::{self, Identity};
+use crate::observed::Observed;
+use crate::plan::{Action, Plan, Write};
+use crate::replica_set::{self, Blueprint};
+use crate::{hash, time};
+use context::{Context, NewRevision};
+use lifecycle::faults::{self, Faults};
+use outcome::{Goal, Next, Outcome, Progress};
+use questions::{Ask, LookUp, LookedUp, Need, Turn, Waiting};
+use record::Record;
+use safety::SafeGoal;
+use status::Conclusion;
+use strategy_choice::StrategyChoice;
+use writes::AnnotationChanges;
+
+/// Begins a reconciliation. `now` is the wall clock. What is observed may be shared, so that a question costs no copy of it.
+#[must_use]
+pub fn begin(observed: impl Into<Arc<Observed>>, now: Timestamp) -> Turn {
+    identify(observed.into(), now, LookedUp::default())
+}
+
+/// The plan for an object that could not be decoded: a condition that names the field, and nothing else is touched.
+/// `object` is the Rollout as JSON.
+#[must_use]
+pub fn undecodable(object: &Value, error: &FieldError, now: Timestamp) -> Plan {
+    status::refused::undecodable(object, error, now)
+}
+
+/// Finds out which revision the template is.
+fn identify(observed: Arc<Observed>, now: Timestamp, looked_up: LookedUp) -> Turn {
+    let rollout = &observed.rollout;
+    let faults = Faults::of(&observed);
+    let chosen = rollout.spec.strategy.fields().cloned().zip(StrategyChoice::of(&rollout.spec.strategy));
+    let strategy = match chosen {
+        Some(strategy) if faults.is_empty() => strategy,
+        _ => return begin_with_faults(&observed, &faults, now),
+    };
+    if rollout.spec.replicas.is_none() {
+        return done(default_replicas());
+    }
+    let mut record = Record::of(rollout.status.clone().unwrap_or_default());
+    let new = match identity::identify(&observed, looked_up.defaulted_template.as_ref()) {
+        Identity::Known(replica_set) => {
+            NewRevision { hash: replica_set.hash().to_owned(), replica_set: Some(replica_set) }
+        }
+        Identity::New { hash, collisions } => {
+            let Record { status, kulta, .. } = &mut record;
+            identity::count_collisions(&rollout.spec.template, &hash, collisions, status, kulta);
+            NewRevision { hash, replica_set: None }
+        }
+        Identity::Refused { hash, .. } => NewRevision { hash, replica_set: None },
+        Identity::Unclear => {
+            let need = need_defaults(rollout);
+            return look_up(need, Waiting::Identity { observed, now }, looked_up);
+        }
+    };
+    let context = Context::new(observed, strategy, new, &record.status, None, now);
+    let (record, answers) = lifecycle::update(&context, record);
+    advance(context, Next::Stage(Progress::begin(record, answers)))
+}
+
+/// Without a stable revision there is nothing to keep or to restore.
+fn begin_with_faults(observed: &Arc<Observed>, faults: &Faults, now: Timestamp) -> Turn {
+    let Some(context) = faults::context(observed, faults, now) else {
+        return done(status::refused::invalid(observed, &faults.all(), now));
+    };
+    let (record, answers) = lifecycle::update_with_faults(&context, Record::of(context.before.clone()));
+    advance(context, Next::Stage(Progress::begin(record, answers)))
+}
+
+/// Goes from stage to stage until a question has to be answered or nothing more follows.
+fn advance(context: Context, mut next: Next) -> Turn {
+    loop {
+        match next {
+            Next::Stage(progress) => next = dispatch::next(&context, progress),
+            Next::Ask(situation, progress) => {
+                let plugin = context.strategy.plugin.clone();
+                let pin = crate::pins::pin_of(&progress.record, crate::pins::PluginKind::Strategy, &plugin);
+                let config = context.strategy.config.clone();
+                return Turn::Ask(Box::new(Ask { plugin, config, pin, situation, context, progress }));
+            }
+            Next::Settled(outcome) => return conclude(Box::new(context), outcome, LookedUp::default()),
+        }
+    }
+}
+
+/// The strategy has answered.
+fn answered(
+    context: Context,
+    progress: Progress,
+    situation: &Situation,
+    answer: Result<Decision, StrategyFailure>,
+) -> Turn {
+    let next = match answer {
+        Ok(decision) => strategy::decided(&context, progress, situation, &decision),
+        Err(failure) => strategy_failure::undecided(&context, progress, &failure),
+    };
+    advance(context, next)
+}
+
+/// The cluster has been asked.
+fn looked_up(waiting: Waiting, known: LookedUp) -> Turn {
+    match waiting {
+        Waiting::Identity { observed, now } => identify(observed, now, known),
+        Waiting::Writes { context, outcome } => conclude(context, outcome, known),
+    }
+}
+
+/// From what is decided to the plan: what is safe now, the writes, the status.
+fn conclude(context: Box<Context>, outcome: Box<Outcome>, known: LookedUp) -> Turn {
+    let older = match outcome.goal {
+        Goal::Sides(_) if context.traffic.is_some() => scale_down::older(&context, &outcome.record),
+        Goal::Sides(_) | Goal::KeepPods => Vec::new(),
+    };
+    let older_pods: Vec<u32> = older.iter().map(|kept| kept.pods).collect();
+    let checked = SafeGoal::check(&context, &outcome.record, outcome.goal, &older_pods, &known);
+    let canary_deadline = outcome.canary_deadline.map(|at| (context.new_hash.clone(), at));
+    let deadlines =
+        context.others.iter().zip(&older).filter_map(|(other, kept)| Some((other.hash().to_owned(), kept.deadline?)));
+    let annotations = match outcome.goal {
+        Goal::Sides(_) => {
+            AnnotationChanges::deadlines(&context, &outcome.record, canary_deadline.into_iter().chain(deadlines))
+        }
+        Goal::KeepPods => AnnotationChanges::default(),
+    };
+    let writes = writes::plan(&context, &outcome.record, &checked.goal, &annotations, &known);
+    if let Some(need) = checked.need.or_else(|| writes.need.clone()) {
+        return look_up(need, Waiting::Writes { context, outcome }, known);
+    }
+    let wake_up = older.iter().map(|kept| kept.wake_up).fold(checked.wake_up, time::earlier);
+    done(status::conclude(Conclusion { context: *context, outcome: *outcome, writes, wake_up }))
+}
+
+fn look_up(need: Need, waiting: Waiting, known: LookedUp) -> Turn {
+    Turn::LookUp(Box::new(LookUp { need, waiting, known }))
+}
+
+fn done(plan: Plan) -> Turn {
+    Turn::Done(Box::new(plan))
+}
+
+/// A HorizontalPodAutoscaler reads `spec.replicas`, so the default is written down (`reference/argo-rollouts.md` section 1.1).
+fn default_replicas() -> Plan {
+    let patch = serde_json::json!({ "spec": { "replicas": kulta_api::rollout::DEFAULT_REPLICAS } });
+    Plan {
+        writes: vec![Write { action: Action::PatchRollout { patch }, events: Vec::new() }],
+        reason: "spec.replicas is absent: writing the default".to_owned(),
+        ..Plan::default()
+    }
+}
+
+/// Asks for the template as the API server would store it, to compare it with ReplicaSets that another controller made.
+fn need_defaults(rollout: &Rollout) -> Need {
+    let hash = hash::revision_hash(&rollout.spec.template.0, 0);
+    let mut body = replica_set::body(&Blueprint { rollout, hash: &hash, revision: 0, replicas: 0, stable: None });
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        // Whatever object has the name must not keep the server from answering.
+        metadata.remove("name");
+        metadata.insert("generateName".to_owned(), format!("{hash}-").into());
+    }
+    Need::DefaultedTemplate { body }
+}

@@ -1,0 +1,265 @@
+//! The gate between what a stage wants and what is written. Whatever a plugin, a user or a fault of ours asks for (design section 1):
+//! the weight is within its bounds; no share goes to a side without the pods for it, and none is taken from a side for which the other has
+//! no pods; the side that serves keeps the pods that its share needs; no revision loses its last pods while requests may reach them; a
+//! Service selects only pods that can answer. Writers of weights, scales and selectors take a [`SafeGoal`], which is built only here.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::context::Context;
+use super::outcome::{Goal, SidesGoal};
+use super::questions::{LookedUp, Need};
+use super::record::Record;
+use super::selectors::{self, Selectors};
+use super::{restart, weight};
+use crate::identity;
+use crate::observed::ReplicaSet;
+use crate::plan::PodController;
+use crate::pod_names;
+use crate::replicas::basic::{self, Sides, Split};
+use crate::replicas::share_of;
+use crate::traffic::Traffic;
+
+/// How soon to look up again whether EndpointSlices still list pods that are to go.
+const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
+
+/// What may be written now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SafeGoal {
+    weight: Option<u32>,
+    canary: Option<u32>,
+    stable: Option<u32>,
+    older: Vec<u32>,
+    selectors: Selectors,
+}
+
+/// What the gate says of a goal.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub goal: SafeGoal,
+    /// What has to be looked up before pods may go.
+    pub need: Option<Need>,
+    /// When to check again whether pods may go.
+    pub wake_up: Option<Timestamp>,
+}
+
+impl SafeGoal {
+    /// `older` has the pods that should stay of each revision that is neither new nor stable; without routes they drain as fast as
+    /// availability allows.
+    pub fn check(context: &Context, record: &Record, goal: Goal, older: &[u32], looked_up: &LookedUp) -> Checked {
+        let goal = match (goal, &context.traffic) {
+            (Goal::KeepPods, _) => Self::keep_pods(context),
+            (Goal::Sides(goal), Some(traffic)) => Self::routed(context, record, traffic, (goal, older), looked_up),
+            (Goal::Sides(goal), None) => Self::by_pods(context, record, goal),
+        };
+        goal.without_losing_endpoints(context, looked_up)
+    }
+
+    /// The canary's share that the routes should say; `None` if they are not written.
+    pub fn weight(&self) -> Option<u32> {
+        self.weight
+    }
+
+    /// `spec.replicas` of the new revision's ReplicaSet; `None` if it is not written.
+    pub fn canary(&self) -> Option<u32> {
+        self.canary
+    }
+
+    /// `spec.replicas` of the stable ReplicaSet; without meaning while the new revision is stable.
+    pub fn stable(&self) -> Option<u32> {
+        self.stable
+    }
+
+    /// `spec.replicas` of each of [`Context::others`].
+    pub fn older(&self) -> &[u32] {
+        &self.older
+    }
+
+    /// Hash that the stable Service should select; `None` leaves it as it is.
+    pub fn stable_selector(&self) -> Option<&str> {
+        self.selectors.stable.as_deref()
+    }
+
+    /// Hash that the canary's Service should select; `None` leaves it as it is.
+    pub fn canary_selector(&self) -> Option<&str> {
+        self.selectors.canary.as_deref()
+    }
+
+    /// Nothing moves, and stable gets all the pods that it may need.
+    fn keep_pods(context: &Context) -> Self {
+        Self {
+            weight: None,
+            canary: None,
+            stable: context.stable.as_ref().map(|stable| stable.replicas.max(context.replicas)),
+            older: context.others.iter().map(|other| other.replicas).collect(),
+            selectors: Selectors::default(),
+        }
+    }
+
+    fn routed(
+        context: &Context,
+        record: &Record,
+        traffic: &Traffic,
+        (goal, older): (SidesGoal, &[u32]),
+        looked_up: &LookedUp,
+    ) -> Self {
+        let (shape, range) = (traffic.shape, traffic.state.range);
+        let weight = safe_weight(context, record, traffic, goal, looked_up);
+        // While the canary's Service selects another revision, the new one has no share.
+        let selected = if context.canary_selected() { 0 } else { shape.stable_wanted(0) };
+        let stable = goal.stable.max(shape.stable_wanted(weight)).max(selected);
+        let keep_serving = |(other, pods): (&std::sync::Arc<ReplicaSet>, &u32)| {
+            if context.may_serve(other) { other.replicas.max(*pods) } else { *pods }
+        };
+        Self {
+            weight: Some(weight),
+            canary: Some(shape.canary_target(goal.canary, context.canary_side().replicas, range)),
+            stable: Some(shape.stable_target(stable, range)),
+            older: context.others.iter().zip(older).map(keep_serving).collect(),
+            selectors: selectors::safe(context, record),
+        }
+    }
+
+    /// Without routes the pods are the weight: the next move of both sides that keeps enough of them available.
+    fn by_pods(context: &Context, record: &Record, goal: SidesGoal) -> Self {
+        let distinct = context.stable.is_some() && !record.is_stable(context);
+        let sides = Sides {
+            canary: context.canary_side(),
+            stable: distinct.then(|| context.stable_side()),
+            older: context.others.iter().map(|other| other.replicas).sum(),
+        };
+        let split = Split { canary: goal.canary, stable: goal.stable };
+        let next = basic::next_scale(context.replicas, split, context.limits, sides);
+        Self {
+            weight: None,
+            canary: Some(next.canary),
+            stable: Some(next.stable),
+            older: drained(context, record),
+            selectors: selectors::safe(context, record),
+        }
+    }
+
+    /// No revision is scaled to zero while a Service that has weight lists its pods.
+    fn without_losing_endpoints(self, context: &Context, looked_up: &LookedUp) -> Checked {
+        let (mut need, mut wake_up) = (None, None);
+        let mut keep = |replica_set: Option<&ReplicaSet>, target: u32| {
+            let Some(replica_set) = replica_set.filter(|found| target == 0 && found.replicas > 0) else {
+                return target;
+            };
+            match may_lose_all_pods(context, replica_set, looked_up) {
+                Removal::Safe => 0,
+                Removal::Unknown(question) => {
+                    need = Some(question);
+                    replica_set.replicas
+                }
+                Removal::StillListed => {
+                    wake_up = Some(context.now.checked_add(ENDPOINTS_RETRY).unwrap_or(context.now));
+                    replica_set.replicas
+                }
+            }
+        };
+        let canary = self.canary.map(|pods| keep(context.new.as_deref(), pods));
+        let other_stable = context.stable.as_deref().filter(|stable| stable.hash() != context.new_hash);
+        let stable = self.stable.map(|pods| keep(other_stable, pods));
+        let older =
+            context.others.iter().zip(self.older).map(|(other, pods)| keep(Some(other.as_ref()), pods)).collect();
+        Checked { goal: Self { canary, stable, older, ..self }, need, wake_up }
+    }
+}
+
+/// The weight that is safe to write now on the way to the goal's.
+fn safe_weight(context: &Context, record: &Record, traffic: &Traffic, goal: SidesGoal, looked_up: &LookedUp) -> u32 {
+    let max = traffic.shape.max_weight;
+    let stable_hash = record.status.stable_rs.as_str();
+    let is_stable = record.is_stable(context);
+    // Of a first revision the stable Service selects the pods too.
+    let stable = if is_stable || stable_hash.is_empty() { context.canary_side() } else { context.stable_side() };
+    // An unmanaged Service still selects every pod of the rollout; one that is not there has none.
+    let stable_service_ready = context
+        .service(Some(&traffic.stable_service))
+        .is_some_and(|service| service.hash().is_none_or(|selected| selected == stable_hash));
+    // The pods that the canary's Service selects serve its share, whichever revision they are of.
+    let (wanted, canary_available) = if context.canary_selected() && !is_stable {
+        // A canary that is about to lose its last ready pod to a restart gets no requests.
+        let restarts = !goal.is_held && restart::empties_canary(context, record, looked_up);
+        (if restarts { 0 } else { goal.weight.min(max) }, context.canary_side().available)
+    } else {
+        let hash = context.selected(&traffic.canary_service);
+        let backing = hash.and_then(|hash| identity::by_hash(&context.observed.replica_sets, hash));
+        (0, backing.map_or(0, |backing| backing.available_replicas))
+    };
+    let stable_needed = context.needed(share_of(traffic.shape.replicas, max.saturating_sub(wanted), max));
+    let least = if stable.available >= stable_needed { 0 } else { traffic.shape.least_canary_share(stable.available) };
+    weight::next(&weight::Facts {
+        wanted,
+        current: traffic.state.range.max,
+        max_weight: max,
+        canary_available,
+        canary_needed: goal.canary_needed,
+        stable_service_ready,
+        least,
+    })
+}
+
+/// Without routes older revisions go as fast as availability allows, oldest first.
+fn drained(context: &Context, record: &Record) -> Vec<u32> {
+    let others = &context.others;
+    if context.is_stopped() && !record.is_stable(context) {
+        return others.iter().map(|other| other.replicas).collect();
+    }
+    let oldest_first: Vec<basic::Side> = others
+        .iter()
+        .rev()
+        .map(|other| basic::Side { replicas: other.replicas, available: other.available_replicas })
+        .collect();
+    let available = context
+        .observed
+        .replica_sets
+        .iter()
+        .map(|replica_set| replica_set.available_replicas.min(replica_set.replicas))
+        .sum();
+    let mut targets = basic::drain(&oldest_first, available, context.replicas, context.limits);
+    targets.reverse();
+    targets
+}
+
+/// Whether a revision may lose all of its pods.
+enum Removal {
+    Safe,
+    Unknown(Need),
+    StillListed,
+}
+
+fn may_lose_all_pods(context: &Context, replica_set: &ReplicaSet, looked_up: &LookedUp) -> Removal {
+    let Some(traffic) = &context.traffic else { return Removal::Safe };
+    // A rollout of no pods has none left to serve.
+    if replica_set.created_replicas == 0 || context.replicas == 0 {
+        return Removal::Safe;
+    }
+    let services: Vec<&String> = [
+        traffic.is_stable_exposed().then_some(&traffic.stable_service),
+        traffic.state.is_canary_exposed().then_some(&traffic.canary_service),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let Some(endpoints) = &looked_up.endpoints else {
+        return Removal::Unknown(endpoints_of(context, services));
+    };
+    let controlled = endpoints.controlled.get(&replica_set.uid);
+    let is_own = |pod: &String| match controlled {
+        Some(controlled) => controlled.contains(pod),
+        None => pod_names::may_be_of(pod, &replica_set.name),
+    };
+    let mut listed = services.into_iter().filter_map(|service| endpoints.listed.get(service));
+    if listed.any(|pods| pods.iter().any(is_own)) { Removal::StillListed } else { Removal::Safe }
+}
+
+/// Asks which pods the Services list, and whose they are where their names do not tell.
+fn endpoints_of(context: &Context, services: Vec<&String>) -> Need {
+    let with_pods = context.observed.replica_sets.iter().filter(|other| other.created_replicas > 0);
+    let replica_sets = with_pods
+        .filter(|other| pod_names::is_cut(&other.name))
+        .map(|other| PodController { uid: other.uid.clone(), hash: other.hash().to_owned() })
+        .collect();
+    Need::Endpoints { services: services.into_iter().cloned().collect(), replica_sets }
+}

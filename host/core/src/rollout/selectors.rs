@@ -1,0 +1,67 @@
+//! Which revisions the two Services should select (`reference/argo-rollouts.md` section 4, "Service selectors").
+
+use super::context::Context;
+use super::record::Record;
+use crate::identity;
+use crate::observed::Service;
+
+/// Hashes of the revisions to select; `None` leaves a Service as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Selectors {
+    pub stable: Option<String>,
+    pub canary: Option<String>,
+}
+
+/// Every Service selects pods that can answer, or stays as it is.
+pub(super) fn safe(context: &Context, record: &Record) -> Selectors {
+    let service = |name: Option<&String>| context.service(name);
+    let stable_hash = record.status.stable_rs.as_str();
+    let stable = service(context.fields.stable_service.as_ref())
+        .filter(|service| !stable_hash.is_empty() && may_select(context, service, stable_hash));
+    let canary = service(context.fields.canary_service.as_ref());
+    let canary_hash = canary
+        .and_then(|service| canary_target(context, record, service).filter(|hash| may_select(context, service, hash)));
+    Selectors { stable: stable.map(|_| stable_hash.to_owned()), canary: canary_hash }
+}
+
+/// The revision that the canary Service should select. It always ends at pods that can answer: between two canaries it selects stable.
+fn canary_target(context: &Context, record: &Record, service: &Service) -> Option<String> {
+    let stable = record.status.stable_rs.as_str();
+    let new = context.new_hash.as_str();
+    if stable.is_empty() {
+        return None;
+    }
+    let exposed = context.traffic.as_ref().is_some_and(|traffic| traffic.state.is_canary_exposed());
+    // With the stable revision deleted, an abort has nothing to restore.
+    if stable == new || (record.status.abort && context.stable.is_some()) {
+        // A stable revision that shrank takes its share back bit by bit, by weight.
+        let whole = !context.fields.dynamic_stable_scale();
+        return (whole || !exposed).then(|| stable.to_owned());
+    }
+    let selected = service.hash();
+    if selected == Some(new) || context.is_stopped() || context.faults.is_some() {
+        return None;
+    }
+    // Traffic that still goes to another canary's pods is taken away first.
+    let free = !exposed || selected == Some(stable) || selected.is_none();
+    if free && can_serve(context, service, new) {
+        return Some(new.to_owned());
+    }
+    (selected.is_some() && selected != Some(stable) && !exposed).then(|| stable.to_owned())
+}
+
+fn may_select(context: &Context, service: &Service, hash: &str) -> bool {
+    service.hash() == Some(hash) || can_serve(context, service, hash)
+}
+
+/// A Service that selects no revision yet is narrowed only to one that is whole; one that does may follow to any pod that is there.
+fn can_serve(context: &Context, service: &Service, hash: &str) -> bool {
+    let Some(target) = identity::by_hash(&context.observed.replica_sets, hash) else { return false };
+    if context.replicas == 0 {
+        return true;
+    }
+    match service.hash() {
+        None => target.replicas > 0 && target.available_replicas >= target.replicas,
+        Some(_) => target.available_replicas > 0,
+    }
+}

@@ -1,0 +1,322 @@
+//! What each stage of a rollout wants of traffic and pods. Whether that is safe now is decided by [`super::safety`].
+
+use kulta_api::TransitionKind;
+
+use super::context::Context;
+use super::lifecycle::{self, completion, note_exposure};
+use super::outcome::{Goal, Next, Outcome, Progress, SidesGoal};
+use super::scale_down;
+use crate::decision::{Scale, Waiting};
+use crate::observed::ReplicaSet;
+use crate::replicas::basic::{self, Split};
+use crate::replicas::share_of;
+use crate::runs::{self, Ending};
+use crate::step_plugins;
+use crate::time;
+use crate::traffic::Traffic;
+
+/// There is no update to judge.
+const NOT_WANTED: Ending = Ending { outcome: kulta_api::Outcome::Cancel, why: "no longer wanted" };
+/// A user, or the rollback window, skipped the steps that are left.
+const SKIPPED: Ending = Ending { outcome: kulta_api::Outcome::Cancel, why: "skipped" };
+
+const PROMOTED: &str = "promoted: the new revision is stable";
+pub(super) const INCONCLUSIVE: &str = "paused: the background analysis is inconclusive";
+const RESTORING: &str = "aborted: stable serves";
+
+/// Where the strategy wants the canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// In parts of the maximum weight.
+    pub weight: u32,
+    pub canary: Scale,
+}
+
+pub(super) fn settled(outcome: Outcome) -> Next {
+    Next::Settled(Box::new(outcome))
+}
+
+/// The update is aborted, which begins another stage.
+pub(super) fn abort_by_analysis(context: &Context, progress: Progress, why: &str) -> Next {
+    let record = lifecycle::abort_by_analysis(context, progress.record, why);
+    Next::Stage(Progress { record, ..progress })
+}
+
+/// Ends what belongs to an update.
+pub(super) fn without_update(context: &Context, mut progress: Progress) -> Progress {
+    if context.faults.is_none() {
+        runs::drop_all(context, &mut progress.record, NOT_WANTED);
+        step_plugins::end(&mut progress.record);
+    }
+    progress
+}
+
+fn with_exposure(context: &Context, progress: Progress) -> Progress {
+    Progress { record: note_exposure(context, progress.record), ..progress }
+}
+
+fn routed(traffic: &Traffic, weight: u32, canary: u32, canary_needed: u32) -> Goal {
+    let stable = traffic.shape.stable_wanted(weight);
+    Goal::Sides(SidesGoal { weight, canary_needed, canary, stable, is_held: false })
+}
+
+fn by_pods(split: Split) -> Goal {
+    let Split { canary, stable } = split;
+    Goal::Sides(SidesGoal { weight: 0, canary_needed: 0, canary, stable, is_held: false })
+}
+
+fn nearest_split(context: &Context, weight: u32) -> Split {
+    basic::nearest_split(context.replicas, weight, context.max_weight(), context.limits.surge)
+}
+
+/// All pods for the new revision; `weight` for its Service, where routes share the traffic.
+fn all_new(context: &Context, weight: u32, canary_needed: u32) -> Goal {
+    match &context.traffic {
+        Some(_) => Goal::Sides(SidesGoal {
+            weight,
+            canary_needed,
+            canary: context.replicas,
+            stable: context.replicas,
+            is_held: false,
+        }),
+        None => by_pods(Split { canary: context.replicas, stable: 0 }),
+    }
+}
+
+/// All pods of the new revision are there and available.
+fn is_new_whole(context: &Context) -> bool {
+    let new = context.canary_side();
+    context.new.is_some() && new.replicas == context.replicas && new.available >= context.replicas
+}
+
+/// No revision is stable yet: all pods at once, no steps.
+pub(super) fn first_deploy(context: &Context, mut progress: Progress) -> Outcome {
+    let goal = all_new(context, 0, 0);
+    if is_new_whole(context) {
+        progress.record = completion::promote(context, progress.record);
+        return Outcome::new(progress, goal, PROMOTED);
+    }
+    let reason = "first revision: waiting for its pods to become available";
+    Outcome::new(with_exposure(context, progress), goal, reason).waits_for(Waiting::Pods)
+}
+
+/// Stable is gone: the new revision gets all pods, and all traffic as soon as one of them is available. It becomes stable once it is
+/// whole, unless it was aborted or the spec cannot be followed; then it only serves.
+pub(super) fn take_over(context: &Context, mut progress: Progress) -> Outcome {
+    if context.faults.is_none() {
+        runs::drop_unfinished(context, &mut progress.record, NOT_WANTED);
+        step_plugins::end(&mut progress.record);
+        progress.record.clear_pause();
+    }
+    let goal = all_new(context, context.max_weight(), 1);
+    if is_new_whole(context) && !progress.record.status.abort && context.faults.is_none() {
+        progress.record = completion::promote(context, progress.record);
+        return Outcome::new(progress, goal, PROMOTED);
+    }
+    let reason = "the stable ReplicaSet is gone: the new revision takes over";
+    Outcome::new(with_exposure(context, progress), goal, reason).waits_for(Waiting::Pods)
+}
+
+/// The template is stable: all pods, all traffic on the stable Service, what is left of others goes.
+pub(super) fn steady(context: &Context, mut progress: Progress) -> Outcome {
+    let replicas = context.replicas;
+    let new = context.canary_side();
+    let traffic_back = context.traffic.as_ref().is_none_or(|traffic| traffic.state.confirmed == Some(0));
+    let left = progress.record.kulta.restoring.clone().unwrap_or_default();
+    let gone = context.others.iter().all(|other| other.hash() != left || other.replicas == 0);
+    if traffic_back && gone {
+        progress.record = completion::restored(context, progress.record);
+    }
+    let goal = all_new(context, 0, 0);
+    if new.available < replicas || new.replicas != replicas {
+        let reason = "waiting for pods of the stable revision";
+        return Outcome::new(progress, goal, reason).waits_for(Waiting::Pods);
+    }
+    if !traffic_back {
+        let reason = "waiting for all traffic to be on the stable Service";
+        return Outcome::new(progress, goal, reason).waits_for(Waiting::Routes);
+    }
+    Outcome::new(progress, goal, "")
+}
+
+/// Stopped: nothing moves but what keeps requests answered, and the scale when `spec.replicas` changes.
+pub(super) fn hold(context: &Context, progress: Progress, reason: impl Into<String>) -> Outcome {
+    let goal = held(context, &progress);
+    Outcome::new(with_exposure(context, progress), goal, reason)
+}
+
+fn held(context: &Context, progress: &Progress) -> Goal {
+    let Some(stable) = &context.stable else {
+        // Without a stable revision that serves, the new one has all requests.
+        let weight = if progress.record.status.stable_rs.is_empty() { 0 } else { context.max_weight() };
+        let canary = context.new.as_deref().map_or(0, |new| new.replicas);
+        return Goal::Sides(SidesGoal { weight, canary_needed: 1, canary, stable: 0, is_held: true });
+    };
+    match &context.traffic {
+        Some(traffic) => {
+            let canary = context.new.as_deref().map_or(0, |new| rescaled(new, context.replicas));
+            let weight = traffic.state.last_written;
+            let stable = traffic.shape.stable_wanted(weight);
+            Goal::Sides(SidesGoal { weight, canary_needed: 0, canary, stable, is_held: true })
+        }
+        None => by_pods(held_split(context, stable)),
+    }
+}
+
+/// A held canary's pods: as many as there are, or their part of `spec.replicas` when a user has changed that.
+fn rescaled(canary: &ReplicaSet, replicas: u32) -> u32 {
+    match canary.desired_replicas() {
+        Some(desired) if desired != replicas && desired > 0 => share_of(replicas, canary.replicas, desired),
+        _ => canary.replicas,
+    }
+}
+
+/// A held split without routes: as it is, or in proportion when a user has changed `spec.replicas`, or has done so before and the
+/// sides could not follow at once.
+fn held_split(context: &Context, stable: &ReplicaSet) -> Split {
+    let replicas = context.replicas;
+    let canary = context.canary_side();
+    let total = canary.replicas + stable.replicas;
+    let differs = |side: &ReplicaSet| side.desired_replicas().is_some_and(|desired| desired != replicas);
+    let changed = differs(stable) || context.new.as_deref().is_some_and(differs);
+    if !changed && total <= replicas + context.limits.surge {
+        return Split { canary: canary.replicas, stable: stable.replicas };
+    }
+    let canary = share_of(replicas, canary.replicas, total);
+    Split { canary, stable: replicas.saturating_sub(canary) }
+}
+
+/// The spec cannot be followed: what serves is kept serving.
+pub(super) fn blocked(context: &Context, progress: Progress) -> Outcome {
+    if context.faults.as_ref().is_some_and(|faults| faults.traffic_unknown) {
+        return Outcome::new(progress, Goal::KeepPods, "");
+    }
+    hold(context, progress, "")
+}
+
+/// All of the canary's pods, then all of the traffic, then it is stable.
+pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis: bool) -> Outcome {
+    step_plugins::end(&mut progress.record);
+    if skips_analysis {
+        runs::drop_all(context, &mut progress.record, SKIPPED);
+    } else {
+        let record = runs::want_background(context, progress.record);
+        progress.record = lifecycle::continue_after_pause(context, record);
+    }
+    progress.record.clear_pause();
+    if !progress.record.kulta.promoting {
+        progress.record.kulta.promoting = true;
+        progress.record.store(context, TransitionKind::Promoted, |_| {});
+    }
+    // Without replicas a ReplicaSet has nothing to wait for, but it has to exist: it says what the stable revision is.
+    let whole = is_new_whole(context);
+    let max = context.max_weight();
+    let (goal, confirmed) = match &context.traffic {
+        Some(traffic) => {
+            let weight = if whole { max } else { promoting_weight(context, traffic) };
+            let confirmed = traffic.state.confirmed;
+            let goal = routed(traffic, weight, context.replicas, 0);
+            (goal, confirmed == Some(max) || (context.replicas == 0 && confirmed.is_some()))
+        }
+        None => (by_pods(Split { canary: context.replicas, stable: 0 }), true),
+    };
+    if whole && confirmed {
+        progress.record = completion::promote(context, progress.record);
+        return Outcome::new(progress, goal, PROMOTED);
+    }
+    let progress = with_exposure(context, progress);
+    if whole {
+        let reason = "promoting: waiting for all traffic to reach the new revision";
+        return Outcome::new(progress, goal, reason).waits_for(Waiting::Routes);
+    }
+    let reason = "promoting: waiting for all pods of the new revision";
+    Outcome::new(progress, goal, reason).waits_for(Waiting::Pods)
+}
+
+/// The canary's share while its pods come: with a stable side that shrinks, as much as they can serve.
+fn promoting_weight(context: &Context, traffic: &Traffic) -> u32 {
+    let (max, held) = (traffic.shape.max_weight, traffic.state.last_written);
+    if !traffic.shape.dynamic_stable || context.replicas == 0 {
+        return held;
+    }
+    let available = context.canary_side().available;
+    let shared = u64::from(available) * u64::from(max) / u64::from(context.replicas);
+    held.max(u32::try_from(shared).unwrap_or(max)).min(max)
+}
+
+/// Aborted: `weight` at most for the canary, all pods for stable.
+pub(super) fn restore(context: &Context, mut progress: Progress, weight: u32, reason: Option<String>) -> Outcome {
+    let reason = reason.or_else(|| progress.record.abort_reason.clone()).unwrap_or_else(|| RESTORING.to_owned());
+    progress = with_exposure(context, progress);
+    let canary = context.canary_side();
+    let (goal, kept, back) = match &context.traffic {
+        Some(traffic) => {
+            let kept = scale_down::canary_after_abort(context, context.stable_side().available >= context.replicas);
+            let weight = weight.min(traffic.state.range.max);
+            let (canary, stable) = (kept.pods, context.replicas);
+            let goal = SidesGoal { weight, canary_needed: 0, canary, stable, is_held: false };
+            (Goal::Sides(goal), Some(kept), traffic.state.confirmed == Some(0))
+        }
+        None => (by_pods(nearest_split(context, 0)), None, canary.replicas == 0),
+    };
+    if back {
+        progress.record = completion::restored(context, progress.record);
+    }
+    let outcome = Outcome::new(progress, goal, reason);
+    Outcome {
+        wake_up: kept.as_ref().and_then(|kept| kept.wake_up),
+        canary_deadline: kept.and_then(|kept| kept.deadline),
+        ..outcome
+    }
+}
+
+/// On its way: where the strategy wants the canary.
+pub(super) fn forward(context: &Context, target: Target) -> Goal {
+    let weight = target.weight.min(context.max_weight());
+    match &context.traffic {
+        Some(traffic) => {
+            let wanted = traffic.shape.canary_wanted(target.canary, weight);
+            routed(traffic, weight, wanted, context.needed(wanted))
+        }
+        None => by_pods(nearest_split(context, weight)),
+    }
+}
+
+/// What the cluster still lacks of the target; `None` if it is in place.
+pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
+    let canary = context.canary_side();
+    let stable = context.stable_side();
+    let weight = target.weight.min(context.max_weight());
+    let Some(traffic) = &context.traffic else {
+        let goal = nearest_split(context, weight);
+        let older = context.others.iter().all(|other| other.available_replicas == 0);
+        let there = canary.replicas == goal.canary
+            && canary.available >= context.needed(goal.canary)
+            && stable.replicas == goal.stable
+            && stable.available >= context.needed(goal.stable)
+            && older;
+        return (!there).then_some(Waiting::Pods);
+    };
+    let (shape, range) = (traffic.shape, traffic.state.range);
+    let pods = shape.canary_target(shape.canary_wanted(target.canary, weight), canary.replicas, range);
+    let stable_pods = shape.stable_target(shape.stable_wanted(weight), range);
+    let stable_created = context.stable.as_ref().is_some_and(|stable| stable.created_replicas >= stable.replicas);
+    let there = canary.replicas == pods
+        && canary.available >= context.needed(pods)
+        && stable.replicas == stable_pods
+        && (shape.dynamic_stable || stable_created);
+    if !there {
+        return Some(Waiting::Pods);
+    }
+    // Without pods there is nothing to share, and no weight that would be safe.
+    let shared = match traffic.state.confirmed {
+        Some(_) if context.replicas == 0 => true,
+        confirmed => confirmed == Some(weight) && (weight == 0 || context.canary_selected()),
+    };
+    (!shared).then_some(Waiting::Routes)
+}
+
+/// When the strategy's pause or wait ends, or nothing does.
+pub(super) fn wakes_at(outcome: Outcome, at: Option<jiff::Timestamp>) -> Outcome {
+    Outcome { wake_up: time::earlier(outcome.wake_up, at), ..outcome }
+}

@@ -1,0 +1,70 @@
+//! Pods and weights in the status.
+
+use kulta_api::status::{TrafficWeights, WeightDestination};
+
+use super::autoscaling;
+use crate::observed::ReplicaSet;
+use crate::rollout::context::Context;
+use crate::rollout::record::Record;
+use crate::selector;
+use crate::traffic::Traffic;
+
+pub(super) fn update(context: &Context, record: Record) -> Record {
+    let record = with_pods(context, record);
+    if context.faults.as_ref().is_some_and(|faults| faults.traffic_unknown) {
+        return record;
+    }
+    with_weights(context, record)
+}
+
+fn number(pods: u32) -> i32 {
+    i32::try_from(pods).unwrap_or(i32::MAX)
+}
+
+fn with_pods(context: &Context, mut record: Record) -> Record {
+    let for_autoscaler = autoscaling::hpa_replicas(context, &record);
+    let sum = |of: fn(&ReplicaSet) -> u32| {
+        number(context.observed.replica_sets.iter().map(|replica_set| of(replica_set)).sum::<u32>())
+    };
+    let status = &mut record.status;
+    status.replicas = sum(|replica_set| replica_set.created_replicas);
+    status.hpa_replicas = number(for_autoscaler);
+    status.ready_replicas = sum(|replica_set| replica_set.ready_replicas);
+    status.available_replicas = sum(|replica_set| replica_set.available_replicas);
+    status.updated_replicas = number(context.new.as_ref().map_or(0, |new| new.created_replicas));
+    status.selector = context.observed.rollout.spec.selector.as_ref().map(selector::format).unwrap_or_default();
+    record
+}
+
+/// Records the weights that the data plane has confirmed; while it has not, the last confirmed ones stay, marked as unverified.
+fn with_weights(context: &Context, mut record: Record) -> Record {
+    let Some(traffic) = &context.traffic else {
+        record.status.canary.weights = None;
+        return record;
+    };
+    match traffic.state.confirmed {
+        Some(confirmed) => record.status.canary.weights = Some(weights(context, traffic, confirmed)),
+        // A change on its way is no news; a refused one is.
+        None if traffic.state.blocked.is_some() => {
+            if let Some(weights) = &mut record.status.canary.weights {
+                weights.verified = Some(false);
+            }
+        }
+        None => {}
+    }
+    record
+}
+
+fn weights(context: &Context, traffic: &Traffic, confirmed: u32) -> TrafficWeights {
+    let part = |weight: u32, service: &String| WeightDestination {
+        weight: number(weight),
+        service_name: service.clone(),
+        pod_template_hash: context.selected(service).unwrap_or_default().to_owned(),
+    };
+    TrafficWeights {
+        canary: part(confirmed, &traffic.canary_service),
+        stable: part(traffic.shape.max_weight.saturating_sub(confirmed), &traffic.stable_service),
+        additional: Vec::new(),
+        verified: Some(true),
+    }
+}

@@ -1,0 +1,56 @@
+//! The progress deadline (`reference/argo-rollouts.md` section 4, "Deadline").
+
+use jiff::Timestamp;
+use kulta_api::conditions::{self, ConditionType};
+use kulta_api::{ConditionReason, ConditionStatus};
+
+use super::Report;
+use super::conditions::set;
+use super::waits::{self, Wait};
+use crate::decision::Waiting;
+use crate::plan::{EventKind, EventReason};
+use crate::rollout::record::Record;
+use crate::step_plugins;
+use crate::time;
+
+/// Whether progress came in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Deadline {
+    /// The deadline does not run.
+    None,
+    Due(Timestamp),
+    /// The condition and the event say so.
+    Exceeded {
+        message: String,
+    },
+}
+
+/// The deadline runs while pods, routes or step plugins are waited for.
+pub(super) fn check(report: &Report<'_>, mut record: Record, name: &str) -> (Record, Deadline) {
+    let context = report.context;
+    let waits_for_plugin = step_plugins::awaited(&record, report.waiting).is_some();
+    let runs = matches!(report.waiting, Some(Waiting::Pods | Waiting::Routes)) || waits_for_plugin;
+    if !runs || record.is_stable(context) {
+        return (record, Deadline::None);
+    }
+    let Some(since) = conditions::find(&record.status.conditions, ConditionType::Progressing) else {
+        return (record, Deadline::None);
+    };
+    let seconds = context.observed.rollout.spec.progress_deadline_seconds();
+    let due = time::after(since.last_update_time.0, seconds);
+    if due > context.now {
+        return (record, Deadline::Due(due));
+    }
+    let message = match waits::of(context, &record, report.waiting) {
+        Some(Wait::Pods(words)) => format!("ReplicaSet {name:?} has timed out progressing: {words}"),
+        // The pods are not what is late.
+        Some(Wait::Routes(words) | Wait::Runs(words)) => {
+            format!("Rollout {:?} has timed out progressing: {words}", context.rollout_name())
+        }
+        None => format!("ReplicaSet {name:?} has timed out progressing."),
+    };
+    let says = (ConditionStatus::False, ConditionReason::ProgressDeadlineExceeded);
+    set(context, &mut record, ConditionType::Progressing, says, &message);
+    record.emit(context, EventKind::Warning, EventReason::ProgressDeadlineExceeded, message.clone());
+    (record, Deadline::Exceeded { message })
+}

@@ -1,0 +1,65 @@
+//! What a rollout waits for, with the objects named: messages in the status quote it.
+
+use crate::decision::Waiting;
+use crate::observed::ReplicaSet;
+use crate::rollout::context::Context;
+use crate::rollout::record::Record;
+use crate::runs::records;
+use crate::step_plugins;
+
+/// What is waited for, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    Pods(String),
+    /// Traffic cannot be routed, or the data plane has yet to take a weight.
+    Routes(String),
+    /// An analysis, or a step plugin's work.
+    Runs(String),
+}
+
+/// `None` if nothing is waited for, or nothing but time or a user.
+pub(super) fn of(context: &Context, record: &Record, waiting: Option<Waiting>) -> Option<Wait> {
+    let blocked = || Some(Wait::Routes(context.traffic.as_ref()?.state.blocked.clone()?.message));
+    match waiting {
+        Some(Waiting::Pods) => missing_pods(context).map(Wait::Pods).or_else(blocked),
+        Some(Waiting::Routes) => blocked().or_else(|| unconfirmed_routes(context, record).map(Wait::Routes)),
+        Some(Waiting::Runs) => open_work(context, record).map(Wait::Runs),
+        Some(Waiting::Other) => None,
+        // An update that is aborted names its own reason.
+        None => blocked().filter(|_| !record.status.abort),
+    }
+}
+
+fn missing_pods(context: &Context) -> Option<String> {
+    let new = context.new.iter();
+    let stable = context.stable.iter().filter(|stable| stable.hash() != context.new_hash);
+    let lacking = new.chain(stable).filter(|replica_set| replica_set.available_replicas < replica_set.replicas);
+    joined(lacking.map(|replica_set| lack(replica_set)))
+}
+
+/// `None` for an idle rollout: its stable revision serves whichever Service the route names, and a gateway that has yet to report a
+/// change of the route is no news.
+fn unconfirmed_routes(context: &Context, record: &Record) -> Option<String> {
+    if record.is_stable(context) && record.kulta.restoring.is_none() {
+        return None;
+    }
+    let objects = context.traffic.as_ref()?.objects();
+    joined(objects.map(|object| format!("{object} has yet to be accepted with its weights")))
+}
+
+fn open_work(context: &Context, record: &Record) -> Option<String> {
+    let runs = records::open_runs(context, record).into_iter().map(|name| format!("AnalysisRun {name:?}"));
+    let plugin = step_plugins::awaited(record, Some(Waiting::Runs)).map(|name| format!("step plugin {name:?}"));
+    joined(runs.chain(plugin))
+}
+
+fn lack(replica_set: &ReplicaSet) -> String {
+    let ReplicaSet { name, available_replicas, replicas, failure, .. } = replica_set;
+    let why = failure.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    format!("ReplicaSet {name:?} has {available_replicas} of {replicas} pods available{why}")
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> Option<String> {
+    let parts: Vec<_> = parts.collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}

@@ -1,0 +1,267 @@
+//! Asking the strategy, and following its decision (design section 1, "Who decides what").
+
+use jiff::Timestamp;
+use kulta_api::{DecisionEntry, PauseReason, TransitionKind};
+
+use super::context::Context;
+use super::lifecycle::{self, Stage};
+use super::outcome::{Next as NextStage, Outcome, Progress};
+use super::record::Record;
+use super::stages::{self, INCONCLUSIVE, Target};
+use super::strategy_failure::{self, memory};
+use super::{revision, step_names};
+use crate::decision::{Decision, FailureClass, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
+use crate::plan::{EventKind, EventReason};
+use crate::runs::{self, PROMOTED, Stop};
+use crate::step_plugins::{self, AnswersTaken, FirstAnswer};
+use crate::time;
+
+/// Steps that may be completed in one reconciliation: more than any sensible list has, and an end for a strategy that never settles.
+const STEPS_AT_ONCE: u32 = 32;
+/// Characters of a reason that the decision log keeps.
+const REASON_CHARS: usize = 160;
+
+/// Asks where to go from the current step, unless the strategy has failed a moment ago: then it is left alone until its time.
+pub(super) fn ask(context: &Context, progress: Progress, goal: Goal, reached: bool) -> NextStage {
+    if goal == Goal::Forward
+        && let Some(at) = strategy_failure::retry_at(context, &progress.record)
+    {
+        return wait_until(context, progress, at);
+    }
+    if let Some(failure) = &context.observed.strategy_failure {
+        return strategy_failure::undecided(context, progress, failure);
+    }
+    NextStage::Ask(situation(context, &progress.record, goal, reached), progress)
+}
+
+/// Holds until the strategy, which has failed, is asked again.
+fn wait_until(context: &Context, progress: Progress, at: Timestamp) -> NextStage {
+    if let Some(why) = runs::background_failure(context, &progress.record) {
+        return stages::abort_by_analysis(context, progress, &why);
+    }
+    let reason = format!("strategy {:?} has failed and is asked again at {at}", context.strategy.plugin);
+    stages::settled(stages::wakes_at(stages::hold(context, progress, reason), Some(at)))
+}
+
+/// What the strategy is told of the rollout.
+pub(super) fn situation(context: &Context, record: &Record, goal: Goal, reached: bool) -> Situation {
+    let metadata = &context.observed.rollout.metadata;
+    let mut canary = context.new.as_ref().map(|new| revision::of(new)).unwrap_or_default();
+    canary.hash.clone_from(&context.new_hash);
+    canary.number = context.revision_number();
+    let pauses = [
+        (PauseReason::InconclusiveAnalysisRun, PauseCause::Analysis),
+        (PauseReason::CanaryPauseStep, PauseCause::Step),
+    ];
+    let paused =
+        pauses.into_iter().find_map(|(reason, cause)| Some((cause, record.status.pause(reason)?.start_time.0)));
+    let runs = || {
+        let mut runs = runs::reported(context, record);
+        runs.extend(step_plugins::reported(context, record));
+        runs
+    };
+    Situation {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        replicas: context.replicas,
+        max_weight: context.max_weight(),
+        stable: context.stable.as_ref().map(|stable| revision::of(stable)),
+        canary,
+        others: context
+            .others
+            .iter()
+            .filter(|other| other.created_replicas > 0)
+            .map(|other| revision::of(other))
+            .collect(),
+        now: context.now,
+        goal,
+        step: record.step(),
+        step_started_at: record.kulta.step_started_at.as_ref().map_or(context.now, |time| time.0),
+        memory: memory::decode(&record.kulta.memory),
+        weight: context.weight_in_force(),
+        reached,
+        paused,
+        promoted: record.status.pause_lifted(),
+        runs: if goal == Goal::Forward { runs() } else { Vec::new() },
+    }
+}
+
+/// The strategy has answered.
+pub(super) fn decided(
+    context: &Context,
+    mut progress: Progress,
+    situation: &Situation,
+    decision: &Decision,
+) -> NextStage {
+    if situation.goal == Goal::Restore {
+        return stages::settled(stages::restore(context, progress, decision.weight, None));
+    }
+    match runs::background_overrules(context, &progress.record, &decision.next) {
+        Some(Stop::Abort(why)) => {
+            log_decision(context, &mut progress.record, decision);
+            return stages::abort_by_analysis(context, progress, &why);
+        }
+        Some(Stop::Pause) => {
+            log_decision(context, &mut progress.record, decision);
+            progress.record = lifecycle::pause(context, progress.record, PauseCause::Analysis);
+            return stages::settled(stages::hold(context, progress, INCONCLUSIVE).waits_for(Waiting::Other));
+        }
+        None => {}
+    }
+    let (mut progress, first_answer) = match want_runs(context, progress, situation, decision) {
+        Ok(wanted) => wanted,
+        Err(refused) => return strategy_failure::undecided(context, refused.0, &refused.1),
+    };
+    progress.record.kulta.plugin_failures = 0;
+    progress.record.kulta.strategy_retry_at = None;
+    progress.record.kulta.memory = memory::encode(&decision.memory);
+    if decision.step != situation.step {
+        return complete_step(context, progress, situation, decision);
+    }
+    if first_answer == FirstAnswer::Recorded {
+        // The strategy has not been told of it.
+        return NextStage::Stage(progress);
+    }
+    let target = Target { weight: decision.weight, canary: decision.canary };
+    let lacks = if situation.reached { None } else { stages::lacks(context, target) };
+    if !situation.reached && lacks.is_none() {
+        progress.in_place = Some((situation.step, decision.weight));
+        // The log gets the answer to this question only: with both it would change in each reconciliation.
+        return ask(context, progress, Goal::Forward, true);
+    }
+    log_decision(context, &mut progress.record, decision);
+    follow(context, progress, decision, (target, lacks))
+}
+
+/// Records the runs that the decision wants; one that ends the update begins no run.
+fn want_runs(
+    context: &Context,
+    progress: Progress,
+    situation: &Situation,
+    decision: &Decision,
+) -> Result<(Progress, FirstAnswer), Box<(Progress, StrategyFailure)>> {
+    if matches!(decision.next, Next::Abort { .. }) {
+        return Ok((progress, FirstAnswer::Awaited));
+    }
+    let Progress { record, steps_completed, in_place, answers, strategy_failure } = progress;
+    let afresh = situation.reached && runs::is_due_afresh(&record, situation.step);
+    match runs::want(context, record, decision, afresh) {
+        Ok((record, step_plugin)) => {
+            let (record, first) = step_plugins::want(context, record, step_plugin);
+            let answers = AnswersTaken {
+                loading: answers.loading || first == FirstAnswer::Loading,
+                kept: answers.kept || first == FirstAnswer::Kept,
+                ..answers
+            };
+            Ok((Progress { record, steps_completed, in_place, answers, strategy_failure }, first))
+        }
+        Err(refused) => {
+            let (record, failure) = *refused;
+            Err(Box::new((Progress { record, steps_completed, in_place, answers, strategy_failure }, failure)))
+        }
+    }
+}
+
+/// Does what the decision says of the update, and moves towards its target.
+fn follow(
+    context: &Context,
+    mut progress: Progress,
+    decision: &Decision,
+    (target, lacks): (Target, Option<Waiting>),
+) -> NextStage {
+    if !matches!(decision.next, Next::Pause { .. } | Next::Abort { .. }) {
+        progress.record = lifecycle::continue_after_pause(context, progress.record);
+    }
+    let (mut waiting, mut wake_up) = (lacks, None);
+    match &decision.next {
+        Next::Hold(on) => waiting = Some(*on),
+        Next::Until(at) => (waiting, wake_up) = (Some(Waiting::Other), Some(*at)),
+        Next::Pause { cause, until } => {
+            progress.record = lifecycle::pause(context, progress.record, *cause);
+            // The pause counts from this reconciliation; its start is stored in whole seconds.
+            (waiting, wake_up) = (Some(Waiting::Other), until.map(|until| time::ceil(until).0));
+        }
+        Next::Promote => match context.strategy.steps {
+            Some(steps) => progress.record.set_step(context, steps),
+            None => {
+                runs::drop_all(context, &mut progress.record, PROMOTED);
+                progress.record.status.promote_full = true;
+            }
+        },
+        Next::Abort { kind, reason } => {
+            progress.record.kulta.failure = Some(*kind);
+            progress.record = lifecycle::abort(context, progress.record, Some(reason));
+        }
+    }
+    if lifecycle::stage(context, &progress.record) != Stage::Forward {
+        // The decision ended the way forward: the host takes over.
+        return NextStage::Stage(progress);
+    }
+    let reason = decision.reason.as_str();
+    let outcome = match decision.next {
+        // A user decides: pods and weight stay as they are until then.
+        Next::Pause { cause: PauseCause::Analysis | PauseCause::Experiment, .. } => {
+            stages::hold(context, progress, reason)
+        }
+        _ => {
+            let goal = stages::forward(context, target);
+            let record = lifecycle::note_exposure(context, progress.record);
+            Outcome::new(Progress { record, ..progress }, goal, reason)
+        }
+    };
+    stages::settled(stages::wakes_at(Outcome { waiting, ..outcome }, wake_up))
+}
+
+/// A step is completed: the next one begins in the same patch.
+fn complete_step(context: &Context, mut progress: Progress, situation: &Situation, decision: &Decision) -> NextStage {
+    if progress.steps_completed >= STEPS_AT_ONCE {
+        let message = format!("passed {STEPS_AT_ONCE} steps at once without settling");
+        let failure = StrategyFailure { class: FailureClass::Endless, message };
+        return strategy_failure::undecided(context, progress, &failure);
+    }
+    let weight = weight_of_step(&progress, situation);
+    let record = &mut progress.record;
+    let was_paused = record.status.controller_pause;
+    record.clear_pause();
+    if was_paused {
+        record.store(context, TransitionKind::Resumed, |entry| entry.step = Some(situation.step));
+    }
+    record.set_step(context, decision.step);
+    record.kulta.step_started_at = Some(time::floor(context.now));
+    let steps = decision.steps;
+    let before = record.kulta.step_weight.unwrap_or(if situation.step == 0 { 0 } else { situation.weight });
+    record.kulta.step_weight = Some(weight);
+    record.store(context, TransitionKind::Progressed, |entry| {
+        entry.step = Some(situation.step);
+        entry.steps = (steps > 0).then_some(steps);
+        entry.weight = Some(weight);
+        entry.from = Some(before);
+    });
+    let name = step_names::of(context, situation.step);
+    let of = if steps > 0 { format!("/{steps}") } else { String::new() };
+    let message = format!("Rollout step {}{of} completed ({name})", situation.step + 1);
+    record.emit(context, EventKind::Normal, EventReason::RolloutStepCompleted, message);
+    if was_paused {
+        let message = lifecycle::RESUMED.to_owned();
+        record.emit(context, EventKind::Normal, EventReason::RolloutResumed, message);
+    }
+    NextStage::Stage(Progress { steps_completed: progress.steps_completed + 1, ..progress })
+}
+
+/// The share with which the step ends: its target when that is in place, or what was last decided for the step when it is completed
+/// without being asked about, as a pause that a user ends.
+fn weight_of_step(progress: &Progress, situation: &Situation) -> u32 {
+    let placed = progress.in_place.filter(|(step, _)| *step == situation.step).map(|(_, weight)| weight);
+    let decisions = &progress.record.kulta.decisions;
+    let decided = || decisions.last().filter(|last| last.step == situation.step).map(|last| last.weight);
+    placed.or_else(decided).unwrap_or(situation.weight)
+}
+
+fn log_decision(context: &Context, record: &mut Record, decision: &Decision) {
+    record.kulta.record_decision(DecisionEntry {
+        time: time::floor(context.now),
+        step: decision.step,
+        weight: decision.weight,
+        reason: decision.reason.chars().take(REASON_CHARS).collect(),
+    });
+}

@@ -1,0 +1,71 @@
+//! Which strategy plugin decides, and with which configuration.
+
+use kulta_api::analysis::RolloutAnalysis;
+use kulta_api::{CanaryStrategy, PluginStrategy, RolloutStrategy};
+use serde_json::{Value, json};
+
+use crate::hash;
+
+/// The strategy plugin of a rollout.
+#[derive(Clone, Debug)]
+pub(crate) struct StrategyChoice {
+    pub plugin: String,
+    pub config: Value,
+    /// The number of steps, if the strategy has a list of them.
+    pub steps: Option<u32>,
+    /// Changes with the steps or the configuration.
+    pub hash: String,
+}
+
+/// The plugin that serves `strategy.canary`.
+pub const CANARY_PLUGIN: &str = "canary";
+
+/// The configuration of that plugin.
+#[must_use]
+pub fn canary_config(canary: &CanaryStrategy) -> Value {
+    let mut config = json!({ "steps": canary.steps });
+    // An analysis without templates measures nothing.
+    if let Some(analysis) = canary.fields.analysis.as_ref().filter(|analysis| !analysis.templates.is_empty())
+        && let Some(config) = config.as_object_mut()
+    {
+        // A negative index means "from the start"; the strategy takes indexes of steps only.
+        let starting_step = analysis.starting_step.filter(|step| *step >= 0);
+        config.insert("analysis".to_owned(), json!(RolloutAnalysis { starting_step, ..analysis.clone() }));
+    }
+    config
+}
+
+impl StrategyChoice {
+    /// `None` if the spec names no strategy.
+    pub fn of(strategy: &RolloutStrategy) -> Option<Self> {
+        match (&strategy.canary, &strategy.plugin) {
+            (Some(canary), _) => Some(Self::of_canary(canary)),
+            (None, Some(plugin)) => Some(Self::of_plugin(plugin)),
+            (None, None) => None,
+        }
+    }
+
+    /// For a spec that names no strategy: no plugin is called.
+    pub fn none() -> Self {
+        Self { plugin: String::new(), config: Value::Null, steps: None, hash: String::new() }
+    }
+
+    pub fn of_canary(canary: &CanaryStrategy) -> Self {
+        Self {
+            plugin: CANARY_PLUGIN.to_owned(),
+            hash: hash::steps_hash(&json!(canary.steps)),
+            config: canary_config(canary),
+            steps: Some(u32::try_from(canary.steps.len()).unwrap_or(u32::MAX)),
+        }
+    }
+
+    pub fn of_plugin(plugin: &PluginStrategy) -> Self {
+        let config = plugin.config.as_ref().map_or_else(|| json!({}), |config| config.0.clone());
+        Self {
+            hash: hash::steps_hash(&json!({ "name": plugin.name, "config": config })),
+            plugin: plugin.name.clone(),
+            config,
+            steps: None,
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! Whole passes: what is seen in, the plan out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kulta_api::{PauseCondition, PauseReason, RolloutStatus, TransitionKind};
+use serde_json::{Value, json};
+
+use crate::decision::{Decision, FailureClass, Next, Scale, Situation, StrategyFailure, Waiting};
+use crate::fixtures;
+use crate::observed::{Observed, ObservedRoute, ReplicaSet, Route, RouteState, Service};
+use crate::plan::{Action, Plan};
+use crate::rollout::begin;
+use crate::rollout::questions::{Ask, LookedUp, Need, Turn};
+
+const NOW: i64 = 1_800_000_000;
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+pub(crate) fn routed(steps: Value) -> Value {
+    json!({ "canary": {
+        "canaryService": "canary", "stableService": "stable", "steps": steps,
+        "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": "web" } } }
+    } })
+}
+
+pub(crate) fn service(name: &str, hash: &str) -> (String, Option<Arc<Service>>) {
+    let selector = BTreeMap::from([("app".into(), "web".into()), ("rollouts-pod-template-hash".into(), hash.into())]);
+    let service = Service { name: name.into(), selector, managed_by: Some("web".into()), ..Service::default() };
+    (name.into(), Some(Arc::new(service)))
+}
+
+pub(crate) fn route(canary: u32) -> ObservedRoute {
+    let condition = |kind: &str| json!({ "type": kind, "status": "True", "observedGeneration": 1 });
+    let label = ("rollouts.argoproj.io/gatewayapi-canary".to_owned(), "in-progress".to_owned());
+    let route = Route {
+        generation: 1,
+        labels: (canary > 0).then_some(label).into_iter().collect(),
+        spec: json!({
+            "parentRefs": [{ "name": "gw" }],
+            "rules": [{ "backendRefs": [{ "name": "stable", "weight": 100 - canary }, { "name": "canary", "weight": canary }] }]
+        }),
+        status: json!({ "parents": [{ "parentRef": { "name": "gw" }, "conditions": [condition("Accepted"), condition("ResolvedRefs")] }] }),
+        ..Route::default()
+    };
+    ObservedRoute { namespace: "shop".into(), name: "web".into(), state: RouteState::Found(Arc::new(route)) }
+}
+
+/// Revision 2 of a routed canary under way: `old` is stable, the new one has `canary` pods and `weight` % of the traffic.
+pub(crate) fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
+    let mut rollout = fixtures::rollout(routed(steps));
+    let hash = crate::hash::revision_hash(&rollout.spec.template.0, 0);
+    let mut new = fixtures::replica_set(&hash, 2, canary, canary);
+    new.annotations.insert("kulta.io/template-hash".into(), crate::hash::template_hash(&rollout.spec.template.0));
+    let selected = if canary > 0 { hash.as_str() } else { "old" };
+    rollout.status = Some(RolloutStatus {
+        current_pod_hash: hash.clone(),
+        stable_rs: "old".into(),
+        current_step_index: Some(index),
+        observed_generation: "1".into(),
+        ..RolloutStatus::default()
+    });
+    Observed {
+        services: BTreeMap::from([service("canary", selected), service("stable", "old")]),
+        replica_sets: vec![Arc::new(new), Arc::new(fixtures::replica_set("old", 1, 2, 2))],
+        routes: vec![route(weight)],
+        record_kept: true,
+        rollout,
+        ..Observed::default()
+    }
+}
+
+pub(crate) fn status(observed: &mut Observed) -> &mut RolloutStatus {
+    observed.rollout.status.as_mut().unwrap()
+}
+
+pub(crate) fn asked(turn: Turn) -> Box<Ask> {
+    match turn {
+        Turn::Ask(ask) => ask,
+        Turn::LookUp(_) | Turn::Done(_) => panic!("not asked: {turn:?}"),
+    }
+}
+
+/// The plan, when nothing is asked of the strategy. Look-ups are answered for a cluster in which no EndpointSlice lists a pod.
+pub(crate) fn done(turn: Turn) -> Plan {
+    done_with(turn, &LookedUp::default())
+}
+
+/// The same; what is known here is the answer to look-ups.
+pub(crate) fn done_with(turn: Turn, known: &LookedUp) -> Plan {
+    led(turn, known, |situation| panic!("asked: {situation:?}"))
+}
+
+/// The plan when the strategy decides so, and look-ups are answered by what is known.
+pub(crate) fn led(mut turn: Turn, known: &LookedUp, mut decide: impl FnMut(&Situation) -> Decision) -> Plan {
+    loop {
+        turn = match turn {
+            Turn::Done(plan) => return *plan,
+            Turn::Ask(ask) => {
+                let decision = decide(&ask.situation);
+                ask.answer(Ok(decision))
+            }
+            Turn::LookUp(look_up) => {
+                let answer = answer(&look_up.need, known);
+                look_up.answer(answer)
+            }
+        };
+    }
+}
+
+fn answer(need: &Need, known: &LookedUp) -> LookedUp {
+    let stored = |body: &Value| Ok(kulta_api::PodTemplate(body["spec"]["template"].clone()));
+    match need {
+        Need::DefaultedTemplate { body } => LookedUp {
+            defaulted_template: Some(known.defaulted_template.clone().unwrap_or_else(|| stored(body))),
+            ..LookedUp::default()
+        },
+        Need::Endpoints { .. } => {
+            LookedUp { endpoints: Some(known.endpoints.clone().unwrap_or_default()), ..LookedUp::default() }
+        }
+        Need::Pods { .. } => LookedUp { pods: Some(known.pods.clone().unwrap_or_default()), ..LookedUp::default() },
+    }
+}
+
+/// The plan for a decision that is always the same.
+pub(crate) fn led_by(observed: Observed, decision: &Decision) -> Plan {
+    led(begin(observed, now()), &LookedUp::default(), |_| decision.clone())
+}
+
+pub(crate) fn hold(step: u32, weight: u32) -> Decision {
+    Decision {
+        step,
+        steps: 4,
+        memory: Vec::new(),
+        weight,
+        canary: Scale::FollowWeight,
+        runs: Vec::new(),
+        next: Next::Hold(Waiting::Pods),
+        reason: "because".into(),
+    }
+}
+
+pub(crate) fn steps() -> Value {
+    json!([{ "setWeight": 50 }, { "pause": {} }, { "setWeight": 80 }, { "pause": {} }])
+}
+
+pub(crate) fn route_writes(plan: &Plan) -> Vec<u32> {
+    plan.writes
+        .iter()
+        .filter_map(|write| match &write.action {
+            Action::PatchRoute { weight, .. } => Some(*weight),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(crate) fn scales(plan: &Plan) -> Vec<(String, u64)> {
+    plan.writes
+        .iter()
+        .filter_map(|write| match &write.action {
+            Action::PatchReplicaSet { name, patch } => Some((name.clone(), patch.pointer("/spec/replicas")?.as_u64()?)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_first_revision_is_created_whole_without_asking_anybody() {
+    let mut observed = under_way(steps(), 0, 0, 0);
+    observed.rollout.status = None;
+    observed.replica_sets.clear();
+
+    let plan = done(begin(observed, now()));
+
+    let Some(Action::CreateReplicaSet { body, .. }) = plan.writes.iter().map(|write| &write.action).next() else {
+        panic!("{:?}", plan.writes)
+    };
+    assert_eq!(body["spec"]["replicas"], 2);
+}
+
+#[test]
+fn the_weight_is_not_raised_before_the_canary_has_its_pods() {
+    let mut observed = under_way(steps(), 2, 1, 50);
+    let short = ReplicaSet { available_replicas: 1, replicas: 2, ..ReplicaSet::clone(&observed.replica_sets[0]) };
+    observed.replica_sets[0] = Arc::new(short);
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(2, 80))));
+
+    assert_eq!(route_writes(&plan), Vec::<u32>::new());
+}
+
+#[test]
+fn the_weight_is_raised_once_the_canary_has_its_pods() {
+    let plan = done(asked(begin(under_way(steps(), 0, 1, 0), now())).answer(Ok(hold(0, 50))));
+
+    assert_eq!(route_writes(&plan), [50]);
+}
+
+fn serving_since(observed: Observed) -> Option<String> {
+    let mut turn = begin(observed.clone(), now());
+    while let Turn::Ask(ask) = turn {
+        turn = ask.answer(Ok(hold(0, 50)));
+    }
+    let plan = done(turn);
+    let kulta = stored(observed, &plan).rollout.status.unwrap().kulta.unwrap();
+    kulta.serving_since.map(|time| time.0.to_string())
+}
+
+#[test]
+fn the_time_since_when_requests_reach_the_revision_is_noted_and_stays() {
+    let mut observed = under_way(steps(), 0, 1, 50);
+    assert_eq!(serving_since(observed.clone()), Some(now().to_string()));
+
+    let before = "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap();
+    let kulta = kulta_api::KultaStatus { serving_since: Some(kulta_api::Time(before)), ..Default::default() };
+    status(&mut observed).kulta = Some(kulta);
+
+    assert_eq!(serving_since(observed), Some(before.to_string()));
+}
+
+#[test]
+fn requests_do_not_reach_the_revision_without_weight_or_while_the_service_selects_another() {
+    let without_weight = under_way(steps(), 0, 1, 0);
+    let mut another = under_way(steps(), 0, 1, 50);
+    another.services.extend([service("canary", "bad")]);
+
+    assert_eq!([without_weight, another].map(serving_since), [None, None]);
+}
+
+#[test]
+fn a_canary_that_lost_all_its_pods_loses_its_traffic() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.replica_sets[0] =
+        Arc::new(ReplicaSet { available_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) });
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(1, 50))));
+
+    assert_eq!(route_writes(&plan), [0]);
+}
+
+#[test]
+fn a_target_that_is_in_place_is_asked_about_again_as_reached() {
+    let ask = asked(begin(under_way(steps(), 0, 1, 50), now()));
+
+    let again = asked(ask.answer(Ok(hold(0, 50))));
+
+    assert!(again.situation.reached);
+}
+
+#[test]
+fn a_step_that_is_done_is_stored_and_told_in_one_patch() {
+    let again = asked(asked(begin(under_way(steps(), 0, 1, 50), now())).answer(Ok(hold(0, 50))));
+    let next = asked(again.answer(Ok(hold(1, 50))));
+    let pause = Decision { next: Next::Pause { cause: crate::decision::PauseCause::Step, until: None }, ..hold(1, 50) };
+
+    let plan = done(asked(next.answer(Ok(pause.clone()))).answer(Ok(pause)));
+
+    let patch = plan.status.unwrap().patch;
+    assert_eq!(
+        (&patch["currentStepIndex"], &patch["pauseConditions"][0]["reason"]),
+        (&json!(1), &json!("CanaryPauseStep"))
+    );
+}
+
+/// Weight before the step, and weight with which it ended, of the step that this observation completes.
+fn progress(observed: Observed, weight: u32) -> (Option<u32>, Option<u32>) {
+    let step = u32::try_from(observed.rollout.status.as_ref().unwrap().current_step_index.unwrap()).unwrap();
+    let there = asked(asked(begin(observed.clone(), now())).answer(Ok(hold(step, weight))));
+    let next = asked(there.answer(Ok(hold(step + 1, 90))));
+    let plan = done(next.answer(Ok(hold(step + 1, 90))));
+    let outbox = stored(observed, &plan).rollout.status.unwrap().kulta.unwrap().outbox;
+    let entry = outbox.into_iter().find(|entry| entry.kind == TransitionKind::Progressed).unwrap();
+    (entry.from, entry.weight)
+}
+
+#[test]
+fn a_step_that_is_done_tells_the_weight_before_it_and_the_one_it_ended_with() {
+    let first = under_way(steps(), 0, 1, 50);
+    let mut later = under_way(steps(), 2, 2, 80);
+    let kulta = kulta_api::KultaStatus { step_weight: Some(50), ..Default::default() };
+    status(&mut later).kulta = Some(kulta);
+
+    assert_eq!(progress(first, 50), (Some(0), Some(50)));
+    assert_eq!(progress(later, 80), (Some(50), Some(80)));
+}
+
+#[test]
+fn a_route_write_that_moves_no_share_is_no_event() {
+    let mut observed = under_way(steps(), 0, 1, 0);
+    let RouteState::Found(route) = &mut observed.routes[0].state else { panic!("no route") };
+    Arc::make_mut(route).spec["rules"][0]["backendRefs"][0]["weight"] = json!(1);
+
+    let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 0))));
+
+    let told: Vec<_> = plan.writes.iter().flat_map(|write| &write.events).map(|event| event.reason.as_str()).collect();
+    assert_eq!((route_writes(&plan), told.contains(&"TrafficWeightUpdated")), (vec![0], false));
+}
+
+#[test]
+fn a_lifted_pause_is_told_to_the_strategy() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).controller_pause = true;
+
+    assert!(asked(begin(observed, now())).situation.promoted);
+}
+
+#[test]
+fn an_abort_takes_the_traffic_away_without_asking() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).abort = true;
+    status(&mut observed).pause_conditions =
+        vec![PauseCondition { reason: PauseReason::CanaryPauseStep, start_time: kulta_api::Time(now()) }];
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(route_writes(&plan), [0]);
+}
+
+#[test]
+fn the_canary_keeps_its_pods_while_it_may_serve() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    status(&mut observed).abort = true;
+
+    assert!(scales(&done(begin(observed, now()))).is_empty());
+}
+
+#[test]
+fn stable_is_never_scaled_down_by_a_held_rollout() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.spec.paused = Some(true);
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!((scales(&plan), route_writes(&plan)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_strategy_that_fails_holds_everything() {
+    let failure = StrategyFailure { class: FailureClass::Trapped, message: "boom".into() };
+
+    let plan = done(asked(begin(under_way(steps(), 1, 1, 50), now())).answer(Err(failure)));
+
+    assert_eq!((scales(&plan), route_writes(&plan)), (Vec::new(), Vec::new()));
+    assert!(plan.wake_up.is_some());
+}
+
+#[test]
+fn of_a_step_that_is_in_place_only_the_answer_that_stands_is_logged() {
+    let answer = |reason: &str| Ok(Decision { reason: reason.into(), ..hold(1, 50) });
+    let logged = |observed: Observed| {
+        let again = asked(asked(begin(observed, now())).answer(answer("moving the weight")));
+        let plan = done(again.answer(answer("keeping the weight")));
+        plan.status.and_then(|status| status.patch.pointer("/kulta/decisions").cloned())
+    };
+    let mut observed = under_way(steps(), 1, 1, 50);
+    let first = logged(observed.clone()).unwrap();
+    let kulta = json!({ "kulta": { "sequence": 1, "decisions": first } });
+    status(&mut observed).kulta = serde_json::from_value::<RolloutStatus>(kulta).unwrap().kulta;
+
+    let second = logged(observed);
+
+    assert_eq!(first.as_array().map(Vec::len), Some(1), "{first}");
+    assert_eq!(second, None, "written again");
+}
+
+#[test]
+fn a_full_promotion_takes_an_abort_back() {
+    let mut observed = under_way(steps(), 0, 2, 0);
+    status(&mut observed).abort = true;
+    status(&mut observed).aborted_at = Some(kulta_api::Time(now()));
+    status(&mut observed).promote_full = true;
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(route_writes(&plan), [100]);
+}
+
+#[test]
+fn a_rollout_that_wants_no_pods_is_scaled_down_whatever_weighs() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.spec.replicas = Some(0);
+
+    let Turn::Done(plan) = asked(begin(observed, now())).answer(Ok(hold(1, 50))) else { panic!("looked up") };
+
+    let mut scaled: Vec<_> = scales(&plan).into_iter().map(|(_, pods)| pods).collect();
+    scaled.dedup();
+    assert_eq!(scaled, [0]);
+}
+
+#[test]
+fn a_step_of_a_rollout_without_pods_is_reached_without_weight() {
+    let mut observed = under_way(steps(), 0, 0, 0);
+    observed.rollout.spec.replicas = Some(0);
+    observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 0, 0));
+
+    let again = asked(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
+
+    assert!(again.situation.reached);
+}
+
+#[test]
+fn a_strategy_that_aborts_takes_the_traffic_back_and_its_reason_is_told() {
+    let next = Next::Abort { kind: kulta_api::FailureKind::Analysis, reason: "9 % of requests fail".into() };
+    let abort = Decision { next, ..hold(1, 50) };
+    let again = asked(asked(begin(under_way(steps(), 1, 1, 50), now())).answer(Ok(abort.clone())));
+
+    let plan = done(again.answer(Ok(abort)));
+
+    assert_eq!(route_writes(&plan), [0]);
+    let status = plan.status.unwrap().patch;
+    assert_eq!(
+        (&status["abort"], &status["kulta"]["failure"], &status["message"]),
+        (
+            &json!(true),
+            &json!("analysis"),
+            &json!("RolloutAborted: Rollout aborted update to revision 2: 9 % of requests fail")
+        )
+    );
+}
+
+#[test]
+fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
+    let mut observed = under_way(steps(), 4, 2, 100);
+    status(&mut observed).kulta = Some(kulta_api::KultaStatus { promoting: true, ..Default::default() });
+
+    let plan = done(begin(observed, now()));
+
+    let patch = plan.status.unwrap().patch;
+    let told: Vec<TransitionKind> =
+        serde_json::from_value::<Vec<kulta_api::OutboxEntry>>(patch["kulta"]["outbox"].clone())
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.kind)
+            .filter(|kind| *kind == TransitionKind::ServiceUpgraded)
+            .collect();
+    assert_eq!((told.len(), patch["stableRS"].is_string()), (1, true));
+}
+
+#[test]
+fn a_transition_keeps_the_number_that_its_revision_has_at_that_moment() {
+    let mut observed = under_way(steps(), 4, 2, 100);
+    status(&mut observed).kulta = Some(kulta_api::KultaStatus { promoting: true, ..Default::default() });
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(plan.status.unwrap().patch.pointer("/kulta/outbox/0/rev"), Some(&json!(2)));
+}
+
+#[test]
+fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    observed.replica_sets[1] = Arc::new(fixtures::replica_set("bad", 1, 2, 0));
+    status(&mut observed).stable_rs = hash;
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(scales(&plan), [("web-bad".to_owned(), 0)]);
+}
+
+/// A rollout that keeps no history, at rest, with an older revision that event 1 is about; it has been delivered, and its entry may
+/// still be stored.
+fn without_history(stored: bool) -> Plan {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 0, 0));
+    observed.rollout.spec.revision_history_limit = Some(0);
+    observed.delivered = 1;
+    status(&mut observed).stable_rs = hash;
+    let mut kulta = kulta_api::KultaStatus::default();
+    kulta.store(|seq, first| {
+        let entry = json!({ "seq": seq, "kind": "serviceUpgraded", "at": "2026-01-01T00:00:00Z", "hash": "old", "first": first });
+        serde_json::from_value(entry).unwrap()
+    });
+    if !stored {
+        kulta.outbox.clear();
+    }
+    status(&mut observed).kulta = Some(kulta);
+    done(begin(observed, now()))
+}
+
+fn deletes(plan: &Plan) -> bool {
+    plan.writes.iter().any(|write| matches!(write.action, Action::DeleteReplicaSet { .. }))
+}
+
+#[test]
+fn a_revision_whose_events_may_be_told_again_is_not_collected() {
+    assert_eq!([without_history(true), without_history(false)].map(|plan| deletes(&plan)), [false, true]);
+}
+
+#[test]
+fn at_rest_nothing_is_written() {
+    let mut observed = under_way(steps(), 4, 2, 0);
+    let hash = status(&mut observed).current_pod_hash.clone();
+    observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
+    observed.replica_sets.truncate(1);
+    status(&mut observed).stable_rs = hash;
+    observed.rollout.metadata.annotations =
+        Some(BTreeMap::from([("rollout.argoproj.io/revision".to_owned(), "2".to_owned())]));
+    let first = done(begin(observed.clone(), now()));
+    let mut stored = serde_json::to_value(observed.rollout.status.clone()).unwrap();
+    merge(&mut stored, &first.status.unwrap().patch);
+    observed.rollout.status = serde_json::from_value(stored).unwrap();
+    observed.delivered = u64::MAX;
+
+    let second = done(begin(observed, now()));
+
+    assert_eq!((second.status.map(|status| status.patch), second.writes), (None, Vec::new()));
+}
+
+/// The observation after the plan's status was stored.
+pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
+    let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
+    if let Some(patch) = &plan.status {
+        merge(&mut status, &patch.patch);
+    }
+    observed.rollout.status = Some(serde_json::from_value(status).unwrap());
+    observed
+}
+
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, change) in changes {
+        if change.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(target.as_object_mut().unwrap().entry(key.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
+
+#[test]
+fn a_promotion_of_many_pods_behind_fine_weights_moves_the_weight_with_the_pods() {
+    let mut observed = under_way(steps(), 4, 4_999, 100);
+    let mut strategy = routed(steps());
+    strategy["canary"]["dynamicStableScale"] = json!(true);
+    strategy["canary"]["trafficRouting"]["maxTrafficWeight"] = json!(1_000_000);
+    observed.rollout.spec.strategy = fixtures::rollout(strategy).spec.strategy;
+    observed.rollout.spec.replicas = Some(5_000);
+    let RouteState::Found(shared) = &mut observed.routes[0].state else { panic!("no route") };
+    let backends = json!([{ "name": "stable", "weight": 500_000 }, { "name": "canary", "weight": 500_000 }]);
+    Arc::make_mut(shared).spec["rules"][0]["backendRefs"] = backends;
+
+    let plan = done(begin(observed, now()));
+
+    assert_eq!(route_writes(&plan), [999_800]);
+}

@@ -1,0 +1,27 @@
+//! Warning events about a spec that can be followed but looks wrong.
+
+use serde_json::json;
+
+use super::context::Context;
+use crate::plan::{EventReason, KubeEvent};
+use crate::{hash, reference};
+
+/// The warnings, once per generation; for a rollout that had faults, when they are gone. Their names are made of their messages, so that
+/// the API server refuses the same one a second time.
+pub(crate) fn of_spec(context: &Context) -> Vec<KubeEvent> {
+    let generation = context.observed.rollout.metadata.generation.unwrap_or(0).to_string();
+    // No warning is emitted while the spec has faults.
+    if context.before.observed_generation == generation && !context.had_faults() {
+        return Vec::new();
+    }
+    let observed = &context.observed;
+    let of_spec = reference::spec_warnings(observed).into_iter().map(|warning| (EventReason::SpecWarning, warning));
+    let of_analyses = reference::warnings(observed).into_iter();
+    let of_analyses = of_analyses.map(|warning| (EventReason::AnalysisWarning, warning));
+    let event = |(reason, warning): (EventReason, kulta_api::FieldError)| {
+        let message = warning.to_string();
+        let mark = format!("warning.{}", hash::steps_hash(&json!([generation, message])));
+        context.warning(&mark, reason, message)
+    };
+    of_spec.chain(of_analyses).map(event).collect()
+}

@@ -1,0 +1,204 @@
+//! The writes of ReplicaSets.
+
+use kulta_api::annotations;
+use serde_json::{Map, Value, json};
+
+use super::AnnotationChanges;
+use crate::observed::ReplicaSet;
+use crate::plan::{Action, EventReason, Write};
+use crate::replica_set::{self, Blueprint};
+use crate::rollout::context::Context;
+use crate::rollout::record::Record;
+use crate::rollout::safety::SafeGoal;
+use crate::{affinity, hash, identity, patch};
+
+/// The changes of one ReplicaSet beside its scale.
+#[derive(Debug, Default)]
+struct Changes {
+    annotations: Map<String, Value>,
+    spec: Map<String, Value>,
+}
+
+/// Creates the new revision's ReplicaSet, scales all of them, and writes what is to be annotated in the same patches.
+pub(super) fn plan(context: &Context, record: &Record, goal: &SafeGoal, annotations: &AnnotationChanges) -> Vec<Write> {
+    let new = goal.canary().and_then(|pods| new_revision(context, record, pods, annotations));
+    let other_stable = context.stable.as_ref().filter(|stable| Some(&stable.name) != new_name(context));
+    let stable = other_stable.zip(goal.stable());
+    let older = context.others.iter().zip(goal.older().iter().copied());
+    let others = stable
+        .into_iter()
+        .chain(older)
+        .filter_map(|(replica_set, pods)| scale(context, replica_set, pods, Changes::default(), annotations));
+    new.into_iter().chain(others).collect()
+}
+
+fn new_name(context: &Context) -> Option<&String> {
+    context.new.as_ref().map(|new| &new.name)
+}
+
+fn new_revision(context: &Context, record: &Record, replicas: u32, annotations: &AnnotationChanges) -> Option<Write> {
+    match &context.new {
+        Some(new) if context.faults.is_some() => scale(context, new, replicas, Changes::default(), annotations),
+        Some(new) => scale(context, new, replicas, changes_of_new(context, record, new), annotations),
+        // Stopped by the spec, or by its faults: a revision that has no pods yet gets none.
+        None if context.is_stopped() || context.faults.is_some() => None,
+        None => Some(create(context, record, replicas)),
+    }
+}
+
+/// What the new revision's ReplicaSet lacks of what the Rollout says.
+fn changes_of_new(context: &Context, record: &Record, new: &ReplicaSet) -> Changes {
+    let rollout = &context.observed.rollout;
+    let number = context.revision_number();
+    let canonical = hash::template_hash(&rollout.spec.template.0);
+    let mut wanted = replica_set::copied_annotations(rollout);
+    wanted.insert(annotations::TEMPLATE_HASH.to_owned(), identity::with_hash(new, &canonical));
+    if new.revision() != number {
+        wanted.insert(annotations::REVISION.to_owned(), number.to_string());
+        if new.revision() > 0 {
+            let before = new.annotations.get(annotations::REVISION_HISTORY);
+            let history = before.map_or_else(String::new, |history| format!("{history},"));
+            wanted.insert(annotations::REVISION_HISTORY.to_owned(), format!("{history}{}", new.revision()));
+        }
+    }
+    wanted.retain(|key, value| new.annotations.get(key) != Some(value));
+    let mut spec = Map::new();
+    let ready_seconds = rollout.spec.min_ready_seconds();
+    if new.min_ready_seconds != ready_seconds {
+        spec.insert("minReadySeconds".to_owned(), json!(ready_seconds));
+    }
+    if let Some(change) = affinity_change(context, record, new) {
+        spec.insert("template".to_owned(), json!({ "spec": { "affinity": change } }));
+    }
+    Changes { annotations: wanted.into_iter().map(|(key, value)| (key, json!(value))).collect(), spec }
+}
+
+/// The injected rule keeps away from the stable revision, and is gone once this revision is stable.
+fn affinity_change(context: &Context, record: &Record, new: &ReplicaSet) -> Option<Value> {
+    let stable = other_stable(context, record);
+    let wanted = context.fields.anti_affinity.as_ref().and(stable);
+    let present = affinity::injected(&new.template.0);
+    if present == wanted.map(str::to_owned).into_iter().collect::<Vec<_>>() {
+        return None;
+    }
+    let body = replica_set::body(&Blueprint {
+        rollout: &context.observed.rollout,
+        hash: &context.new_hash,
+        revision: context.revision_number(),
+        replicas: 0,
+        stable,
+    });
+    let at = |template: &Value| template.pointer("/spec/affinity").cloned().unwrap_or(Value::Null);
+    let after = body.pointer("/spec/template").map_or(Value::Null, at);
+    patch::diff(&at(&new.template.0), &after)
+}
+
+/// Hash of the stable revision, when the new one is not it.
+fn other_stable<'a>(context: &Context, record: &'a Record) -> Option<&'a str> {
+    let stable = record.status.stable_rs.as_str();
+    (!stable.is_empty() && !record.is_stable(context)).then_some(stable)
+}
+
+fn create(context: &Context, record: &Record, replicas: u32) -> Write {
+    let number = context.revision_number();
+    let body = replica_set::body(&Blueprint {
+        rollout: &context.observed.rollout,
+        hash: &context.new_hash,
+        revision: number,
+        replicas,
+        stable: other_stable(context, record),
+    });
+    let name = replica_set::name(context.rollout_name(), &context.new_hash);
+    let mark = context.new_hash.as_str();
+    let mut events = vec![context.event(
+        mark,
+        EventReason::NewReplicaSetCreated,
+        format!("Created ReplicaSet {name} (revision {number})"),
+    )];
+    if !record.is_stable(context) {
+        events.push(context.not_completed_event());
+    }
+    // Argo creates with no pods and scales then: here that is one write, with the events of both.
+    if replicas > 0 {
+        let message = format!("Scaled up ReplicaSet {name} (revision {number}) from 0 to {replicas}");
+        events.push(context.event(mark, EventReason::ScalingReplicaSet, message));
+    }
+    Write { action: Action::CreateReplicaSet { name, body }, events }
+}
+
+/// Scales a ReplicaSet and writes its other changes in one patch; `None` if nothing changes.
+fn scale(
+    context: &Context,
+    replica_set: &ReplicaSet,
+    target: u32,
+    changes: Changes,
+    annotations: &AnnotationChanges,
+) -> Option<Write> {
+    let Changes { annotations: mut notes, mut spec } = changes;
+    let deadlines = annotations.of(replica_set.hash());
+    notes.extend(deadlines.map(|(key, value)| (key.to_owned(), json!(value))));
+    let current = replica_set.replicas;
+    let mut events = Vec::new();
+    if current != target {
+        let direction = if target > current { "up" } else { "down" };
+        spec.insert("replicas".to_owned(), json!(target));
+        let desired = context.replicas;
+        if replica_set.desired_replicas() != Some(desired) {
+            notes.insert(annotations::DESIRED_REPLICAS.to_owned(), json!(desired.to_string()));
+        }
+        if target == 0 && replica_set.annotations.contains_key(annotations::SCALE_DOWN_DEADLINE) {
+            notes.insert(annotations::SCALE_DOWN_DEADLINE.to_owned(), Value::Null);
+        }
+        events.push(context.event(
+            &format!("{}.g{}", replica_set.hash(), replica_set.generation),
+            EventReason::ScalingReplicaSet,
+            format!(
+                "Scaled {direction} ReplicaSet {} (revision {}) from {current} to {target}",
+                replica_set.name,
+                replica_set.revision()
+            ),
+        ));
+    }
+    let mut patch = Map::new();
+    if !notes.is_empty() {
+        patch.insert("metadata".to_owned(), json!({ "annotations": notes }));
+    }
+    if !spec.is_empty() {
+        patch.insert("spec".to_owned(), Value::Object(spec));
+    }
+    let action = Action::PatchReplicaSet { name: replica_set.name.clone(), patch: Value::Object(patch.clone()) };
+    (!patch.is_empty()).then_some(Write { action, events })
+}
+
+/// Deletes old ReplicaSets without pods beyond the history limit, oldest first.
+pub(super) fn collect_history(context: &Context, record: &Record) -> Vec<Write> {
+    let limit = context.observed.rollout.spec.revision_history_limit();
+    let mut empty: Vec<_> = context
+        .others
+        .iter()
+        .filter(|other| other.replicas == 0 && other.created_replicas == 0 && !other.deleting)
+        .filter(|other| !has_undelivered_events(record, other.hash()))
+        .collect();
+    empty.sort_by_key(|other| (other.revision(), other.created));
+    let excess = context.others.len().saturating_sub(limit);
+    let delete = |old: &ReplicaSet| Action::DeleteReplicaSet { name: old.name.clone(), uid: old.uid.clone() };
+    empty.into_iter().take(excess).map(|old| Write { action: delete(old), events: Vec::new() }).collect()
+}
+
+/// An event about the revision may be sent, or sent again by a process that does not know that it was: only the ReplicaSet says what the
+/// revision was, until the entry has left the stored outbox.
+fn has_undelivered_events(record: &Record, hash: &str) -> bool {
+    record.kulta.outbox.iter().any(|entry| entry.hash == hash || entry.stable.as_deref() == Some(hash))
+}
+
+/// The Rollout carries its revision's number, as kubectl plugins read it.
+pub(super) fn number_rollout(context: &Context) -> Vec<Write> {
+    let number = context.revision_number().to_string();
+    let annotations = context.observed.rollout.metadata.annotations.as_ref();
+    let present = annotations.and_then(|all| all.get(annotations::REVISION));
+    if context.new.is_none() || present == Some(&number) {
+        return Vec::new();
+    }
+    let patch = json!({ "metadata": { "annotations": { annotations::REVISION: number } } });
+    vec![Write { action: Action::PatchRollout { patch }, events: Vec::new() }]
+}

@@ -1,0 +1,59 @@
+//! Weights on Gateway API routes (design section 4): what a route says, whether the data plane took it, what is written next.
+
+pub mod acceptance;
+pub mod foreign;
+pub mod label;
+mod observe;
+mod plan;
+pub mod route;
+
+use std::sync::Arc;
+
+use kulta_api::GatewayRouting;
+
+pub use acceptance::Reservation;
+pub(crate) use observe::observe;
+pub(crate) use plan::plan;
+
+use crate::observed::{AcceptedRoute, Route};
+use route::{Backends, SharedRules};
+
+/// The routes of a rollout, as far as they can be read.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    /// Of the rollout and its Services.
+    namespace: String,
+    canary_service: String,
+    stable_service: String,
+    max_weight: u32,
+    routing: GatewayRouting,
+    routes: Vec<RouteView>,
+    /// For each route that was found, by namespace and name: what to remember of its acceptance.
+    pub accepted: Vec<(String, String, Option<AcceptedRoute>)>,
+}
+
+#[derive(Debug)]
+struct RouteView {
+    namespace: String,
+    name: String,
+    /// What messages call it: its name, behind its namespace when that is not the rollout's.
+    shown: String,
+    route: Arc<Route>,
+    rules: SharedRules,
+}
+
+impl Gateway {
+    fn backends(&self) -> Backends<'_> {
+        Backends {
+            namespace: &self.namespace,
+            canary: &self.canary_service,
+            stable: &self.stable_service,
+            max_weight: self.max_weight,
+        }
+    }
+
+    /// The routes as messages name them.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.routes.iter().map(|view| format!("HTTPRoute {:?}", view.shown))
+    }
+}

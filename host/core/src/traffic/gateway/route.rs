@@ -1,0 +1,303 @@
+//! An HTTPRoute as far as weights go: the rules that hold both of our Services, and the JSON Patch that moves them.
+
+use kulta_api::ConditionReason;
+use serde_json::{Value, json};
+
+use crate::observed::Route;
+use crate::traffic::Blocked;
+
+/// Weight of a backendRef that states none (Gateway API).
+pub(super) const DEFAULT_BACKEND_WEIGHT: u64 = 1;
+
+/// The two Services, where they are, and what their weights add up to.
+#[derive(Clone, Copy, Debug)]
+pub struct Backends<'a> {
+    /// Of the rollout and so of both Services; a route elsewhere has to name it.
+    pub namespace: &'a str,
+    pub canary: &'a str,
+    pub stable: &'a str,
+    pub max_weight: u32,
+}
+
+/// A rule that shares traffic between the two. Rules that hold only one of them are the user's own:
+/// a weight of 0 on a lone backend would turn its requests away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SharedRule {
+    rule: usize,
+    canary: Backend,
+    stable: Backend,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Backend {
+    position: usize,
+    /// As written; absent when it is the route's own.
+    namespace: Option<String>,
+    weight: Option<u64>,
+}
+
+/// The rules of a route that carry this rollout's traffic; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedRules(Vec<SharedRule>);
+
+impl SharedRules {
+    /// `name` is what the route is called in messages, `namespace` where it is.
+    ///
+    /// # Errors
+    /// When no rule holds both Services: names the route and the one that is missing.
+    pub fn find(name: &str, namespace: &str, route: &Route, backends: Backends<'_>) -> Result<Self, Blocked> {
+        let elsewhere = namespace != backends.namespace;
+        let backend = |rule, service| backend(rule, service, namespace, backends.namespace);
+        let rules = route.spec.get("rules").and_then(Value::as_array);
+        let mut seen = (false, false);
+        let mut shared = Vec::new();
+        for (position, rule) in rules.into_iter().flatten().enumerate() {
+            let canary = backend(rule, backends.canary);
+            let stable = backend(rule, backends.stable);
+            seen = (seen.0 || canary.is_some(), seen.1 || stable.is_some());
+            if let (Some(canary), Some(stable)) = (canary, stable) {
+                shared.push(SharedRule { rule: position, canary, stable });
+            }
+        }
+        if !shared.is_empty() {
+            return Ok(Self(shared));
+        }
+        let [canary, stable] = [backends.canary, backends.stable].map(|service| {
+            if elsewhere {
+                format!("{:?}", format!("{}/{service}", backends.namespace))
+            } else {
+                format!("{service:?}")
+            }
+        });
+        let missing = match seen {
+            (false, false) => format!("no rule has a backendRef to Service {canary} or {stable}"),
+            (false, true) => format!("no rule has a backendRef to Service {canary}"),
+            (true, false) => format!("no rule has a backendRef to Service {stable}"),
+            (true, true) => format!("no rule has backendRefs to both Service {canary} and {stable}"),
+        };
+        Err(Blocked {
+            reason: ConditionReason::BackendRefNotFound,
+            message: format!("HTTPRoute {name:?}: spec.rules: {missing}"),
+        })
+    }
+
+    /// The least and the most that the canary gets by any rule, in parts of the maximum weight, rounded outwards.
+    #[must_use]
+    pub fn canary_share(&self, max_weight: u32) -> (u32, u32) {
+        let mut least = max_weight;
+        let mut most = 0;
+        for rule in &self.0 {
+            let canary = rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
+            let total = canary + rule.stable.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
+            let parts = canary * u64::from(max_weight);
+            let floor = parts.checked_div(total).unwrap_or(0);
+            // Rounded up, unless nothing is shared at all.
+            let ceil = floor + u64::from(floor * total < parts);
+            least = least.min(u32::try_from(floor).unwrap_or(max_weight));
+            most = most.max(u32::try_from(ceil).unwrap_or(max_weight));
+        }
+        (least, most)
+    }
+
+    /// Some rule sends the canary requests.
+    #[must_use]
+    pub fn canary_has_weight(&self) -> bool {
+        self.0.iter().any(|rule| rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT) > 0)
+    }
+
+    /// Operations that fail when the canary got another weight by any rule.
+    #[must_use]
+    pub fn canary_tests(&self) -> Vec<Value> {
+        let test = |SharedRule { rule, canary, .. }: &SharedRule| {
+            let path = format!("/spec/rules/{rule}/backendRefs/{}/weight", canary.position);
+            json!({ "op": "test", "path": path, "value": canary.weight })
+        };
+        self.0.iter().map(test).collect()
+    }
+
+    /// Every rule says exactly this.
+    #[must_use]
+    pub fn says(&self, weight: u32, max_weight: u32) -> bool {
+        self.0.iter().all(|rule| {
+            rule.canary.weight == Some(u64::from(weight))
+                && rule.stable.weight == Some(u64::from(max_weight.saturating_sub(weight)))
+        })
+    }
+
+    /// The operations that give the canary `weight`; none when the rules say so already. Each replacement is guarded by the
+    /// backend's name and the weight it replaces, so that a route that somebody reordered is refused (422), not damaged.
+    #[must_use]
+    pub fn patch(&self, weight: u32, backends: Backends<'_>) -> Vec<Value> {
+        let mut operations = Vec::new();
+        for rule in &self.0 {
+            for (backend, name, wanted) in [
+                (&rule.canary, backends.canary, weight),
+                (&rule.stable, backends.stable, backends.max_weight.saturating_sub(weight)),
+            ] {
+                if backend.weight == Some(u64::from(wanted)) {
+                    continue;
+                }
+                let path = format!("/spec/rules/{}/backendRefs/{}", rule.rule, backend.position);
+                operations.push(json!({ "op": "test", "path": format!("{path}/name"), "value": name }));
+                if let Some(namespace) = &backend.namespace {
+                    operations.push(json!({ "op": "test", "path": format!("{path}/namespace"), "value": namespace }));
+                }
+                // A test for null passes where there is no weight.
+                operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": backend.weight }));
+                // "add" replaces a member that is there, and makes one that is not.
+                operations.push(json!({ "op": "add", "path": format!("{path}/weight"), "value": wanted }));
+            }
+        }
+        operations
+    }
+}
+
+pub(super) fn backend_refs(rule: &Value) -> impl Iterator<Item = &Value> {
+    rule.get("backendRefs").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The rule's reference to a Service of the namespace `home`; `here` is the route's own, which counts when the reference names none.
+fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backend> {
+    backend_refs(rule).enumerate().find_map(|(position, reference)| {
+        let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
+        let is_service = matches!(text("kind"), "" | "Service") && text("group").is_empty();
+        let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
+        (is_service && text("name") == service && namespace.unwrap_or(here) == home).then(|| Backend {
+            position,
+            namespace: namespace.map(str::to_owned),
+            weight: reference.get("weight").and_then(Value::as_u64),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKENDS: Backends<'_> = Backends { namespace: "shop", canary: "canary", stable: "stable", max_weight: 100 };
+
+    fn route(rules: Value) -> Route {
+        Route { spec: json!({ "rules": rules }), ..Route::default() }
+    }
+
+    fn shared(rules: Value) -> SharedRules {
+        SharedRules::find("web", "shop", &route(rules), BACKENDS).unwrap()
+    }
+
+    fn pair(canary: u64, stable: u64) -> Value {
+        json!({ "backendRefs": [{ "name": "stable", "weight": stable }, { "name": "canary", "weight": canary }] })
+    }
+
+    #[test]
+    fn a_patch_is_guarded_by_name_and_old_weight() {
+        let patch = shared(json!([pair(0, 100)])).patch(10, BACKENDS);
+
+        assert_eq!(
+            patch,
+            [
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/name", "value": "canary" }),
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/weight", "value": 0 }),
+                json!({ "op": "add", "path": "/spec/rules/0/backendRefs/1/weight", "value": 10 }),
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/0/name", "value": "stable" }),
+                json!({ "op": "test", "path": "/spec/rules/0/backendRefs/0/weight", "value": 100 }),
+                json!({ "op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 90 }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_weight_is_added_only_if_there_is_still_none() {
+        let rules = json!([{ "backendRefs": [{ "name": "stable", "weight": 90 }, { "name": "canary" }] }]);
+
+        let guard = json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/weight", "value": null });
+        assert!(shared(rules).patch(10, BACKENDS).contains(&guard));
+    }
+
+    #[test]
+    fn nothing_is_written_when_the_route_says_it_already() {
+        assert!(shared(json!([pair(10, 90)])).patch(10, BACKENDS).is_empty());
+    }
+
+    #[test]
+    fn foreign_backends_and_rules_with_one_of_ours_are_left_alone() {
+        let rules = json!([
+            { "backendRefs": [{ "name": "stable" }] },
+            { "backendRefs": [{ "name": "other", "weight": 5 }, { "name": "canary", "weight": 0 }, { "name": "stable", "weight": 100 }] }
+        ]);
+
+        let patch = shared(rules).patch(20, BACKENDS);
+
+        let paths: Vec<_> = patch.iter().filter(|op| op["op"] == "add").map(|op| op["path"].clone()).collect();
+        assert_eq!(paths, ["/spec/rules/1/backendRefs/1/weight", "/spec/rules/1/backendRefs/2/weight"]);
+    }
+
+    #[test]
+    fn every_rule_that_shares_traffic_is_moved() {
+        let patch = shared(json!([pair(0, 100), pair(0, 100)])).patch(20, BACKENDS);
+
+        assert_eq!(patch.iter().filter(|op| op["op"] == "add").count(), 4);
+    }
+
+    #[test]
+    fn a_backend_without_a_weight_counts_one() {
+        let rules = shared(json!([{ "backendRefs": [{ "name": "stable" }, { "name": "canary" }] }]));
+
+        assert_eq!((rules.canary_share(100), rules.says(50, 100)), ((50, 50), false));
+    }
+
+    #[test]
+    fn rules_that_disagree_give_a_range() {
+        assert_eq!(shared(json!([pair(10, 90), pair(50, 50)])).canary_share(100), (10, 50));
+    }
+
+    #[test]
+    fn a_missing_backend_is_named() {
+        let obstacle =
+            SharedRules::find("web", "shop", &route(json!([{ "backendRefs": [{ "name": "stable" }] }])), BACKENDS)
+                .unwrap_err();
+
+        assert_eq!(obstacle.message, "HTTPRoute \"web\": spec.rules: no rule has a backendRef to Service \"canary\"");
+    }
+
+    #[test]
+    fn a_backend_of_another_kind_is_not_ours() {
+        let rules =
+            json!([{ "backendRefs": [{ "name": "stable" }, { "name": "canary", "kind": "Bucket", "group": "x" }] }]);
+
+        assert!(SharedRules::find("web", "shop", &route(rules), BACKENDS).is_err());
+    }
+
+    #[test]
+    fn a_backend_of_the_same_name_in_another_namespace_is_not_ours() {
+        let foreign = json!([{ "backendRefs": [
+            { "name": "stable", "namespace": "other" }, { "name": "canary" }, { "name": "stable" }
+        ] }]);
+
+        let patch = shared(foreign).patch(20, BACKENDS);
+
+        let paths: Vec<_> = patch.iter().filter(|op| op["op"] == "add").map(|op| op["path"].clone()).collect();
+        assert_eq!(paths, ["/spec/rules/0/backendRefs/1/weight", "/spec/rules/0/backendRefs/2/weight"]);
+    }
+
+    #[test]
+    fn a_route_elsewhere_must_name_the_namespace_of_the_services() {
+        let refs = |extra: Value| {
+            let reference = |name: &str| {
+                let mut reference = json!({ "name": name, "weight": 1 });
+                reference.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+                reference
+            };
+            route(json!([{ "backendRefs": [reference("stable"), reference("canary")] }]))
+        };
+
+        let found = SharedRules::find("edge/web", "edge", &refs(json!({ "namespace": "shop" })), BACKENDS).unwrap();
+        let lost = SharedRules::find("edge/web", "edge", &refs(json!({})), BACKENDS).unwrap_err();
+
+        let guard = json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/namespace", "value": "shop" });
+        assert!(found.patch(20, BACKENDS).contains(&guard));
+        assert_eq!(
+            lost.message,
+            "HTTPRoute \"edge/web\": spec.rules: no rule has a backendRef to Service \"shop/canary\" or \"shop/stable\""
+        );
+    }
+}
