@@ -19,6 +19,9 @@ impl Backoff {
     /// For the event sink: minutes of it being down are normal.
     pub const SINK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 
+    /// For a Kubernetes event that was not taken: best effort, and its object's later events wait for it.
+    pub const EVENT: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(4) };
+
     /// The delay after the `failures`-th failure in a row (from 1), doubling, half of it at random: many that failed together
     /// come back apart.
     #[must_use]
