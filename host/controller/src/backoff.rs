@@ -32,6 +32,27 @@ impl Backoff {
     }
 }
 
+/// The delays of a watch that breaks, started over once it has been well for some time.
+#[derive(Default)]
+pub struct WatchDelays {
+    failures: u32,
+}
+
+impl Iterator for WatchDelays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.failures = self.failures.saturating_add(1);
+        Some(Backoff::WATCH.delay(self.failures, fastrand::f64))
+    }
+}
+
+impl kube::runtime::utils::Backoff for WatchDelays {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
 /// Keeps `1 << n` in range; the longest delay is reached long before.
 const MOST_DOUBLINGS: u32 = 20;
 
