@@ -25,6 +25,7 @@ pub mod kulta;
 pub mod load;
 pub mod manifests;
 pub mod namespace;
+pub mod proc;
 pub mod process;
 pub mod prometheus;
 pub mod registry;
