@@ -181,6 +181,8 @@ fn controller_manager(run: &Path) -> Result<Process> {
             .to_owned(),
         "--kube-api-qps=500".to_owned(),
         "--kube-api-burst=1000".to_owned(),
+        // Every 15 s by default: scenarios with autoscalers would last minutes.
+        "--horizontal-pod-autoscaler-sync-period=1s".to_owned(),
     ];
     Process::start("kube-controller-manager", &arguments, run)
 }

@@ -24,6 +24,7 @@ pub mod kubeconfig;
 pub mod kulta;
 pub mod load;
 pub mod manifests;
+pub mod metrics_api;
 pub mod namespace;
 pub mod proc;
 pub mod process;
