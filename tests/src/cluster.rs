@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::{
     api, certificates, kinds, kubeconfig,
     namespace::{NODE_ADDRESS, POD_CIDR_FOR_KWOK, SERVICE_ADDRESS, SERVICE_CIDR},
+    proc,
     process::Process,
     run_folder, wait,
 };
@@ -25,6 +26,15 @@ pub const NODE: &str = "node-0";
 
 /// Users whose requests are left out of the audit log: they are the cluster's own.
 const COMPONENTS: [&str; 5] = ["kube-controller-manager", "kube-scheduler", "kwok", "contour", "kulta-backend"];
+
+/// The file in the run folder that has the API server's process id.
+const API_SERVER_ID: &str = "kube-apiserver.pid";
+
+/// CPU time of the API server so far, in the cluster of this run folder.
+pub fn api_server_cpu(run: &Path) -> Result<Duration> {
+    let id = fs::read_to_string(run.join(API_SERVER_ID)).context("read the API server's process id")?;
+    proc::cpu(id.trim().parse().context("the API server's process id")?)
+}
 
 /// A running control plane.
 pub struct Cluster {
@@ -154,7 +164,10 @@ fn api_server(run: &Path, audit_log: &Path) -> Result<Process> {
         "--audit-log-maxsize=100000".to_owned(),
         "--profiling=false".to_owned(),
     ];
-    Process::start("kube-apiserver", &arguments, run)
+    let process = Process::start("kube-apiserver", &arguments, run)?;
+    let id = process.id().context("kube-apiserver has ended")?;
+    fs::write(run.join(API_SERVER_ID), id.to_string()).context("write the API server's process id")?;
+    Ok(process)
 }
 
 fn controller_manager(run: &Path) -> Result<Process> {
@@ -168,6 +181,8 @@ fn controller_manager(run: &Path) -> Result<Process> {
             .to_owned(),
         "--kube-api-qps=500".to_owned(),
         "--kube-api-burst=1000".to_owned(),
+        // Every 15 s by default: scenarios with autoscalers would last minutes.
+        "--horizontal-pod-autoscaler-sync-period=1s".to_owned(),
     ];
     Process::start("kube-controller-manager", &arguments, run)
 }

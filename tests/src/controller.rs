@@ -15,7 +15,7 @@ use nix::{
 use tokio::{io::AsyncWriteExt, net::TcpStream, process::Command};
 
 use crate::{
-    http,
+    http, proc,
     process::{Process, tail},
     run_folder, wait,
 };
@@ -116,11 +116,7 @@ impl Controller {
 
     /// CPU time so far, user and system.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = self.proc_file("stat")?;
-        // The command's name may hold spaces; the numbers come after its closing bracket. A tick is 10 ms on Linux.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
-        Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
+        proc::cpu(self.id()?)
     }
 
     /// Waits until a path of its HTTP address answers 200, such as `/readyz`.
@@ -134,16 +130,15 @@ impl Controller {
     }
 
     fn memory(&self, line: &str) -> Result<u64> {
-        let status = self.proc_file("status")?;
+        let status = proc::file(self.id()?, "status")?;
         let found =
             status.lines().find_map(|text| text.strip_prefix(line)).context("no such line in /proc/…/status")?;
         let kilobytes: u64 = found.trim().trim_end_matches(" kB").parse().context("read a number of /proc/…/status")?;
         Ok(kilobytes * 1024)
     }
 
-    fn proc_file(&self, name: &str) -> Result<String> {
-        let id = self.process.id().context("the controller has ended")?;
-        std::fs::read_to_string(format!("/proc/{id}/{name}")).context("look at the controller's process")
+    fn id(&self) -> Result<u32> {
+        self.process.id().context("the controller has ended")
     }
 }
 

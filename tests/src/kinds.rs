@@ -77,3 +77,11 @@ pub fn gateway() -> ApiResource {
 pub fn http_route() -> ApiResource {
     resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 }
+
+pub fn horizontal_pod_autoscaler() -> ApiResource {
+    resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+}
+
+pub fn api_service() -> ApiResource {
+    resource("apiregistration.k8s.io", "v1", "APIService", "apiservices")
+}

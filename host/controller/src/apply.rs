@@ -97,7 +97,8 @@ impl Applier {
         self.wrote(target, Watched::Rollouts, key.clone(), stored.version());
         if let Some(record) = record {
             let kept = self.record_kept.learn(&stored);
-            let record = if kept { None } else { Some(record::changed(None, &record).map_err(malformed)?) };
+            let held = || self.memory.of(&target.uid).record.clone();
+            let record = if kept { None } else { Some(record::changed(held(), &record).map_err(malformed)?) };
             self.memory.note(&target.uid, |notes| notes.record = record);
         }
         Ok(())

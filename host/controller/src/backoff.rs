@@ -19,6 +19,9 @@ impl Backoff {
     /// For the event sink: minutes of it being down are normal.
     pub const SINK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 
+    /// For a Kubernetes event that was not taken: best effort, and its object's later events wait for it.
+    pub const EVENT: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(4) };
+
     /// The delay after the `failures`-th failure in a row (from 1), doubling, half of it at random: many that failed together
     /// come back apart.
     #[must_use]
@@ -26,6 +29,27 @@ impl Backoff {
         let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
         let full = self.first.saturating_mul(1 << doublings).min(self.longest);
         full.mul_f64(0.5 + 0.5 * random().clamp(0.0, 1.0))
+    }
+}
+
+/// The delays of a watch that breaks, started over once it has been well for some time.
+#[derive(Default)]
+pub struct WatchDelays {
+    failures: u32,
+}
+
+impl Iterator for WatchDelays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.failures = self.failures.saturating_add(1);
+        Some(Backoff::WATCH.delay(self.failures, fastrand::f64))
+    }
+}
+
+impl kube::runtime::utils::Backoff for WatchDelays {
+    fn reset(&mut self) {
+        self.failures = 0;
     }
 }
 

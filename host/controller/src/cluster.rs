@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::{Request, request};
+use kube::core::{ApiResource, Request, request};
 use kube::{Client, Error, Resource};
 use kulta_api::analysis::AnalysisRunStatus;
 use serde::Deserialize;
@@ -19,6 +20,8 @@ use crate::kube_events::{self, Message, Regarding};
 use crate::metrics::Metrics;
 use crate::object::{Object, text, version};
 
+/// The name of the Rollout CRD.
+pub const ROLLOUT_DEFINITION: &str = "rollouts.argoproj.io";
 /// Content type of a JSON Patch (RFC 6902).
 const JSON_PATCH: &str = "application/json-patch+json";
 
@@ -272,11 +275,8 @@ impl Cluster {
     /// Whether the Rollout CRD keeps `status.kulta`: a status is sent as a dry run would change nothing, so the CRD itself is asked.
     /// If it cannot be read the answer is yes, until the answer to the first status patch corrects it.
     pub async fn record_kept(&self) -> bool {
-        let resource = kube::core::ApiResource::erase::<
-            k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-        >(&());
-        let api: Api<Object> = Api::all_with(self.client.clone(), &resource);
-        match api.get("rollouts.argoproj.io").await {
+        let api: Api<Object> = Api::all_with(self.client.clone(), &definition_resource());
+        match api.get(ROLLOUT_DEFINITION).await {
             Ok(crd) => keeps_record(&crd.json),
             Err(error) => {
                 tracing::info!("cannot read the Rollout CRD ({}): taking it to keep status.kulta", words(&error));
@@ -286,7 +286,9 @@ impl Cluster {
     }
 }
 
-fn keeps_record(crd: &Value) -> bool {
+/// Whether this Rollout CRD keeps `status.kulta`.
+#[must_use]
+pub fn keeps_record(crd: &Value) -> bool {
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
     versions.into_iter().flatten().filter(|version| text(version, "name") == "v1alpha1").any(|version| {
         let schema = version.pointer("/schema/openAPIV3Schema");
@@ -341,6 +343,12 @@ pub struct StoredMetadata {
     /// Absent where the kind has none.
     #[serde(default)]
     pub generation: i64,
+}
+
+/// The kind of CRDs.
+#[must_use]
+pub fn definition_resource() -> ApiResource {
+    ApiResource::erase::<CustomResourceDefinition>(&())
 }
 
 /// The version of an object that was read.

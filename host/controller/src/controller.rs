@@ -26,7 +26,7 @@ use crate::outbox::{Outbox, Teller};
 use crate::plugins::{self, Catalog, ComponentStore, Errands, Requests, Sources};
 use crate::queue::Queue;
 use crate::reconcile;
-use crate::record::RecordKept;
+use crate::record::{RecordKept, definition};
 use crate::recorder::Recorder;
 use crate::release;
 use crate::steps::Steps;
@@ -342,6 +342,7 @@ impl Controller {
             self.caches.set_watch(kind, &scope, KindWatch::Filling);
             watches.spawn(watch::run(Arc::clone(&self), kind, scope));
         }
+        watches.spawn(watch_definition(Arc::clone(&self)));
         watches.spawn(watch_routes(Arc::clone(&self)));
         watches.spawn(deliver(Arc::clone(&self)));
         let mut workers = JoinSet::new();
@@ -369,6 +370,12 @@ impl Controller {
         while telling.join_next().await.is_some() {}
         watches.abort_all();
     }
+}
+
+async fn watch_definition(controller: Arc<Controller>) {
+    let defined =
+        |kept| definition::defined(kept, &controller.record_kept, &controller.caches.read(), &controller.memory);
+    definition::watch(controller.cluster.client(), Arc::clone(&controller.metrics), defined).await;
 }
 
 /// Begins to watch routes once some rollout names one.

@@ -86,7 +86,7 @@ impl Default for Metrics {
         registry.register("kulta_events", "CDEvents by what became of them", metrics.deliveries.clone());
         registry.register(
             "kulta_kubernetes_events_dropped",
-            "Kubernetes events that were not posted because more of them waited than the API server took",
+            "Kubernetes events that were not posted: too many waited, or the API server took them at no attempt",
             metrics.kubernetes_events_dropped.clone(),
         );
         registry.register("rollout_info_phases", "Rollouts by phase", metrics.phases.clone());

@@ -28,8 +28,11 @@ use crate::removal;
 
 /// Failures in a row until the Rollout is told that its events wait: some seconds.
 const FAILURES_UNTIL_TOLD: u32 = 3;
-/// Removals of rollouts that may wait for the sink at a time: nothing but this process remembers them.
-const REMOVALS: usize = 1_024;
+/// Removals of rollouts whose events are on their way to the sink at a time.
+const REMOVALS_AT_A_TIME: usize = 64;
+/// Removals that may wait, those on their way included: a few hundred bytes each, and nothing but this process remembers them. More than
+/// the rollouts of the largest clusters that are known.
+const REMOVALS: usize = 20_000;
 const SINK_UNAVAILABLE: &str = "EventSinkUnavailable";
 
 /// Where events go.
@@ -63,8 +66,10 @@ struct Inner {
     recorder: Arc<Recorder>,
     memory: Arc<Memory>,
     report: mpsc::UnboundedSender<Key>,
-    /// One for each removal whose event may still wait for the sink.
+    /// One for each removal that may wait.
     removals: Arc<Semaphore>,
+    /// One for each removal that may be on its way.
+    removing: Semaphore,
 }
 
 impl Outbox {
@@ -77,8 +82,8 @@ impl Outbox {
         memory: Arc<Memory>,
     ) -> Self {
         let (report, done) = mpsc::unbounded_channel();
-        let removals = Arc::new(Semaphore::new(REMOVALS));
-        let inner = Inner { teller, metrics, enrichers, recorder, memory, report, removals };
+        let (removals, removing) = (Arc::new(Semaphore::new(REMOVALS)), Semaphore::new(REMOVALS_AT_A_TIME));
+        let inner = Inner { teller, metrics, enrichers, recorder, memory, report, removals, removing };
         Self { inner: Arc::new(inner), done: AsyncMutex::new(done) }
     }
 
@@ -140,7 +145,7 @@ impl Outbox {
             return;
         }
         let Ok(permit) = Arc::clone(&self.inner.removals).try_acquire_owned() else {
-            tracing::warn!(rollout = %key, "the removal is not told: {REMOVALS} removals wait for the event sink");
+            tracing::error!(rollout = %key, "the removal is never reported: {REMOVALS} removals wait for the event sink");
             return self.inner.metrics.delivery("dropped");
         };
         let inner = Arc::clone(&self.inner);
@@ -148,9 +153,15 @@ impl Outbox {
         let at = kulta_core::time::floor(now);
         let (key, cluster) = (key.clone(), cluster.clone());
         tokio::spawn(async move {
-            if removal::is_deleted(&cluster, &key, &rollout.uid).await {
-                inner.tell_removed(&rollout, &at).await;
-            }
+            // The semaphore lives as long as this task: it is never closed.
+            let Ok(_on_its_way) = inner.removing.acquire().await else { return };
+            // A removal that waits costs no more than what it says.
+            let telling = Box::pin(async {
+                if removal::is_deleted(&cluster, &key, &rollout.uid).await {
+                    inner.tell_removed(&rollout, &at).await;
+                }
+            });
+            telling.await;
             drop(permit);
         });
     }

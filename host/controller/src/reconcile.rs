@@ -101,6 +101,8 @@ async fn decide(controller: &Controller, key: &Key, mut observed: Observed) -> R
     let configurations = configurations(&observed);
     observed.analyzer_errors = controller.analyzers.check_templates(&configurations).await;
     observed.condition_errors = controller.analyzers.check_conditions(&configurations).await;
+    let warnings = controller.analyzers.template_warnings(&observed, &configurations).await;
+    observed.condition_errors.extend(warnings);
     let mut observed = Arc::new(observed);
     for _ in 0..LOOK_UPS {
         let mut turn = begin(Arc::clone(&observed), controller.clock.now());

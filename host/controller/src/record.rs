@@ -1,5 +1,7 @@
-//! Whether the API server keeps `status.kulta`, which a Rollout CRD without KULTA's additions prunes. The answer to each write of a record
-//! says so: nothing else has to be asked, and a CRD that is replaced while the controller runs is noticed with the next write.
+//! Whether the API server keeps `status.kulta`, which a Rollout CRD without KULTA's additions prunes. The CRD says so, and so does the
+//! answer to each write of a record.
+
+pub mod definition;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,14 +32,19 @@ impl RecordKept {
     /// Takes note of the answer to a status patch that set the record: whether it is kept.
     pub fn learn(&self, answer: &Stored) -> bool {
         let kept = answer.has_record();
-        if self.0.swap(kept, Ordering::Relaxed) != kept {
-            if kept {
-                tracing::info!("the Rollout CRD keeps status.kulta");
-            } else {
-                warn_of_pruning();
-            }
-        }
+        self.set(kept);
         kept
+    }
+
+    /// Whether this is news.
+    fn set(&self, kept: bool) -> bool {
+        let is_news = self.0.swap(kept, Ordering::Relaxed) != kept;
+        match (is_news, kept) {
+            (false, _) => {}
+            (true, true) => tracing::info!("the Rollout CRD keeps status.kulta"),
+            (true, false) => warn_of_pruning(),
+        }
+        is_news
     }
 }
 

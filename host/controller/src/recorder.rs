@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Refusal, refusal, words};
 use crate::kube_events::{Message, Regarding};
@@ -22,6 +23,8 @@ const ROOM: usize = 2_048;
 /// Events that are posted at a time. An API server that takes 25 ms for each then takes 320 a second, more than a fleet of 500 has while it
 /// is upgraded within a minute; and eight requests are no burden beside those of the workers.
 const POSTS_AT_A_TIME: usize = 8;
+/// Posts of one event until it is given up. With the waits of [`Backoff::EVENT`] between them, an API server that restarts is back by then.
+const ATTEMPTS: u32 = 5;
 /// For the events that still wait when the controller stops.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -99,12 +102,34 @@ impl Recorder {
         std::iter::from_fn(|| state.waiting.take()).take(room).map(|recorded| self.post(recorded)).collect()
     }
 
+    /// Posts an event, and tries again a few times while the API server cannot be reached or is too busy. Its object's next events wait.
     async fn post(&self, recorded: Recorded) {
-        let Recorded { regarding, event, at } = recorded;
-        if let Err(error) = self.cluster.post_event(&regarding, &event, at).await
-            && refusal(&error) != Refusal::Conflict
-        {
-            tracing::warn!(object = %regarding.key, reason = event.reason, "post a Kubernetes event: {}", words(&error));
+        let Recorded { regarding, event, at } = &recorded;
+        let mut failures = 0;
+        let failed = loop {
+            let Err(error) = self.cluster.post_event(regarding, event, *at).await else { break None };
+            let refusal = refusal(&error);
+            if refusal == Refusal::Conflict {
+                break None;
+            }
+            failures += 1;
+            let is_passing = matches!(refusal, Refusal::Trouble | Refusal::TooMany);
+            if !is_passing || failures >= ATTEMPTS {
+                break Some((error, is_passing));
+            }
+            tokio::time::sleep(Backoff::EVENT.delay(failures, fastrand::f64)).await;
+        };
+        if let Some((error, is_passing)) = failed {
+            tracing::warn!(
+                object = %regarding.key,
+                reason = event.reason,
+                failures,
+                "post a Kubernetes event: {}",
+                words(&error)
+            );
+            if is_passing {
+                self.metrics.kubernetes_event_dropped(event.kind);
+            }
         }
         self.state().waiting.posted(&regarding.uid);
     }

@@ -7,7 +7,7 @@ use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 
-use crate::backoff::Backoff;
+use crate::backoff::WatchDelays;
 use crate::caches::{KindWatch, Touched, Watched};
 use crate::cluster::words;
 use crate::controller::Controller;
@@ -57,7 +57,7 @@ pub async fn run(controller: Arc<Controller>, watched: Watched, scope: Scope) {
         Watched::ReplicaSets => config = config.labels(kulta_api::annotations::POD_TEMPLATE_HASH),
         Watched::Services | Watched::Routes | Watched::Templates | Watched::ClusterTemplates => {}
     }
-    let stream = watcher::watcher(api, config).backoff(Delays::default());
+    let stream = watcher::watcher(api, config).backoff(WatchDelays::default());
     let mut stream = std::pin::pin!(stream);
     let mut first = true;
     loop {
@@ -118,25 +118,4 @@ fn failed(controller: &Controller, watched: Watched, scope: &Scope, error: &watc
     controller.touched(Touched { keys, ..Touched::default() });
     // There is nothing to wait for.
     controller.filled(watched, scope);
-}
-
-/// Growing delays, started over once the watch has been well for some time.
-#[derive(Default)]
-struct Delays {
-    failures: u32,
-}
-
-impl Iterator for Delays {
-    type Item = std::time::Duration;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.failures = self.failures.saturating_add(1);
-        Some(Backoff::WATCH.delay(self.failures, fastrand::f64))
-    }
-}
-
-impl kube::runtime::utils::Backoff for Delays {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
 }

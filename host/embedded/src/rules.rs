@@ -1,6 +1,7 @@
 //! What the API server does to objects of a kind before it stores them: defaults, what a writer may not set, and checks.
 
 mod crd;
+mod event;
 mod meta;
 mod pod;
 mod service;
@@ -187,6 +188,7 @@ pub fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
         Some(BuiltIn::Service) => service::check(object, old),
         Some(BuiltIn::CustomResourceDefinition) => crd::check(object, old),
         Some(BuiltIn::Lease) => workload::check_lease(object),
+        Some(BuiltIn::Event) => event::check(object),
         _ => Vec::new(),
     }
 }

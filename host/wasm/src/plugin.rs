@@ -117,6 +117,12 @@ impl Plugin {
         self.schema.text()
     }
 
+    /// A configuration without the fields that the plugin's schema does not know, and the paths of these fields.
+    #[must_use]
+    pub fn prune_config(&self, config: &Value) -> (Value, Vec<String>) {
+        self.schema.prune(config)
+    }
+
     /// Checks a configuration against the plugin's schema, then, if it fits, by the plugin itself.
     /// Not cached: ask when the configuration has changed.
     pub async fn check_config(&self, config: &Value) -> Result<(), CheckError> {

@@ -41,6 +41,32 @@ impl ConfigSchema {
     pub(crate) fn errors(&self, config: &Value) -> Vec<ConfigError> {
         self.validator.iter_errors(config).flat_map(|error| explain(&error)).take(MAX_ERRORS).collect()
     }
+
+    /// The configuration without the fields that the schema does not know, as an API server prunes an object, and their paths.
+    pub(crate) fn prune(&self, config: &Value) -> (Value, Vec<String>) {
+        let mut pruned = config.clone();
+        let mut paths = Vec::new();
+        for (at, field) in self.validator.iter_errors(config).flat_map(|error| unknown_fields(&error)) {
+            let fields = pruned.pointer_mut(at.as_str()).and_then(Value::as_object_mut);
+            if fields.is_some_and(|fields| fields.remove(&field).is_some()) {
+                paths.push(joined(&dotted(&at), &field));
+            }
+        }
+        (pruned, paths)
+    }
+}
+
+/// The fields that are unknown, each with the place of the object that has it.
+fn unknown_fields(error: &ValidationError<'_>) -> Vec<(Location, String)> {
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            unexpected.iter().map(|field| (error.instance_path().clone(), field.clone())).collect()
+        }
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            best_fit(error, context).into_iter().flatten().flat_map(unknown_fields).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// An unknown or missing field is named by its own path, not its parent's; of alternatives the one that is meant speaks.
@@ -148,6 +174,33 @@ mod tests {
         let schema = schema(json!({"items": {"type": "string"}}));
         let errors = schema.errors(&json!(vec![1; 1_000]));
         assert_eq!(errors.len(), MAX_ERRORS);
+    }
+
+    #[test]
+    fn unknown_fields_are_pruned_at_any_depth_and_named() {
+        let part = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false});
+        let schema = schema(json!({
+            "type": "object", "additionalProperties": false,
+            "properties": {"list": {"items": part}, "maybe": {"anyOf": [part, {"type": "null"}]}},
+        }));
+        let config = json!({"list": [{"a": 1, "x": 2}], "maybe": {"a": 1, "y/z": {}}, "extra": {"a": 1}});
+
+        let (pruned, mut paths) = schema.prune(&config);
+
+        paths.sort();
+        assert_eq!(pruned, json!({"list": [{"a": 1}], "maybe": {"a": 1}}));
+        assert_eq!(paths, ["extra", "list[0].x", "maybe.y/z"]);
+    }
+
+    #[test]
+    fn what_fits_is_not_pruned_and_neither_is_a_value_of_the_wrong_type() {
+        let schema = schema(json!({
+            "type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false,
+        }));
+
+        for config in [json!({"a": 1}), json!({"a": "x"}), json!([])] {
+            assert_eq!(schema.prune(&config), (config.clone(), Vec::new()));
+        }
     }
 
     #[test]

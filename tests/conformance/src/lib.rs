@@ -103,7 +103,9 @@ cases! {
         a_pod_is_completed,
         a_service_gets_an_address_and_keeps_it,
         a_selector_must_match_and_never_changes,
-        a_pods_spec_does_not_change;
+        a_pods_spec_does_not_change,
+        an_event_with_a_time_is_whole_and_short,
+        an_event_is_in_the_namespace_of_what_it_is_about;
     patches:
         a_null_in_a_merge_patch_removes,
         a_stale_merge_patch_is_a_conflict,

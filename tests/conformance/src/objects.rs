@@ -231,3 +231,42 @@ pub async fn a_pods_spec_does_not_change(place: &Place) -> Result<()> {
     let patched = place.patch(crate::place::Format::Json, &path, &image).await?.is(200)?;
     expect(patched["metadata"]["generation"] == 2, "not counted", &patched)
 }
+
+/// An event of the newer form, which has an `eventTime`.
+fn event(place: &Place, name: &str, change: Value) -> Value {
+    let mut event = json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": { "name": name, "namespace": place.namespace },
+        "involvedObject": { "kind": "Thing", "name": "thing", "namespace": place.namespace },
+        "type": "Normal", "reason": "Tested", "message": "m", "action": "Tested",
+        "reportingComponent": "kulta", "reportingInstance": "kulta", "eventTime": "2026-01-01T00:00:00.000000Z",
+    });
+    if let (Some(event), Value::Object(change)) = (event.as_object_mut(), change) {
+        event.extend(change);
+    }
+    event
+}
+
+pub async fn an_event_with_a_time_is_whole_and_short(place: &Place) -> Result<()> {
+    let path = place.path("v1", "events");
+    place.post(&path, &event(place, "long", json!({ "message": "m".repeat(1_024) }))).await?.is(201)?;
+    for change in [
+        json!({ "message": "m".repeat(1_025) }),
+        json!({ "message": "\u{e4}".repeat(513) }),
+        json!({ "action": "a".repeat(129), "reason": "r".repeat(129), "reportingInstance": "i".repeat(129) }),
+        json!({ "action": "", "reason": "", "reportingInstance": "", "reportingComponent": "" }),
+        json!({ "reportingComponent": "a/b/c" }),
+    ] {
+        place.post(&path, &event(place, "bad", change)).await?.refused(422, "Invalid")?;
+    }
+    let old = json!({ "message": "m".repeat(5_000), "action": "", "eventTime": null });
+    place.post(&path, &event(place, "old", old)).await?.is(201).map(drop)
+}
+
+pub async fn an_event_is_in_the_namespace_of_what_it_is_about(place: &Place) -> Result<()> {
+    let path = place.path("v1", "events");
+    let elsewhere =
+        json!({ "eventTime": null, "involvedObject": { "kind": "Thing", "name": "thing", "namespace": "other" } });
+    place.post(&path, &event(place, "elsewhere", elsewhere)).await?.refused(422, "Invalid")?;
+    let of_none = json!({ "involvedObject": { "kind": "Thing", "name": "thing" } });
+    place.post(&path, &event(place, "of-none", of_none)).await?.refused(422, "Invalid").map(drop)
+}

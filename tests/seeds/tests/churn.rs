@@ -1,9 +1,11 @@
 //! Rollouts that are made and deleted: what is remembered of one is forgotten with it, and is nothing to the next one of its name.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use kulta_embedded::store::{Patch, WriteOptions};
 use kulta_seeds::calm::{self, Calm};
 use kulta_seeds::cluster::{Cluster, NAMESPACE, ROLLOUT, What};
 use kulta_seeds::scenario::{Health, template};
@@ -87,6 +89,76 @@ fn nothing_is_remembered_of_rollouts_that_are_made_and_deleted() -> Result<()> {
         }
 
         ensure!((most, calm.rollouts_known()) == (1, 0), "{most} at most, {} in the end", calm.rollouts_known());
+        Ok(())
+    })
+}
+
+#[test]
+fn each_removal_is_told_once_the_sink_is_back_however_many_wait_for_it() -> Result<()> {
+    /// More than are on their way at a time, and more than had room in earlier versions.
+    const REMOVED: usize = 1_100;
+    /// Few enough for the watches to follow.
+    const AT_ONCE: usize = 100;
+    calm::run(async || {
+        let calm = Calm::start()?;
+        calm.sink.away.store(true, Ordering::Relaxed);
+        let names: Vec<String> = (0..REMOVED).map(|number| format!("web-{number}")).collect();
+        for names in names.chunks(AT_ONCE) {
+            for name in names {
+                let mut rollout = rollout(name);
+                // A spec that is refused makes nothing that would have to be reported.
+                rollout["spec"]["strategy"] = json!({});
+                calm.cluster.create(What::Rollout, rollout)?;
+            }
+            tokio::time::sleep(A_WHILE).await;
+            for name in names {
+                calm.cluster.delete(What::Rollout, name)?;
+            }
+            tokio::time::sleep(A_WHILE).await;
+        }
+
+        calm.sink.away.store(false, Ordering::Relaxed);
+        tokio::time::sleep(UNTIL_RETRIED * 2).await;
+
+        let removed = calm.sink.taken().iter().filter(|event| event.to_string().contains("service.removed")).count();
+        ensure!(removed == REMOVED, "{removed} of {REMOVED} removals are told");
+        Ok(())
+    })
+}
+
+/// The ids of the events, each as often as it was sent.
+fn ids(calm: &Calm) -> Vec<String> {
+    let id = |event: &Value| Some(event.pointer("/context/id")?.as_str()?.to_owned());
+    calm.sink.taken().iter().filter_map(id).collect()
+}
+
+/// Puts a CRD in the place of the Rollout's that does not know KULTA's record, as Argo's.
+fn prune_records(cluster: &Cluster) -> Result<()> {
+    let kind = cluster.store.kind("apiextensions.k8s.io/v1", "CustomResourceDefinition").context("no CRDs")?;
+    let path = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/kulta";
+    let patch = Patch::Json(json!([{ "op": "remove", "path": path }]));
+    cluster.store.patch(&kind, "", "rollouts.argoproj.io", &patch, &WriteOptions::by("person"))?;
+    Ok(())
+}
+
+#[test]
+fn a_record_outlives_a_crd_that_prunes_it_so_that_no_event_has_the_id_of_another() -> Result<()> {
+    calm::run(async || {
+        let calm = Calm::start()?;
+        calm.cluster.create(What::Rollout, rollout(ROLLOUT))?;
+        upgrade(&calm.cluster, "v2").await?;
+        let before = ids(&calm).len();
+        prune_records(&calm.cluster)?;
+        tokio::time::sleep(A_WHILE).await;
+        // A write that is not about the record takes it away.
+        calm.cluster.patch(What::Rollout, ROLLOUT, false, json!({ "metadata": { "labels": { "team": "shop" } } }))?;
+
+        upgrade(&calm.cluster, "v3").await?;
+
+        let (ids, record) = (ids(&calm), calm.get(What::Rollout, ROLLOUT)?.pointer("/status/kulta").cloned());
+        let distinct: BTreeSet<&String> = ids.iter().collect();
+        ensure!(record.is_none(), "the record is kept: {record:?}");
+        ensure!(ids.len() > before && distinct.len() == ids.len(), "{} of {} ids", distinct.len(), ids.len());
         Ok(())
     })
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
 use kube::{api::DynamicObject, runtime::watcher};
-use kulta_tests::{api, kinds, kulta, manifests::Canary, story::Story};
+use kulta_tests::{api, cluster::api_server_cpu, kinds, kulta, manifests::Canary, story::Story};
 use serde_json::json;
 
 mod swap;
@@ -101,21 +101,22 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
     let idle_requests = audit.of_agent("kulta")?.in_namespace(&story.namespace).beside_watches_and_leases();
     let idle_cpu = controller.cpu()? - cpu_before;
 
-    let (cpu_before, audit, began) = (controller.cpu()?, story.audit()?, Instant::now());
+    let (cpu_before, server_before) = (controller.cpu()?, api_server_cpu(&story.environment.run)?);
+    let (audit, began) = (story.audit()?, Instant::now());
     story.apply_side_by_side(canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
     until_all(&story, FLEET, "upgraded", FLEET_PATIENCE, healthy_at("v2", 4)).await?;
     let upgraded = began.elapsed();
     // The last old pods go 5 s later.
     tokio::time::sleep(Duration::from_secs(12)).await;
     until_quiet(&story).await?;
-    let cpu = controller.cpu()? - cpu_before;
+    let (cpu, server_cpu) = (controller.cpu()? - cpu_before, api_server_cpu(&story.environment.run)? - server_before);
     let tally = audit.of_agent("kulta")?.in_namespace(&story.namespace);
     let (resident, peak) = (controller.resident()?, controller.resident_peak()?);
     let per = |count: usize| count as f64 / FLEET as f64;
     println!(
         "{FLEET} rollouts of 2 pods\n  resident: {} MiB without any, {} MiB with all at rest, {} MiB after the upgrades, {} MiB at most\n  \
          at rest for 10 s: {} requests, {idle_cpu:?} CPU\n  first deployments: {:.0?} (their objects written in {:.0?})\n  \
-         all upgraded at once: {:.0?}, {:.1?} CPU of the controller\n  per upgrade: {:.1} writes, {:.1} Kubernetes events, {:.1} reads\n{tally}",
+         all upgraded at once: {:.0?}, {:.1?} CPU of the controller, {:.1?} CPU of the API server\n  per upgrade: {:.1} writes, {:.1} Kubernetes events, {:.1} reads\n{tally}",
         idle / MEBIBYTE,
         at_rest / MEBIBYTE,
         resident / MEBIBYTE,
@@ -125,6 +126,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
         written,
         upgraded,
         cpu,
+        server_cpu,
         per(tally.writes().len()),
         per(tally.events().len()),
         per(tally.reads().len()),

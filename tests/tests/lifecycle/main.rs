@@ -2,6 +2,7 @@
 //! over from another controller, and strategies made by plugins.
 
 mod adoption;
+mod autoscaling;
 mod delays;
 mod plugins;
 mod pods;

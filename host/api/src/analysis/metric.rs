@@ -61,21 +61,49 @@ impl JsonSchema for Provider {
 
 /// The key of [`Provider`] that names analyzers where a stock CRD prunes unknown keys.
 pub(crate) const PLUGIN: &str = "plugin";
+/// The other keys that Argo Rollouts' CRD knows (upstream `pkg/apis/rollouts/v1alpha1/analysis_types.go`).
+const PROVIDERS: [&str; 11] = [
+    "cloudWatch",
+    "datadog",
+    "graphite",
+    "influxdb",
+    "job",
+    "kayenta",
+    "newRelic",
+    "prometheus",
+    "skywalking",
+    "wavefront",
+    "web",
+];
 
 impl Provider {
     /// Name and configuration of each analyzer that is named; validation accepts exactly one. A `plugin` that is no map
-    /// names none.
+    /// names none. Beside a provider of Argo Rollouts other keys count for nothing, as its CRD drops them.
     #[must_use]
     pub fn analyzers(&self) -> Vec<(&str, &Value)> {
-        let direct = self.0.iter().filter(|(key, _)| *key != PLUGIN);
-        let plugins = self.0.get(PLUGIN).and_then(Value::as_object).into_iter().flatten();
-        direct.chain(plugins).map(|(name, config)| (name.as_str(), config)).collect()
+        let has_argos = self.has_argos();
+        let direct = self.0.iter().filter(|(key, _)| *key != PLUGIN && (!has_argos || is_argos(key)));
+        direct.chain(self.plugins()).map(|(name, config)| (name.as_str(), config)).collect()
+    }
+
+    /// The keys that count for nothing.
+    pub(crate) fn ignored(&self) -> impl Iterator<Item = &str> {
+        let has_argos = self.has_argos();
+        self.0.keys().map(String::as_str).filter(move |key| has_argos && *key != PLUGIN && !is_argos(key))
+    }
+
+    fn has_argos(&self) -> bool {
+        self.0.keys().any(|key| is_argos(key)) || self.plugins().next().is_some()
+    }
+
+    fn plugins(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.get(PLUGIN).and_then(Value::as_object).into_iter().flatten()
     }
 
     /// The analyzers are named below `plugin`.
     #[must_use]
     pub fn is_plugin(&self) -> bool {
-        self.0.contains_key(PLUGIN)
+        self.plugins().next().is_some()
     }
 
     /// The one analyzer that is named.
@@ -86,6 +114,10 @@ impl Provider {
             _ => None,
         }
     }
+}
+
+fn is_argos(key: &str) -> bool {
+    PROVIDERS.contains(&key)
 }
 
 /// An argument of a template or a run. In a template it may have neither `value` nor `valueFrom`: then whoever makes a run
@@ -135,6 +167,23 @@ mod tests {
         }
     }
 
+    /// As in Argo Rollouts, whose CRD drops the others.
+    #[test]
+    fn beside_a_provider_of_argo_other_keys_count_for_nothing() {
+        for (written, name, ignored) in [
+            (json!({ "prometheus": {}, "promtheus": {} }), "prometheus", vec!["promtheus"]),
+            (json!({ "prometheus": {}, "threshold": {} }), "prometheus", vec!["threshold"]),
+            (json!({ "plugin": { "a/b": {} }, "threshold": {} }), "a/b", vec!["threshold"]),
+            (json!({ "web": {}, "plugin": {} }), "web", vec![]),
+            (json!({ "threshold": {}, "plugin": {} }), "threshold", vec![]),
+        ] {
+            let provider = provider(written.clone());
+
+            assert_eq!(provider.analyzer().map(|(name, _)| name), Some(name), "{written}");
+            assert_eq!(provider.ignored().collect::<Vec<_>>(), ignored, "{written}");
+        }
+    }
+
     #[test]
     fn none_or_several_are_no_analyzer() {
         for written in [
@@ -144,6 +193,7 @@ mod tests {
             json!({ "web": {}, "job": {} }),
             json!({ "web": {}, "plugin": { "a": {} } }),
             json!({ "plugin": { "a": {}, "b": {} } }),
+            json!({ "threshold": {}, "sequential": {} }),
         ] {
             assert_eq!(provider(written.clone()).analyzer(), None, "{written}");
         }

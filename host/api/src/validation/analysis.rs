@@ -6,6 +6,9 @@ mod limits;
 mod provider;
 #[cfg(test)]
 mod tests;
+mod warnings;
+
+pub use warnings::template_warnings;
 
 use std::collections::BTreeSet;
 
@@ -99,7 +102,6 @@ fn metrics(metrics: &[Metric], served: &[ServedAnalyzer<'_>], spec: &Path, fault
     for (index, metric) in metrics.iter().enumerate() {
         let path = path.index(index);
         let name = path.field("name");
-        faults.add_if(metric.name.is_empty(), &name, "must not be empty");
         let known = !names.insert(&metric.name);
         faults.add_if(known, &name, format!("two metrics have the same name '{}'", metric.name));
         duration(&metric.interval, &path.field("interval"), faults);

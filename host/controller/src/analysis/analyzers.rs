@@ -6,24 +6,36 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kulta_api::FieldError;
 use kulta_api::analysis::Metric;
 use kulta_api::validation::Path;
+use kulta_api::validation::analysis::template_warnings;
 use kulta_core::analysis::{Configuration, at_provider, conditions, paths_where};
-use kulta_core::observed::Analyzer;
+use kulta_core::observed::{Analyzer, Observed};
 use kulta_fetch::Secrets;
-use kulta_wasm::{CONDITION_LANGUAGE, CallError, CheckError, ConfigError, Kind, Report};
+use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, CheckError, ConfigError, Kind, Report};
 use serde_json::Value;
 
 use super::job;
-use crate::plugins::{Catalog, Pin, dotted};
+use crate::plugins::{Catalog, Choice, Pin, dotted};
 
 /// Checked configurations that are remembered; beyond that the memory starts anew.
 const CHECKED_AT_MOST: usize = 10_000;
 /// Analyzers that measure and leave the judging to the metric's conditions. A plugin of somebody else's may judge.
 const MEASURING: [&str; 2] = ["prometheus", "web"];
 
+/// Providers of Argo Rollouts that are plugins here. Argo's CRD drops the fields of a provider that it does not know, and the metric runs.
+const PRUNED: [&str; 2] = ["prometheus", "web"];
+
 /// Stands for a measured value where only the condition is asked about.
 const ANY_VALUE: &str = "null";
 
 type Complaints = Arc<Vec<Complaint>>;
+
+/// What an analyzer is configured with: the user's fields over those of its Plugin object, and of a provider of Argo Rollouts none that it
+/// does not have.
+#[must_use]
+pub fn configured(name: &str, choice: &Choice<AnalyzerPlugin>, config: &Value) -> Value {
+    let config = choice.terms.configured(config);
+    if PRUNED.contains(&name) { choice.plugin.prune_config(&config).0 } else { config }
+}
 
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +139,27 @@ impl Analyzers {
         errors
     }
 
+    /// What looks wrong with the templates of a rollout and runs all the same, as in Argo Rollouts.
+    pub async fn template_warnings(&self, observed: &Observed, configurations: &[Configuration]) -> Vec<FieldError> {
+        let mut warnings = Vec::new();
+        for (template, spec) in &observed.templates {
+            let Ok(spec) = spec else { continue };
+            let told = |warning: FieldError| FieldError { path: format!("{template} {}", warning.path), ..warning };
+            warnings.extend(template_warnings(spec).into_iter().map(told));
+        }
+        for one in configurations.iter().filter(|one| PRUNED.contains(&one.analyzer.as_str())) {
+            let Ok(choice) = self.catalog.analyzer(&one.analyzer, None).await else { continue };
+            let (_, unknown) = choice.plugin.prune_config(&one.config);
+            let message = format!("metric {:?}: is no field of this provider: it has no effect", one.metric);
+            let told = |path: String| FieldError {
+                path: format!("{}{}", one.path.as_str(), dotted(&path)),
+                message: message.clone(),
+            };
+            warnings.extend(unknown.into_iter().map(told));
+        }
+        warnings
+    }
+
     /// Why a condition can hold for no value. The language tells that whatever value it is asked about.
     async fn condition_fault(&self, condition: &str) -> Option<String> {
         let language = self.catalog.condition(CONDITION_LANGUAGE, None).await.ok()?;
@@ -151,7 +184,7 @@ impl Analyzers {
     /// A configuration with placeholders of secrets never comes again: it is not remembered.
     async fn complaints(&self, name: &str, pin: Option<&Pin>, config: &Value, remember: bool) -> Complaints {
         let Ok(choice) = self.catalog.analyzer(name, pin).await else { return Complaints::default() };
-        let config = choice.terms.configured(config);
+        let config = configured(name, &choice, config);
         let question = (name.to_owned(), choice.pin.to_string(), config.to_string());
         let known = self.checked.lock().unwrap_or_else(PoisonError::into_inner).get(&question).cloned();
         if let Some(known) = known {

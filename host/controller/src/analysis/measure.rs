@@ -12,6 +12,7 @@ use kulta_fetch::Secrets;
 use kulta_wasm::analyzer::{Action, Measured, Occasion};
 use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Report};
 
+use super::analyzers::configured;
 use super::convert::{self, Surroundings};
 use super::job;
 use crate::clock::{self, Clock};
@@ -62,7 +63,7 @@ impl Measurement {
             self.metrics.plugin_call(name, error.class().label());
             error.to_string()
         })?;
-        let config = choice.terms.configured(config).to_string();
+        let config = configured(name, &choice, config).to_string();
         let mut errand = self.errands.begin(&choice.terms, &self.secrets).await?;
         let mut answers = Vec::new();
         for _ in 0..MOST_ROUNDS {

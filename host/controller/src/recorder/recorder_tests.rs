@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -5,7 +6,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
 use kulta_core::plan::EventKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::service_fn;
 
 use super::*;
@@ -189,6 +190,78 @@ async fn an_event_after_the_stop_is_counted_as_dropped() {
 
     recorder.record(&rollout("web"), event("1"));
 
+    let text = metrics.text(0, &[]);
+    assert!(text.contains(r#"kulta_kubernetes_events_dropped_total{type="Normal"} 1"#), "{text}");
+}
+
+/// An API server whose answers to the first requests are these HTTP statuses, 0 for none, and that takes every later event. Each request
+/// is noted with the event's name.
+fn failing_at_first(statuses: &[u16]) -> (Arc<Recorder>, Arc<Metrics>, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (noted, statuses) = (Arc::clone(&asked), Arc::new(Mutex::new(VecDeque::from(statuses.to_vec()))));
+    let service = service_fn(move |request: http::Request<Body>| {
+        let (noted, statuses) = (Arc::clone(&noted), Arc::clone(&statuses));
+        async move {
+            let event: Value =
+                serde_json::from_slice(&request.into_body().collect_bytes().await.map_err(std::io::Error::other)?)?;
+            noted.lock().unwrap().push(event["metadata"]["name"].as_str().unwrap().to_owned());
+            let (status, body) = match statuses.lock().unwrap().pop_front() {
+                Some(0) => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+                Some(code) => (code, json!({ "kind": "Status", "status": "Failure", "code": code, "message": "no" })),
+                None => (201, event),
+            };
+            let answer = http::Response::builder().status(status).body(Body::from(body.to_string().into_bytes()));
+            Ok::<_, std::io::Error>(answer.unwrap())
+        }
+    });
+    let metrics = Arc::new(Metrics::default());
+    let cluster = Cluster::new(Client::new(service, "ns"), Arc::clone(&metrics));
+    let clock = Arc::new(VirtualClock::start(Timestamp::from_second(1_800_000_000).unwrap()));
+    (Arc::new(Recorder::new(cluster, clock, Arc::clone(&metrics))), metrics, asked)
+}
+
+/// Names of the events that were sent when all that is recorded is posted or given up.
+async fn sent_with(statuses: &[u16]) -> (Vec<String>, Arc<Metrics>) {
+    let (recorder, metrics, asked) = failing_at_first(statuses);
+    let stop = CancellationToken::new();
+    let (running, stopping) = (Arc::clone(&recorder), stop.clone());
+    let run = tokio::spawn(async move { running.run(stopping).await });
+    for name in ["1", "2"] {
+        recorder.record(&rollout("web"), event(name));
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    stop.cancel();
+    run.await.unwrap();
+    let sent = asked.lock().unwrap().clone();
+    (sent, metrics)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_met_a_broken_connection_is_posted_again_before_the_next_one() {
+    for trouble in [0, 500, 429] {
+        let (sent, metrics) = sent_with(&[trouble]).await;
+
+        assert_eq!(sent, ["web.1", "web.1", "web.2"], "{trouble}");
+        let text = metrics.text(0, &[]);
+        assert!(!text.contains("kulta_kubernetes_events_dropped_total{"), "{trouble}: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_refused_is_not_posted_again() {
+    for refusal in [403, 404, 409, 422] {
+        let (sent, _) = sent_with(&[refusal]).await;
+
+        assert_eq!(sent, ["web.1", "web.2"], "{refusal}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_meets_trouble_each_time_is_given_up_and_counted() {
+    let (sent, metrics) = sent_with(&vec![0; usize::try_from(ATTEMPTS).unwrap()]).await;
+
+    let expected = [vec!["web.1"; usize::try_from(ATTEMPTS).unwrap()], vec!["web.2"]].concat();
+    assert_eq!(sent, expected);
     let text = metrics.text(0, &[]);
     assert!(text.contains(r#"kulta_kubernetes_events_dropped_total{type="Normal"} 1"#), "{text}");
 }

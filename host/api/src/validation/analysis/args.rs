@@ -1,7 +1,5 @@
 //! Where arguments come from.
 
-use std::collections::BTreeSet;
-
 use crate::analysis::{AnalysisArgument, Argument};
 use crate::field_error::{Faults, Path};
 
@@ -12,11 +10,10 @@ pub(super) enum Of {
     Run,
 }
 
+/// An empty name and one that is there already are fine, as in Argo Rollouts: the last value counts.
 pub(super) fn validate(args: &[Argument], of: Of, path: &Path, faults: &mut Faults) {
-    let mut names = BTreeSet::new();
     for (index, arg) in args.iter().enumerate() {
         let path = path.index(index);
-        name(&arg.name, &mut names, &path, faults);
         match (&arg.value, &arg.value_from) {
             (Some(_), Some(_)) => faults.add(&path, format!("args.{} has both value and valueFrom", arg.name)),
             (None, None) if of == Of::Run => {
@@ -55,12 +52,6 @@ pub(super) fn validate_request(args: &[AnalysisArgument], path: &Path, faults: &
             faults.add_if(empty, &path.field("fieldRef").field("fieldPath"), "must not be empty");
         }
     }
-}
-
-fn name<'a>(name: &'a str, names: &mut BTreeSet<&'a str>, path: &Path, faults: &mut Faults) {
-    let path = path.field("name");
-    faults.add_if(name.is_empty(), &path, "must not be empty");
-    faults.add_if(!names.insert(name), &path, format!("two arguments have the same name '{name}'"));
 }
 
 fn one_source(given: &[bool], names: &str, path: &Path, faults: &mut Faults) {

@@ -19,7 +19,7 @@ pub(super) fn validate(metric: &Metric, served: &[ServedAnalyzer<'_>], path: &Pa
     let analyzers = provider.analyzers();
     let (name, at) = match analyzers.as_slice() {
         [] => return faults.add(&at, NONE),
-        [(name, _)] if plugin.is_some() => (*name, at.field(PLUGIN).field(name)),
+        [(name, _)] if provider.is_plugin() => (*name, at.field(PLUGIN).field(name)),
         [(name, _)] => (*name, at.field(name)),
         several => {
             let names = several.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");

@@ -106,7 +106,10 @@ fn exactly_one_served_analyzer_is_named() {
     assert_metric_faults(vec![
         (json!({ "provider": {} }), &["provider"]),
         (json!({ "provider": { "plugin": {} } }), &["provider"]),
-        (json!({ "provider": { "threshold": {}, "prometheus": {} } }), &["provider"]),
+        (json!({ "provider": { "threshold": {}, "acme/own": {} } }), &["provider"]),
+        (json!({ "provider": { "prometheus": {}, "web": {} } }), &["provider"]),
+        (json!({ "provider": { "threshold": {}, "prometheus": {} } }), &[]),
+        (json!({ "provider": { "threshold": {}, "datadog": {} } }), &["provider.datadog"]),
         (json!({ "provider": { "datadog": {} } }), &["provider.datadog"]),
         (json!({ "provider": { "plugin": { "acme/other": {} } } }), &["provider.plugin[\"acme/other\"]"]),
         (json!({ "provider": { "plugin": { "acme/own": {} } } }), &[]),
@@ -134,10 +137,10 @@ fn a_measured_value_needs_no_condition() {
 }
 
 #[test]
-fn names_of_metrics_are_unique_and_not_empty() {
+fn names_of_metrics_are_unique_and_may_be_empty() {
     let spec = json!({ "metrics": [plain("a"), plain(""), plain("a")] });
 
-    assert_eq!(paths(run_of(spec)), ["spec.metrics[1].name", "spec.metrics[2].name"]);
+    assert_eq!(paths(run_of(spec)), ["spec.metrics[2].name"]);
 }
 
 #[test]
@@ -188,7 +191,7 @@ fn an_argument_of_a_run_has_one_source() {
         (json!({ "name": "a", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }), vec![]),
         (json!({ "name": "a" }), vec!["spec.args[0]"]),
         (json!({ "name": "a", "value": "x", "valueFrom": secret }), vec!["spec.args[0]"]),
-        (json!({ "value": "x" }), vec!["spec.args[0].name"]),
+        (json!({ "value": "x" }), vec![]),
         (json!({ "name": "a", "valueFrom": {} }), vec!["spec.args[0].valueFrom"]),
         (
             json!({ "name": "a", "valueFrom": { "secretKeyRef": {} } }),
@@ -200,11 +203,12 @@ fn an_argument_of_a_run_has_one_source() {
     }
 }
 
+/// As in Argo Rollouts, where the last value counts.
 #[test]
-fn arguments_are_named_once() {
-    let args = json!([{ "name": "a", "value": "1" }, { "name": "a", "value": "1" }]);
+fn an_argument_of_a_run_may_be_named_twice() {
+    let args = json!([{ "name": "a", "value": "1" }, { "name": "a", "value": "2" }]);
 
-    assert_eq!(paths(run_of(json!({ "metrics": [plain("m")], "args": args }))), ["spec.args[1].name"]);
+    assert_eq!(paths(run_of(json!({ "metrics": [plain("m")], "args": args }))), Vec::<String>::new());
 }
 
 #[test]
