@@ -2,18 +2,18 @@
 .PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# Told where it is: a target folder that several checkouts have used in turn may hold a program that was built in another one.
+# CARGO_MANIFEST_DIR is set because several checkouts may share a target folder: the program may have been built in another one.
 CLUSTER := CARGO_MANIFEST_DIR=$(CURDIR)/tests $(TARGET)/debug/kulta-cluster
-# Stories of `make seeds`, and minutes of `make seeds-nightly`.
+# Number of scenarios of `make seeds`, and minutes of `make seeds-nightly`.
 SEEDS ?= 2000
 MINUTES ?= 480
-# Named with the program, whose features it then shares: its plugin runtime is not compiled a second time.
+# Built together with kulta, so that both share its features and the plugin runtime is compiled only once.
 BUILD_SEEDS := cargo build --release --locked -p kulta -p kulta-seeds --bin kulta-seeds
 
-help: ## Show what there is
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-demo: setup ## Show a good and a bad rollout in the terminal; DEMO_ARGS="--speed 2 --keep" is passed on
+demo: setup ## Show a good and a bad rollout in the terminal (flags: DEMO_ARGS="--speed 2 --keep")
 	cargo run --release --locked -p kulta -- demo $(DEMO_ARGS)
 
 setup: ## Install the Rust target for plugins
@@ -38,7 +38,7 @@ seeds: setup ## Run the controller against the embedded cluster with faults, by 
 	$(BUILD_SEEDS)
 	$(TARGET)/release/kulta-seeds --count $(SEEDS)
 
-seeds-nightly: setup ## The same from a seed that nobody has seen, for MINUTES=480
+seeds-nightly: setup ## Run `make seeds` from a new first seed for some minutes (MINUTES=480)
 	$(BUILD_SEEDS)
 	$(TARGET)/release/kulta-seeds --first $$(date +%s)0000 --count 100000000 --minutes $(MINUTES)
 
@@ -47,17 +47,17 @@ cluster: build ## Start a real control plane with a gateway and leave it running
 	cargo test --locked --workspace --no-run
 	$(CLUSTER) up
 
-cluster-test: build ## Run the stories on a real control plane (needs root)
+cluster-test: build ## Run the scenarios on a real control plane (needs root)
 	tests/tools/build.sh
 	cargo test --locked --workspace --no-run
-	$(CLUSTER) run -- tests/stories.sh
-	$(CLUSTER) run -- tests/stories.sh stock-crd
+	$(CLUSTER) run -- tests/scenarios.sh
+	$(CLUSTER) run -- tests/scenarios.sh stock-crd
 
-bench: setup ## Measure what a decision and a measurement cost
+bench: setup ## Measure the cost of a decision and of a measurement
 	cargo build --release --locked -p kulta -p kulta-wasm --bins --example call_cost
 	$(TARGET)/release/examples/call_cost
 
-clean: ## Remove what was built
+clean: ## Remove all build output
 	cargo clean
 	cd plugins && cargo clean
 	rm -rf tests/tools/bin tests/.run

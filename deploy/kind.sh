@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds KULTA's image and runs it in a kind cluster with Gateway API's CRDs. Needs docker (or podman), kind and kubectl.
-# The project's own tests run without a container engine, so neither this script nor the image build is exercised by them.
+# Untested, like the image build: the project's own tests run without a container engine.
 #
-#   deploy/kind.sh [CLUSTER]        default cluster: kulta; made when it is not there
-#   GATEWAY_API=<file or URL>       the CRDs of Gateway API, such as a release's standard-install.yaml; left out when unset
+#   deploy/kind.sh [CLUSTER]        default cluster: kulta; created if it does not exist
+#   GATEWAY_API=<file or URL>       the CRDs of Gateway API, such as a release's standard-install.yaml; if unset, none are applied
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes docs/demo.svg anew from a real run: the last moment before the bad version is taken back.
-# Needs tmux and python3, and the binary that `make build` makes; another one may be named.
+# Regenerates docs/demo.svg from a real run: the last screen before the bad version is rolled back.
+# Needs tmux, python3 and a binary: the one of `make build`, or the one that the first argument names.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes this machine able to build the plugins for wasm32-unknown-unknown.
-# With rustup that is one target to add; where rustup cannot fetch it, Debian's Rust for the web does it.
+# Installs what this machine needs to build the plugins for wasm32-unknown-unknown.
+# rustup adds the target. If rustup cannot fetch it, Debian's rustc-web packages provide it.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,7 @@ if command -v rustup >/dev/null && rustup target add "$target" && has_target; th
 fi
 
 if command -v apt-get >/dev/null; then
-    echo "plugins: rustup could not add $target; installing Debian's Rust for the web"
+    echo "plugins: rustup could not add $target; installing Debian's rustc-web"
     as_root=
     [ "$(id -u)" -eq 0 ] || as_root=sudo
     $as_root apt-get update

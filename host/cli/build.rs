@@ -1,4 +1,4 @@
-//! Packs what `kulta plugin new` writes into a project: templates, the WIT package, and the SDK with its versions made literal.
+//! Embeds the files that `kulta plugin new` writes: templates, the WIT package, and the SDK with literal versions.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders by the name under which they are packed, relative to the repository.
+/// Folders with their names in the embedded table, relative to the repository.
 const FOLDERS: [(&str, &str); 3] =
     [("templates", "host/cli/templates"), ("wit/0.1.0", "wit/0.1.0"), ("sdk/src", "plugins/sdk/src")];
-/// The SDK's manifest, and the one that its versions stand in.
+/// The SDK's manifest, and the manifest that contains its versions.
 const SDK_MANIFEST: &str = "plugins/sdk/Cargo.toml";
 const PLUGINS_MANIFEST: &str = "plugins/Cargo.toml";
-/// Known to build with each other.
+/// Versions that are known to build together.
 const LOCK: &str = "plugins/Cargo.lock";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -56,7 +56,7 @@ fn find(folder: &Path, name: &str, files: &mut BTreeMap<String, PathBuf>) -> Res
     Ok(())
 }
 
-/// What the manifest inherits, written out; lints are the workspace's own affair.
+/// Writes out the inherited fields of the manifest; the workspace's lints are left out.
 fn literal(manifest: &str, workspace: &str) -> Result<String, Box<dyn Error>> {
     let inherited = |key: &str| {
         let found = workspace.lines().filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key);

@@ -1,6 +1,8 @@
-//! Builds the plugins for wasm32 and turns each into a component, so that the binary carries them and no step is left to forget.
+//! Builds the plugins for wasm32 and encodes each as a component, so that the binary embeds them without a separate
+//! build step.
 //!
-//! The plugins are a workspace of their own with a target of their own; the nested cargo must not see this build's settings.
+//! The plugins are a separate workspace with a separate target; the nested cargo must not inherit this build's
+//! settings.
 
 use std::env;
 use std::error::Error;
@@ -17,7 +19,7 @@ const BUILT_IN: [&str; 8] =
 /// For this crate's own tests only.
 const FIXTURES: [&str; 5] = ["hostile", "hostile-analyzer", "hostile-enricher", "hostile-step", "gate"];
 
-/// What a change of makes the components stale, below `plugins/`.
+/// Paths below `plugins/` whose changes make the components stale.
 const SOURCES: [&str; 14] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -35,7 +37,7 @@ const SOURCES: [&str; 14] = [
     "../wit",
 ];
 
-/// Debian's Rust for the web, for machines where rustup cannot fetch the target: cargo and rustc with std's source.
+/// Debian's cargo and rustc with std's source, for machines where rustup cannot fetch the target.
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
@@ -59,9 +61,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 enum Toolchain {
-    /// The one that builds this crate has the target.
+    /// The toolchain that builds this crate has the target.
     Own,
-    /// Debian's, with std built from source and the linker of the own one.
+    /// Debian's toolchain, with std built from source and the linker of the default toolchain.
     Debian { linker: PathBuf },
 }
 
@@ -86,7 +88,7 @@ impl Toolchain {
         }
     }
 
-    /// Answers the path of the core module.
+    /// Returns the path of the core module.
     fn build(&self, plugins: &Path, name: &str) -> Result<PathBuf, Box<dyn Error>> {
         let target_dir = plugins.join("target");
         let mut cargo = match self {
@@ -94,7 +96,7 @@ impl Toolchain {
             Self::Debian { .. } => Command::new(DEBIAN_CARGO),
         };
         forget_this_build(&mut cargo);
-        // As a cdylib alone: beside an rlib, cargo leaves link-time optimisation out and the module is a third larger.
+        // As a cdylib alone: with an rlib, cargo omits link-time optimisation and the module is a third larger.
         cargo
             .current_dir(plugins)
             .args(["rustc", "--locked", "--release", "--lib", "--crate-type", "cdylib"])
@@ -112,13 +114,13 @@ impl Toolchain {
         if !status.success() {
             return Err(format!("build plugin {name}: cargo ended with {status}").into());
         }
-        // As rustc names libraries.
+        // The name that rustc gives a library.
         let file = format!("{}.wasm", name.replace('-', "_"));
         Ok(target_dir.join(TARGET).join("release").join(file))
     }
 }
 
-/// Keeps wrappers, flags and features of this build (clippy's, coverage's) out of the nested one.
+/// Keeps wrappers, flags and features of this build (clippy's, coverage's) out of the nested build.
 fn forget_this_build(cargo: &mut Command) {
     const KEPT: [&str; 5] = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];
     const FORGOTTEN: [&str; 9] = [
@@ -141,7 +143,7 @@ fn forget_this_build(cargo: &mut Command) {
     }
 }
 
-/// The module carries its interface in a custom section; the encoder reads it from there.
+/// The encoder reads the interface from a custom section of the module.
 fn componentize(module: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let module = fs::read(module)?;
     let mut encoder = wit_component::ComponentEncoder::default().validate(true).module(&module)?;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the examples into components: examples/build.sh <kulta> <folder for the components>
-# What they are built with is installed once, below the user's folder for what can be made again, by version.
+# Builds the examples as components: examples/build.sh <kulta> <folder for the components>
+# The build tools are installed once per version, in the user's cache folder.
 set -eu
 kulta=$1
 out=$2
@@ -19,7 +19,7 @@ if [ ! -x "$python/bin/componentize-py" ]; then
 fi
 if [ ! -d "$javascript/node_modules/@bytecodealliance/componentize-js" ]; then
     mkdir -p "$javascript"
-    # Whole or not at all: what an interrupted install leaves behind would be taken for one that has ended.
+    # Installed in a temporary folder and then renamed: an interrupted install must not look like a complete one.
     rm -rf "$javascript/partial"
     npm install --silent --no-audit --no-fund --prefix "$javascript/partial" \
         "@bytecodealliance/componentize-js@$componentize_js"

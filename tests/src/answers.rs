@@ -1,4 +1,5 @@
-//! A server that takes Prometheus's place, or any other that a metric asks, and answers as a story wants: rightly, wrongly or not.
+//! A server in place of Prometheus or another metrics server, with the answers that a scenario sets: right, wrong or
+//! none.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -21,7 +22,7 @@ use crate::{
     wait,
 };
 
-/// How it answers.
+/// The configured answer.
 #[derive(Debug, Clone)]
 pub enum Mode {
     Json(Value),
@@ -29,11 +30,11 @@ pub enum Mode {
     Page(&'static str, Arc<str>),
     /// This status and an empty page.
     Status(u16),
-    /// The JSON after a while.
+    /// The JSON after a delay.
     Late(Duration, Value),
-    /// So many bytes of text without an end.
+    /// This number of bytes of text, without an end.
     Bytes(usize),
-    /// A vector of so many series, as fast as they are taken.
+    /// A vector of this number of series, as fast as the client reads.
     Series(usize),
     /// Connections are reset.
     Down,
@@ -53,7 +54,7 @@ impl Mode {
     }
 }
 
-/// Prometheus's answer to an instant query.
+/// Prometheus' answer to an instant query.
 pub fn vector(values: &[&str]) -> Value {
     let samples: Vec<Value> =
         values.iter().map(|value| json!({"metric": {}, "value": [1_767_225_600, value]})).collect();
@@ -63,7 +64,7 @@ pub fn vector(values: &[&str]) -> Value {
 /// Bytes written at once.
 const BLOCK: usize = 65_536;
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub at: Instant,
@@ -108,7 +109,7 @@ impl Answers {
         lock(&self.records).clone()
     }
 
-    /// Waits until so many requests have come in all.
+    /// Waits until this number of requests has arrived in all.
     pub async fn until_asked(&self, count: usize, limit: Duration) -> Result<Vec<Asked>> {
         wait::poll(&format!("{count} requests for metrics"), limit, || async {
             Ok(Some(self.asked()).filter(|asked| asked.len() >= count))
@@ -138,7 +139,7 @@ async fn serve(mut stream: TcpStream, modes: watch::Receiver<Mode>, records: Rec
     }
 }
 
-/// Says whether the connection goes on.
+/// Returns whether the connection is kept open.
 async fn answer(stream: &mut TcpStream, mode: Mode) -> std::io::Result<bool> {
     match mode {
         Mode::Json(value) => whole(stream, 200, "application/json", value.to_string().as_bytes()).await,
@@ -182,7 +183,7 @@ async fn whole(stream: &mut TcpStream, status: u16, kind: &str, body: &[u8]) -> 
     Ok(true)
 }
 
-/// Of an answer that ends with the connection.
+/// Head of an answer that ends with the connection.
 async fn endless(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n").await
 }

@@ -1,4 +1,4 @@
-//! Applying manifests and reading objects as they are, without types that would drop what they do not know.
+//! Applies manifests and reads objects as JSON, without types that would drop unknown fields.
 
 use std::{path::Path, time::Duration};
 
@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use crate::{kinds, wait};
 
-/// The field manager of everything that tests write.
+/// The field manager of all writes of tests.
 pub const FIELD_MANAGER: &str = "kulta-tests";
 
-/// The documents of a YAML text, empty ones left out.
+/// The documents of a YAML text, without empty ones.
 pub fn documents(yaml: &str) -> Result<Vec<Value>> {
     let mut found = Vec::new();
     for document in serde_yaml::Deserializer::from_str(yaml) {
@@ -29,7 +29,7 @@ pub fn documents(yaml: &str) -> Result<Vec<Value>> {
     Ok(found)
 }
 
-/// Applies every document of a YAML text by server-side apply; `namespace` is for those that name none.
+/// Applies every document of a YAML text by server-side apply; `namespace` is for documents that name none.
 pub async fn apply_yaml(client: &Client, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>> {
     let mut applied = Vec::new();
     for document in documents(yaml)? {
@@ -38,12 +38,12 @@ pub async fn apply_yaml(client: &Client, namespace: &str, yaml: &str) -> Result<
     Ok(applied)
 }
 
-/// Applies one object by server-side apply, taking over fields of other managers.
+/// Applies one object by server-side apply, and takes over fields of other managers.
 pub async fn apply(client: &Client, namespace: &str, object: Value) -> Result<DynamicObject> {
     apply_with(client, namespace, object, &PatchParams::apply(FIELD_MANAGER).force()).await
 }
 
-/// Asks the server whether it would take the object, and changes nothing.
+/// Dry run: validates the object on the server and changes nothing.
 pub async fn dry_run(client: &Client, namespace: &str, object: Value) -> Result<DynamicObject> {
     apply_with(client, namespace, object, &PatchParams::apply(FIELD_MANAGER).force().dry_run()).await
 }
@@ -135,12 +135,12 @@ pub fn condition(object: &DynamicObject, kind: &str) -> Option<(String, String)>
     Some((text("status"), text("reason")))
 }
 
-/// A string in an object by JSON pointer, "" when there is none.
+/// A string in an object by JSON pointer; "" if it is missing.
 pub fn text<'a>(object: &'a DynamicObject, pointer: &str) -> &'a str {
     object.data.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A whole number in an object by JSON pointer, 0 when there is none (Kubernetes leaves zeros out).
+/// An integer in an object by JSON pointer; 0 if it is missing (Kubernetes omits zeros).
 pub fn number(object: &DynamicObject, pointer: &str) -> i64 {
     object.data.pointer(pointer).and_then(Value::as_i64).unwrap_or_default()
 }

@@ -1,21 +1,22 @@
-//! `kubectl argo rollouts`: Argo's own plugin as people run it, found by kubectl on its path.
+//! `kubectl argo rollouts`: Argo's own plugin as users run it, found by kubectl on its path.
 
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
-use crate::{run_folder, story::Story};
+use crate::{run_folder, scenario::Scenario};
 
-/// For one command of the plugin. `get` and `status` wait for their caches without end when a kind that they list is not served.
+/// For one command of the plugin. `get` and `status` wait forever for their caches if a kind that they list is not
+/// served.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The plugin in a story's namespace, with all rights.
+/// The plugin in a scenario's namespace, with all permissions.
 pub struct Argo<'a> {
-    story: &'a Story,
+    scenario: &'a Scenario,
 }
 
-/// What a command said and how it ended.
+/// Output and exit status of a command.
 #[derive(Debug)]
 pub struct Answer {
     pub succeeded: bool,
@@ -24,28 +25,28 @@ pub struct Answer {
 }
 
 impl<'a> Argo<'a> {
-    pub fn of(story: &'a Story) -> Self {
-        Self { story }
+    pub fn of(scenario: &'a Scenario) -> Self {
+        Self { scenario }
     }
 
-    /// Runs a command, such as `["promote", "web"]`, and gives what it printed.
+    /// Runs a command, such as `["promote", "web"]`, and returns its output.
     ///
     /// # Errors
-    /// When it ends with an error: what it said.
+    /// If it fails: its error output.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let answer = self.ask(arguments).await?;
         ensure!(answer.succeeded, "kubectl argo rollouts {}: {}", arguments.join(" "), answer.errors);
         Ok(answer.output)
     }
 
-    /// As [`Argo::run`], for a command that may end with an error.
+    /// As [`Argo::run`], for a command that may fail.
     pub async fn ask(&self, arguments: &[&str]) -> Result<Answer> {
-        let environment = &self.story.environment;
+        let environment = &self.scenario.environment;
         let mut command = Command::new(&environment.kubectl);
         command
             .args(["argo", "rollouts"])
             .args(arguments)
-            .args(["--namespace", &self.story.namespace])
+            .args(["--namespace", &self.scenario.namespace])
             .env("PATH", run_folder::tools())
             .env("KUBECONFIG", &environment.kubeconfig)
             .stdin(Stdio::null())
@@ -61,12 +62,12 @@ impl<'a> Argo<'a> {
         })
     }
 
-    /// What `get rollout` shows.
+    /// The output of `get rollout`.
     pub async fn get(&self, rollout: &str) -> Result<Shown> {
         Ok(Shown(self.run(&["get", "rollout", rollout, "--no-color"]).await?))
     }
 
-    /// What `status --watch=false` says of a Rollout that is not degraded.
+    /// The output of `status --watch=false` for a Rollout that is not degraded.
     pub async fn status(&self, rollout: &str) -> Result<String> {
         Ok(self.run(&["status", rollout, "--watch=false"]).await?.trim().to_owned())
     }
@@ -77,16 +78,16 @@ impl<'a> Argo<'a> {
 pub struct Shown(pub String);
 
 impl Shown {
-    /// The value behind a name, "" when the name is not there.
+    /// The value of a name; "" if the name is missing.
     pub fn value(&self, name: &str) -> &str {
         let found = self.0.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
         found.map(str::trim).unwrap_or_default()
     }
 
-    /// All of these names have these values.
+    /// Checks that all of these names have these values.
     ///
     /// # Errors
-    /// Names the first that differs, with the whole text.
+    /// Reports the first difference, with the whole text.
     pub fn says(&self, wanted: &[(&str, &str)]) -> Result<()> {
         for (name, value) in wanted {
             ensure!(self.value(name) == *value, "{name} is {:?}, not {value:?}:\n{}", self.value(name), self.0);
@@ -94,7 +95,7 @@ impl Shown {
         Ok(())
     }
 
-    /// A line of the tree has all of these words.
+    /// True if a line of the tree contains all of these words.
     pub fn has_line(&self, words: &[&str]) -> bool {
         self.0.lines().any(|line| words.iter().all(|word| line.contains(word)))
     }
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_read_by_their_whole_names() {
+    fn values_are_read_by_their_complete_names() {
         let shown = Shown("Status:          ॥ Paused\n  SetWeight:     20\nReplicas:\n  Ready:         3\n".to_owned());
 
         let values = ["Status", "SetWeight", "Weight", "Ready", "Message"].map(|name| shown.value(name));

@@ -1,4 +1,4 @@
-//! The API server's own record of who asked for what: the only honest count of a controller's requests.
+//! The API server's audit log: the reliable count of a controller's requests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,14 +11,14 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// The audit log from a moment on.
+/// The audit log from a position on.
 #[derive(Debug, Clone)]
 pub struct Audit {
     log: PathBuf,
     mark: u64,
 }
 
-/// One request, once (a watch when it began to answer).
+/// One request, once (a watch when its response began).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     pub user: String,
@@ -31,7 +31,7 @@ pub struct Request {
     pub name: String,
     pub uri: String,
     pub code: u16,
-    /// RFC 3339, when the API server took the request.
+    /// RFC 3339, when the API server received the request.
     pub at: String,
 }
 
@@ -68,13 +68,13 @@ impl Request {
 }
 
 impl Audit {
-    /// Counts what is asked from now on.
+    /// Counts requests from now on.
     pub fn now(log: &Path) -> Result<Self> {
         let mark = std::fs::metadata(log).with_context(|| format!("look at {}", log.display()))?.len();
         Ok(Self { log: log.to_path_buf(), mark })
     }
 
-    /// Everything that was asked since the cluster began.
+    /// All requests since the start of the cluster.
     pub fn from_the_start(log: &Path) -> Self {
         Self { log: log.to_path_buf(), mark: 0 }
     }
@@ -91,7 +91,7 @@ impl Audit {
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let entry: Value = serde_json::from_str(line).context("read a line of the audit log")?;
             let request = request(&entry);
-            // A watch is in the log when it begins and when it ends; one that was refused only when it ended.
+            // A watch is logged when it begins and when it ends; a rejected one only when it ends.
             let id = entry.get("auditID").and_then(Value::as_str).unwrap_or_default();
             let began = entry.get("stage").and_then(Value::as_str) == Some("ResponseStarted");
             if began && !request.is_watch() {
@@ -105,12 +105,12 @@ impl Audit {
         Ok(found)
     }
 
-    /// Those of clients whose user agent starts with `agent`.
+    /// Requests of clients whose user agent starts with `agent`.
     pub fn of_agent(&self, agent: &str) -> Result<Tally> {
         Ok(Tally(self.requests()?.into_iter().filter(|request| request.user_agent.starts_with(agent)).collect()))
     }
 
-    /// Those of a user, such as `system:serviceaccount:kulta-system:kulta`.
+    /// Requests of a user, such as `system:serviceaccount:kulta-system:kulta`.
     pub fn of_user(&self, user: &str) -> Result<Tally> {
         Ok(Tally(self.requests()?.into_iter().filter(|request| request.user == user).collect()))
     }
@@ -155,7 +155,7 @@ impl Tally {
         self.0.is_empty()
     }
 
-    /// Writes beside Kubernetes Events and Leases.
+    /// Writes except Kubernetes Events and Leases.
     pub fn writes(&self) -> Self {
         self.only(|request| request.is_write() && !request.is_event() && !request.is_lease())
     }
@@ -165,17 +165,17 @@ impl Tally {
         self.only(|request| request.is_write() && request.is_event())
     }
 
-    /// GET and LIST, beside Leases.
+    /// GET and LIST, except of Leases.
     pub fn reads(&self) -> Self {
         self.only(|request| request.is_read() && !request.is_lease())
     }
 
-    /// Requests that RBAC refused.
+    /// Requests that RBAC denied.
     pub fn forbidden(&self) -> Self {
         self.only(|request| request.code == 403)
     }
 
-    /// What is left at rest when watches and leases are taken away: nothing, one hopes.
+    /// Requests except watches and Leases: none from an idle controller.
     pub fn beside_watches_and_leases(&self) -> Self {
         self.only(|request| !request.is_watch() && !request.is_lease())
     }
@@ -189,7 +189,7 @@ impl Tally {
         counts
     }
 
-    /// Every (API group, resource or resource/subresource, verb) that was used, to be compared with what RBAC grants.
+    /// Every (API group, resource or resource/subresource, verb) that was used, for comparison with the permissions.
     pub fn used(&self) -> BTreeSet<(String, String, String)> {
         self.0.iter().map(|request| (request.group.clone(), request.what(), request.verb.clone())).collect()
     }

@@ -1,8 +1,9 @@
-//! The program behind every pod: kwok's pods run nothing, but all their addresses are local, so one listener answers for them.
+//! The program behind every pod: kwok's pods run nothing, but all their addresses are local, so one listener answers
+//! for them.
 //!
-//! It knows by a connection's local address which pod is asked, says the pod's version in `x-version`, and resets connections to
-//! addresses that are no ready or terminating pod's, as a node does when nobody is there. Labels make pods answer badly
-//! ([`behaviour`]); what they answered is counted and can be scraped ([`counters`]).
+//! The local address of a connection identifies the pod. The program answers with the pod's version in `x-version`, and
+//! resets connections to addresses without a ready or terminating pod, as a node does. Labels make pods answer badly
+//! ([`behaviour`]); answers are counted and can be scraped ([`counters`]).
 
 pub mod behaviour;
 pub mod counters;
@@ -31,22 +32,22 @@ use self::{
 };
 use crate::{http, namespace::NODE_ADDRESS};
 
-/// What Services of tests name as `targetPort`.
+/// `targetPort` of the tests' Services.
 pub const PORT: u16 = 9898;
-/// Where `/metrics` of all pods is, on [`NODE_ADDRESS`].
+/// The address of `/metrics` for all pods, on [`NODE_ADDRESS`].
 pub const METRICS_PORT: u16 = 9899;
 
 /// The label of the pod's revision.
 const HASH: &str = "rollouts-pod-template-hash";
 
-/// A pod that answers.
+/// A serving pod.
 #[derive(Debug)]
 struct Serving {
     uid: String,
     name: String,
     version: String,
     counters: Arc<Counters>,
-    /// How it answers now. Dropped with the pod: every connection to it ends then.
+    /// Its current behaviour. Dropped with the pod, which ends all connections to it.
     life: watch::Sender<Behaviour>,
 }
 
@@ -66,7 +67,7 @@ pub async fn run(client: Client) -> Result<()> {
                 Err(error) => eprintln!("backend: watch pods: {error}"),
             },
             accepted = listener.accept() => {
-                // Out of file descriptors or a peer that is gone already: the next one may do.
+                // Out of file descriptors, or the peer has already left: the next accept may succeed.
                 if let Ok((stream, _)) = accepted {
                     tokio::spawn(serve(stream, pods.clone()));
                 }
@@ -80,7 +81,7 @@ pub async fn run(client: Client) -> Result<()> {
     }
 }
 
-/// `listed` gathers the pods of a fresh list: those not in it went while nobody watched.
+/// `listed` collects the pods of a new list: pods that are missing in it were deleted between two watches.
 async fn follow(pods: &Pods, listed: &mut HashSet<String>, event: watcher::Event<Pod>) {
     let mut pods = pods.write().await;
     match event {
@@ -134,7 +135,7 @@ fn serving(pod: &Pod, uid: String, behaviour: Behaviour) -> Serving {
 
 fn remove(pods: &mut HashMap<IpAddr, Serving>, pod: &Pod) {
     let Some(address) = address(pod) else { return };
-    // The address may have been given to a new pod already.
+    // A new pod may already have the address.
     if pods.get(&address).is_some_and(|serving| Some(&serving.uid) == pod.uid().as_ref()) {
         pods.remove(&address);
     }
@@ -144,7 +145,7 @@ fn address(pod: &Pod) -> Option<IpAddr> {
     pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
 }
 
-/// Ready, or on its way out after it has been.
+/// Ready, or terminating after it was ready.
 fn serves(pod: &Pod, served_before: bool) -> bool {
     let Some(status) = &pod.status else { return false };
     let running = status.phase.as_deref() == Some("Running");
@@ -160,7 +161,7 @@ fn version(pod: &Pod) -> String {
 }
 
 async fn serve(mut stream: TcpStream, pods: Pods) {
-    // An orderly end would look like an idle keep-alive connection that closes; a pod that is gone resets.
+    // A regular end would look like an idle keep-alive connection that closes; a deleted pod resets.
     drop(stream.set_zero_linger());
     drop(stream.set_nodelay(true));
     let Ok(local) = stream.local_addr() else { return };
@@ -197,7 +198,7 @@ async fn gone(mut life: watch::Receiver<Behaviour>) {
     while life.changed().await.is_ok() {}
 }
 
-/// Answers with all counters, whatever is asked.
+/// Answers every request with all counters.
 async fn scrape(mut stream: TcpStream, pods: Pods) {
     let mut buffer = Vec::new();
     while matches!(http::read(&mut stream, &mut buffer).await, Ok(Some(_))) {

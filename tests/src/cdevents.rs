@@ -1,4 +1,4 @@
-//! Checks events against the JSON Schemas of the CDEvents specification.
+//! Validates events against the JSON Schemas of the CDEvents specification.
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +21,12 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// From `$CDEVENTS_SCHEMAS`, or the folder that lies beside the checkout.
+    /// From `$CDEVENTS_SCHEMAS`, or the folder next to the checkout.
     pub fn load() -> Result<Self> {
         Self::from(&folder())
     }
 
-    /// `folder` holds `schemas/*.json`, `schemas/links/*.json` and `custom/schema.json`.
+    /// `folder` contains `schemas/*.json`, `schemas/links/*.json` and `custom/schema.json`.
     pub fn from(folder: &Path) -> Result<Self> {
         let events = read_all(&folder.join("schemas"))?;
         let links = read_all(&folder.join("schemas/links"))?;
@@ -54,7 +54,7 @@ impl Schemas {
         Ok(Self { by_type, custom: compile(&custom)? })
     }
 
-    /// All that is wrong with an event (context, subject and customData, as it goes over the wire), in one error.
+    /// All violations of an event (context, subject and customData, as on the wire), in one error.
     pub fn check(&self, event: &Value) -> Result<()> {
         let kind = event.pointer("/context/type").and_then(Value::as_str).context("the event has no context.type")?;
         let validator = match self.by_type.get(kind) {
@@ -69,7 +69,7 @@ impl Schemas {
     }
 }
 
-/// Where the schemas (and the specification's own examples, `conformance/`) lie.
+/// The folder of the schemas and of the specification's own examples (`conformance/`).
 pub fn folder() -> PathBuf {
     env::var_os("CDEVENTS_SCHEMAS").map_or_else(|| run_folder::repository().join("../shared/cdevents"), PathBuf::from)
 }

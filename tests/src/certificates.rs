@@ -42,14 +42,14 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// For a server that is reached at `names` (host names or addresses).
+    /// A server certificate for `names` (host names or addresses).
     pub fn server(&self, common_name: &str, names: Vec<String>) -> Result<Pair> {
         let mut params = CertificateParams::new(names).context("read the server's names")?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params, name(common_name, None))
     }
 
-    /// For the user `user` in `group`; the group `system:masters` may do everything.
+    /// For the user `user` in `group`; the group `system:masters` has all permissions.
     pub fn client(&self, user: &str, group: &str) -> Result<Pair> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

@@ -21,10 +21,10 @@ use crate::{
     run_folder, wait,
 };
 
-/// The one node; it has room for thousands of pods.
+/// The only node; it has room for thousands of pods.
 pub const NODE: &str = "node-0";
 
-/// Users whose requests are left out of the audit log: they are the cluster's own.
+/// Users of the cluster itself, whose requests are not in the audit log.
 const COMPONENTS: [&str; 5] = ["kube-controller-manager", "kube-scheduler", "kwok", "contour", "kulta-backend"];
 
 /// The file in the run folder that has the API server's process id.
@@ -47,7 +47,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Brings everything up until the node is ready and Gateway API's CRDs are served.
+    /// Starts everything and waits until the node is ready and Gateway API's CRDs are served.
     pub async fn start(run: &Path) -> Result<Self> {
         let started = Instant::now();
         write_credentials(run)?;
@@ -69,7 +69,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A client with the credentials of one component, so that the audit log can tell it from the tests.
+    /// A client with the credentials of one component, which separates it from the tests in the audit log.
     pub async fn component_client(&self, user: &str) -> Result<Client> {
         kubeconfig::client(&self.run.join(format!("{user}.kubeconfig"))).await
     }
@@ -153,14 +153,14 @@ fn api_server(run: &Path, audit_log: &Path) -> Result<Process> {
         format!("--service-account-signing-key-file={}", file("service-accounts.key")),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
-        // No kubelet mounts tokens here, and no node-lifecycle controller would take the taint off again.
-        // Off by default, on in hardened clusters: naming an owner that blocks deletion takes a right.
+        // No kubelet mounts tokens here, and no node-lifecycle controller would remove the taint.
+        // Off by default, on in hardened clusters: an owner with blockOwnerDeletion requires a permission.
         "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
         "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
         "--endpoint-reconciler-type=none".to_owned(),
         format!("--audit-policy-file={}", policy_file.display()),
         format!("--audit-log-path={}", audit_log.display()),
-        // Megabytes: a log that is rotated in mid-test cannot be counted.
+        // Megabytes: a log that is rotated during a test cannot be counted.
         "--audit-log-maxsize=100000".to_owned(),
         "--profiling=false".to_owned(),
     ];

@@ -1,4 +1,4 @@
-//! The `kulta controller` process of a story: started, stopped, killed, and looked at from outside.
+//! The `kulta controller` process of a scenario: starts, stops, kills and inspects it.
 
 use std::{
     net::SocketAddr,
@@ -25,7 +25,7 @@ use crate::{
 pub struct Start {
     /// Names the log file, `<run folder>/logs/<name>-<n>.log`.
     pub name: String,
-    /// After `kulta controller`.
+    /// Arguments after `kulta controller`.
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
     pub kubeconfig: PathBuf,
@@ -73,12 +73,12 @@ impl Controller {
         Ok(Self { process: Process::spawn(&start.name, command, log)? })
     }
 
-    /// An error with the log's end when it has ended.
+    /// An error with the end of the log, if the process has ended.
     pub fn check(&mut self) -> Result<()> {
         self.process.check()
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM and waits for the end.
     pub async fn stop(mut self) -> Result<ExitStatus> {
         if let Some(id) = self.process.id() {
             kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGTERM).context("ask the controller to stop")?;
@@ -89,7 +89,7 @@ impl Controller {
         }
     }
 
-    /// SIGKILL: no chance to finish anything.
+    /// SIGKILL: without a regular end.
     pub async fn kill(mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait().await.map(drop)
@@ -104,12 +104,12 @@ impl Controller {
         tail(&self.process.log, 40)
     }
 
-    /// Resident memory now, in bytes.
+    /// Current resident memory, in bytes.
     pub fn resident(&self) -> Result<u64> {
         self.memory("VmRSS:")
     }
 
-    /// The most resident memory there has been, in bytes.
+    /// Peak resident memory, in bytes.
     pub fn resident_peak(&self) -> Result<u64> {
         self.memory("VmHWM:")
     }

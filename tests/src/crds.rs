@@ -1,5 +1,4 @@
-//! The CRDs as they are shipped, as Argo's stock ones are to KULTA (without what KULTA adds), and so loose that they let everything
-//! through.
+//! The CRDs: as shipped, as Argo's stock ones (without KULTA's additions), and permissive ones that accept everything.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -13,17 +12,17 @@ const ADDITIONS: [(&str, &str); 2] = [
     ("/schema/openAPIV3Schema/properties/spec/properties/strategy/properties", "plugin"),
 ];
 
-/// The kinds of analysis: file, and the way to a metric's provider below the schema of a version.
+/// The analysis kinds: file, and the path of a metric's provider below the schema of a version.
 const ANALYSES: [&str; 3] = [
     "crds/argoproj.io_analysistemplates.yaml",
     "crds/argoproj.io_clusteranalysistemplates.yaml",
     "crds/argoproj.io_analysisruns.yaml",
 ];
 const METRIC: &str = "/schema/openAPIV3Schema/properties/spec/properties/metrics/items/properties";
-/// Of Argo's providers those that KULTA has too.
+/// Argo's providers that KULTA supports too.
 const PROVIDERS: [&str; 4] = ["job", "plugin", "prometheus", "web"];
 
-/// As `kulta crds` writes it.
+/// The output of `kulta crds`.
 pub fn rollout() -> Result<Value> {
     shipped(FILE)
 }
@@ -34,7 +33,7 @@ fn shipped(file: &str) -> Result<Value> {
     api::documents(&text)?.into_iter().next().with_context(|| format!("{file} is empty"))
 }
 
-/// Those of analysis, with a list of providers and without a status of its own.
+/// The analysis CRDs with a list of providers and without a status subresource.
 pub fn stock_analyses() -> Result<Vec<Value>> {
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let providers: serde_json::Map<String, Value> =
@@ -52,8 +51,8 @@ pub fn stock_analyses() -> Result<Vec<Value>> {
     ANALYSES.into_iter().map(stock).collect()
 }
 
-/// Without a schema: what the API server then stores need not be a Rollout but by name. Without the scale subresource too, for whose
-/// sake it reads `spec.replicas` as a number whatever the schema says.
+/// Without a schema: a stored object may be a Rollout by name only. Also without the scale subresource, for which the
+/// API server reads `spec.replicas` as a number whatever the schema is.
 pub fn loose_rollout() -> Result<Value> {
     let mut crd = rollout()?;
     let versions = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).context("no versions")?;
@@ -66,7 +65,7 @@ pub fn loose_rollout() -> Result<Value> {
     Ok(crd)
 }
 
-/// Without KULTA's additions, which it prunes as Argo's own does.
+/// Without KULTA's additions, which it prunes as Argo's own CRD does.
 pub fn stock_rollout() -> Result<Value> {
     let mut crd = rollout()?;
     let versions = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).context("no versions")?;

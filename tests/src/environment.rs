@@ -1,4 +1,4 @@
-//! What `kulta-cluster run` tells the command that it runs, through environment variables.
+//! The environment variables that `kulta-cluster run` sets for its command.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ use crate::{gateway, kubeconfig, namespace::NODE_ADDRESS, prometheus, run_folder
 const SWITCH: &str = "KULTA_CLUSTER";
 const RUN: &str = "KULTA_RUN_FOLDER";
 
-/// Where the running cluster is.
+/// The addresses and files of the running cluster.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// Logs, credentials and kubeconfigs.
@@ -30,14 +30,14 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Of the cluster that `kulta-cluster run` runs.
+    /// From the environment of `kulta-cluster run`.
     pub fn find() -> Result<Self> {
         let run = env::var_os(RUN).filter(|_| env::var_os(SWITCH).is_some_and(|switch| switch == "1"));
         let run = run.context("there is no cluster: make cluster-test runs this")?;
         Ok(Self::at(Path::new(&run)))
     }
 
-    /// Of the cluster whose run folder this is.
+    /// From the cluster's run folder.
     pub fn at(run: &Path) -> Self {
         Self {
             run: run.to_path_buf(),
@@ -59,9 +59,9 @@ impl Environment {
             ("KULTA_GATEWAY", self.gateway.to_string().into()),
             ("KULTA_PROMETHEUS", self.prometheus.to_string().into()),
             ("KULTA_KUBECTL", self.kubectl.clone()),
-            // A story's error says what was seen; forty lines of frames below it say nothing.
+            // A scenario's error has the observed state; forty lines of backtrace below it add nothing.
             ("RUST_LIB_BACKTRACE", "0".into()),
-            // There is no way out of the namespace: what cargo needs has to be built before.
+            // The namespace has no way out: cargo's dependencies must have been built before.
             ("CARGO_NET_OFFLINE", "true".into()),
         ]
     }

@@ -1,4 +1,4 @@
-//! Contour and Envoy: a Gateway API implementation with a data plane that real requests go through.
+//! Contour and Envoy: a Gateway API implementation with a data plane for real requests.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{net::TcpStream, process::Command};
 
 use crate::{api, cluster::Cluster, kinds, namespace::NODE_ADDRESS, process::Process, run_folder, wait};
 
-/// What an HTTPRoute's `parentRefs` names (namespace `default`).
+/// The `parentRefs` of HTTPRoutes (namespace `default`).
 pub const GATEWAY: &str = "gw";
 pub const GATEWAY_NAMESPACE: &str = "default";
 /// Where Envoy listens, on [`NODE_ADDRESS`].
@@ -92,7 +92,7 @@ fn contour(run: &Path) -> Result<Process> {
         "--disable-feature=tcproutes".to_owned(),
         "--disable-feature=backendtlspolicies".to_owned(),
         "--disable-feature=extensionservices".to_owned(),
-        // Contour reports on five routes a second otherwise, and a fleet that waits for its routes goes at that pace.
+        // Otherwise Contour reports on five routes a second, which would slow down a fleet.
         "--kubernetes-client-qps=500".to_owned(),
         "--kubernetes-client-burst=1000".to_owned(),
     ];

@@ -1,4 +1,5 @@
-//! As much HTTP/1.1 as the backend, the sink and the load generator need: one message at a time, bodies by Content-Length.
+//! A minimal HTTP/1.1 for the backend, the sink and the load generator: one message at a time, bodies by
+//! Content-Length.
 
 use std::io;
 
@@ -7,10 +8,10 @@ use tokio::{
     time::Duration,
 };
 
-/// Longest head or body that is taken.
+/// Longest accepted head or body.
 const LIMIT: usize = 4 * 1024 * 1024;
 
-/// How long a peer may keep an answer waiting.
+/// Timeout of an answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request or a response: its first line, its headers (names in lower case) and its body.
@@ -31,7 +32,7 @@ impl Message {
         self.start.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// The status of a response, 0 when the line is no status line.
+    /// The status of a response; 0 if the first line is not a status line.
     pub fn status(&self) -> u16 {
         self.second().parse().unwrap_or_default()
     }
@@ -42,8 +43,8 @@ impl Message {
     }
 }
 
-/// Reads the next message of a connection; None at a clean end. `buffer` keeps what belongs to the one after it.
-/// Nothing is lost when the future is dropped half-way: the message leaves the buffer only as a whole.
+/// Reads the next message of a connection; `None` at a regular end. `buffer` keeps the bytes of the next message. If
+/// the future is dropped, nothing is lost: a message leaves the buffer only when it is complete.
 pub async fn read<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Option<Message>> {
     let head = loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {

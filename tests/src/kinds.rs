@@ -1,4 +1,5 @@
-//! The kinds that stories touch, as API resources: no discovery, so that the audit log shows only what matters.
+//! The kinds of the scenarios, as API resources: without discovery, so that the audit log contains only relevant
+//! requests.
 
 use kube::core::{ApiResource, GroupVersionKind};
 

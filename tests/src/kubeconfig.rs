@@ -1,4 +1,4 @@
-//! Kubeconfigs: for the components' certificates and for service accounts, so that the shipped RBAC is what is tested.
+//! Kubeconfigs: for the components' certificates and for service accounts, so that tests run with the shipped RBAC.
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ pub async fn client(path: &Path) -> Result<Client> {
     Client::try_from(config).context("make a client")
 }
 
-/// Writes a kubeconfig that acts as a ServiceAccount (by a token of one hour from the TokenRequest API) and returns its path.
+/// Writes a kubeconfig for a ServiceAccount (with a token of one hour from the TokenRequest API) and returns its path.
 ///
 /// `admin` is the kubeconfig whose server and authority are used, and whose user may create tokens.
 pub async fn for_service_account(admin: &Path, namespace: &str, account: &str, folder: &Path) -> Result<PathBuf> {

@@ -1,9 +1,9 @@
-//! A real control plane to test KULTA in: what brings it up, and what stories are told with.
+//! Starts a real control plane for tests of KULTA, and provides the harness for scenarios on it.
 //!
 //! `kulta-cluster run -- cargo test …` starts etcd, kube-apiserver, controller-manager, scheduler, kwok, Contour, Envoy and
-//! Prometheus in a network namespace of their own and runs the command inside it. Tests then find everything through [`environment`].
+//! Prometheus in a separate network namespace and runs the command inside it. Tests find the cluster through [`environment`].
 
-// Test support: what it has to say to a person goes to the terminal.
+// Test support prints its messages to the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod answers;
@@ -31,8 +31,14 @@ pub mod process;
 pub mod prometheus;
 pub mod registry;
 pub mod run_folder;
+pub mod scenario;
 pub mod sink;
-pub mod story;
+
+/// The names under which `tests/figures` imports the module [`scenario`].
+pub mod story {
+    pub use crate::scenario::{SOON, Scenario as Story};
+}
+
 pub mod verbs;
 pub mod wait;
 

@@ -1,4 +1,4 @@
-//! A constant stream of requests through Envoy, each remembered, so that a story can count who answered in any window of time.
+//! A constant stream of recorded requests through Envoy, so that a scenario can count the answers in any time window.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::{
     namespace::{self, NODE_ADDRESS},
 };
 
-/// What to send. It ends by itself at `limit` or after `most` requests, whatever comes first.
+/// What to send. It ends at `limit` or after `most` requests, whichever comes first.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub host: String,
@@ -47,7 +47,7 @@ impl Plan {
     }
 }
 
-/// One request: when it was sent, when it ended, and the version that answered or what went wrong.
+/// One request: start, end, and the version that answered or the error.
 #[derive(Debug, Clone)]
 pub struct Sample {
     pub sent: Instant,
@@ -55,7 +55,7 @@ pub struct Sample {
     pub result: Result<Arc<str>, Failure>,
 }
 
-/// What went wrong, and the version that said so, if one did.
+/// The error, and the version that returned it, if one did.
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub what: String,
@@ -63,7 +63,7 @@ pub struct Failure {
 }
 
 impl Sample {
-    /// The version that was asked, as far as its answer tells.
+    /// The version, if the answer names one.
     pub fn version(&self) -> Option<&str> {
         match &self.result {
             Ok(version) => Some(version),
@@ -72,11 +72,11 @@ impl Sample {
     }
 }
 
-/// Who answered in a window.
+/// Answers in a window.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Split {
     pub versions: BTreeMap<String, usize>,
-    /// What went wrong, and how often.
+    /// Errors, and how often each occurred.
     pub failures: BTreeMap<String, usize>,
 }
 
@@ -117,7 +117,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// A stream that is being sent; dropping it ends it.
+/// A running stream; dropping it ends it.
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
@@ -125,7 +125,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Refuses targets outside the test namespace's own addresses.
+    /// Rejects targets outside the test namespace's own addresses.
     pub fn start(plan: Plan) -> Result<Self> {
         ensure!(
             namespace::has(plan.target.ip()),
@@ -200,7 +200,7 @@ pub fn total(samples: &[Sample]) -> Split {
     first.zip(last).map(|(from, to)| split(samples, from, to)).unwrap_or_default()
 }
 
-/// One request on a connection of its own: the version that answered, or what went wrong.
+/// One request on a new connection: the version that answered, or the error.
 pub async fn once(target: SocketAddr, host: &str) -> Result<Arc<str>, String> {
     let mut connection = None;
     request(&mut connection, target, &head(host, "/")).await.map_err(|failure| failure.what)
@@ -234,7 +234,7 @@ struct Connection {
     buffer: Vec<u8>,
 }
 
-/// Sends on the connection that is there or on a new one; a connection that failed is not used again.
+/// Sends on the open connection or on a new one; a failed connection is not used again.
 async fn request(connection: &mut Option<Connection>, target: SocketAddr, head: &str) -> Result<Arc<str>, Failure> {
     let silent = |what: String| Failure { what, version: None };
     let answer = match tokio::time::timeout(http::PATIENCE, exchange(connection, target, head)).await {

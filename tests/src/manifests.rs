@@ -1,4 +1,4 @@
-//! The manifests of a canary: a Rollout, its two Services and its HTTPRoute, with what a story wants to be different.
+//! The manifests of a canary: a Rollout, its two Services and its HTTPRoute, with a scenario's changes.
 
 use serde_json::{Value, json};
 
@@ -13,14 +13,14 @@ pub struct Canary {
     steps: Value,
     routed: bool,
     pod_labels: Value,
-    /// Merge patches, in order: a null must still be there when they meet what they take away.
+    /// Merge patches, in order: they are not combined, because a null must still remove a field of an earlier one.
     strategy: Vec<Value>,
     spec: Value,
     metadata: Value,
 }
 
 impl Canary {
-    /// Two replicas of version `v1`, one step: `setWeight: 50` and a pause without end.
+    /// Two replicas of version `v1`, one step: `setWeight: 50` and an indefinite pause.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -41,7 +41,8 @@ impl Canary {
         self
     }
 
-    /// The pods' label `version` and image tag: what the backend answers with, and what makes a revision a new one.
+    /// The pods' label `version` and the image's tag: the backend answers with it, and another one makes a new
+    /// revision.
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
         self.version = version.to_owned();
@@ -129,7 +130,7 @@ impl Canary {
         rollout
     }
 
-    /// The Rollout with a plugin in the place of its steps.
+    /// The Rollout with a plugin strategy instead of steps.
     pub fn led_by(&self, plugin: &str, config: Value) -> Value {
         let mut rollout = self.rollout();
         let canary = rollout.pointer_mut("/spec/strategy/canary").map(Value::take).unwrap_or_default();
@@ -154,7 +155,7 @@ impl Canary {
         http_route(&self.name, &self.host(namespace), &backends)
     }
 
-    /// All of it, in the order in which a person would apply it.
+    /// All objects, in the order in which a user would apply them.
     pub fn objects(&self, namespace: &str) -> Vec<Value> {
         let mut objects = Vec::new();
         if self.routed {

@@ -1,5 +1,5 @@
-//! The network (and process) namespace that the whole cluster lives in: nothing clashes with the machine, pod addresses are real,
-//! and when its first process dies the kernel ends all the others.
+//! The network (and process) namespace of the whole cluster: it is isolated from the machine, pod addresses are real,
+//! and when its first process dies the kernel ends all others.
 
 use std::{
     ffi::OsString,
@@ -13,10 +13,10 @@ use crate::run_folder::alive;
 
 /// The node's address; the API server and Envoy listen on it.
 pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-/// Every address in it is local to the namespace, so that one listener on 0.0.0.0 answers for all pods.
+/// Every address in it is local to the namespace, so one listener on 0.0.0.0 answers for all pods.
 pub const POD_CIDR: &str = "10.244.0.0/14";
-/// What kwok is told instead. It counts on past the end of a range but takes back only addresses inside it, so that with a range
-/// of one no address is given to a second pod: a late request to a pod that is gone must fail, and not be answered by another.
+/// The pod network for kwok. kwok allocates past the end of a range but reuses only addresses inside it. With a range
+/// of one address, none is reused: a late request to a deleted pod must fail, and not be answered by another pod.
 pub const POD_CIDR_FOR_KWOK: &str = "10.244.0.0/32";
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 /// The address that the first Service of the cluster has.
@@ -31,7 +31,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// `id` is the process that owns it: a namespace whose owner is gone is removed by the next run.
+    /// `id` is the owning process: the next run removes a namespace without a living owner.
     pub fn create(id: u32) -> Result<Self> {
         remove_stale()?;
         let name = format!("{PREFIX}{id}");
@@ -39,8 +39,8 @@ impl Namespace {
         Ok(Self { name })
     }
 
-    /// The command that runs `program` inside, as the first process of a process namespace of its own.
-    /// It is killed, with all that it started, when this process ends in whatever way.
+    /// The command that runs `program` inside, as the first process of a new process namespace.
+    /// It and all its children are killed when this process ends.
     pub fn command(&self, program: OsString) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "ip", "netns", "exec"]).arg(&self.name);
@@ -57,7 +57,7 @@ impl Drop for Namespace {
     }
 }
 
-/// True for addresses that only the namespace has: loopback, the node's and the pods'.
+/// True for addresses of the namespace only: loopback, the node's and the pods'.
 pub fn has(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4 == NODE_ADDRESS || matches!(v4.octets(), [10, 244..=247, ..]),
@@ -65,7 +65,7 @@ pub fn has(address: IpAddr) -> bool {
     }
 }
 
-/// Gives the namespace that the process is in its addresses.
+/// Assigns the namespace's addresses.
 pub fn configure() -> Result<()> {
     ip(&["link", "set", "lo", "up"])?;
     ip(&["address", "add", &format!("{NODE_ADDRESS}/32"), "dev", "lo"])?;

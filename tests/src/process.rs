@@ -28,7 +28,7 @@ impl Process {
         Self::spawn(name, command, run.join("logs").join(format!("{name}.log")))
     }
 
-    /// Starts any command. It gets a process group of its own, so that a terminal's Ctrl-C ends the run in order.
+    /// Starts any command. It gets its own process group, so that a terminal's Ctrl-C ends the run in order.
     pub fn spawn(name: &str, mut command: Command, log: PathBuf) -> Result<Self> {
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let errors = output.try_clone().context("share the log file")?;
@@ -43,12 +43,12 @@ impl Process {
         Ok(Self { name: name.to_owned(), log, child })
     }
 
-    /// None once it has been waited for.
+    /// `None` after it has been waited for.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// An error with the log's end when the program has ended.
+    /// An error with the end of the log, if the program has ended.
     pub fn check(&mut self) -> Result<()> {
         match self.child.try_wait().with_context(|| format!("look after {}", self.name))? {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! A real Prometheus, scraping the pods' backend program and Envoy every second.
+//! A real Prometheus that scrapes the pods' backend and Envoy every second.
 
 use std::{
     fs,
@@ -79,7 +79,7 @@ fn configuration() -> Value {
             {"job_name": "backend", "honor_labels": true, "static_configs": target(backend::METRICS_PORT)},
             {
                 "job_name": "envoy", "metrics_path": "/stats/prometheus", "static_configs": target(ENVOY_PORT),
-                // Hundreds of stories' clusters have hundreds of series each; analyses ask for these.
+                // Hundreds of scenarios have hundreds of series each; only these are used by analyses.
                 "params": {"filter": ["upstream_rq_(time|[0-9]xx)$"]},
             },
         ],

@@ -14,16 +14,16 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, process::Command};
 use crate::{http, process::Process, run_folder, wait};
 
 const PROGRAM: &str = "registry";
-/// What its log says before the address, which the system chooses.
+/// The log's text before the address, whose port the system chooses.
 const LISTENING: &str = "listening on ";
 const READY: Duration = Duration::from_secs(30);
 
 pub const USER: &str = "me";
 pub const PASSWORD: &str = "passw0rd";
-/// Both, as htpasswd writes them, with the cheapest bcrypt that there is.
+/// Both in htpasswd's format, with the cheapest bcrypt cost.
 const HTPASSWD: &str = "me:$2a$04$QB6Xj2URwfYBWQ/V/KFE5.aqLMlMXBYlcSjWIBYVuo1daabSBrgGO\n";
 
-/// Who is served.
+/// Allowed users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Users {
     Everybody,
@@ -40,7 +40,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// An empty one that keeps everything in `folder`, which is emptied first.
+    /// An empty registry that stores everything in `folder`, which is emptied first.
     pub async fn start(folder: &Path, users: Users) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder).context("remove an old registry's folder")?;
@@ -52,7 +52,7 @@ impl Registry {
         let program = run_folder::tools().join(PROGRAM);
         ensure!(program.exists(), "{} is not there: tests/tools/build.sh builds it", program.display());
         let mut command = Command::new(program);
-        // It would send traces to a collector that is not there.
+        // Otherwise it sends traces to a collector that does not exist.
         command.arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none");
         let mut process = Process::spawn(PROGRAM, command, folder.join("registry.log"))?;
         let log = process.log.clone();
@@ -61,7 +61,7 @@ impl Registry {
         Ok(Self { address: address?, _process: process, folder: folder.to_path_buf() })
     }
 
-    /// The file that holds a blob, or a manifest, of a digest `sha256:…`.
+    /// The file of a blob or manifest with a digest `sha256:…`.
     pub fn blob(&self, digest: &str) -> Result<PathBuf> {
         let (algorithm, hex) = digest.split_once(':').context("a digest has a colon")?;
         let start = hex.get(..2).context("a digest has more than two digits")?;
@@ -94,7 +94,7 @@ fn configuration(folder: &Path, users: Users) -> Value {
     configuration
 }
 
-/// From the log; nothing before it is there.
+/// From the log; before that the address is unknown.
 fn address(log: &Path) -> Result<Option<SocketAddr>> {
     let text = fs::read_to_string(log).context("read the registry's log")?;
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -24,7 +24,7 @@ pub fn tools() -> PathBuf {
     tests_folder().join("tools/bin")
 }
 
-/// A folder `tests/.run/<process id>`. A run that ended badly leaves its logs there until the next run starts.
+/// A folder `tests/.run/<process id>`. The logs of a failed run stay there until the next run starts.
 #[derive(Debug)]
 pub struct RunFolder {
     pub path: PathBuf,
@@ -45,7 +45,7 @@ impl RunFolder {
         Ok(Self { path, id })
     }
 
-    /// Drops etcd's data and, after a good run, everything else.
+    /// Deletes etcd's data and, after a successful run, everything else.
     pub fn finish(&self, keep_logs: bool) -> Result<()> {
         let data = self.path.join("etcd");
         if data.exists() {
@@ -58,7 +58,7 @@ impl RunFolder {
     }
 }
 
-/// True while a process of this id lives.
+/// True while a process with this id is running.
 pub fn alive(id: &str) -> bool {
     Path::new("/proc").join(id).exists()
 }

@@ -1,4 +1,4 @@
-//! A place to send CDEvents to: it records what comes, and can refuse, answer slowly or be down.
+//! A sink for CDEvents: records events, and can reject them, answer slowly or be down.
 
 use std::{
     net::SocketAddr,
@@ -17,16 +17,16 @@ use tokio::{
 
 use crate::{http, wait};
 
-/// How the sink answers.
+/// The behaviour of the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// 202, and the event is recorded.
     Accept,
-    /// This status; the event is recorded as refused.
+    /// This status; the event is recorded as rejected.
     Refuse(u16),
-    /// Connections are reset, those that are open too.
+    /// Connections are reset, open ones too.
     Down,
-    /// The event is recorded as refused and never answered.
+    /// The event is recorded as rejected and never answered.
     Silent,
 }
 
@@ -97,17 +97,17 @@ impl Sink {
         self.mode.send_replace(mode);
     }
 
-    /// Every delivery, refused ones and repetitions too.
+    /// Every delivery, including rejected ones and repetitions.
     pub fn received(&self) -> Vec<Received> {
         self.records().clone()
     }
 
-    /// What was accepted for one subject (`<namespace>/<name>`), in the order of its arrival.
+    /// The accepted events of one subject (`<namespace>/<name>`), in order of arrival.
     pub fn accepted(&self, subject: &str) -> Vec<Received> {
         self.records().iter().filter(|event| event.accepted && event.subject() == subject).cloned().collect()
     }
 
-    /// Waits until an accepted event of this kind is there for the subject, and returns all that were accepted for it.
+    /// Waits for an accepted event of this type for the subject, and returns all accepted events of the subject.
     pub async fn wait_for(&self, subject: &str, kind: &str, limit: Duration) -> Result<Vec<Received>> {
         let waited = wait::poll(&format!("the event {kind} of {subject}"), limit, || async {
             let events = self.accepted(subject);
@@ -153,7 +153,7 @@ async fn serve(mut stream: TcpStream, mut modes: watch::Receiver<Mode>, records:
             Mode::Refuse(status) => status,
             Mode::Down => return,
             Mode::Silent => {
-                // Until the sender gives up or the mode changes.
+                // Until the sender's timeout or a change of the mode.
                 let _ = tokio::time::timeout(Duration::from_secs(120), modes.changed()).await;
                 return;
             }

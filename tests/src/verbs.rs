@@ -1,4 +1,4 @@
-//! The people's verbs, written as the `kubectl argo rollouts` plugin writes them: merge patches on `/status` and on the spec.
+//! The verbs of users, as the `kubectl argo rollouts` plugin writes them: merge patches on `/status` and on the spec.
 
 use anyhow::{Context, Result};
 use kube::{
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::{FIELD_MANAGER, number, text};
 
-/// The hash label that `undo` leaves out of the template.
+/// The hash label that `undo` removes from the template.
 const HASH_LABEL: &str = "rollouts-pod-template-hash";
 
 /// Verbs of one Rollout.
@@ -24,7 +24,7 @@ impl Verbs {
         Self { rollouts, name: name.to_owned() }
     }
 
-    /// Ends a pause, or skips the step when there is none.
+    /// Ends a pause, or skips the step if there is none.
     pub async fn promote(&self) -> Result<()> {
         let rollout = self.get().await?;
         if paused(&rollout) {
@@ -46,7 +46,7 @@ impl Verbs {
         Ok(())
     }
 
-    /// Skips every step that is left.
+    /// Skips all remaining steps.
     pub async fn promote_full(&self) -> Result<()> {
         let rollout = self.get().await?;
         if paused(&rollout) {
@@ -76,7 +76,7 @@ impl Verbs {
         self.patch_spec(json!({"spec": {"restartAt": now.to_string()}})).await
     }
 
-    /// Goes back to the template of a ReplicaSet.
+    /// Restores the template of a ReplicaSet.
     pub async fn undo(&self, replica_set: &DynamicObject) -> Result<()> {
         let mut template =
             replica_set.data.pointer("/spec/template").cloned().context("the ReplicaSet has no template")?;
@@ -90,7 +90,7 @@ impl Verbs {
         patched.map(drop).with_context(|| format!("undo {}", self.name))
     }
 
-    /// A new image for the container `app`, as `set image` does it: read, change, write back.
+    /// Sets an image for the container `app`, as `set image` does: read, change, write back.
     pub async fn set_image(&self, image: &str) -> Result<()> {
         let patch: json_patch::Patch = serde_json::from_value(
             json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}]),

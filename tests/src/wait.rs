@@ -1,4 +1,4 @@
-//! Waiting for an object to become what a story expects, by watch, with an error that shows what it was instead.
+//! Waits for the expected state of an object, by watch, with an error that contains the last state.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub async fn until_gone(api: &Api<DynamicObject>, name: &str, limit: Duration) -
     }
 }
 
-/// Asks again every 50 ms until the answer is some. For questions that are about more than one object.
+/// Polls every 50 ms until the answer is `Some`. For conditions on more than one object.
 pub async fn poll<T, F>(what: &str, limit: Duration, mut question: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,

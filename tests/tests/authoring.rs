@@ -1,4 +1,4 @@
-//! `docs/plugins.md` where it needs a registry or a cluster: its commands as an author types them.
+//! Commands of `docs/plugins.md` that need a registry or a cluster, as an author runs them.
 
 use std::{
     fs,
@@ -17,18 +17,19 @@ use kulta_tests::{
     kulta::{rights, start_as},
     registry::{PASSWORD, Registry, USER, Users},
     run_folder,
-    story::Story,
+    scenario::Scenario,
 };
 use kulta_wasm::fixtures::LINEAR;
 use serde_json::json;
 use tokio::{process::Command, sync::OnceCell};
 
 const TUTORIAL: &str = "docs/plugins.md";
-/// Where the tutorial's registry is.
+/// Address of the tutorial's registry.
 const REGISTRY: &str = "localhost:5000";
-/// What a shell needs to find cargo and the toolchain; the rest of this test's environment is its own affair.
+/// Variables that a shell needs to find cargo and the toolchain; the others of this test's environment are not passed
+/// on.
 const KEPT: [&str; 4] = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"];
-/// As far as a component: the tutorial's first two chapters, whose every command has a test of its own.
+/// Builds the component: the tutorial's first two chapters, whose commands are tested elsewhere.
 const COMPONENT: &str = "kulta plugin new --kind analyzer --lang rust error-rate && kulta plugin build error-rate";
 const COMPONENT_FILE: &str = "error-rate.wasm";
 /// Below an author's folder.
@@ -37,7 +38,7 @@ const DOCKER: &str = "docker";
 const PLUGIN: &str = "error-rate";
 const OWN_NAMESPACE: &str = "kulta-system";
 const INSTANCE: &str = "argo-rollouts.argoproj.io/controller-instance-id";
-/// Built once for all.
+/// Built once for all tests.
 static BUILT: OnceCell<Vec<u8>> = OnceCell::const_new();
 
 /// The blocks of one kind, in order.
@@ -50,7 +51,7 @@ fn blocks(kind: &str) -> Result<Vec<String>> {
     Ok(blocks)
 }
 
-/// A folder of a test's own, empty but for the programs in it.
+/// A folder for one test, empty except for the programs in it.
 fn folder(name: &str) -> Result<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("authoring").join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -59,7 +60,7 @@ fn folder(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A folder with the tutorial's component in it.
+/// A folder with the tutorial's component.
 async fn author(name: &str) -> Result<PathBuf> {
     let built = BUILT.get_or_try_init(|| async {
         let folder = folder("build")?;
@@ -72,7 +73,7 @@ async fn author(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// What a script prints, where `kulta` is the program under test.
+/// Output of a script in which `kulta` is the program under test.
 async fn printed(folder: &Path, script: &str) -> Result<String> {
     let output = run(folder, script).await?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -80,7 +81,7 @@ async fn printed(folder: &Path, script: &str) -> Result<String> {
     Ok(out.into_owned())
 }
 
-/// What a script that fails says.
+/// Error output of a failing script.
 async fn refused(folder: &Path, script: &str) -> Result<String> {
     let output = run(folder, script).await?;
     let err = String::from_utf8_lossy(&output.stderr);
@@ -98,7 +99,7 @@ async fn run(folder: &Path, script: &str) -> Result<Output> {
     shell.current_dir(folder).args(["-euc", script]).output().await.context("start a shell")
 }
 
-/// What `docker login` leaves.
+/// The file that `docker login` writes.
 fn log_in(folder: &Path, registry: &Registry, password: &str) -> Result<()> {
     let auth = STANDARD.encode(format!("{USER}:{password}"));
     let config = json!({"auths": {registry.address.to_string(): {"auth": auth}}});
@@ -106,7 +107,7 @@ fn log_in(folder: &Path, registry: &Registry, password: &str) -> Result<()> {
     fs::write(folder.join(DOCKER).join("config.json"), config.to_string()).context("write docker's configuration")
 }
 
-/// A registry beside an author's folder.
+/// A registry for an author's folder.
 async fn registry(name: &str, users: Users) -> Result<Registry> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("authoring-registries").join(name);
     Registry::start(&folder, users).await
@@ -114,48 +115,48 @@ async fn registry(name: &str, users: Users) -> Result<Registry> {
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_component_goes_to_a_registry_and_comes_back() -> Result<()> {
+async fn a_component_is_pushed_and_pulled() -> Result<()> {
     let registry = registry("tutorial", Users::Everybody).await?;
     let folder = author("registry").await?;
     let commands = blocks("sh registry")?.join("\n").replace(REGISTRY, &registry.address.to_string());
 
-    let told = printed(&folder, &commands).await?;
+    let output = printed(&folder, &commands).await?;
 
-    // Push tells it first, and again in the Plugin object; pull tells what it pulled.
-    let digests: Vec<&str> = told.lines().filter(|line| line.starts_with("sha256:")).collect();
-    ensure!(digests.len() == 2 && digests.first() == digests.get(1), "{told}");
-    ensure!(told.contains(&format!("  digest: {}", digests.first().copied().unwrap_or_default())), "{told}");
+    // Push prints the digest first, and again in the Plugin object; pull prints the pulled one.
+    let digests: Vec<&str> = output.lines().filter(|line| line.starts_with("sha256:")).collect();
+    ensure!(digests.len() == 2 && digests.first() == digests.get(1), "{output}");
+    ensure!(output.contains(&format!("  digest: {}", digests.first().copied().unwrap_or_default())), "{output}");
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_component_goes_into_a_cluster_by_config_map() -> Result<()> {
-    let story = Story::begin("tutorial").await?;
-    let kubeconfig = rights(&story).await?;
-    let variables = [("KULTA_INSTANCE_ID", story.namespace.as_str()), ("KULTA_OWN_NAMESPACE", OWN_NAMESPACE)];
-    let controller = start_as(&story, &kubeconfig, None, &variables).await?;
+async fn a_component_is_loaded_from_a_config_map() -> Result<()> {
+    let scenario = Scenario::begin("tutorial").await?;
+    let kubeconfig = rights(&scenario).await?;
+    let variables = [("KULTA_INSTANCE_ID", scenario.namespace.as_str()), ("KULTA_OWN_NAMESPACE", OWN_NAMESPACE)];
+    let controller = start_as(&scenario, &kubeconfig, None, &variables).await?;
     let folder = author("cluster").await?;
-    symlink(&story.environment.kubectl, folder.join(PROGRAMS).join("kubectl")).context("lay out kubectl")?;
-    // The label keeps other stories' controllers away from it.
+    symlink(&scenario.environment.kubectl, folder.join(PROGRAMS).join("kubectl")).context("lay out kubectl")?;
+    // The label excludes it from other scenarios' controllers.
     let plugin = blocks("yaml plugin")?.into_iter().next().context("no Plugin")?;
-    let label = format!("metadata:\n  labels: {{{INSTANCE}: {}}}\n", story.namespace);
+    let label = format!("metadata:\n  labels: {{{INSTANCE}: {}}}\n", scenario.namespace);
     fs::write(folder.join("plugin.yaml"), plugin.replacen("metadata:\n", &label, 1))?;
-    let admin = format!("export KUBECONFIG={}", story.environment.kubeconfig.display());
+    let admin = format!("export KUBECONFIG={}", scenario.environment.kubeconfig.display());
 
-    let told = printed(&folder, &format!("{admin}\n{}", blocks("sh cluster")?.join("\n"))).await?;
+    let output = printed(&folder, &format!("{admin}\n{}", blocks("sh cluster")?.join("\n"))).await?;
 
-    let row = told.lines().find(|line| line.starts_with(PLUGIN) && line.contains("analyzer"));
-    ensure!(told.contains("plugin.kulta.io/error-rate condition met") && row.is_some(), "{told}");
+    let row = output.lines().find(|line| line.starts_with(PLUGIN) && line.contains("analyzer"));
+    ensure!(output.contains("plugin.kulta.io/error-rate condition met") && row.is_some(), "{output}");
     let away = format!("kubectl delete plugin {PLUGIN}; kubectl delete configmap {PLUGIN} --namespace {OWN_NAMESPACE}");
     printed(&folder, &format!("{admin}\n{away}")).await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_push_and_a_pull_are_made_with_the_credentials_of_docker_login() -> Result<()> {
+async fn push_and_pull_use_the_credentials_of_docker_login() -> Result<()> {
     let registry = registry("credentials", Users::One).await?;
     let folder = folder("credentials")?;
     fs::write(folder.join(COMPONENT_FILE), LINEAR)?;
@@ -170,22 +171,22 @@ async fn a_push_and_a_pull_are_made_with_the_credentials_of_docker_login() -> Re
     let pull = format!("kulta plugin pull {image} --plain-http -o pulled.wasm && cmp {COMPONENT_FILE} pulled.wasm");
     printed(&folder, &pull).await?;
 
-    ensure!(nobody.contains("needs credentials and none were given"), "{nobody}");
+    ensure!(nobody.contains("needs credentials and there are none"), "{nobody}");
     ensure!(wrong.contains("the credentials were refused"), "{wrong}");
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_pull_with_trusted_keys_writes_only_what_one_of_them_has_signed() -> Result<()> {
+async fn a_pull_with_trusted_keys_writes_only_signed_components() -> Result<()> {
     let registry = registry("signed", Users::Everybody).await?;
     let (folder, signer) = (folder("signed")?, Signer::new()?);
     fs::write(folder.join(COMPONENT_FILE), LINEAR)?;
     fs::write(folder.join("cosign.pub"), signer.public_pem())?;
     let (host, nobody) = (registry.address.to_string(), Credentials::Anonymous);
     let image: Reference = format!("{host}/acme/linear:1").parse()?;
-    let told = printed(&folder, &format!("kulta plugin push {COMPONENT_FILE} {image} --plain-http")).await?;
-    let digest: Digest = told.lines().next().context("no digest")?.parse()?;
+    let output = printed(&folder, &format!("kulta plugin push {COMPONENT_FILE} {image} --plain-http")).await?;
+    let digest: Digest = output.lines().next().context("no digest")?.parse()?;
     let pull = format!("kulta plugin pull {image} --plain-http --trusted-keys cosign.pub -o pulled.wasm");
 
     let unsigned = refused(&folder, &pull).await?;

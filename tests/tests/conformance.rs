@@ -1,4 +1,4 @@
-//! The conformance cases against the real API server and the embedded one: both must pass them, and say the same on the way.
+//! The conformance cases against the real API server and the embedded one: both must pass them with equal transcripts.
 
 use anyhow::{Result, ensure};
 use futures::StreamExt;
@@ -11,10 +11,10 @@ use kulta_embedded::{
 };
 use kulta_tests::environment::Environment;
 
-/// Cases at a time: they wait for the controllers of the real cluster.
+/// Concurrent cases: they wait for the controllers of the real cluster.
 const AT_ONCE: usize = 8;
 
-/// Cases in which the real cluster's controllers take part, so that what is read on the way depends on how fast they are.
+/// Cases in which the real cluster's controllers act, so that intermediate reads depend on their speed.
 const TIMED: [&str; 4] = [
     "dependents_go_with_their_owner",
     "foreground_deletion_waits_for_dependents",
@@ -26,7 +26,7 @@ async fn run(client: &Client) -> Vec<Outcome> {
     futures::stream::iter(CASES).map(|case| case.run(client)).buffered(AT_ONCE).collect().await
 }
 
-/// The first line in which two servers do not say the same.
+/// The first line that differs between two transcripts.
 fn difference(real: &Outcome, embedded: &Outcome) -> Option<String> {
     if TIMED.contains(&real.name) {
         return None;
@@ -37,7 +37,7 @@ fn difference(real: &Outcome, embedded: &Outcome) -> Option<String> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn the_embedded_server_does_and_says_what_the_real_one_does() -> Result<()> {
+async fn the_embedded_server_behaves_like_the_real_one() -> Result<()> {
     let real = Environment::find()?.client().await?;
     let server = Server::new(Store::new(Settings::new(Clock::wall(), 1)));
     let embedded = Client::new(server.router(), "default");

@@ -43,7 +43,7 @@ fn the_specification_s_own_examples_are_valid() -> Result<()> {
 }
 
 #[test]
-fn wrong_events_are_refused_with_the_place_that_is_wrong() -> Result<()> {
+fn invalid_events_are_rejected_with_the_path_of_the_error() -> Result<()> {
     let schemas = Schemas::load()?;
     let valid = example("conformance/service_upgraded.json")?;
     let refused = |change: Value| {
@@ -67,7 +67,7 @@ fn wrong_events_are_refused_with_the_place_that_is_wrong() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_sink_records_refuses_and_goes_down_on_demand() -> Result<()> {
+async fn the_sink_records_rejects_and_goes_down_on_demand() -> Result<()> {
     let sink = Sink::start().await?;
     let event = example("conformance/service_upgraded.json")?;
     let subject = event.pointer("/subject/id").and_then(Value::as_str).unwrap_or_default().to_owned();

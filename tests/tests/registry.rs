@@ -1,5 +1,5 @@
-//! Plugins in a real registry: pushed, pulled, tampered with, guarded and deleted. No control plane is needed; each story has a
-//! registry of its own.
+//! Plugins in a real registry: pushed, pulled, changed, protected and deleted. No control plane is needed; each
+//! scenario has its own registry.
 
 use std::{fs, path::PathBuf};
 
@@ -12,10 +12,10 @@ use kulta_tests::{
 };
 
 const REPOSITORY: &str = "acme/error-rate";
-/// Larger than what a connection takes at once.
+/// Larger than a socket's buffer.
 const SIZE: usize = 3 * 1024 * 1024;
 
-struct Story {
+struct Scenario {
     registry: Registry,
     client: Client,
     /// In [`REPOSITORY`], with the tag 1.
@@ -23,7 +23,7 @@ struct Story {
     credentials: Credentials,
 }
 
-impl Story {
+impl Scenario {
     /// With an empty registry.
     async fn begin(name: &str, users: Users) -> Result<Self> {
         install_tls_provider();
@@ -49,9 +49,9 @@ impl Story {
     }
 }
 
-/// The n-th component; bytes of little pattern, as a component's are.
+/// The n-th component; incompressible bytes, like a component's.
 fn artifact(n: u32) -> Result<Artifact> {
-    // A linear congruential generator's upper bytes.
+    // The upper bytes of a linear congruential generator.
     let states =
         std::iter::successors(Some(n), |state| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)));
     let component: Vec<u8> = states.map(|state| state.to_be_bytes()[0]).take(SIZE).collect();
@@ -70,14 +70,14 @@ fn failure<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Result<Error> {
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn what_is_pushed_is_pulled_by_tag_and_by_digest() -> Result<()> {
-    let story = Story::begin("pulled", Users::Everybody).await?;
+async fn a_pushed_component_is_pulled_by_tag_and_by_digest() -> Result<()> {
+    let scenario = Scenario::begin("pulled", Users::Everybody).await?;
     let artifact = artifact(1)?;
 
-    let digest = story.push(&artifact).await?;
+    let digest = scenario.push(&artifact).await?;
 
-    let by_tag = story.client.pull(&story.reference, None, &story.credentials).await?;
-    let by_digest = story.client.pull(&story.reference.at(digest.clone()), None, &story.credentials).await?;
+    let by_tag = scenario.client.pull(&scenario.reference, None, &scenario.credentials).await?;
+    let by_digest = scenario.client.pull(&scenario.reference.at(digest.clone()), None, &scenario.credentials).await?;
     ensure!(by_tag.component == artifact.component && by_tag == by_digest, "other bytes came back");
     ensure!(by_tag.manifest == digest, "the tag is {}, {digest} was pushed", by_tag.manifest);
     ensure!(by_tag.layer == Digest::of(&artifact.component), "the layer is {}", by_tag.layer);
@@ -86,13 +86,13 @@ async fn what_is_pushed_is_pulled_by_tag_and_by_digest() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_tag_is_resolved_to_what_was_pushed_last() -> Result<()> {
-    let story = Story::begin("resolved", Users::Everybody).await?;
-    let first = story.push(&artifact(1)?).await?;
-    let again = story.push(&artifact(1)?).await?;
-    let second = story.push(&artifact(2)?).await?;
+async fn a_tag_is_resolved_to_the_last_push() -> Result<()> {
+    let scenario = Scenario::begin("resolved", Users::Everybody).await?;
+    let first = scenario.push(&artifact(1)?).await?;
+    let again = scenario.push(&artifact(1)?).await?;
+    let second = scenario.push(&artifact(2)?).await?;
 
-    let found = story.client.resolve(&story.reference, &story.credentials).await?;
+    let found = scenario.client.resolve(&scenario.reference, &scenario.credentials).await?;
 
     ensure!(first == again && first != second, "digests: {first}, {again}, {second}");
     ensure!(found == second, "the tag is {found}, not {second}");
@@ -101,12 +101,12 @@ async fn a_tag_is_resolved_to_what_was_pushed_last() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_digest_is_pulled_after_its_tag_moved_on() -> Result<()> {
-    let story = Story::begin("moved", Users::Everybody).await?;
-    let first = story.push(&artifact(1)?).await?;
-    story.push(&artifact(2)?).await?;
+async fn a_digest_is_pulled_after_its_tag_has_moved() -> Result<()> {
+    let scenario = Scenario::begin("moved", Users::Everybody).await?;
+    let first = scenario.push(&artifact(1)?).await?;
+    scenario.push(&artifact(2)?).await?;
 
-    let component = story.pull(Some(&first)).await?;
+    let component = scenario.pull(Some(&first)).await?;
 
     ensure!(component == artifact(1)?.component, "other bytes came back");
     Ok(())
@@ -114,12 +114,12 @@ async fn a_digest_is_pulled_after_its_tag_moved_on() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_digest_that_was_never_pushed_is_gone_and_the_tags_is_told() -> Result<()> {
-    let story = Story::begin("never", Users::Everybody).await?;
-    let pushed = story.push(&artifact(1)?).await?;
+async fn a_missing_digest_is_reported_with_the_tags_current_one() -> Result<()> {
+    let scenario = Scenario::begin("never", Users::Everybody).await?;
+    let pushed = scenario.push(&artifact(1)?).await?;
     let other = Digest::of(b"never pushed");
 
-    let error = failure(story.pull(Some(&other)).await)?;
+    let error = failure(scenario.pull(Some(&other)).await)?;
 
     ensure!(error.class() == Class::Gone, "{error}");
     ensure!(error.to_string().contains(&format!("the tag \"1\" is {pushed} now")), "{error}");
@@ -128,14 +128,14 @@ async fn a_digest_that_was_never_pushed_is_gone_and_the_tags_is_told() -> Result
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_layer_truncated_on_the_registrys_disk_is_refused() -> Result<()> {
-    let story = Story::begin("truncated", Users::Everybody).await?;
+async fn a_layer_truncated_on_the_registrys_disk_is_rejected() -> Result<()> {
+    let scenario = Scenario::begin("truncated", Users::Everybody).await?;
     let artifact = artifact(1)?;
-    story.push(&artifact).await?;
+    scenario.push(&artifact).await?;
     let layer = Digest::of(&artifact.component);
-    fs::write(story.registry.blob(layer.as_str())?, &artifact.component[..SIZE / 2])?;
+    fs::write(scenario.registry.blob(layer.as_str())?, &artifact.component[..SIZE / 2])?;
 
-    let error = failure(story.pull(None).await)?;
+    let error = failure(scenario.pull(None).await)?;
 
     let (whole, half) = (u64::try_from(SIZE)?, u64::try_from(SIZE / 2)?);
     let told = matches!(error, Error::WrongSize { expected, found, .. } if (expected, found) == (whole, half));
@@ -146,15 +146,15 @@ async fn a_layer_truncated_on_the_registrys_disk_is_refused() -> Result<()> {
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
 async fn a_layer_changed_on_the_registrys_disk_has_the_wrong_digest() -> Result<()> {
-    let story = Story::begin("changed", Users::Everybody).await?;
+    let scenario = Scenario::begin("changed", Users::Everybody).await?;
     let artifact = artifact(1)?;
-    story.push(&artifact).await?;
+    scenario.push(&artifact).await?;
     let layer = Digest::of(&artifact.component);
     let mut changed = artifact.component.to_vec();
     changed[SIZE / 2] ^= 1;
-    fs::write(story.registry.blob(layer.as_str())?, &changed)?;
+    fs::write(scenario.registry.blob(layer.as_str())?, &changed)?;
 
-    let error = failure(story.pull(None).await)?;
+    let error = failure(scenario.pull(None).await)?;
 
     ensure!(matches!(&error, Error::WrongDigest { expected, .. } if *expected == layer), "{error}");
     Ok(())
@@ -163,14 +163,14 @@ async fn a_layer_changed_on_the_registrys_disk_has_the_wrong_digest() -> Result<
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
 async fn a_manifest_changed_on_the_registrys_disk_has_the_wrong_digest() -> Result<()> {
-    let story = Story::begin("manifest", Users::Everybody).await?;
-    let digest = story.push(&artifact(1)?).await?;
-    let file = story.registry.blob(digest.as_str())?;
+    let scenario = Scenario::begin("manifest", Users::Everybody).await?;
+    let digest = scenario.push(&artifact(1)?).await?;
+    let file = scenario.registry.blob(digest.as_str())?;
     let changed = fs::read_to_string(&file)?.replacen('{', "{ ", 1);
     fs::write(&file, changed)?;
 
-    let by_tag = failure(story.pull(None).await)?;
-    let by_digest = failure(story.pull(Some(&digest)).await)?;
+    let by_tag = failure(scenario.pull(None).await)?;
+    let by_digest = failure(scenario.pull(Some(&digest)).await)?;
 
     for error in [by_tag, by_digest] {
         ensure!(matches!(&error, Error::WrongDigest { expected, .. } if *expected == digest), "{error}");
@@ -180,16 +180,16 @@ async fn a_manifest_changed_on_the_registrys_disk_has_the_wrong_digest() -> Resu
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn whoever_has_no_credentials_or_the_wrong_ones_is_told_which() -> Result<()> {
-    let story = Story::begin("guarded", Users::One).await?;
+async fn missing_and_wrong_credentials_are_reported() -> Result<()> {
+    let scenario = Scenario::begin("guarded", Users::One).await?;
     let artifact = artifact(1)?;
     let wrong = Credentials::Basic { username: USER.into(), password: "guessed".into() };
 
-    let push = failure(story.client.push(&story.reference, &artifact, &Credentials::Anonymous).await)?;
-    story.push(&artifact).await?;
-    let pull = failure(story.client.pull(&story.reference, None, &Credentials::Anonymous).await)?;
-    let guess = failure(story.client.pull(&story.reference, None, &wrong).await)?;
-    let component = story.pull(None).await?;
+    let push = failure(scenario.client.push(&scenario.reference, &artifact, &Credentials::Anonymous).await)?;
+    scenario.push(&artifact).await?;
+    let pull = failure(scenario.client.pull(&scenario.reference, None, &Credentials::Anonymous).await)?;
+    let guess = failure(scenario.client.pull(&scenario.reference, None, &wrong).await)?;
+    let component = scenario.pull(None).await?;
 
     ensure!(matches!(push, Error::NoCredentials { .. }), "{push}");
     ensure!(matches!(pull, Error::NoCredentials { .. }), "{pull}");
@@ -200,17 +200,17 @@ async fn whoever_has_no_credentials_or_the_wrong_ones_is_told_which() -> Result<
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn an_image_counts_as_signed_once_a_trusted_key_has_signed_it_in_either_form() -> Result<()> {
+async fn an_image_counts_as_signed_once_a_trusted_key_has_signed_it_in_either_format() -> Result<()> {
     let signer = Signer::new()?;
     let keys = TrustedKeys::parse(signer.public_pem().as_bytes())?;
     for (name, bundled) in [("payload", false), ("bundle", true)] {
-        let story = Story::begin(name, Users::One).await?;
-        let digest = story.push(&artifact(1)?).await?;
+        let scenario = Scenario::begin(name, Users::One).await?;
+        let digest = scenario.push(&artifact(1)?).await?;
         let signature = if bundled { signer.bundle(PREDICATE, &digest)? } else { signer.payload(&digest)? };
-        let look = || story.client.signature(&story.reference, &digest, &keys, &story.credentials);
+        let look = || scenario.client.signature(&scenario.reference, &digest, &keys, &scenario.credentials);
 
         let before = failure(look().await)?;
-        story.client.push_signature(&story.reference, &digest, &signature, &story.credentials).await?;
+        scenario.client.push_signature(&scenario.reference, &digest, &signature, &scenario.credentials).await?;
         let after = look().await?;
 
         ensure!(before.class() == Class::Unsigned, "{name}: {before}");
@@ -222,13 +222,13 @@ async fn an_image_counts_as_signed_once_a_trusted_key_has_signed_it_in_either_fo
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
 async fn a_deleted_manifest_is_gone_by_tag_and_by_digest() -> Result<()> {
-    let story = Story::begin("deleted", Users::Everybody).await?;
-    let digest = story.push(&artifact(1)?).await?;
-    story.registry.delete(REPOSITORY, digest.as_str()).await?;
+    let scenario = Scenario::begin("deleted", Users::Everybody).await?;
+    let digest = scenario.push(&artifact(1)?).await?;
+    scenario.registry.delete(REPOSITORY, digest.as_str()).await?;
 
-    let by_tag = failure(story.pull(None).await)?;
-    let by_digest = failure(story.pull(Some(&digest)).await)?;
-    let look_up = failure(story.client.resolve(&story.reference, &story.credentials).await)?;
+    let by_tag = failure(scenario.pull(None).await)?;
+    let by_digest = failure(scenario.pull(Some(&digest)).await)?;
+    let look_up = failure(scenario.client.resolve(&scenario.reference, &scenario.credentials).await)?;
 
     for error in [by_tag, by_digest, look_up] {
         ensure!(error.class() == Class::Gone, "{error}");
@@ -238,10 +238,10 @@ async fn a_deleted_manifest_is_gone_by_tag_and_by_digest() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs the registry of tests/tools/build.sh: make cluster-test runs it"]
-async fn a_registry_that_went_away_may_come_back() -> Result<()> {
-    let story = Story::begin("away", Users::Everybody).await?;
-    story.push(&artifact(1)?).await?;
-    let Story { registry, client, reference, credentials } = story;
+async fn an_unavailable_registry_is_a_temporary_error() -> Result<()> {
+    let scenario = Scenario::begin("away", Users::Everybody).await?;
+    scenario.push(&artifact(1)?).await?;
+    let Scenario { registry, client, reference, credentials } = scenario;
     drop(registry);
 
     let error = failure(client.pull(&reference, None, &credentials).await)?;

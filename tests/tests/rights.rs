@@ -1,4 +1,5 @@
-//! Looks back at everything that the shipped ServiceAccount did in this cluster: its rights are enough, and none is idle.
+//! Checks all requests of the shipped ServiceAccount in this cluster: its permissions are sufficient, and none is
+//! unused.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,11 @@ use kulta_tests::{api, audit::Audit, environment::Environment, run_folder};
 use serde_json::Value;
 
 const ACCOUNT: &str = "system:serviceaccount:kulta-system:kulta";
-/// The API server's admission asks for this right by itself when an owner is named that blocks deletion; no request shows it.
-/// (The test cluster enforces it, so that creating a ReplicaSet fails without the right.)
+/// The API server's admission checks this permission for owners with blockOwnerDeletion; no request shows it. (The test
+/// cluster enforces it, so creating a ReplicaSet fails without the permission.)
 const ASKED_BY_ADMISSION: (&str, &str, &str) = ("argoproj.io", "rollouts/finalizers", "update");
 
-/// Rights that are not shipped for the whole cluster: stories ask for them in vain, to see what a user is told then.
+/// Permissions that are not shipped cluster-wide: scenarios cause denied requests to test the error messages.
 const OPTIONAL: [(&str, &str); 2] = [("", "secrets"), ("batch", "jobs")];
 
 type Right = (String, String, String);
@@ -39,8 +40,8 @@ fn granted() -> Result<BTreeSet<Right>> {
 }
 
 #[test]
-#[ignore = "looks back at what the other stories did: make cluster-test runs it last"]
-fn the_shipped_rights_are_enough_and_none_is_idle() -> Result<()> {
+#[ignore = "needs the audit log of all other scenarios: make cluster-test runs it last"]
+fn the_shipped_permissions_are_sufficient_and_none_is_unused() -> Result<()> {
     let environment = Environment::find()?;
     let tally = Audit::from_the_start(&environment.audit_log).of_user(ACCOUNT)?;
 

@@ -1,4 +1,4 @@
-//! Stories of rollouts on a real control plane, with the real binary.
+//! Rollouts on a real control plane, with the real binary.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use kulta_tests::{
     load,
     manifests::Canary,
     run_folder,
+    scenario::Scenario,
     sink::Sink,
-    story::Story,
 };
 use serde_json::{Value, json};
 
@@ -21,33 +21,33 @@ fn text(object: &kube::api::DynamicObject, pointer: &str) -> String {
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_canary_goes_through_its_weights_to_the_end() -> Result<()> {
-    let story = Story::begin("weights").await?;
+    let scenario = Scenario::begin("weights").await?;
     let sink = Sink::start().await?;
-    let controller = start(&story, Some(&sink)).await?;
+    let controller = start(&scenario, Some(&sink)).await?;
     let canary = Canary::new("web").replicas(2).version("v1").steps(json!([
         { "setWeight": 10 }, { "pause": { "duration": "2s" } }, { "setWeight": 50 }, { "pause": { "duration": "2s" } }
     ]));
     let canary = canary.canary(json!({ "scaleDownDelaySeconds": 2 }));
-    deployed(&story, &canary).await?;
-    story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    deployed(&scenario, &canary).await?;
+    scenario.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let audit = story.audit()?;
+    let audit = scenario.audit()?;
 
-    updated(&story, &canary).await?;
-    story.until_weights("web", &[("web-stable", 90), ("web-canary", 10)]).await?;
-    story.until_weights("web", &[("web-stable", 50), ("web-canary", 50)]).await?;
-    story.until_phase("web", "Healthy").await?;
-    story
+    updated(&scenario, &canary).await?;
+    scenario.until_weights("web", &[("web-stable", 90), ("web-canary", 10)]).await?;
+    scenario.until_weights("web", &[("web-stable", 50), ("web-canary", 50)]).await?;
+    scenario.until_phase("web", "Healthy").await?;
+    scenario
         .until(&kinds::rollout(), "web", "revision 2 is stable and alone", |rollout| {
             text(rollout, "/status/stableRS") == text(rollout, "/status/currentPodHash")
                 && api::number(rollout, "/status/replicas") == 2
                 && api::number(rollout, "/status/currentStepIndex") == 4
         })
         .await?;
-    story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    scenario.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
 
-    let ours = audit.of_agent("kulta")?.in_namespace(&story.namespace);
+    let ours = audit.of_agent("kulta")?.in_namespace(&scenario.namespace);
     println!(
         "requests of a 4-step canary of 2 pods: {} writes, {} events, {} reads\n{ours}",
         ours.writes().len(),
@@ -69,42 +69,42 @@ async fn a_canary_goes_through_its_weights_to_the_end() -> Result<()> {
     let mut ids: Vec<_> = events.iter().map(|event| event.id().to_owned()).collect();
     ids.sort();
     ids.dedup();
-    ensure!(ids.len() == events.len(), "an event was told twice");
+    ensure!(ids.len() == events.len(), "an event was sent twice");
     println!("resident: {} KiB", controller.resident()? / 1024);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn no_request_fails_while_weights_move_and_while_an_update_is_aborted() -> Result<()> {
-    let story = Story::begin("traffic").await?;
-    let controller = start(&story, None).await?;
+    let scenario = Scenario::begin("traffic").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new("web").replicas(4).version("v1").steps(json!([
         { "setWeight": 25 }, { "pause": {} }, { "setWeight": 75 }, { "pause": {} }
     ]));
     let canary = canary.canary(json!({ "scaleDownDelaySeconds": 2, "abortScaleDownDelaySeconds": 2 }));
-    deployed(&story, &canary).await?;
-    let host = canary.host(&story.namespace);
-    story.until_served(&host).await?;
+    deployed(&scenario, &canary).await?;
+    let host = canary.host(&scenario.namespace);
+    scenario.until_served(&host).await?;
     let running = load::Load::start(load::Plan::to(&host))?;
 
-    updated(&story, &canary).await?;
-    story.until_weights("web", &[("web-stable", 75), ("web-canary", 25)]).await?;
+    updated(&scenario, &canary).await?;
+    scenario.until_weights("web", &[("web-stable", 75), ("web-canary", 25)]).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let quarter = running.next(4_000).await?;
-    story.verbs("web").promote().await?;
-    story.until_weights("web", &[("web-stable", 25), ("web-canary", 75)]).await?;
+    scenario.verbs("web").promote().await?;
+    scenario.until_weights("web", &[("web-stable", 25), ("web-canary", 75)]).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let three_quarters = running.next(4_000).await?;
-    story.verbs("web").abort().await?;
-    story.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
-    story.until_phase("web", "Degraded").await?;
+    scenario.verbs("web").abort().await?;
+    scenario.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    scenario.until_phase("web", "Degraded").await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    story.verbs("web").retry().await?;
-    story.until_weights("web", &[("web-stable", 75), ("web-canary", 25)]).await?;
-    story.verbs("web").promote_full().await?;
-    story.until_phase("web", "Healthy").await?;
+    scenario.verbs("web").retry().await?;
+    scenario.until_weights("web", &[("web-stable", 75), ("web-canary", 25)]).await?;
+    scenario.verbs("web").promote_full().await?;
+    scenario.until_phase("web", "Healthy").await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let all = load::total(&running.stop().await);
 
@@ -115,54 +115,54 @@ async fn no_request_fails_while_weights_move_and_while_an_update_is_aborted() ->
     }
     ensure!(all.failed() == 0, "{} requests failed", all.failed());
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_canary_without_routes_moves_by_pods_and_comes_back_when_aborted() -> Result<()> {
-    let story = Story::begin("basic").await?;
-    let controller = start(&story, None).await?;
+async fn a_canary_without_routes_scales_by_pods_and_is_restored_when_aborted() -> Result<()> {
+    let scenario = Scenario::begin("basic").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new("web").replicas(4).version("v1").without_routing().steps(json!([
         { "setWeight": 25 }, { "pause": {} }
     ]));
-    deployed(&story, &canary).await?;
+    deployed(&scenario, &canary).await?;
 
-    updated(&story, &canary).await?;
-    story.until_phase("web", "Paused").await?;
-    let halfway = pods(&story, "web").await?;
-    story.verbs("web").abort().await?;
-    story.until_phase("web", "Degraded").await?;
-    story
+    updated(&scenario, &canary).await?;
+    scenario.until_phase("web", "Paused").await?;
+    let halfway = pods(&scenario, "web").await?;
+    scenario.verbs("web").abort().await?;
+    scenario.until_phase("web", "Degraded").await?;
+    scenario
         .until(&kinds::rollout(), "web", "only stable pods", |rollout| {
             api::number(rollout, "/status/replicas") == 4 && api::number(rollout, "/status/updatedReplicas") == 0
         })
         .await?;
-    let aborted = pods(&story, "web").await?;
+    let aborted = pods(&scenario, "web").await?;
 
     ensure!((halfway, aborted) == (vec![3, 1], vec![4, 0]), "pods of each revision");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_killed_controller_goes_on_where_it_was() -> Result<()> {
-    let story = Story::begin("killed").await?;
+async fn a_killed_controller_continues_after_its_restart() -> Result<()> {
+    let scenario = Scenario::begin("killed").await?;
     let sink = Sink::start().await?;
-    let mut running = start(&story, Some(&sink)).await?;
+    let mut running = start(&scenario, Some(&sink)).await?;
     let canary = Canary::new("web").replicas(2).version("v1").steps(json!([
         { "setWeight": 20 }, { "pause": { "duration": "1s" } }, { "setWeight": 60 }, { "pause": { "duration": "1s" } }
     ]));
-    deployed(&story, &canary).await?;
-    updated(&story, &canary).await?;
+    deployed(&scenario, &canary).await?;
+    updated(&scenario, &canary).await?;
     for delay in [150, 700, 1_300, 400] {
         tokio::time::sleep(Duration::from_millis(delay)).await;
         running.kill().await?;
-        running = start(&story, Some(&sink)).await?;
+        running = start(&scenario, Some(&sink)).await?;
     }
 
-    story
+    scenario
         .until(&kinds::rollout(), "web", "the end", |rollout| {
             text(rollout, "/status/observedGeneration") == rollout.metadata.generation.unwrap_or(0).to_string()
                 && text(rollout, "/status/phase") == "Healthy"
@@ -172,54 +172,55 @@ async fn a_killed_controller_goes_on_where_it_was() -> Result<()> {
         .await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
 
-    let sets = story.replica_sets("web").await?;
+    let sets = scenario.replica_sets("web").await?;
     let named: Vec<_> =
         sets.iter().map(|set| format!("{:?} {:?}", set.metadata.name, set.metadata.annotations)).collect();
     ensure!(sets.len() == 2, "a ReplicaSet was made twice: {named:#?}");
     let mut by_id: std::collections::BTreeMap<String, Value> = Default::default();
     for event in sink.received() {
         let before = by_id.insert(event.id().to_owned(), event.body.clone());
-        ensure!(before.is_none_or(|before| before == event.body), "one id, two stories");
+        ensure!(before.is_none_or(|before| before == event.body), "one id, two scenarios");
     }
     let upgraded = by_id
         .values()
         .filter(|body| body["context"]["type"].as_str().is_some_and(|kind| kind.contains("service.upgraded")));
-    ensure!(upgraded.count() == 1, "one upgrade, told once");
+    ensure!(upgraded.count() == 1, "one upgrade, sent once");
     running.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn an_invalid_rollout_is_told_what_is_wrong_and_harms_no_other() -> Result<()> {
-    let story = Story::begin("invalid").await?;
-    let controller = start(&story, None).await?;
+async fn an_invalid_rollout_is_reported_and_harms_no_other() -> Result<()> {
+    let scenario = Scenario::begin("invalid").await?;
+    let controller = start(&scenario, None).await?;
     let bad = Canary::new("bad").without_routing().steps(json!([{ "setWeight": 250 }])).rollout();
-    story.apply(bad).await?;
+    scenario.apply(bad).await?;
     let good = Canary::new("web").without_routing().version("v1").steps(json!([]));
 
-    deployed(&story, &good).await?;
+    deployed(&scenario, &good).await?;
 
-    let seen = story
+    let seen = scenario
         .until(&kinds::rollout(), "bad", "InvalidSpec", |rollout| api::condition(rollout, "InvalidSpec").is_some())
         .await?;
     let message = text(&seen, "/status/message");
     ensure!(message.contains("spec.strategy.canary.steps[0].setWeight"), "{message}");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn the_shipped_manifests_are_accepted() -> Result<()> {
-    let story = Story::begin("deploy").await?;
+    let scenario = Scenario::begin("deploy").await?;
     let folder = run_folder::repository().join("deploy");
-    api::apply_yaml(&story.client, &story.namespace, &std::fs::read_to_string(folder.join("namespace.yaml"))?).await?;
+    api::apply_yaml(&scenario.client, &scenario.namespace, &std::fs::read_to_string(folder.join("namespace.yaml"))?)
+        .await?;
 
     for file in ["rbac.yaml", "controller.yaml"] {
         for document in api::documents(&std::fs::read_to_string(folder.join(file))?)? {
-            api::dry_run(&story.client, &story.namespace, document).await.with_context(|| file.to_owned())?;
+            api::dry_run(&scenario.client, &scenario.namespace, document).await.with_context(|| file.to_owned())?;
         }
     }
-    story.end().await
+    scenario.end().await
 }

@@ -36,7 +36,7 @@ key() { cat "$here/$1/go.mod" "$here/$1/go.sum" | sha256sum | cut -c1-8; }
 # module <folder> <module>: where the module cache keeps the module's files.
 module() { (cd "$here/$1" && go mod download "$2" && go list -m -f '{{.Dir}}' "$2"); }
 
-# finish <staging> <final>: a folder in the cache is whole or not there.
+# finish <staging> <final>: renames, so that a folder in the cache is complete or missing.
 finish() { rm -rf "$2" && mv "$1" "$2"; }
 
 # link <cached folder>: its files (and folders of CRDs) into bin.
@@ -120,7 +120,7 @@ contour() {
     link "$made"
 }
 
-# The kubectl plugin that people of Argo Rollouts use. Its module lacks the dashboard's pages, which are built elsewhere: `dashboard` serves none.
+# Argo Rollouts' kubectl plugin. Its module lacks the dashboard's pages, which are built elsewhere: `dashboard` serves none.
 argo_rollouts() {
     go_program argo-rollouts github.com/argoproj/argo-rollouts "" github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts
     [ -z "$stage" ] || finish "$stage" "$made"

@@ -13,7 +13,7 @@ pub struct BlueGreenStrategy {
     pub active_service: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_service: Option<String>,
-    /// Pods of the preview before the switch; as many as wanted in all when absent.
+    /// Pods of the preview before the switch; default: `spec.replicas`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_replica_count: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]

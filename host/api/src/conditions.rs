@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutCondition {
-    /// A [`ConditionType`]; text, because another controller may have left one that this build does not know.
+    /// A [`ConditionType`], as text: another controller may have written a type that this build does not know.
     #[serde(rename = "type")]
     pub kind: String,
     pub status: ConditionStatus,
@@ -42,9 +42,9 @@ pub enum ConditionType {
     Paused,
     Completed,
     Healthy,
-    /// KULTA's: false when something outside the rollout keeps traffic from being moved; absent without traffic routing.
+    /// KULTA's: false if something outside the rollout blocks the traffic; absent without traffic routing.
     TrafficReady,
-    /// KULTA's: false when a strategy plugin could not answer.
+    /// KULTA's: false if a call of the strategy plugin failed.
     StrategyReady,
     /// KULTA's: the CRD prunes what KULTA adds to the API.
     RecordKept,
@@ -165,7 +165,8 @@ pub fn find(conditions: &[RolloutCondition], kind: ConditionType) -> Option<&Rol
     conditions.iter().find(|condition| condition.kind == kind.as_str())
 }
 
-/// Sets a condition. Times move only when something changed: `lastTransitionTime` with the status, `lastUpdateTime` with any of it.
+/// Sets a condition. Times change only with the content: `lastTransitionTime` with the status, `lastUpdateTime` with
+/// any field.
 pub fn set(
     conditions: &mut Vec<RolloutCondition>,
     kind: ConditionType,
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_says_the_same_again_changes_no_time() {
+    fn an_unchanged_condition_keeps_its_times() {
         let mut conditions = Vec::new();
         let say = |conditions: &mut Vec<_>, now: &Time| {
             set(
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_transition_time_moves_only_when_the_status_does() {
+    fn the_transition_time_changes_only_with_the_status() {
         let mut conditions = Vec::new();
         let kind = ConditionType::Progressing;
         set(&mut conditions, kind, ConditionStatus::True, ConditionReason::ReplicaSetUpdated, "a", &at(1));

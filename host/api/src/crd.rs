@@ -1,5 +1,5 @@
-//! The CustomResourceDefinitions that `kulta crds` writes. They refuse no more than Argo Rollouts' own do, so that manifests which
-//! apply today still apply; everything else is validation's to say.
+//! The CustomResourceDefinitions of `kulta crds`. They accept everything that Argo Rollouts' own accept, so that
+//! existing manifests still apply; all other checks are in validation.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
@@ -12,23 +12,23 @@ use crate::plugin::Plugin;
 use crate::rollout::Rollout;
 
 const HEADER: &str = "# Written by `kulta crds`; changes belong in host/api.\n";
-/// Between the YAML documents of one text.
+/// Separator of YAML documents.
 const DOCUMENT: &str = "---\n";
-/// Formats that the API server checks and Argo's schema has too; those that schemars makes up for Rust's numbers are dropped.
+/// Formats that the API server checks and that Argo's schema has too; schemars' formats for Rust's numbers are dropped.
 const KEPT_FORMATS: [&str; 3] = ["int32", "int64", "date-time"];
-/// The one field where null says something: `pause: null` pauses for good, where the client sends it (kubectl's client-side apply
-/// leaves nulls out). Elsewhere the API server drops a null, as with Argo's schema.
+/// The only field with a meaning of null: `pause: null` is an indefinite pause if the client sends it (kubectl's
+/// client-side apply drops nulls). In other fields the API server drops a null, as with Argo's schema.
 const NULLABLE_FIELD: &str = "pause";
 const IMMUTABLE_FIELD: &str = "selector";
 
-/// The kinds whose definitions KULTA ships.
+/// The kinds whose CRDs KULTA ships.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Rollout,
     AnalysisTemplate,
     ClusterAnalysisTemplate,
     AnalysisRun,
-    /// Stored and not run: Argo's kubectl plugin lists the kind, and waits for ever where it is not defined.
+    /// Stored and not run: Argo's kubectl plugin lists the kind, and waits forever if it is not defined.
     Experiment,
     Plugin,
 }
@@ -71,7 +71,7 @@ impl Kind {
                 loosen(schema, "");
                 match self {
                     Self::Rollout => guard_selector(schema),
-                    // The status too is kept as whoever runs the Experiment writes it.
+                    // The status is kept too, as another controller writes it.
                     Self::Experiment => schema.x_kubernetes_preserve_unknown_fields = Some(true),
                     Self::AnalysisTemplate | Self::ClusterAnalysisTemplate | Self::AnalysisRun | Self::Plugin => {}
                 }
@@ -80,7 +80,7 @@ impl Kind {
         crd
     }
 
-    /// Where the definition is kept, below `crds/`.
+    /// Name of the file below `crds/`.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
@@ -96,7 +96,7 @@ impl Kind {
     /// The text of [`Kind::file`].
     ///
     /// # Errors
-    /// When the definition cannot be written as YAML.
+    /// If the definition cannot be written as YAML.
     pub fn yaml(self) -> Result<String, serde_yaml::Error> {
         Ok(format!("{HEADER}{}", serde_yaml::to_string(&self.definition())?))
     }
@@ -111,12 +111,12 @@ pub fn rollout() -> CustomResourceDefinition {
 /// Every kind, as one YAML document each.
 ///
 /// # Errors
-/// When a definition cannot be written as YAML.
+/// If a definition cannot be written as YAML.
 pub fn crds_yaml() -> Result<String, serde_yaml::Error> {
     Ok(Kind::ALL.into_iter().map(Kind::yaml).collect::<Result<Vec<_>, _>>()?.join(DOCUMENT))
 }
 
-/// Takes back what schemars adds from Rust's types and Argo's schema does not ask for.
+/// Removes constraints that schemars derives from Rust's types and that Argo's schema does not have.
 fn loosen(schema: &mut JSONSchemaProps, name: &str) {
     schema.minimum = None;
     schema.maximum = None;

@@ -1,4 +1,4 @@
-//! From the JSON of the API server to an object, so that a fault is told with the field's path.
+//! Decodes objects from the API server's JSON; an error has the field's path.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -15,20 +15,20 @@ use crate::rollout::Rollout;
 use crate::strategy::CanaryFields;
 
 /// # Errors
-/// When a field cannot be read: its path, and what was expected of it.
+/// If a field cannot be decoded: its path and the expected type.
 pub fn decode(object: &Value) -> Result<Rollout, FieldError> {
     read(object, &Path::default()).map_err(|error| refined(object, error))
 }
 
-/// Reads an object of another kind, such as an AnalysisRun.
+/// Decodes an object of another kind, such as an AnalysisRun.
 ///
 /// # Errors
-/// When a field cannot be read: its path, and what was expected of it.
+/// If a field cannot be decoded: its path and the expected type.
 pub fn decode_as<T: DeserializeOwned>(object: &Value) -> Result<T, FieldError> {
     read(object, &Path::default())
 }
 
-/// Reads a part of an object that stands at that path.
+/// Decodes the part of an object at that path.
 pub(crate) fn read<T: DeserializeOwned>(value: &Value, at: &Path) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().iter().fold(at.clone(), |path, segment| match segment {
@@ -41,7 +41,8 @@ pub(crate) fn read<T: DeserializeOwned>(value: &Value, at: &Path) -> Result<T, F
     })
 }
 
-/// serde forgets the way inside a flattened struct; the fields that the strategies share are one, so they are read once more by themselves.
+/// serde loses the path inside a flattened struct. The fields that strategies share are one, so they are decoded once
+/// more by themselves.
 fn refined(object: &Value, error: FieldError) -> FieldError {
     ["canary", "plugin"]
         .into_iter()
@@ -54,17 +55,17 @@ fn refined(object: &Value, error: FieldError) -> FieldError {
         .unwrap_or(error)
 }
 
-/// Fields of a Rollout's `spec` that the API does not have: see [`unknown_fields_of`].
+/// Unknown fields of a Rollout's `spec`: see [`unknown_fields_of`].
 #[must_use]
 pub fn unknown_fields(object: &Value) -> Vec<FieldError> {
     unknown_fields_of(Kind::Rollout, object)
 }
 
-/// Fields of `spec` that the API does not have: a slip of the pen, or newer than this build. With KULTA's CRD the API server
-/// drops them; with a looser one they arrive here, and nobody else can name them.
+/// Fields of `spec` that the API does not have: typos, or fields newer than this build. KULTA's CRD prunes them; with a
+/// permissive CRD only this check reports them.
 #[must_use]
 pub fn unknown_fields_of(kind: Kind, object: &Value) -> Vec<FieldError> {
-    // Each takes a while and some memory, and most clusters have a few of the kinds.
+    // Each schema takes some time and memory, and most clusters use only a few of the kinds.
     static SCHEMAS: LazyLock<Vec<(Kind, OnceLock<Option<JSONSchemaProps>>)>> =
         LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, OnceLock::new())).collect());
     let mut unknown = Vec::new();
@@ -99,11 +100,11 @@ fn collect_unknown(schema: &JSONSchemaProps, value: &Value, at: &Path, unknown: 
                         collect_unknown(schema, value, &path, unknown);
                     }
                     (None, Some(JSONSchemaPropsOrBool::Bool(true))) => {}
-                    (None, _) => unknown.push(path.error("is no field of the API")),
+                    (None, _) => unknown.push(path.error("is not a field of the API")),
                 }
             }
         }
-        // serde would read a list as an object's fields in their order.
+        // serde would decode a list as an object's fields in order.
         Value::Array(_) if schema.type_.as_deref() == Some(OBJECT) => {
             unknown.push(at.error("must be an object, not a list"))
         }
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_in_an_objects_place_is_named_by_its_path() {
+    fn a_list_instead_of_an_object_is_reported_by_its_path() {
         let steps = json!([{ "pause": ["5m"] }]);
 
         let told = unknown_fields(&object(json!({ "strategy": { "canary": { "steps": steps } } })));
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undecodable_field_is_named_by_its_path() {
+    fn an_undecodable_field_is_reported_by_its_path() {
         for (spec, path) in [
             (json!({ "replicas": "x" }), "spec.replicas"),
             (json!({ "selector": { "matchLabels": { "app": 1 } } }), "spec.selector.matchLabels.app"),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undecodable_status_is_named_by_its_path() {
+    fn an_undecodable_status_is_reported_by_its_path() {
         let mut object = object(json!({}));
         object["status"] = json!({ "pauseConditions": [{ "reason": "Whim", "startTime": "2026-01-01T00:00:00Z" }] });
 
@@ -177,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_without_a_spec_is_told_so() {
+    fn a_rollout_without_a_spec_is_reported() {
         let error = decode(&json!({ "metadata": {} })).unwrap_err();
 
         assert!(error.to_string().contains("spec"), "{error}");
     }
 
     #[test]
-    fn an_undecodable_field_of_an_analysis_run_is_named_by_its_path() {
+    fn an_undecodable_field_of_an_analysis_run_is_reported_by_its_path() {
         for (spec, path) in [
             (json!({ "metrics": [{ "name": "a", "count": [] }] }), "spec.metrics[0].count"),
             (json!({ "metrics": [{ "name": "a", "successCondition": true }] }), "spec.metrics[0].successCondition"),
@@ -198,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn an_undecodable_field_of_a_cluster_template_is_named_by_its_path() {
+    fn an_undecodable_field_of_a_cluster_template_is_reported_by_its_path() {
         let error = decode_as::<ClusterAnalysisTemplate>(&object(json!({ "templates": [{ "templateName": 5 }] })));
 
         assert_eq!(error.unwrap_err().path, "spec.templates[0].templateName");
     }
 
     #[test]
-    fn a_misspelt_field_of_an_analysis_template_is_named_and_a_provider_takes_any() {
+    fn an_unknown_field_of_an_analysis_template_is_reported_but_a_provider_may_have_any() {
         let object = object(json!({ "metrics": [{
             "name": "a", "failurelimit": 3, "provider": { "anything": { "goes": true } },
         }] }));
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_field_is_named() {
+    fn an_unknown_field_is_reported() {
         let object = object(json!({
             "replica": 3,
             "template": { "spec": { "fieldOfTheFuture": 1 } },

@@ -1,4 +1,4 @@
-//! Durations as Argo takes them: whole seconds, or Go's text form.
+//! Durations in Argo's format: seconds, or Go's text form.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -8,12 +8,12 @@ const MILLIS_PER_SECOND: i64 = 1_000;
 pub enum DurationError {
     #[error("must not be negative")]
     Negative,
-    #[error("{0:?} is no duration: write seconds as a number, or text such as \"30s\", \"5m\" or \"1h30m\"")]
+    #[error("{0:?} is not a duration: expected seconds as a number, or text such as \"30s\", \"5m\" or \"1h30m\"")]
     Malformed(String),
 }
 
 /// # Errors
-/// When the value is negative or is no duration.
+/// If the value is negative or not a duration.
 pub fn parse(value: &IntOrString) -> Result<u64, DurationError> {
     match value {
         IntOrString::Int(seconds) => from_millis(i64::from(*seconds) * MILLIS_PER_SECOND),
@@ -24,7 +24,7 @@ pub fn parse(value: &IntOrString) -> Result<u64, DurationError> {
 /// Milliseconds of `30`, `30s`, `1h30m`, `500ms`, `1.5h`.
 ///
 /// # Errors
-/// When the text is negative or is no duration.
+/// If the text is negative or not a duration.
 pub fn parse_text(text: &str) -> Result<u64, DurationError> {
     if let Ok(seconds) = text.parse::<i32>() {
         return from_millis(i64::from(seconds) * MILLIS_PER_SECOND);
@@ -54,7 +54,7 @@ pub fn parse_text(text: &str) -> Result<u64, DurationError> {
     Ok(millis as u64)
 }
 
-/// A century: longer is a slip of the pen, and sums of times must not overflow.
+/// A century: a longer duration is a typo, and sums of times must not overflow.
 const MAX_MILLIS: f64 = 100.0 * 366.0 * 86_400_000.0;
 
 fn from_millis(millis: i64) -> Result<u64, DurationError> {
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_rejected() {
         for text in ["", "s", "5x", "1h-3m", "five", "1e400s"] {
             assert_eq!(parse_text(text), Err(DurationError::Malformed(text.into())), "{text}");
         }
     }
 
     #[test]
-    fn a_negative_duration_is_refused() {
+    fn a_negative_duration_is_rejected() {
         assert_eq!(parse(&IntOrString::Int(-1)), Err(DurationError::Negative));
         assert_eq!(parse_text("-5m"), Err(DurationError::Negative));
     }

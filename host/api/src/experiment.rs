@@ -15,10 +15,10 @@ use crate::strategy::PodMetadata;
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentStep {
     pub templates: Vec<ExperimentTemplate>,
-    /// Text such as `30s`, `5m`, `1h`; absent: until the analyses end it.
+    /// Text such as `30s`, `5m`, `1h`; default: until the analyses end it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// Seconds that the experiment's pods outlive it.
+    /// Seconds after the end of the experiment until its pods are deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale_down_delay_seconds: Option<i32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -33,7 +33,7 @@ pub struct ExperimentStep {
 #[serde(rename_all = "camelCase", default)]
 pub struct ExperimentTemplate {
     pub name: String,
-    /// Whose pods: `canary` or `stable`.
+    /// The pod template: `canary` or `stable`.
     pub spec_ref: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
@@ -48,7 +48,7 @@ pub struct ExperimentTemplate {
     pub service: Option<ExperimentService>,
 }
 
-/// Asks for a Service in front of the template's pods.
+/// Requests a Service for the template's pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ExperimentService {
@@ -69,7 +69,7 @@ pub struct ExperimentAnalysis {
     pub required_for_completion: Option<bool>,
 }
 
-/// What an Experiment asks for, kept as it was written.
+/// The spec of an Experiment, stored unchanged.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "argoproj.io",

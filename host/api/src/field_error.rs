@@ -1,11 +1,11 @@
-//! What is wrong with an object, and where.
+//! Errors of an object's fields.
 
 use std::fmt;
 
-/// One fault of one field.
+/// One error of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Such as `spec.strategy.canary.steps[2].setWeight`; empty when the object as a whole is meant.
+    /// Such as `spec.strategy.canary.steps[2].setWeight`; empty for the object as a whole.
     pub path: String,
     pub message: String,
 }
@@ -18,13 +18,13 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// All faults in one line, for the message of the `InvalidSpec` condition.
+/// All errors in one line, for the message of the `InvalidSpec` condition.
 #[must_use]
 pub fn joined(errors: &[FieldError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// The way to a field, written as people write it.
+/// The path of a field, in the notation of users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(String);
 
@@ -34,7 +34,7 @@ impl Path {
         Self(start.to_owned())
     }
 
-    /// A key that is no plain name is put in brackets and quotes.
+    /// A key that is not a plain name is quoted in brackets.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -62,7 +62,7 @@ impl Path {
     }
 }
 
-/// Gathers every fault, so that a user repairs them in one go.
+/// Collects all errors, so that a user can fix them at once.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<FieldError>);
 
@@ -81,17 +81,17 @@ impl Faults {
         self.0.push(error);
     }
 
-    /// Refuses a negative number.
+    /// Rejects a negative number.
     pub(crate) fn not_negative(&mut self, number: Option<i32>, path: &Path) {
         self.add_if(number.is_some_and(|number| number < 0), path, "must not be negative");
     }
 
-    /// Refuses an empty text.
+    /// Rejects an empty text.
     pub(crate) fn required(&mut self, text: &str, path: &Path) {
         self.add_if(text.is_empty(), path, "is required");
     }
 
-    /// Refuses a field that Argo Rollouts has and this build does not serve.
+    /// Rejects a field that Argo Rollouts has and this build does not support.
     pub(crate) fn unsupported(&mut self, present: bool, path: &Path) {
         self.add_if(present, path, "is not supported by this version of KULTA");
     }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn several_faults_are_told_in_one_line() {
+    fn several_errors_are_reported_in_one_line() {
         let errors = [Path::new("a").error("is wrong"), Path::new("b").error("too")];
 
         assert_eq!(joined(&errors), "a: is wrong; b: too");

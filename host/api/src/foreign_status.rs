@@ -1,4 +1,5 @@
-//! Parts of `status` that this build keeps for objects which another controller wrote (`reference/argo-rollouts.md` section 2).
+//! Parts of `status` that another controller wrote and this build stores unchanged (`reference/argo-rollouts.md`
+//! section 2).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;

@@ -9,7 +9,7 @@ use crate::annotations::{IN_PROGRESS_LABEL, IN_PROGRESS_VALUE};
 /// The key under `plugins` that Argo's users already have in their manifests.
 pub const GATEWAY_PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
-/// What the plugin's configuration may hold. The CRD has no schema for it, so nobody but validation can name a slip.
+/// The known fields of the plugin's configuration. The CRD has no schema for it, so only validation finds typos.
 pub const SERVED_KEYS: [&str; 7] = [
     "httpRoute",
     "httpRoutes",
@@ -19,7 +19,7 @@ pub const SERVED_KEYS: [&str; 7] = [
     "inProgressLabelKey",
     "inProgressLabelValue",
 ];
-/// Kinds of routes that Argo's plugin moves and this build does not yet.
+/// Kinds of routes that Argo's plugin supports and this build does not.
 pub const LATER_KEYS: [&str; 9] = [
     "grpcRoute",
     "grpcRoutes",
@@ -31,10 +31,10 @@ pub const LATER_KEYS: [&str; 9] = [
     "tlsRoutes",
     "tlsRouteSelector",
 ];
-/// What an entry of `httpRoutes` may hold.
+/// The known fields of an entry of `httpRoutes`.
 pub const ROUTE_KEYS: [&str; 2] = ["name", "useHeaderRoutes"];
 
-/// Which routes carry this rollout's traffic.
+/// The routes with this rollout's traffic.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayRouting {
@@ -42,14 +42,14 @@ pub struct GatewayRouting {
     #[serde(default, deserialize_with = "null_is_none")]
     pub http_routes: Vec<RouteRef>,
     pub http_route_selector: Option<LabelSelector>,
-    /// Where the routes are; the rollout's namespace when absent.
+    /// Namespace of the routes; default: the rollout's namespace.
     pub namespace: Option<String>,
     pub disable_in_progress_label: Option<bool>,
     pub in_progress_label_key: Option<String>,
     pub in_progress_label_value: Option<String>,
 }
 
-/// The API server does not drop nulls where there is no schema, and Argo's plugin takes one as an empty list.
+/// Without a schema the API server does not drop nulls, and Argo's plugin treats one as an empty list.
 fn null_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<RouteRef>, D::Error> {
     Ok(Option::<Vec<RouteRef>>::deserialize(deserializer)?.unwrap_or_default())
 }
@@ -59,18 +59,18 @@ fn null_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec
 pub struct RouteRef {
     #[serde(default)]
     pub name: String,
-    /// Header routes come with a later version; the flag alone changes nothing.
+    /// Header routes are not supported yet; the flag alone has no effect.
     pub use_header_routes: Option<bool>,
 }
 
 impl GatewayRouting {
     /// # Errors
-    /// When `config` is no object of the documented shape.
+    /// If `config` does not have the documented fields.
     pub fn parse(config: &Value) -> Result<Self, serde_json::Error> {
         Self::deserialize(config)
     }
 
-    /// The HTTPRoutes named one by one, each once, in the order written.
+    /// The HTTPRoutes that are named individually, without duplicates, in the order written.
     #[must_use]
     pub fn http_route_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -82,7 +82,7 @@ impl GatewayRouting {
         names
     }
 
-    /// The label put on a route while the canary takes traffic; `None` when switched off.
+    /// The label on a route while the canary has traffic; `None` if it is disabled.
     #[must_use]
     pub fn in_progress_label(&self) -> Option<(&str, &str)> {
         if self.disable_in_progress_label.unwrap_or(false) {

@@ -1,5 +1,5 @@
-//! The objects KULTA serves, as types: Argo Rollouts' own API (`argoproj.io/v1alpha1`) and what KULTA adds to it.
-//! Types, defaults, parsing and validation only; nothing here reads a clock or talks to a server.
+//! The served objects as types: Argo Rollouts' own API (`argoproj.io/v1alpha1`) and KULTA's additions. Types, defaults,
+//! parsing and validation only; nothing here reads a clock or connects to a server.
 
 pub mod analysis;
 pub mod annotations;

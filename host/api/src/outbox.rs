@@ -1,5 +1,5 @@
-//! Transitions that wait for their CDEvent to be delivered. An entry is small (at most [`ENTRY_BYTES`]); the event itself
-//! is built at delivery.
+//! Transitions whose CDEvent is not delivered yet. An entry is small (at most [`ENTRY_BYTES`]); the event itself is
+//! built at delivery.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::kulta_status::{FailureKind, KultaStatus};
 
-/// Entries kept at most; an outbox of 128 entries of 256 bytes adds 32 KiB to an object, far below etcd's 1.5 MiB.
+/// Limit of entries: an outbox of 128 entries of 256 bytes adds 32 KiB to an object, far below etcd's 1.5 MiB.
 pub const OUTBOX_LENGTH: usize = 128;
 /// Size of one entry as JSON, in bytes.
 pub const ENTRY_BYTES: usize = 256;
-/// Characters that an entry keeps of a name, so that it stays within [`ENTRY_BYTES`] even when each takes two bytes of JSON.
+/// Characters of a name in an entry, so that it stays within [`ENTRY_BYTES`] even if each takes two bytes of JSON.
 pub const NAME_CHARS: usize = 32;
 
-/// One stored transition. Short keys, because up to [`OUTBOX_LENGTH`] of them are written with every status patch.
+/// One stored transition. Keys are short, because every status patch may write up to [`OUTBOX_LENGTH`] of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutboxEntry {
     pub seq: u64,
@@ -22,16 +22,16 @@ pub struct OutboxEntry {
     pub at: Time,
     /// Pod template hash of the revision that the transition is about.
     pub hash: String,
-    /// The revision's number at that moment; a roll back to it gives it another one later.
+    /// The revision's number at that time; a rollback to the revision gives it another number.
     #[serde(rename = "rev", default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-    /// Pod template hash of the stable revision at that moment; absent before the first promotion.
+    /// Pod template hash of the stable revision at that time; absent before the first promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<String>,
     /// Index of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
-    /// How many steps there are.
+    /// Number of steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
     /// The canary's share, in parts of the maximum weight.
@@ -44,16 +44,17 @@ pub struct OutboxEntry {
     pub outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
-    /// The analysis run that the transition is about: its name, less `<rollout>-<hash>-` where it begins so; at most [`NAME_CHARS`] characters.
+    /// Name of the transition's analysis run, without the prefix `<rollout>-<hash>-`; at most [`NAME_CHARS`]
+    /// characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// The run's metric; at most [`NAME_CHARS`] characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// Sequence of the transition that made this one necessary: the end of the analysis that failed.
+    /// Sequence of the transition that caused this one: the end of the failed analysis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<u64>,
-    /// Why, for a person; as many characters as fit into [`ENTRY_BYTES`].
+    /// The reason, for users; as many characters as fit into [`ENTRY_BYTES`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Sequence of the transition that began this revision.
@@ -75,16 +76,16 @@ pub enum TransitionKind {
     ServiceUpgraded,
     /// Traffic had reached the canary; stable is restored.
     ServiceRolledBack,
-    /// An analysis run is wanted and begins.
+    /// An analysis run begins.
     AnalysisStarted,
-    /// A metric of a run has its outcome.
+    /// A metric of a run has its result.
     MetricFinished,
-    /// A run has its outcome, or the rollout went on without it.
+    /// A run has its result, or the rollout went on without it.
     AnalysisFinished,
 }
 
 impl TransitionKind {
-    /// One of many of its kind: given up before the others when there is no room.
+    /// True for frequent events, which are dropped first if the outbox is full.
     const fn is_detail(self) -> bool {
         matches!(self, Self::Progressed | Self::MetricFinished)
     }
@@ -123,8 +124,8 @@ impl OutboxEntry {
 }
 
 impl KultaStatus {
-    /// Stores a transition under the next sequence number. When the outbox is full the oldest `progressed` or `metricFinished` entry
-    /// is dropped and counted; without one, the oldest entry is.
+    /// Stores a transition under the next sequence number. If the outbox is full, the oldest `progressed` or
+    /// `metricFinished` entry is dropped and counted; without one, the oldest entry is.
     pub fn store(&mut self, build: impl FnOnce(u64, u64) -> OutboxEntry) -> u64 {
         self.sequence += 1;
         let mut entry = build(self.sequence, self.revision_sequence);
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_that_fits_is_kept_whole() {
+    fn a_short_reason_is_stored_completely() {
         let mut status = KultaStatus::default();
         let why = "Metric \"success-rate\" assessed Failed due to failed (1) > failureLimit (0)";
 
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outcome_of_a_metric_is_dropped_before_that_of_its_run() {
+    fn the_result_of_a_metric_is_dropped_before_that_of_its_run() {
         let mut status = KultaStatus::default();
         status.store(run_entry(TransitionKind::AnalysisFinished));
         for _ in 0..OUTBOX_LENGTH {

@@ -10,11 +10,11 @@ use crate::status::RolloutStatus;
 use crate::strategy::RolloutStrategy;
 use crate::template::PodTemplate;
 
-/// `progressDeadlineSeconds` when absent, in seconds.
+/// Default of `progressDeadlineSeconds`, in seconds.
 pub const DEFAULT_PROGRESS_DEADLINE_SECONDS: i32 = 600;
-/// `revisionHistoryLimit` when absent.
+/// Default of `revisionHistoryLimit`.
 pub const DEFAULT_REVISION_HISTORY_LIMIT: i32 = 10;
-/// `replicas` when absent.
+/// Default of `replicas`.
 pub const DEFAULT_REPLICAS: i32 = 1;
 
 #[allow(clippy::duplicated_attributes, reason = "the columns of `kubectl get` are described alike")]
@@ -23,7 +23,7 @@ pub const DEFAULT_REPLICAS: i32 = 1;
     group = "argoproj.io",
     version = "v1alpha1",
     kind = "Rollout",
-    doc = "A workload whose new versions are delivered step by step.",
+    doc = "A workload whose new versions are rolled out step by step.",
     plural = "rollouts",
     shortname = "ro",
     namespaced,
@@ -68,15 +68,15 @@ pub const DEFAULT_REPLICAS: i32 = 1;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSpec {
-    /// Wanted pods.
+    /// Desired pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
-    /// Which pods belong to this rollout; immutable.
+    /// Selects the pods of this rollout; immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
     #[serde(default, skip_serializing_if = "PodTemplate::is_empty")]
     pub template: PodTemplate,
-    /// Another object to borrow the template from.
+    /// Another object whose pod template is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_ref: Option<WorkloadRef>,
     /// Seconds that a pod must be ready before it counts as available.
@@ -84,10 +84,10 @@ pub struct RolloutSpec {
     pub min_ready_seconds: Option<i32>,
     #[serde(default)]
     pub strategy: RolloutStrategy,
-    /// How many old ReplicaSets are kept.
+    /// Number of old ReplicaSets to keep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision_history_limit: Option<i32>,
-    /// Stops progress until it is taken back.
+    /// Stops progress while it is true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
     /// Seconds without progress after which the rollout counts as stalled.
@@ -99,7 +99,7 @@ pub struct RolloutSpec {
     /// Pods created before this time are replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_at: Option<Time>,
-    /// How many of the last analysis runs are kept.
+    /// Number of finished analysis runs to keep.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisHistory>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ pub struct RolloutSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackWindow {
-    /// A roll back to a revision with fewer than this many between it and stable skips the steps.
+    /// A rollback to a revision with fewer revisions than this between it and stable skips the steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revisions: Option<i32>,
 }
@@ -124,7 +124,7 @@ pub struct WorkloadRef {
     pub kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// When the other object is scaled to zero: `never`, `onsuccess` or `progressively`.
+    /// When to scale the other object to zero: `never`, `onsuccess` or `progressively`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale_down: Option<String>,
 }
@@ -156,7 +156,7 @@ impl RolloutSpec {
     }
 }
 
-/// Validation refuses negative numbers; until it has spoken they count as nothing.
+/// Validation rejects negative numbers; before validation they count as 0.
 pub(crate) fn unsigned(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Steps that add routes of their own to the traffic (`reference/argo-rollouts.md` section 1.2): by header, and mirrored.
+//! Steps that add routes (`reference/argo-rollouts.md` section 1.2): header routes and mirror routes.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub struct RouteMatch {
     pub headers: BTreeMap<String, StringMatch>,
 }
 
-/// Exactly one of the three.
+/// Exactly one of the three is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StringMatch {

@@ -1,4 +1,4 @@
-//! Numbers that are written as a count or as a percentage.
+//! Values that are a count or a percentage.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -11,7 +11,7 @@ pub enum Share {
     Percent(u32),
 }
 
-/// `maxSurge` and `maxUnavailable` when absent.
+/// Default of `maxSurge` and `maxUnavailable`.
 pub const DEFAULT_SHARE: Share = Share::Percent(25);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,10 +23,10 @@ pub enum ShareError {
 }
 
 impl Share {
-    /// Text without a percent sign is a percentage as well: Argo Rollouts reads `"25"` so.
+    /// Text without a percent sign is a percentage too: Argo Rollouts parses `"25"` this way.
     ///
     /// # Errors
-    /// When the value is negative, or text that is no percentage.
+    /// If the value is negative, or text that is not a percentage.
     pub fn parse(value: &IntOrString) -> Result<Self, ShareError> {
         match value {
             IntOrString::Int(count) => u32::try_from(*count).map(Self::Count).map_err(|_| ShareError::Negative),
@@ -53,7 +53,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
 }
 
-/// How many of a revision's pods must be available before it counts as ready.
+/// Number of a revision's pods that must be available before it counts as ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressThreshold {
     /// 0 to 100.
@@ -62,12 +62,12 @@ pub enum ProgressThreshold {
 }
 
 impl ProgressThreshold {
-    /// Every pod: what an absent or a negative threshold means.
+    /// Every pod: the meaning of an absent or negative threshold.
     pub const ALL: Self = Self::Percent(100);
 }
 
 impl ReplicaProgressThreshold {
-    /// `None` when the type is unknown. `Pod` is how Argo Rollouts' documentation spells `Pods`.
+    /// `None` for an unknown type. Argo Rollouts' documentation spells `Pods` as `Pod`.
     #[must_use]
     pub fn threshold(&self) -> Option<ProgressThreshold> {
         let value = u32::try_from(self.value);
@@ -100,21 +100,21 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_share_is_refused() {
+    fn a_negative_share_is_rejected() {
         for written in [IntOrString::Int(-1), text("-1%"), text("-1")] {
             assert_eq!(Share::parse(&written), Err(ShareError::Negative), "{written:?}");
         }
     }
 
     #[test]
-    fn text_that_is_no_percentage_is_refused() {
+    fn text_that_is_not_a_percentage_is_rejected() {
         for written in ["", "%", "-", "+5%", "5 %", "a quarter", "99999999999%", "1.5%"] {
             assert_eq!(Share::parse(&text(written)), Err(ShareError::Malformed(written.into())), "{written}");
         }
     }
 
     #[test]
-    fn a_threshold_is_read_by_its_type() {
+    fn a_threshold_is_parsed_by_its_type() {
         for (kind, value, read) in [
             ("Percent", 90, Some(ProgressThreshold::Percent(90))),
             ("Percent", -1, Some(ProgressThreshold::ALL)),

@@ -8,18 +8,18 @@ use crate::conditions::RolloutCondition;
 use crate::foreign_status::{AlbStatus, AnalysisRunSummary, BlueGreenStatus, StepPluginStatus};
 use crate::kulta_status::KultaStatus;
 
-/// Absent numbers mean zero, absent texts mean empty: both as Argo writes them.
+/// Absent numbers are zero, absent texts are empty, as with Argo.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutStatus {
-    /// A person or the deadline aborted the update.
+    /// A user or the deadline aborted the update.
     #[serde(skip_serializing_if = "is_false")]
     pub abort: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted_at: Option<Time>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pause_conditions: Vec<PauseCondition>,
-    /// The controller set the pause; with no pause condition left, a person lifted it.
+    /// The controller set the pause. If there is no pause condition any more, a user has promoted the rollout.
     #[serde(skip_serializing_if = "is_false")]
     pub controller_pause: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -38,7 +38,7 @@ pub struct RolloutStatus {
     pub ready_replicas: i32,
     #[serde(skip_serializing_if = "is_zero")]
     pub available_replicas: i32,
-    /// What a HorizontalPodAutoscaler counts: the pods of the side that `spec.replicas` is about.
+    /// The pods that a HorizontalPodAutoscaler counts.
     #[serde(rename = "HPAReplicas", skip_serializing_if = "is_zero")]
     pub hpa_replicas: i32,
     /// `spec.selector` as text, for the scale subresource.
@@ -57,14 +57,14 @@ pub struct RolloutStatus {
     pub phase: Option<RolloutPhase>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// A person asked to skip what is left of the steps.
+    /// A user has skipped the remaining steps.
     #[serde(skip_serializing_if = "is_false")]
     pub promote_full: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarted_at: Option<Time>,
     #[serde(skip_serializing_if = "CanaryStatus::is_empty")]
     pub canary: CanaryStatus,
-    /// Kept for objects that another controller wrote.
+    /// Stored for objects that another controller wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blue_green: Option<BlueGreenStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub struct RolloutStatus {
     pub albs: Vec<AlbStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<RolloutDuration>,
-    /// KULTA's own record; pruned on Argo's stock CRD.
+    /// KULTA's own record; Argo's stock CRD prunes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kulta: Option<KultaStatus>,
 }
@@ -124,7 +124,7 @@ impl PauseReason {
         }
     }
 
-    /// A pause that only a user can end comes before one that is part of the plan.
+    /// A pause that only a user can end takes precedence over a pause of the steps.
     const fn rank(self) -> u8 {
         match self {
             Self::InconclusiveAnalysisRun => 0,
@@ -208,14 +208,14 @@ pub enum CompletionStatus {
 }
 
 impl RolloutStatus {
-    /// A pause that the controller began and a person lifted: the mark that `promote` leaves
+    /// True for a pause that the controller began and a user ended: `promote` leaves this state
     /// (`reference/argo-rollouts.md` section 2, "Verbs as writes").
     #[must_use]
     pub fn pause_lifted(&self) -> bool {
         self.controller_pause && self.pause_conditions.is_empty()
     }
 
-    /// The most important of the pauses, whichever began first.
+    /// The pause of highest precedence, whichever began first.
     #[must_use]
     pub fn foremost_pause(&self) -> Option<&PauseCondition> {
         self.pause_conditions.iter().min_by_key(|condition| condition.reason.rank())
@@ -227,12 +227,12 @@ impl RolloutStatus {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(crate) fn is_false(value: &bool) -> bool {
     !*value
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(crate) fn is_zero(value: &i32) -> bool {
     *value == 0
 }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_controller_pause_without_a_pause_condition_was_lifted_by_a_person() {
+    fn a_controller_pause_without_a_pause_condition_was_ended_by_a_user() {
         let status = RolloutStatus { controller_pause: true, ..RolloutStatus::default() };
 
         assert!(status.pause_lifted());

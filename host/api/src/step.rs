@@ -33,14 +33,15 @@ pub struct CanaryStep {
     pub plugin: Option<StepPlugin>,
 }
 
-/// `pause: {}` and `pause: null` both pause for good in Argo Rollouts' manifests; only an absent key is no pause.
+/// `pause: {}` and `pause: null` are both indefinite pauses in Argo Rollouts' manifests; without the key there is no
+/// pause.
 fn present_pause<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Pause>, D::Error> {
     Ok(Some(Option::<Pause>::deserialize(deserializer)?.unwrap_or_default()))
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pause {
-    /// Seconds as a number, or text such as `30s`, `5m`, `1h`; absent: until promoted.
+    /// Seconds as a number, or text such as `30s`, `5m`, `1h`; default: until promoted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<IntOrString>,
 }
@@ -56,20 +57,20 @@ pub struct SetCanaryScale {
     pub match_traffic_weight: Option<bool>,
 }
 
-/// A step made by a plugin.
+/// A step that a plugin runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StepPlugin {
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Opaque>,
-    /// The step counts as successful, and the plugin is not asked.
+    /// The step counts as successful without a call of the plugin.
     #[serde(skip_serializing_if = "is_false")]
     pub disabled: bool,
 }
 
 impl StepPlugin {
-    /// What the plugin is configured with; an empty object when nothing is written.
+    /// The plugin's configuration; default: an empty object.
     #[must_use]
     pub fn configured(&self) -> Value {
         self.config.as_ref().map_or_else(|| json!({}), |config| config.0.clone())

@@ -15,14 +15,14 @@ use crate::template::Opaque;
 
 pub use crate::step::{CanaryStep, Pause, SetCanaryScale};
 
-/// Parts that a route's weights add up to, when `maxTrafficWeight` is absent.
+/// Sum of a route's weights; default of `maxTrafficWeight`.
 pub const DEFAULT_MAX_WEIGHT: u32 = 100;
-/// Seconds that the old ReplicaSet outlives a promotion.
+/// Seconds after a promotion until the old ReplicaSet is scaled down.
 pub const DEFAULT_SCALE_DOWN_DELAY_SECONDS: u32 = 30;
-/// Seconds that the canary's ReplicaSet outlives an abort.
+/// Seconds after an abort until the canary's ReplicaSet is scaled down.
 pub const DEFAULT_ABORT_SCALE_DOWN_DELAY_SECONDS: u32 = 30;
 
-/// Exactly one of the three.
+/// Exactly one of the three is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStrategy {
@@ -30,13 +30,13 @@ pub struct RolloutStrategy {
     pub canary: Option<CanaryStrategy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blue_green: Option<BlueGreenStrategy>,
-    /// A strategy made by a plugin: KULTA's addition.
+    /// A strategy in which a plugin decides: KULTA's addition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginStrategy>,
 }
 
 impl RolloutStrategy {
-    /// What canary and plugin strategies share.
+    /// Fields that canary and plugin strategies share.
     #[must_use]
     pub fn fields(&self) -> Option<&CanaryFields> {
         match (&self.canary, &self.plugin) {
@@ -62,10 +62,10 @@ pub struct PluginStrategy {
     /// The plugin that decides.
     #[serde(default)]
     pub name: String,
-    /// Handed to the plugin; checked against its JSON Schema.
+    /// The plugin's configuration; validated against its JSON Schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Opaque>,
-    /// No field of this strategy: kept so that it can be named when refused.
+    /// Not supported in this strategy: stored to be named in the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Opaque>,
     #[serde(flatten)]
@@ -112,7 +112,7 @@ pub struct CanaryFields {
 }
 
 impl CanaryFields {
-    /// Parts that weights add up to.
+    /// Sum of a route's weights.
     #[must_use]
     pub fn max_weight(&self) -> u32 {
         self.traffic_routing
@@ -126,7 +126,7 @@ impl CanaryFields {
         self.dynamic_stable_scale.unwrap_or(false)
     }
 
-    /// Floor for any ReplicaSet that has pods at all; 0 when not asked for.
+    /// Minimum of pods for any ReplicaSet that has pods; default 0.
     #[must_use]
     pub fn min_pods_per_replica_set(&self) -> u32 {
         unsigned(self.min_pods_per_replica_set.unwrap_or(0))
@@ -137,7 +137,7 @@ impl CanaryFields {
         self.scale_down_delay_seconds.map_or(DEFAULT_SCALE_DOWN_DELAY_SECONDS, unsigned)
     }
 
-    /// Absent: the default; `Some(0)` written by the user: the canary is kept for good.
+    /// Absent: the default; `Some(0)` set by the user: the canary is never scaled down.
     #[must_use]
     pub fn abort_scale_down_delay_seconds(&self) -> Option<u32> {
         match self.abort_scale_down_delay_seconds {
@@ -184,7 +184,8 @@ pub struct ReplicaProgressThreshold {
     pub value: i32,
 }
 
-/// `trafficRouting` (section 1.3). Only Gateway API routes are served; the rest is kept so that it can be named when refused.
+/// `trafficRouting` (section 1.3). Only Gateway API routes are supported; the other fields are stored to be named in an
+/// error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficRouting {
@@ -214,7 +215,7 @@ pub struct TrafficRouting {
 }
 
 impl TrafficRouting {
-    /// The Gateway API configuration, undecoded.
+    /// The Gateway API configuration, not decoded.
     #[must_use]
     pub fn gateway(&self) -> Option<&Value> {
         self.plugins.get(GATEWAY_PLUGIN).map(|config| &config.0)

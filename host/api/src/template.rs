@@ -7,23 +7,23 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A PodTemplateSpec kept as JSON. It never passes through versioned structs, so fields newer than this build survive
-/// and an upgrade of KULTA changes no hash.
+/// A PodTemplateSpec stored as JSON. It is never converted to versioned structs, so newer fields survive, and an
+/// upgrade of KULTA changes no hash.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PodTemplate(pub Value);
 
-/// What one container of a template runs.
+/// Image of one container of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerImage {
     /// Its name.
     pub container: String,
-    /// As it is written.
+    /// As in the template.
     pub image: String,
 }
 
 impl PodTemplate {
-    /// `metadata.labels`; an entry that is no string is left out.
+    /// `metadata.labels`; values that are not strings are left out.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
         self.string_map("/metadata/labels")
@@ -34,7 +34,7 @@ impl PodTemplate {
         self.string_map("/metadata/annotations")
     }
 
-    /// The image of each container, in order; those of init containers, sidecars among them, come last.
+    /// The image of each container, in order, followed by those of init containers, sidecars included.
     #[must_use]
     pub fn images(&self) -> Vec<ContainerImage> {
         let text = |container: &Value, field: &str| container.get(field).and_then(Value::as_str).map(str::to_owned);
@@ -72,7 +72,7 @@ impl JsonSchema for PodTemplate {
     }
 }
 
-/// A part of the API that this build keeps but does not read: preserved as it was written.
+/// A part of the API that this build stores unchanged and does not read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Opaque(pub Value);
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_that_this_build_does_not_know_survives_a_round_trip() {
+    fn an_unknown_field_survives_a_round_trip() {
         let written = json!({ "spec": { "fieldOfTheFuture": { "a": [1, null] } } });
 
         let template: PodTemplate = serde_json::from_value(written.clone()).unwrap();

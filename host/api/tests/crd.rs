@@ -10,11 +10,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kulta_api::crd::{self, Kind};
 use serde::Deserialize;
 
-/// kubectl keeps the applied text in an annotation, and annotations hold 262144 bytes in all.
+/// kubectl stores the applied text in an annotation, and annotations have at most 262144 bytes in all.
 const CLIENT_SIDE_APPLY_BYTES: usize = 262_144;
-/// Ours should not even come near.
+/// A stricter limit with room for growth.
 const WANTED_BYTES: usize = CLIENT_SIDE_APPLY_BYTES / 2;
-/// Set to write the file instead of comparing it.
+/// If set, the test writes the file instead of comparing it.
 const WRITE: &str = "KULTA_WRITE_CRDS";
 
 fn file(kind: Kind) -> PathBuf {
@@ -60,7 +60,7 @@ fn paths_where(test: impl Fn(&JSONSchemaProps) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn the_crd_files_are_what_the_types_say() {
+fn the_crd_files_match_the_types() {
     for kind in Kind::ALL {
         let expected = kind.yaml().unwrap();
         if std::env::var_os(WRITE).is_some() {
@@ -71,14 +71,14 @@ fn the_crd_files_are_what_the_types_say() {
 
         assert!(
             written == expected,
-            "crds/{} is stale: write it anew with {WRITE}=1 cargo test -p kulta-api --test crd",
+            "crds/{} is stale: regenerate it with {WRITE}=1 cargo test -p kulta-api --test crd",
             kind.file()
         );
     }
 }
 
 #[test]
-fn all_crds_in_one_text_are_a_document_each() {
+fn all_crds_in_one_text_are_one_document_each() {
     let yaml = crd::crds_yaml().unwrap();
 
     let names: Vec<String> = serde_yaml::Deserializer::from_str(&yaml)
@@ -100,7 +100,7 @@ fn each_crd_is_small_enough_for_client_side_apply() {
 }
 
 #[test]
-fn the_crds_are_named_and_scoped_as_argos() {
+fn the_crds_have_argos_names_and_scopes() {
     let named = Kind::ALL.map(|kind| {
         let spec = kind.definition().spec;
         assert_eq!(spec.versions[0].name, "v1alpha1");
@@ -187,7 +187,7 @@ fn kinds_whose_status_kulta_writes_have_it_as_a_subresource() {
 }
 
 #[test]
-fn the_schema_refuses_no_value_that_argos_accepts() {
+fn the_schema_accepts_every_value_that_argos_accepts() {
     let picky = paths_where(|schema| {
         schema.enum_.is_some()
             || schema.minimum.is_some()
@@ -210,19 +210,19 @@ fn the_schema_refuses_no_value_that_argos_accepts() {
 }
 
 #[test]
-fn nothing_is_defaulted_by_the_schema() {
+fn the_schema_sets_no_defaults() {
     assert_eq!(paths_where(|schema| schema.default.is_some()), Vec::<String>::new());
 }
 
 #[test]
-fn no_field_of_the_spec_is_required_beyond_what_argo_requires() {
+fn the_schema_requires_only_fields_that_argo_requires() {
     let mut required = Vec::new();
     for kind in Kind::ALL {
         walk(&schema(kind), kind.as_str(), &mut |path, schema| {
             required.extend(schema.required.iter().flatten().map(|field| format!("{path}.{field}")));
         });
     }
-    // What Argo does not have is for KULTA to say.
+    // Fields that Argo does not have may be required.
     required.retain(|field| !field.starts_with("Rollout.status.kulta.") && !field.starts_with("Plugin."));
 
     required.retain(|field| {
@@ -252,7 +252,7 @@ fn no_field_of_the_spec_is_required_beyond_what_argo_requires() {
 }
 
 #[test]
-fn null_is_kept_only_where_it_says_something() {
+fn null_is_kept_only_where_it_has_a_meaning() {
     assert_eq!(paths_where(|schema| schema.nullable == Some(true)), ["Rollout.spec.strategy.canary.steps[].pause"]);
 }
 
@@ -278,11 +278,11 @@ fn counts_that_may_be_text_are_int_or_string() {
 }
 
 #[test]
-fn the_selector_is_guarded_by_the_only_rule() {
+fn the_only_rule_makes_the_selector_immutable() {
     assert_eq!(paths_where(|schema| schema.x_kubernetes_validations.is_some()), ["Rollout.spec.selector"]);
 }
 
-/// What the API server calls structural: every schema has a type, or is int-or-string, or takes anything.
+/// The API server's rule for structural schemas: every schema has a type, is int-or-string, or accepts anything.
 #[test]
 fn the_schema_is_structural() {
     let shapeless = paths_where(|schema| {
@@ -302,7 +302,7 @@ fn the_schema_is_structural() {
 }
 
 #[test]
-fn the_pod_template_the_providers_and_experiments_take_every_field() {
+fn the_pod_template_the_providers_and_experiments_accept_every_field() {
     let free = |schema: &JSONSchemaProps| {
         schema.type_.as_deref() == Some("object") && schema.x_kubernetes_preserve_unknown_fields == Some(true)
     };
@@ -320,7 +320,7 @@ fn the_pod_template_the_providers_and_experiments_take_every_field() {
     }
 }
 
-/// Argo's fields, so that none is pruned from an object that its controller wrote.
+/// Argo's fields, so that none is pruned from an object of its controller.
 #[test]
 fn every_field_of_the_reference_is_in_the_schemas() {
     let known = paths_where(|_| true);

@@ -1,4 +1,4 @@
-//! Manifests as users have them: those that must be served, and those that must be refused by the paths that they name.
+//! Real manifests: valid ones, and invalid ones with the paths of their errors.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -27,7 +27,7 @@ fn object(text: &str) -> Value {
 }
 
 #[test]
-fn manifests_that_argo_rolls_out_are_valid() {
+fn manifests_that_argo_accepts_are_valid() {
     for (name, text) in manifests("good") {
         let rollout = decode(&object(&text)).unwrap_or_else(|error| panic!("{name}: {error}"));
 
@@ -36,14 +36,14 @@ fn manifests_that_argo_rolls_out_are_valid() {
 }
 
 #[test]
-fn manifests_hold_no_field_that_would_be_dropped() {
+fn manifests_have_no_unknown_field() {
     for (name, text) in manifests("good").into_iter().chain(manifests("bad")) {
         assert_eq!(unknown_fields(&object(&text)), [], "{name}");
     }
 }
 
 #[test]
-fn every_fault_of_a_bad_manifest_is_named_by_its_path() {
+fn every_error_of_an_invalid_manifest_is_reported_by_its_path() {
     for (name, text) in manifests("bad") {
         let mut expected: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(FAULT)).collect();
 

@@ -1,4 +1,4 @@
-//! Nothing of an object is lost or changed by reading and writing it.
+//! Decoding and encoding an object loses and changes nothing.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// Texts that are read as closed sets, each after its kind.
+/// Closed sets of texts, by kind.
 const CLOSED: [(&str, &str); 12] = [
     ("Rollout.status.phase", "Healthy"),
     ("Rollout.status.pauseConditions[].reason", "BlueGreenPause"),
@@ -30,7 +30,7 @@ const CLOSED: [(&str, &str); 12] = [
     ("AnalysisRun.status.phase", "Pending"),
 ];
 
-/// A value with every field that the schema knows.
+/// A value with every field of the schema.
 fn filled(schema: &JSONSchemaProps, path: &str) -> Value {
     if schema.x_kubernetes_int_or_string == Some(true) {
         return json!("5%");
@@ -74,7 +74,7 @@ fn assert_comes_back<T: DeserializeOwned + Serialize>(kind: Kind) {
 }
 
 #[test]
-fn an_object_with_every_field_comes_back_as_it_was() {
+fn an_object_with_every_field_survives_a_round_trip() {
     assert_comes_back::<Rollout>(Kind::Rollout);
     assert_comes_back::<AnalysisTemplate>(Kind::AnalysisTemplate);
     assert_comes_back::<ClusterAnalysisTemplate>(Kind::ClusterAnalysisTemplate);
@@ -191,7 +191,7 @@ const CANARY: &str = "/spec/strategy/canary";
 const ROUTING: &str = "/spec/strategy/canary/trafficRouting";
 const GATEWAY: &str = "/spec/strategy/canary/trafficRouting/plugins/argoproj-labs~1gatewayAPI";
 
-/// Where a field that this version does not serve can be put, and its path.
+/// Where an unsupported field can be set, and its path.
 fn unsupported() -> Vec<(&'static str, &'static str, String)> {
     let mut fields = vec![
         ("/spec", "workloadRef", "spec.workloadRef".to_owned()),

@@ -1,4 +1,4 @@
-//! `kulta controller`: wiring.
+//! `kulta controller`: assembles and runs the controller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +20,17 @@ use crate::arguments::{ControllerArguments, LogFormat};
 use crate::identity::Identity;
 use crate::plugins;
 
-/// For one event: a sink that takes longer is as good as away.
+/// Per event. A sink that takes longer counts as unavailable.
 const SINK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Where a pod finds the namespace that it runs in.
+/// File that contains the namespace of the pod.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 /// The controller's namespace outside a pod.
 const NAMESPACE_OUTSIDE: &str = "default";
-/// Audit logs and the API server's fairness tell clients apart by it.
+/// Identifies the controller in audit logs and to API priority and fairness.
 const USER_AGENT: &str = concat!("kulta/", env!("CARGO_PKG_VERSION"));
-/// What Argo Rollouts calls the address of its Prometheus.
+/// Argo Rollouts' environment variable for the address of its Prometheus.
 const ARGO_PROMETHEUS_ADDRESS: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
-/// Two cores' worth: decisions are short, and memory grows with each thread's arenas.
+/// Sized for two cores: decisions are short, and memory grows with each thread's arenas.
 const THREADS: usize = 2;
 
 pub fn run(arguments: ControllerArguments) -> Result<()> {
@@ -41,7 +41,7 @@ pub fn run(arguments: ControllerArguments) -> Result<()> {
         .build()
         .context("start the runtime")?;
     let ended = runtime.block_on(serve(arguments));
-    // What is in hand is finished; a plugin that is still being compiled must not keep the process.
+    // Current work is finished; a plugin that is still being compiled must not delay the exit.
     runtime.shutdown_background();
     ended
 }
@@ -113,7 +113,7 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
         ended = &mut work => ended?,
         ended = &mut server => {
             ended.context("the server for probes")??;
-            // It ends well only when asked to stop: what is in hand is finished, and the lease given up.
+            // On a requested stop it finishes its current work and releases the lease.
             work.await?;
         }
     }

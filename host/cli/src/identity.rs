@@ -1,21 +1,22 @@
 //! The identity under which this process holds the Lease.
 //!
-//! In a pod it is the pod's name and UID: after a SIGKILL the kubelet starts the container again only once the old one has ended, and the
-//! new process finds the Lease to be its own. Two processes with one identity would both lead. A claim excludes that: a socket in Linux'
-//! abstract namespace, which all containers of a pod share and the kernel frees when its process ends, however it ends. Whoever finds
-//! the identity claimed, and whoever is told of no pod, gets a random one, and waits for the Lease like any other process.
+//! In a pod it is the pod's name and UID. After a SIGKILL the kubelet starts the container again only once the old
+//! process has ended, and the new process recognizes the Lease as its own. Two processes with one identity would both
+//! lead. A claim prevents that: a socket in Linux' abstract namespace, which all containers of a pod share and which
+//! the kernel frees when its process ends. If the identity is already claimed, or no pod is configured, the process
+//! gets a random identity and waits for the Lease like any other process.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
 use uuid::Uuid;
 
-/// Stands for a host without a name.
+/// Replaces the name of a host that has none.
 const UNNAMED_HOST: &str = "kulta";
 
 pub struct Identity {
     name: String,
-    /// Held for as long as the identity is in use.
+    /// Held while the identity is in use.
     _claim: Option<UnixDatagram>,
 }
 

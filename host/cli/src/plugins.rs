@@ -1,4 +1,4 @@
-//! The plugin runtime of this process, and the compiler that it starts: this program once more.
+//! The plugin runtime of this process, and its compiler: this program in a child process.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,13 +16,13 @@ const CODE: &str = "code";
 const COMPONENTS: &str = "components";
 /// The flag of the controller.
 pub const TRUSTED_KEYS_FLAG: &str = "--plugin-trusted-keys";
-/// The running program, whatever has become of its file since.
+/// The running program, even if its file has been replaced since.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// Components are compiled by a child with so much memory, and what comes out is kept in the folder, if there is one.
+/// A child process with a memory limit compiles components; the compiled code is stored in the folder, if there is one.
 ///
 /// # Errors
-/// When there is no runtime, or the folder is not one for code.
+/// If there is no runtime, or the folder cannot be used for code.
 pub fn start(compile_memory_mib: u32, cache: Option<&Path>) -> Result<Arc<Plugins>> {
     let arguments = vec![COMPILE_COMMAND.to_owned(), format!("--{COMPILE_MEMORY_FLAG}={compile_memory_mib}")];
     let compiler = Compiler::Child(ChildCompiler::new(OWN_PROGRAM.into(), arguments));
@@ -34,18 +34,18 @@ pub fn start(compile_memory_mib: u32, cache: Option<&Path>) -> Result<Arc<Plugin
     Ok(Arc::new(plugins))
 }
 
-/// Where the components of Plugin objects are kept.
+/// The store for the components of Plugin objects.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// If the folder cannot be created.
 pub fn components(cache: Option<&Path>) -> Result<Option<ComponentStore>> {
     cache.map(|folder| ComponentStore::open(folder.join(COMPONENTS))).transpose().context("--plugin-cache")
 }
 
-/// Who asks registries.
+/// The client for registries.
 ///
 /// # Errors
-/// When the certificates are none.
+/// If the certificates are invalid.
 pub fn registries(arguments: &ControllerArguments) -> Result<kulta_oci::Client> {
     let extra_ca = match &arguments.plugin_registry_ca {
         Some(file) => std::fs::read(file).with_context(|| format!("--plugin-registry-ca {}", file.display()))?,
@@ -56,10 +56,10 @@ pub fn registries(arguments: &ControllerArguments) -> Result<kulta_oci::Client> 
     kulta_oci::Client::new(settings).context("--plugin-registry-ca")
 }
 
-/// Whose signatures count, if only signed components do.
+/// The trusted signing keys, if signatures are required.
 ///
 /// # Errors
-/// When the file cannot be read, or holds no such keys.
+/// If the file cannot be read, or contains no valid keys.
 pub fn trusted_keys(flag: &str, file: Option<&Path>) -> Result<Option<TrustedKeys>> {
     let keys = |file: &Path| {
         let pem = std::fs::read(file).map_err(anyhow::Error::new)?;
@@ -69,7 +69,7 @@ pub fn trusted_keys(flag: &str, file: Option<&Path>) -> Result<Option<TrustedKey
 }
 
 /// # Errors
-/// When the component cannot be read or the code cannot be written.
+/// If the component cannot be read or the code cannot be written.
 pub fn compile(arguments: &CompileArguments) -> Result<ExitCode> {
     kulta_wasm::compile_stdin(u64::from(arguments.memory_mib) << 20).context("compile a component")
 }

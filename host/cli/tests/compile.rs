@@ -1,4 +1,4 @@
-//! Plugins compiled by a child of the controller, within limits.
+//! Compilation of plugins by a child process of the controller, within limits.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use kulta_wasm::{ChildCompiler, Compiler, Limits, LoadError, Plugins};
 /// The binary of this build.
 const KULTA: &str = env!("CARGO_BIN_EXE_kulta");
 const PLENTY_MIB: u32 = 1_024;
-/// The smallest component that describes itself is enough of one to be compiled.
+/// The smallest component that describes itself.
 const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 fn child(memory_mib: u32) -> ChildCompiler {
@@ -25,7 +25,7 @@ async fn refusal(compiler: ChildCompiler, component: &[u8]) -> LoadError {
 }
 
 #[tokio::test]
-async fn a_child_compiles_what_the_controller_calls() {
+async fn a_child_process_compiles_a_component_for_the_controller() {
     let plugins = plugins(child(PLENTY_MIB));
 
     let plugin = plugins.strategy("linear").await.unwrap();
@@ -34,22 +34,22 @@ async fn a_child_compiles_what_the_controller_calls() {
 }
 
 #[tokio::test]
-async fn what_is_no_component_is_said_to_be_none() {
+async fn invalid_bytes_are_reported_as_no_component() {
     let refused = refusal(child(PLENTY_MIB), b"hello").await;
 
     assert!(matches!(refused, LoadError::NotAComponent(_)), "{refused}");
 }
 
 #[tokio::test]
-async fn a_component_of_no_kind_is_refused_after_it_was_compiled() {
+async fn a_component_without_a_kind_is_rejected_after_compilation() {
     let refused = refusal(child(PLENTY_MIB), EMPTY_COMPONENT).await;
 
     assert!(matches!(refused, LoadError::NoKind { .. }), "{refused}");
 }
 
 #[tokio::test]
-async fn a_compiler_that_runs_out_of_memory_is_the_components_failure() {
-    // Enough to start, not enough for its answer.
+async fn a_compiler_that_runs_out_of_memory_is_a_load_error() {
+    // Enough memory to start, but not to write the result.
     let plugins = plugins(child(24));
 
     let refused = plugins.strategy("canary").await.unwrap_err();
@@ -58,7 +58,7 @@ async fn a_compiler_that_runs_out_of_memory_is_the_components_failure() {
 }
 
 #[tokio::test]
-async fn a_compiler_that_takes_too_long_is_ended() {
+async fn a_compiler_that_takes_too_long_is_killed() {
     let slow =
         ChildCompiler { program: "/bin/sleep".into(), arguments: vec!["60".into()], time: Duration::from_millis(50) };
 

@@ -1,4 +1,5 @@
-//! Serves an empty cluster on a loopback address, to look at it with kubectl: `cargo run -p kulta-embedded --example serve -- 127.0.0.1:8001`.
+//! Serves an empty cluster on a loopback address, for kubectl: `cargo run -p kulta-embedded --example serve --
+//! 127.0.0.1:8001`.
 
 use std::io;
 

@@ -1,11 +1,11 @@
-//! The server's time: an epoch plus what tokio's clock has counted since, so that a paused tokio clock is a virtual clock.
+//! The server's clock: an epoch plus the time of tokio's clock, so that a paused tokio clock is a virtual clock.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Copies tell the same time.
+/// Clones show the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     epoch: Timestamp,
@@ -30,7 +30,7 @@ impl Clock {
         self.after(self.start.elapsed())
     }
 
-    /// Whole seconds, as the API server writes most of its times.
+    /// Whole seconds, the precision of most of the API server's times.
     #[must_use]
     pub fn second(&self) -> Timestamp {
         Timestamp::from_second(self.now().as_second()).unwrap_or(self.epoch)
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_moves_with_tokios_clock() {
+    async fn it_advances_with_tokios_clock() {
         let epoch: Timestamp = "2026-01-01T00:00:00.5Z".parse().unwrap();
         let clock = Clock::starting_at(epoch);
 

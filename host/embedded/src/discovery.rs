@@ -1,19 +1,19 @@
-//! What an API server says of itself: `/version`, `/api`, `/apis` and below, and as much of `/openapi/v3` as clients need to apply objects.
+//! Discovery: `/version`, `/api`, `/apis` and below, and the part of `/openapi/v3` that clients need to apply objects.
 //!
-//! The OpenAPI documents tell which parameters a PATCH takes and hold no schemas: `kubectl` then leaves validation to the server, and
-//! computes its patches by its own knowledge of built-in kinds.
+//! The OpenAPI documents list the parameters of a PATCH and have no schemas: then `kubectl` leaves validation to the
+//! server, and computes its patches from its own knowledge of built-in kinds.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value, json};
 
-/// The release whose behaviour is followed.
+/// The emulated release.
 const MAJOR: &str = "1";
 const MINOR: &str = "34";
 const GIT_VERSION: &str = "v1.34.0+kulta";
 
-/// Content type of the discovery of everything in one answer; also what a client names in `Accept` to get it.
+/// Content type of aggregated discovery, also in a client's `Accept`.
 pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// A served resource.
@@ -33,19 +33,19 @@ pub struct Resource {
     pub subresources: Vec<Subresource>,
 }
 
-/// A part of a resource with a path of its own.
+/// A subresource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subresource {
     /// Such as `status`.
     pub name: String,
-    /// Of what is sent and answered, such as `autoscaling`, `v1`, `Scale`.
+    /// Group, version and kind of its bodies, such as `autoscaling`, `v1`, `Scale`.
     pub group: String,
     pub version: String,
     pub kind: String,
     pub verbs: Vec<String>,
 }
 
-/// Answers from the list of what is served. Groups and versions are told in the order of the list, preferred first.
+/// Discovery of the served resources. Groups and versions are in the order of the list, preferred first.
 #[derive(Clone, Debug, Default)]
 pub struct Discovery {
     resources: Vec<Resource>,
@@ -67,11 +67,11 @@ pub fn version() -> Value {
     })
 }
 
-/// Whether an `Accept` header prefers aggregated discovery to the plain lists.
+/// True if an `Accept` header prefers aggregated discovery to the plain lists.
 #[must_use]
 pub fn wants_aggregated(accept: &str) -> bool {
     let first = accept.split(',').map(|offer| offer.split(';').map(str::trim).collect::<BTreeSet<_>>()).find(|offer| {
-        // Other versions of it are not served, so the next offer counts.
+        // Other versions of it are not served, so the next media type counts.
         !offer.contains("as=APIGroupDiscoveryList") || offer.contains("v=v2")
     });
     let wanted: BTreeSet<&str> = AGGREGATED.split(';').collect();
@@ -115,7 +115,7 @@ impl Discovery {
         json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
     }
 
-    /// `/apis/<group>`; nothing for a group that is not served.
+    /// `/apis/<group>`; `None` for a group that is not served.
     #[must_use]
     pub fn group(&self, group: &str) -> Option<Value> {
         if group.is_empty() || self.versions(group).is_empty() {
@@ -132,7 +132,7 @@ impl Discovery {
         json!({ "name": group, "versions": versions, "preferredVersion": versions.first() })
     }
 
-    /// `/api/v1` and `/apis/<group>/<version>`; nothing for a version that is not served.
+    /// `/api/v1` and `/apis/<group>/<version>`; `None` for a version that is not served.
     #[must_use]
     pub fn resource_list(&self, group: &str, version: &str) -> Option<Value> {
         let entries: Vec<Value> = self.of(group, version).flat_map(list_entries).collect();
@@ -142,14 +142,14 @@ impl Discovery {
         })
     }
 
-    /// `/api`, to a client that wants it aggregated.
+    /// `/api` with aggregated discovery.
     #[must_use]
     pub fn aggregated_core(&self) -> Value {
         let core: &[&str] = if self.versions("").is_empty() { &[] } else { &[""] };
         self.aggregated(core)
     }
 
-    /// `/apis`, to a client that wants it aggregated.
+    /// `/apis` with aggregated discovery.
     #[must_use]
     pub fn aggregated_groups(&self) -> Value {
         self.aggregated(&self.group_names())
@@ -174,7 +174,7 @@ impl Discovery {
         })
     }
 
-    /// `/openapi/v3`: where the document of each group and version is.
+    /// `/openapi/v3`: the paths of all documents.
     #[must_use]
     pub fn openapi_index(&self) -> Value {
         let served = unique(self.resources.iter().map(|resource| (resource.group.as_str(), resource.version.as_str())));
@@ -188,7 +188,7 @@ impl Discovery {
         json!({ "paths": paths.collect::<Map<_, _>>() })
     }
 
-    /// `/openapi/v3/api/v1` and `/openapi/v3/apis/<group>/<version>`; nothing for a version that is not served.
+    /// `/openapi/v3/api/v1` and `/openapi/v3/apis/<group>/<version>`; `None` for a version that is not served.
     #[must_use]
     pub fn openapi(&self, group: &str, version: &str) -> Option<Value> {
         let paths: Map<String, Value> = self.of(group, version).map(openapi_path).collect();

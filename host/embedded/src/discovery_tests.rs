@@ -42,7 +42,7 @@ fn discovery() -> Discovery {
 }
 
 #[test]
-fn the_core_group_is_told_apart_from_the_others() {
+fn the_core_group_is_separate_from_the_others() {
     assert_eq!(discovery().core_versions()["versions"], json!(["v1"]));
     assert_eq!(
         discovery().groups()["groups"],
@@ -87,14 +87,14 @@ fn a_list_holds_resources_and_their_subresources() {
 }
 
 #[test]
-fn what_is_not_served_has_no_list() {
+fn an_unserved_group_has_no_list() {
     assert_eq!(discovery().resource_list("apps", "v2"), None);
     assert_eq!(discovery().group("batch"), None);
     assert_eq!(discovery().openapi("apps", "v2"), None);
 }
 
 #[test]
-fn aggregated_discovery_tells_everything_at_once() {
+fn aggregated_discovery_contains_everything() {
     let group = &discovery().aggregated_groups()["items"][0];
 
     assert_eq!(group["metadata"], json!({ "name": "apps" }));
@@ -118,7 +118,7 @@ fn aggregated_discovery_tells_everything_at_once() {
 }
 
 #[test]
-fn aggregated_discovery_is_given_to_those_who_ask_first_for_it() {
+fn aggregated_discovery_is_returned_if_it_is_preferred() {
     let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
     assert!(wants_aggregated(&format!("{AGGREGATED},{beta},application/json")));
@@ -143,7 +143,7 @@ fn a_patch_is_documented_with_its_kind_and_field_validation() {
 }
 
 #[test]
-fn the_index_names_a_document_whose_address_changes_with_it() {
+fn the_index_names_documents_whose_paths_change_with_their_content() {
     let url = |discovery: Discovery| {
         discovery.openapi_index()["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().to_owned()
     };
@@ -156,6 +156,6 @@ fn the_index_names_a_document_whose_address_changes_with_it() {
 }
 
 #[test]
-fn the_version_is_one_that_clients_can_read() {
+fn clients_can_parse_the_version() {
     assert_eq!((&version()["major"], &version()["minor"]), (&json!("1"), &json!("34")));
 }

@@ -1,4 +1,4 @@
-//! Where a harness makes things go wrong: asked about every request and every event of a watch.
+//! Fault injection: a harness decides about every request and every event of a watch.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Verb {
     }
 }
 
-/// A request, as far as a harness may want to choose by it.
+/// The properties of a request by which a harness can choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub verb: Verb,
@@ -41,31 +41,31 @@ pub struct Call {
     pub manager: String,
 }
 
-/// What becomes of a request, before it is done or after.
+/// A fault before or after a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Pass,
-    /// Answered so. After the request, the write has happened all the same.
+    /// Answered with this. After the request, the write has happened nevertheless.
     Refuse(ApiError),
-    /// Goes on after a while.
+    /// Continues after a delay.
     Delay(Duration),
     /// Never answered; after the request, the write has happened all the same.
     Hang,
 }
 
-/// What becomes of one event of a watch.
+/// A fault of one event of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     Send,
     SendTwice,
     Drop,
-    /// This event, and with it all later ones, comes after a while.
+    /// This event and all later ones are delayed.
     Delay(Duration),
     /// The connection ends before the event.
     Cut,
 }
 
-/// Asked while the request waits; answers must not call the server.
+/// Called while the request waits; implementations must not call the server.
 pub trait Faults: Send + Sync {
     fn before(&self, call: &Call) -> Verdict;
     fn after(&self, call: &Call) -> Verdict;

@@ -1,4 +1,4 @@
-//! From a request to an answer.
+//! The HTTP handler.
 
 mod path;
 mod query;
@@ -21,7 +21,7 @@ use crate::status::ApiError;
 use path::Place;
 use request::Incoming;
 
-/// The one handler: every request of the server.
+/// Handles every request of the server.
 pub async fn answer(State(server): State<Server>, request: axum::extract::Request) -> Response {
     match Incoming::read(request).await {
         Ok(incoming) => respond(&server, &incoming).await.unwrap_or_else(|error| show::refuse(&error)),
@@ -57,7 +57,7 @@ async fn obey(verdict: Verdict) -> Result<(), ApiError> {
     }
 }
 
-/// What is read and belongs to no resource.
+/// Paths that are read only and belong to no resource.
 fn document(server: &Server, incoming: &Incoming, place: &Place) -> Result<Response, ApiError> {
     if incoming.method != Method::GET {
         return Err(ApiError::method_not_allowed());

@@ -1,8 +1,8 @@
-//! Reading and writing fields of objects, which are JSON throughout.
+//! Reads and writes fields of JSON objects.
 
 use serde_json::{Map, Value};
 
-/// What a JSON pointer points to. Unlike [`Value::pointer`] it makes no new texts on its way, if nothing in the pointer is escaped.
+/// The value at a JSON pointer. Unlike [`Value::pointer`] it allocates nothing if the pointer has no escapes.
 #[must_use]
 pub fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     if pointer.contains('~') {
@@ -11,30 +11,30 @@ pub fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     let Some(steps) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(value) };
     steps.split('/').try_fold(value, |value, step| match value {
         Value::Object(fields) => fields.get(step),
-        // Which texts are an index is not decided here.
+        // `Value::pointer` decides which texts are an index.
         Value::Array(_) => value.pointer(&format!("/{step}")),
         _ => None,
     })
 }
 
-/// A text, by its JSON pointer; empty when absent.
+/// A string, by its JSON pointer; empty if absent.
 #[must_use]
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     at(value, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A whole number, by its JSON pointer.
+/// An integer, by its JSON pointer.
 #[must_use]
 pub fn number(value: &Value, pointer: &str) -> Option<i64> {
     at(value, pointer).and_then(Value::as_i64)
 }
 
-/// The items of a list, by its JSON pointer; none when absent.
+/// The items of a list, by its JSON pointer; empty if absent.
 pub fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     at(value, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Writes a field, and makes the objects on the way to it.
+/// Sets a field, and creates its parent objects.
 pub fn set(value: &mut Value, path: &[&str], new: impl Into<Value>) {
     let Some((first, rest)) = path.split_first() else {
         *value = new.into();
@@ -48,7 +48,7 @@ pub fn set(value: &mut Value, path: &[&str], new: impl Into<Value>) {
     }
 }
 
-/// Writes a field that is absent or null.
+/// Sets a field that is absent or null.
 pub fn default(value: &mut Value, path: &[&str], new: impl Into<Value>) {
     let there = path.iter().try_fold(&*value, |value, step| value.get(step)).is_some_and(|found| !found.is_null());
     if !there {
@@ -56,14 +56,14 @@ pub fn default(value: &mut Value, path: &[&str], new: impl Into<Value>) {
     }
 }
 
-/// Takes a field away, with what it held.
+/// Removes a field and returns its value.
 pub fn remove(value: &mut Value, path: &[&str]) -> Option<Value> {
     let (last, way) = path.split_last()?;
     let parent = way.iter().try_fold(value, |value, step| value.get_mut(step))?;
     parent.as_object_mut()?.remove(*last)
 }
 
-/// Writes a field, or takes it away.
+/// Sets or removes a field.
 pub fn put(value: &mut Value, path: &[&str], new: Option<Value>) {
     match new {
         Some(new) => set(value, path, new),
@@ -71,16 +71,16 @@ pub fn put(value: &mut Value, path: &[&str], new: Option<Value>) {
     }
 }
 
-/// Copies a field from another object, absence included.
+/// Copies a field from another object, or removes it if it is absent there.
 pub fn copy(from: &Value, to: &mut Value, path: &[&str]) {
     let found = path.iter().try_fold(from, |value, step| value.get(step));
-    // Mostly it is there already.
+    // Usually the field exists already.
     if found.is_none() || path.iter().try_fold(&*to, |value, step| value.get(step)) != found {
         put(to, path, found.cloned());
     }
 }
 
-/// Takes away fields that are null, except in lists: typed objects do not keep them.
+/// Removes fields that are null, except in lists: typed objects do not keep them.
 pub fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -111,7 +111,7 @@ pub mod meta {
         text(object, "/metadata/uid")
     }
 
-    /// 0 when there is none.
+    /// 0 if absent.
     #[must_use]
     pub fn version(object: &Value) -> u64 {
         text(object, "/metadata/resourceVersion").parse().unwrap_or(0)
@@ -145,7 +145,7 @@ pub mod meta {
         number(object, "/metadata/generation")
     }
 
-    /// Raises the generation of an object that has one.
+    /// Increments the generation of an object that has one.
     pub fn raise_generation(object: &mut Value) {
         if let Some(generation) = generation(object).filter(|generation| *generation > 0) {
             set(object, &["metadata", "generation"], generation.saturating_add(1));
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_written_through_objects_that_are_not_there_yet() {
+    fn setting_a_field_creates_its_parent_objects() {
         let mut object = json!({});
 
         set(&mut object, &["a", "b"], 1);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_leads_where_serde_json_says() {
+    fn a_pointer_gives_the_same_value_as_serde_json() {
         let value = json!({ "a": [{ "b/c": 1, "": 2 }, [3]], "": { "d": 4 }, "e": "text" });
 
         let pointers = ["", "/", "/a", "/a/0/b~1c", "/a/0/", "/a/1/0", "/a/01", "/a/-", "//d", "/e/f", "a", "/x/y"];
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_leaves_what_is_there() {
+    fn a_default_keeps_an_existing_value() {
         let mut object = json!({ "a": false, "b": null });
 
         default(&mut object, &["a"], true);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn copying_what_is_absent_removes() {
+    fn copying_an_absent_field_removes_it() {
         let mut to = json!({ "a": { "b": 1, "c": 2 } });
 
         copy(&json!({}), &mut to, &["a", "b"]);

@@ -1,4 +1,4 @@
-//! What is known of a kind that is served.
+//! A served kind.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::selector::FieldNames;
 use crate::status::About;
 use crate::table::Printer;
 
-/// Where objects are kept: all versions of one resource share it.
+/// Storage key of a resource: all its versions share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Collection {
     pub group: String,
     pub plural: String,
 }
 
-/// Namespace and name in one, in the order in which lists come: `namespace/name`, or `name` alone for what has no namespace.
+/// Namespace and name, in list order: `namespace/name`, or `name` alone without a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(String);
 
@@ -25,7 +25,7 @@ impl Key {
         if namespace.is_empty() { Self(name.to_owned()) } else { Self(format!("{namespace}/{name}")) }
     }
 
-    /// Empty for what has no namespace.
+    /// Empty without a namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.0.split_once('/').map_or("", |(namespace, _)| namespace)
@@ -36,7 +36,7 @@ impl Key {
         self.0.split_once('/').map_or(&self.0, |(_, name)| name)
     }
 
-    /// As it is, for continue tokens.
+    /// As text, for continue tokens.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -60,7 +60,7 @@ pub struct Kind {
     pub short_names: Vec<String>,
     pub categories: Vec<String>,
     pub namespaced: bool,
-    /// Whether the status is written apart.
+    /// True if the status is a subresource.
     pub status: bool,
     pub scale: Option<ScalePaths>,
     pub rules: Rules,
@@ -68,7 +68,7 @@ pub struct Kind {
     pub fields: FieldNames,
 }
 
-/// Where a kind keeps what its scale subresource shows, as JSON paths such as `.spec.replicas`.
+/// The fields of the scale subresource, as JSON paths such as `.spec.replicas`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScalePaths {
     pub replicas: String,
@@ -76,7 +76,7 @@ pub struct ScalePaths {
     pub selector: Option<String>,
 }
 
-/// Who knows how objects of the kind are defaulted and checked.
+/// The defaulting and validation of the kind.
 #[derive(Debug)]
 pub enum Rules {
     BuiltIn(BuiltIn),
@@ -121,19 +121,19 @@ impl Kind {
         &self.collection.plural
     }
 
-    /// As an object carries it.
+    /// `apiVersion` of its objects.
     #[must_use]
     pub fn api_version(&self) -> String {
         if self.group().is_empty() { self.version.clone() } else { format!("{}/{}", self.group(), self.version) }
     }
 
-    /// For refusals that name the resource.
+    /// For errors that name the resource.
     #[must_use]
     pub fn resource(&self) -> About<'_> {
         About { group: self.group(), what: self.plural() }
     }
 
-    /// For refusals that name the kind.
+    /// For errors that name the kind.
     #[must_use]
     pub fn about(&self) -> About<'_> {
         About { group: self.group(), what: &self.kind }
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_in_the_order_of_their_text() {
+    fn keys_sort_by_their_text() {
         let mut keys = [Key::new("a", "x"), Key::new("a-b", "x"), Key::new("", "a")];
 
         keys.sort();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_namespace_has_only_a_name() {
+    fn the_key_of_a_cluster_scoped_object_is_its_name() {
         let key = Key::new("", "node-0");
 
         assert_eq!((key.namespace(), key.name()), ("", "node-0"));

@@ -1,5 +1,5 @@
-//! An in-memory Kubernetes API server, good enough that a controller cannot tell the difference for the objects it uses, and a small
-//! world behind it: pods that become ready, a gateway that honours weights, traffic and its metrics.
+//! An in-memory Kubernetes API server, accurate enough that a controller cannot distinguish it for the objects it uses,
+//! with a simulated cluster: pods that become ready, a gateway that applies weights, traffic and its metrics.
 
 pub mod clock;
 pub mod discovery;

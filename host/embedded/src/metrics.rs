@@ -1,4 +1,5 @@
-//! Metrics of the small world: raw samples, the traffic that makes them, and the part of Prometheus that a controller asks.
+//! Metrics of the simulated cluster: raw samples, the traffic that produces them, and the part of Prometheus that a
+//! controller queries.
 
 pub mod http;
 pub mod labels;

@@ -1,4 +1,4 @@
-//! The four kinds of patch that an API server takes, and who owns which field after a write.
+//! The four kinds of patch of an API server, and field ownership after a write.
 
 pub mod apply;
 mod builtin;
@@ -17,7 +17,7 @@ pub use strategic::strategic;
 /// Operations in one JSON patch.
 const MAX_OPERATIONS: usize = 10_000;
 
-/// Why a patch cannot be applied, with the API server's words.
+/// Why a patch cannot be applied, with the API server's message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
     /// 400, reason `BadRequest`: the patch itself is broken.
@@ -29,7 +29,8 @@ pub enum PatchError {
     /// 415, reason `UnsupportedMediaType`: the kind does not take this sort of patch.
     #[error("the body of the request was in an unknown format - accepted media types include: {0}")]
     Unsupported(String),
-    /// 422, reason `Invalid`: the patch does not fit the object. The API server's message says no more; the detail is for logs.
+    /// 422, reason `Invalid`: the patch does not fit the object. The API server's message has no details; the detail is
+    /// for logs.
     #[error("the server rejected our request due to an error in our request")]
     DoesNotApply { detail: String },
     /// 500, reason `InternalError`.
@@ -66,7 +67,7 @@ impl PatchError {
 /// A JSON merge patch (RFC 7386).
 ///
 /// # Errors
-/// A patch that is no object.
+/// A patch that is not an object.
 pub fn merge(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     if !patch.is_object() {
         return Err(PatchError::BadRequest("Invalid JSON Patch".to_owned()));
@@ -78,7 +79,7 @@ pub fn merge(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
 /// A JSON patch (RFC 6902); all of it or nothing.
 ///
 /// # Errors
-/// A patch that is no list of operations, or one that does not fit the object: a failed `test`, a path that leads nowhere.
+/// A patch that is not a list of operations, or does not fit the object: a failed `test`, a missing path.
 pub fn json(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let operations: Vec<json_patch::PatchOperation> =
         serde_json::from_value(patch.clone()).map_err(|error| PatchError::BadRequest(error.to_string()))?;
@@ -99,7 +100,7 @@ pub fn json(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     Ok(())
 }
 
-/// In the real server such a test passes for a member that is not there (`evanphx/json-patch` v4, `Patch.test`).
+/// The real server passes such a test for a missing member (`evanphx/json-patch` v4, `Patch.test`).
 fn tests_for_null(operation: &json_patch::PatchOperation) -> bool {
     matches!(operation, json_patch::PatchOperation::Test(test) if test.value.is_null())
 }
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_for_null_passes_for_a_member_that_is_absent() {
+    fn a_test_for_null_passes_for_an_absent_member() {
         let mut target = json!({ "a": { "c": 1 } });
         let patch =
             json!([{ "op": "test", "path": "/a/b~1c", "value": null }, { "op": "add", "path": "/a/b~1c", "value": 2 }]);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_for_null_fails_for_a_member_that_is_there_or_whose_object_is_not() {
+    fn a_test_for_null_fails_for_an_existing_member_or_a_missing_object() {
         let mut target = json!({ "a": 1 });
         let mut test = |path: &str| {
             let patch =
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_nowhere_does_not_apply() {
+    fn a_missing_path_is_rejected() {
         let error = json(&mut json!({}), &json!([{ "op": "remove", "path": "/a" }])).unwrap_err();
 
         assert_eq!(error.to_string(), "the server rejected our request due to an error in our request");

@@ -1,4 +1,4 @@
-//! The kinds that are served: those that every cluster has, and those that CustomResourceDefinitions add.
+//! The served kinds: built-in ones, and those of CustomResourceDefinitions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -143,18 +143,18 @@ impl Registry {
         self.kinds.insert(name, Arc::new(kind));
     }
 
-    /// Takes away every version of a resource.
+    /// Removes every version of a resource.
     pub fn remove(&mut self, collection: &Collection) {
         self.kinds.retain(|_, kind| *kind.collection != *collection);
     }
 
-    /// By its place in paths.
+    /// By its path.
     #[must_use]
     pub fn by_plural(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Kind>> {
         self.kinds.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
     }
 
-    /// By what an object calls itself.
+    /// By its apiVersion and kind.
     #[must_use]
     pub fn by_kind(&self, api_version: &str, kind: &str) -> Option<Arc<Kind>> {
         let found = self.kinds.values().find(|found| found.kind == kind && found.api_version() == api_version);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_is_not_served_is_not_found() {
+    fn an_unserved_kind_is_not_found() {
         assert!(Registry::default().by_plural("apps", "v1", "deployments").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What the API server does to objects of a kind before it stores them: defaults, what a writer may not set, and checks.
+//! The rules for objects of a kind before they are stored: defaults, fields that a writer cannot set, and validation.
 
 mod crd;
 mod event;
@@ -24,11 +24,11 @@ pub enum Part {
     Status,
 }
 
-/// What the rules need from the server.
+/// Inputs from the server.
 pub struct Surroundings {
     /// RFC 3339, in seconds.
     pub now: String,
-    /// The address for a Service that asks for one.
+    /// The address for a Service that needs one.
     pub free_address: String,
 }
 
@@ -59,7 +59,7 @@ pub fn defaults(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// Whether objects of the kind count their changes.
+/// True if objects of the kind have a generation.
 const fn counts(kind: &Kind) -> bool {
     match &kind.rules {
         Rules::Custom(_) => true,
@@ -70,7 +70,7 @@ const fn counts(kind: &Kind) -> bool {
     }
 }
 
-/// What a new object starts with, whatever its writer says.
+/// Fields that the server sets in a new object.
 pub fn prepare_create(kind: &Kind, object: &mut Value, surroundings: &Surroundings) {
     if counts(kind) {
         set(object, &["metadata", "generation"], 1);
@@ -109,7 +109,7 @@ fn complete_event(event: &mut Value) {
     }
 }
 
-/// The part of an object that its writer may claim to manage: what the path does not write is as before.
+/// The part of an object that its writer may manage: other parts are as before.
 #[must_use]
 pub fn claims(kind: &Kind, part: Part) -> Claims {
     match part {
@@ -119,7 +119,7 @@ pub fn claims(kind: &Kind, part: Part) -> Claims {
     }
 }
 
-/// Takes back what a write may not change, and counts the change.
+/// Reverts changes that a write must not make, and increments the generation.
 pub fn prepare_update(kind: &Kind, new: &mut Value, old: &Value, part: Part, surroundings: &Surroundings) {
     copy(old, new, &["metadata", "generation"]);
     match part {
@@ -165,7 +165,7 @@ fn prepare_status(kind: &Kind, new: &mut Value, old: &Value) {
     crate::json::put(new, &["status"], status);
 }
 
-/// Whether a change counts: anything but metadata and the status that is written apart.
+/// True if a change increments the generation: anything but metadata and a status subresource.
 fn changed(kind: &Kind, new: &Value, old: &Value) -> bool {
     if kind.built_in().is_some_and(|built_in| built_in != BuiltIn::EndpointSlice) {
         return new.get("spec") != old.get("spec");
@@ -179,7 +179,7 @@ fn changed(kind: &Kind, new: &Value, old: &Value) -> bool {
         || (kind.is(BuiltIn::EndpointSlice) && new.pointer("/metadata/labels") != old.pointer("/metadata/labels"))
 }
 
-/// The faults of an object that its kind knows; `old` is what an update replaces.
+/// Validation errors of an object; `old` is the object that an update replaces.
 #[must_use]
 pub fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     match kind.built_in() {
@@ -193,7 +193,7 @@ pub fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     }
 }
 
-/// Whether a PUT creates what is not there.
+/// True if a PUT creates a missing object.
 #[must_use]
 pub fn creates_on_update(kind: &Kind) -> bool {
     matches!(
@@ -210,13 +210,13 @@ pub fn creates_on_update(kind: &Kind) -> bool {
     )
 }
 
-/// Whether a PUT may leave the version out.
+/// True if a PUT may omit the version.
 #[must_use]
 pub fn takes_unversioned_update(kind: &Kind) -> bool {
     kind.built_in().is_some_and(|built_in| !matches!(built_in, BuiltIn::Lease | BuiltIn::CustomResourceDefinition))
 }
 
-/// How long, in seconds, an object stays after a request to delete it; nothing for kinds that go at once.
+/// Grace period of a deletion in seconds; `None` for kinds without one.
 #[must_use]
 pub fn grace_period(kind: &Kind, object: &Value, asked: Option<i64>) -> Option<i64> {
     kind.is(BuiltIn::Pod).then(|| pod::grace_period(object, asked))

@@ -1,4 +1,4 @@
-//! What a CustomResourceDefinition says of its objects: unknown fields are pruned, defaults filled in, the rest is checked.
+//! The schema of a CustomResourceDefinition: prunes unknown fields, sets defaults, validates.
 
 mod cause;
 mod formats;
@@ -49,11 +49,11 @@ impl Schema {
         Ok(Self { root: Node::of(schema, "")?, rules: Rules::of(schema)?, scale: found.and_then(Scale::of) })
     }
 
-    /// Makes an object what is stored of it. `old` is the stored object that it replaces: a fault in what has not changed is let pass, as
-    /// since Kubernetes 1.33.
+    /// Prepares an object for storage. `old` is the stored object that it replaces: errors in unchanged parts are
+    /// ignored, as since Kubernetes 1.33.
     ///
     /// # Errors
-    /// All that is wrong with it, as the causes of a 422.
+    /// All errors, as the causes of a 422.
     pub fn admit(&self, object: &mut Value, old: Option<&Value>) -> Result<(), Vec<Cause>> {
         self.prune(object);
         self.root.fill(object);

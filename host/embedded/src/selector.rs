@@ -1,4 +1,4 @@
-//! Label and field selectors, as a query string or an object carries them.
+//! Label and field selectors, in a query string or an object.
 
 mod fields;
 mod labels;
@@ -7,7 +7,7 @@ pub(crate) mod names;
 pub use fields::{FieldNames, Fields};
 pub use labels::Labels;
 
-/// Why a selector cannot be used, in the words of the API server; it answers 400 with them.
+/// Why a selector is invalid, with the API server's message; it answers 400.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SelectorError(pub(crate) String);
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn label_selectors_are_refused_in_the_words_of_the_real_server() {
+    fn invalid_label_selectors_have_the_real_servers_messages() {
         for case in recorded().labels {
             let refusal = Labels::parse(&case.text).err().map(|error| error.to_string());
 
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn field_selectors_are_refused_in_the_words_of_the_real_server() {
+    fn invalid_field_selectors_have_the_real_servers_messages() {
         for case in recorded().fields {
             let names = match case.kind.as_str() {
                 "Widget" => FieldNames::of_custom(true, &[]),

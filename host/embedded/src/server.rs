@@ -10,7 +10,7 @@ use crate::faults::Faults;
 use crate::http;
 use crate::store::Store;
 
-/// Copies share the store.
+/// Clones share the store.
 #[derive(Clone)]
 pub struct Server {
     store: Store,
@@ -23,7 +23,7 @@ impl Server {
         Self { store, faults: None }
     }
 
-    /// With somebody who makes things go wrong.
+    /// With fault injection.
     #[must_use]
     pub fn with_faults(self, faults: Arc<dyn Faults>) -> Self {
         Self { faults: Some(faults), ..self }
@@ -46,7 +46,7 @@ impl Server {
     /// Serves connections until the task is dropped.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// If the listener fails.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         axum::serve(listener, self.router()).await
     }

@@ -1,10 +1,10 @@
-//! Refusals, as the API server words them in a `Status` object.
+//! Errors, as the API server reports them in a `Status` object.
 
 use serde_json::{Map, Value, json};
 
 pub use crate::schema::Cause;
 
-/// A refusal.
+/// An API error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
@@ -15,7 +15,7 @@ pub struct ApiError {
     pub details: Option<Value>,
 }
 
-/// Which kind a refusal speaks about: plural or kind, and group.
+/// The subject of an error: plural or kind, and group.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
     pub group: &'a str,
@@ -61,7 +61,7 @@ impl ApiError {
         Self::new(404, "NotFound", message).with(about.details(name))
     }
 
-    /// A path that leads nowhere. The message says what is not served, where the real server only says that there is nothing.
+    /// An unknown path. The message names what is not served, which the real server does not.
     #[must_use]
     pub fn not_served(what: &str) -> Self {
         let message = format!("the server could not find the requested resource (not served here: {what})");
@@ -80,7 +80,7 @@ impl ApiError {
         Self::new(409, "Conflict", message).with(about.details(name))
     }
 
-    /// A write that names an older version.
+    /// A write with a stale version.
     #[must_use]
     pub fn stale(about: About<'_>, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
@@ -119,13 +119,13 @@ impl ApiError {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
-    /// A version that watches and lists cannot start from any more.
+    /// A version that is too old for watches and lists.
     #[must_use]
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
     }
 
-    /// A version that is not there yet.
+    /// A version in the future.
     #[must_use]
     pub fn too_large_version(asked: u64, current: u64) -> Self {
         let message = format!("Too large resource version: {asked}, current: {current}");
@@ -140,14 +140,14 @@ impl ApiError {
         Self::new(500, "InternalError", format!("Internal error occurred: {}", message.into()))
     }
 
-    /// As it is sent.
+    /// As sent to the client.
     #[must_use]
     pub fn status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {},
             "status": "Failure", "message": self.message, "code": self.code,
         });
-        // Some refusals of the real server have none.
+        // Some errors of the real server have none.
         if !self.reason.is_empty() {
             crate::json::set(&mut status, &["reason"], self.reason);
         }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn several_faults_are_listed_in_brackets_and_as_causes() {
+    fn several_errors_are_listed_in_brackets_and_as_causes() {
         let causes = [Cause::required("a", ""), Cause::invalid("b", &json!(-1), "must not be negative")];
 
         let error = ApiError::invalid(About { group: "", what: "Pod" }, "x", &causes);

@@ -1,4 +1,4 @@
-//! The objects, behind one lock: every request is a step that is wholly before or after every other.
+//! The objects, behind one lock: requests are serialized.
 
 mod change;
 mod collect;
@@ -34,19 +34,19 @@ use collect::Task;
 use history::History;
 use random::Random;
 
-/// Changes that are remembered for watches when the caller does not say.
+/// Default number of changes in the history for watches.
 const HISTORY: usize = 10_000;
 
 /// Namespaces that every cluster has.
 const FIRST_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// What makes one server differ from another.
+/// Settings of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub clock: Clock,
-    /// Uids and generated names follow from it.
+    /// Seed of uids and generated names.
     pub seed: u64,
-    /// Changes that are remembered for watches; older ones are gone (410).
+    /// Number of changes in the history for watches; older versions are gone (410).
     pub history: usize,
 }
 
@@ -57,7 +57,7 @@ impl Settings {
     }
 }
 
-/// Copies share the objects.
+/// Clones share the objects.
 #[derive(Clone, Debug)]
 pub struct Store {
     state: Arc<Mutex<State>>,
@@ -77,11 +77,11 @@ pub(crate) struct State {
     objects: BTreeMap<Arc<Collection>, Objects>,
     history: History,
     subscribers: Vec<UnboundedSender<Change>>,
-    /// Where the object with a uid is.
+    /// The key of an object by its uid.
     places: BTreeMap<String, Place>,
-    /// Who names a uid as an owner.
+    /// The dependents of a uid.
     dependents: BTreeMap<String, BTreeSet<Place>>,
-    /// What the garbage collector has to look at.
+    /// The garbage collector's queue.
     tasks: VecDeque<Task>,
     /// Addresses of Services given out so far.
     addresses: u32,
@@ -102,7 +102,7 @@ impl Store {
             clock: settings.clock,
             registry: Registry::default(),
             random: Random::new(settings.seed),
-            // Clients take 0 for "any version".
+            // Clients use 0 for "any version".
             version: 1,
             objects: BTreeMap::new(),
             history: History::new(settings.history, 1),
@@ -162,7 +162,7 @@ impl Store {
         found.map(|object| shown(kind, object)).ok_or_else(|| ApiError::not_found(kind.resource(), name))
     }
 
-    /// Every change from now on, in order, none left out.
+    /// Every change from now on, in order and complete.
     #[must_use]
     pub fn subscribe(&self) -> UnboundedReceiver<Change> {
         let (sender, receiver) = unbounded_channel();
@@ -170,7 +170,7 @@ impl Store {
         receiver
     }
 
-    /// Forgets the changes so far: watches and lists that start before now are refused with 410.
+    /// Drops the history: watches and lists that start before now get 410.
     pub fn compact(&self) {
         let mut state = self.lock();
         let version = state.version;
@@ -179,17 +179,17 @@ impl Store {
         self.changed.notify_waiters();
     }
 
-    /// Done when something changes after the call.
+    /// Completes at the next change after the call.
     pub(crate) fn changed(&self) -> tokio::sync::futures::OwnedNotified {
         Arc::clone(&self.changed).notified_owned()
     }
 
-    /// A panic in another request leaves whole objects behind: every change is one assignment.
+    /// A panic in another request leaves consistent objects: every change is one assignment.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One request that may write; what follows from it is done before the next one.
+    /// A request that may write; its consequences are completed before the next request.
     fn step<T>(&self, request: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let before = state.version;
@@ -204,7 +204,7 @@ impl Store {
     }
 }
 
-/// An object in the version that was asked for.
+/// An object in the requested version.
 fn shown(kind: &Kind, object: &Arc<Value>) -> Arc<Value> {
     let api_version = kind.api_version();
     if object.get("apiVersion").and_then(Value::as_str) == Some(&api_version) {
@@ -229,7 +229,7 @@ impl State {
         self.clock.second().to_string()
     }
 
-    /// Stores an object under a new version, or takes it away. The only place where anything changes.
+    /// Stores an object under a new version, or removes it. The only place that changes objects.
     fn commit(&mut self, collection: &Arc<Collection>, key: &Key, object: Option<Value>) -> Option<Arc<Value>> {
         self.version = self.version.saturating_add(1);
         let version = self.version;

@@ -1,4 +1,4 @@
-//! Objects as the rows of a `meta.k8s.io/v1` Table, which is what `kubectl get` prints.
+//! Objects as rows of a `meta.k8s.io/v1` Table, which `kubectl get` prints.
 
 mod age;
 mod builtin;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use builtin::Kind;
 use jsonpath::JsonPath;
 
-/// How each row carries its object (`includeObject`).
+/// The form of the object in each row (`includeObject`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IncludeObject {
     None,
@@ -32,7 +32,7 @@ pub enum TableError {
 
 impl IncludeObject {
     /// # Errors
-    /// A value that is none of the three; absent is `Metadata`.
+    /// An invalid value; absent means `Metadata`.
     pub fn parse(text: &str) -> Result<Self, TableError> {
         match text {
             "None" => Ok(Self::None),
@@ -43,7 +43,7 @@ impl IncludeObject {
     }
 }
 
-/// Whether an `Accept` header prefers a Table.
+/// True if an `Accept` header prefers a Table.
 #[must_use]
 pub fn wants_table(accept: &str) -> bool {
     let offer: Vec<&str> = accept.split(',').next().unwrap_or_default().split(';').map(str::trim).collect();
@@ -56,11 +56,11 @@ pub struct Options {
     pub include: IncludeObject,
     /// False for all events of a watch but the first.
     pub headers: bool,
-    /// Ages are counted up to here.
+    /// The current time, for ages.
     pub now: Timestamp,
 }
 
-/// How the objects of one kind become rows.
+/// The conversion of one kind's objects to rows.
 #[derive(Clone, Debug)]
 pub struct Printer(Columns);
 

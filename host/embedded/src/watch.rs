@@ -1,4 +1,4 @@
-//! Watches: the changes of one selection, as they come.
+//! Watches: the changes of one selection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::kind::Kind;
 use crate::status::ApiError;
 use crate::store::{Change, ListOptions, Selection, Store};
 
-/// How often a quiet watch is told the newest version, as the real server does.
+/// Interval of bookmarks for a watch without events, as in the real server.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-/// How long a watch lasts when its caller does not say; the real server takes 30 to 60 minutes.
+/// Default duration of a watch; the real server's is 30 to 60 minutes.
 const LASTS: Duration = Duration::from_secs(30 * 60);
 
-/// Says in a bookmark that what was there from the start has been sent.
+/// Marks the bookmark after the initial objects.
 const INITIAL_END: &str = "k8s.io/initial-events-end";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum EventKind {
     Modified,
     Deleted,
     Bookmark,
-    /// The last one: the object is a Status.
+    /// The last event: the object is a Status.
     Error,
 }
 
@@ -56,11 +56,11 @@ impl WatchEvent {
 
 #[derive(Clone, Debug, Default)]
 pub struct WatchOptions {
-    /// The version after which to begin; nothing or 0 to begin with all that is there.
+    /// The version after which to begin; `None` or 0 begins with all existing objects.
     pub version: Option<u64>,
     pub bookmarks: bool,
     pub lasts: Option<Duration>,
-    /// Begin with all that is there and tell when that is done.
+    /// Begin with all existing objects, followed by a bookmark.
     pub initial: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct Watch {
     kind: Arc<Kind>,
     namespace: String,
     selection: Selection,
-    /// The newest version that was looked at.
+    /// The newest version that was processed.
     seen: u64,
     ready: VecDeque<WatchEvent>,
     bookmarks: bool,
@@ -82,7 +82,7 @@ pub struct Watch {
 
 impl Watch {
     /// # Errors
-    /// 504 for a version that is not there yet. One that is forgotten is told as the first event, as the real server does.
+    /// 504 for a future version. A version that is too old is reported in the first event, as by the real server.
     pub fn start(
         store: &Store,
         kind: Arc<Kind>,
@@ -136,7 +136,7 @@ impl Watch {
         })
     }
 
-    /// The next event; nothing once the watch is over.
+    /// The next event; `None` once the watch has ended.
     pub async fn next(&mut self) -> Option<WatchEvent> {
         loop {
             let changed = self.store.changed();
@@ -168,7 +168,7 @@ impl Watch {
         }
     }
 
-    /// Takes in what has changed since.
+    /// Processes the changes since the last call.
     fn look(&mut self) {
         if self.over {
             return;
@@ -190,7 +190,7 @@ impl Watch {
     }
 }
 
-/// What a selection sees of a change: an object that moves in is added, one that moves out is deleted.
+/// A change as the selection sees it: an object that begins to match is added, one that stops matching is deleted.
 fn event(change: &Change, selection: &Selection) -> Option<WatchEvent> {
     let before = change.before.as_ref().filter(|object| selection.matches(object));
     let after = change.after.as_ref().filter(|object| selection.matches(object));

@@ -1,11 +1,11 @@
-//! What a cluster does by itself: pods that become ready, endpoints, a gateway that programs routes and spreads requests over them, and the
-//! metrics of these requests. One loop does all of it, by the store's clock and in an order that follows from the changes alone, so that
-//! the same changes at the same times have the same outcome.
+//! A simulated cluster: pods that become ready, endpoints, a gateway that programs routes and spreads requests over
+//! them, and the metrics of these requests. One loop does all of it, by the store's clock and in an order that depends
+//! on the changes only, so that the simulation is deterministic.
 
 mod behaviour;
+mod client;
 mod endpoints;
 mod gateway;
-mod hands;
 mod pods;
 mod queue;
 mod replica_set;
@@ -26,8 +26,8 @@ use tokio::{sync::mpsc::UnboundedReceiver, time};
 pub use behaviour::{Behaviour, Behaviours, Readiness};
 
 use self::{
+    client::{Client, RouteKind, Watched},
     gateway::Gateways,
-    hands::{Hands, RouteKind, Watched},
     pods::Pods,
     queue::{Item, Queue},
     requests::Requests,
@@ -39,24 +39,24 @@ use crate::{
     store::{Change, Store},
 };
 
-/// The least time between two scrapes: samples are told apart by their millisecond.
+/// Minimum interval of scrapes, because samples have a resolution of a millisecond.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How the world behaves.
+/// Settings of the simulation.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub behaviours: Behaviours,
-    /// Time from a route's change until the gateway sends requests by it and says so in its status.
+    /// Delay from a route's change until the gateway applies it and reports it in the status.
     pub route_delay: Duration,
-    /// GatewayClasses with this `controllerName` are this world's.
+    /// The gateway implements GatewayClasses with this `controllerName`.
     pub controller_name: String,
-    /// Sent to each programmed HTTPRoute; 0 sends none.
+    /// Request rate of each programmed HTTPRoute; 0 sends none.
     pub requests_per_second: u32,
-    /// Time between two looks at the applications' counters.
+    /// Scrape interval of the applications' counters.
     pub scrape_interval: Duration,
-    /// How long samples are kept.
+    /// Retention of samples.
     pub retention: SignedDuration,
-    /// The requests' fate follows from it.
+    /// Seed of the requests' results.
     pub seed: u64,
 }
 
@@ -74,7 +74,7 @@ impl Default for Settings {
     }
 }
 
-/// What became of each HTTPRoute's requests so far, by `namespace/name`.
+/// Results of each HTTPRoute's requests so far, by `namespace/name`.
 #[derive(Debug, Clone, Default)]
 pub struct Tallies(Arc<Mutex<BTreeMap<String, Tally>>>);
 
@@ -88,11 +88,11 @@ impl Tallies {
     }
 }
 
-/// The loop and what it remembers.
+/// The loop and its state.
 #[derive(Debug)]
 pub struct World {
     settings: Settings,
-    hands: Hands,
+    client: Client,
     changes: UnboundedReceiver<Change>,
     queue: Queue,
     pods: Pods,
@@ -104,14 +104,14 @@ pub struct World {
 }
 
 impl World {
-    /// A world over the store, which must not have one already. Objects that are there are taken over.
+    /// A simulation over the store, which must not have one already. Existing objects are adopted.
     pub fn new(store: &Store, settings: Settings) -> Self {
-        let hands = Hands::new(store.clone());
-        let pods = Pods::of(&hands);
+        let client = Client::new(store.clone());
+        let pods = Pods::of(&client);
         let changes = store.subscribe();
         let now = store.clock().now();
         let mut queue = Queue::default();
-        for item in hands.everything() {
+        for item in client.everything() {
             queue.add(item, now);
         }
         if settings.requests_per_second > 0 {
@@ -121,7 +121,7 @@ impl World {
             requests: Requests::new(&settings),
             metrics: Arc::new(RwLock::new(metrics::Store::new(settings.retention))),
             settings,
-            hands,
+            client,
             changes,
             queue,
             pods,
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// The samples, to be served by [`http::router`].
+    /// The samples, for [`http::router`].
     pub fn metrics(&self) -> http::Shared {
         Arc::clone(&self.metrics)
     }
@@ -161,10 +161,10 @@ impl World {
     }
 
     fn now(&self) -> Timestamp {
-        self.hands.store().clock().now()
+        self.client.store().clock().now()
     }
 
-    /// Does all that is due, and what follows from it at once.
+    /// Processes everything that is due, and its immediate consequences.
     fn catch_up(&mut self) {
         loop {
             while let Ok(change) = self.changes.try_recv() {
@@ -178,10 +178,10 @@ impl World {
                 self.queue.add(item, again);
             }
         }
-        self.requests.refresh(&self.hands, &self.settings.behaviours);
+        self.requests.refresh(&self.client, &self.settings.behaviours);
     }
 
-    /// Requests whose time has come go by the endpoints and weights as they were until now.
+    /// Sends the requests that are due, with the endpoints and weights before the current changes.
     fn send_due_requests(&mut self) {
         let now = self.now();
         for (route, tally) in self.requests.send(now) {
@@ -189,7 +189,7 @@ impl World {
         }
     }
 
-    /// Queues what a change is of interest for.
+    /// Queues the objects that a change affects.
     fn note(&mut self, change: &Change) {
         let now = self.now();
         let Some(watched) = Watched::of(&change.collection) else { return };
@@ -199,12 +199,12 @@ impl World {
             Watched::Pod => {
                 let owners = sides.iter().flatten().filter_map(|pod| replica_set::owner(pod));
                 owners.for_each(|owner| self.queue.add(Item::ReplicaSet(owner), now));
-                for service in self.hands.list_in(Watched::Service, key.namespace()) {
+                for service in self.client.list_in(Watched::Service, key.namespace()) {
                     let takes = |pod: &&serde_json::Value| {
                         endpoints::selector(&service).is_some_and(|labels: Labels| labels.matches(pod))
                     };
                     if sides.iter().flatten().any(takes) {
-                        self.queue.add(Item::Service(hands::key(&service)), now);
+                        self.queue.add(Item::Service(client::key(&service)), now);
                     }
                 }
                 if let Some(gone) = change.before.as_deref().filter(|_| change.after.is_none()) {
@@ -216,8 +216,8 @@ impl World {
             }
             Watched::ReplicaSet => self.queue.add(Item::ReplicaSet(key), now),
             Watched::Service => {
-                for (kind, route) in self.hands.routes(key.namespace()) {
-                    self.queue.add(Item::Route(kind, hands::key(&route)), now);
+                for (kind, route) in self.client.routes(key.namespace()) {
+                    self.queue.add(Item::Route(kind, client::key(&route)), now);
                 }
                 self.queue.add(Item::Service(key), now);
             }
@@ -233,17 +233,17 @@ impl World {
                 self.queue.add(Item::Route(kind, key), now);
             }
             Watched::Gateway => {
-                for (kind, route) in self.hands.routes("") {
+                for (kind, route) in self.client.routes("") {
                     if route::parents(&route).contains(&key) {
-                        self.queue.add(Item::Route(kind, hands::key(&route)), now);
+                        self.queue.add(Item::Route(kind, client::key(&route)), now);
                     }
                 }
                 self.queue.add(Item::Gateway(key), now);
             }
             Watched::Class => {
-                for gateway in self.hands.list_in(Watched::Gateway, "") {
+                for gateway in self.client.list_in(Watched::Gateway, "") {
                     if text(&gateway, "/spec/gatewayClassName") == key.name() {
-                        self.queue.add(Item::Gateway(hands::key(&gateway)), now);
+                        self.queue.add(Item::Gateway(client::key(&gateway)), now);
                     }
                 }
                 self.queue.add(Item::Class(key), now);
@@ -251,22 +251,22 @@ impl World {
         }
     }
 
-    /// Brings one thing to where it should be; gives back when to look at it again.
+    /// Reconciles one object; returns when to reconcile it again.
     fn handle(&mut self, item: &Item, now: Timestamp) -> Option<Timestamp> {
         match item {
-            Item::Class(key) => self.gateways.accept_class(&self.hands, key, &self.settings, now),
-            Item::Gateway(key) => self.gateways.program(&self.hands, key, &self.settings, now),
+            Item::Class(key) => self.gateways.accept_class(&self.client, key, &self.settings, now),
+            Item::Gateway(key) => self.gateways.program(&self.client, key, &self.settings, now),
             Item::Route(kind, key) => {
-                let again = self.gateways.program_route(&self.hands, *kind, key, &self.settings, now);
-                // The other kinds are programmed, but nobody sends requests through them.
+                let again = self.gateways.program_route(&self.client, *kind, key, &self.settings, now);
+                // Routes of other kinds are programmed, but get no requests.
                 if *kind == RouteKind::Http {
                     self.requests.program(key, self.gateways.shares(*kind, key), now);
                 }
                 again
             }
-            Item::Service(key) => endpoints::publish(&self.hands, key),
-            Item::ReplicaSet(key) => replica_set::reconcile(&self.hands, &self.pods, key, now),
-            Item::Pod(key) => self.pods.live(&self.hands, &self.settings.behaviours, key, now),
+            Item::Service(key) => endpoints::publish(&self.client, key),
+            Item::ReplicaSet(key) => replica_set::reconcile(&self.client, &self.pods, key, now),
+            Item::Pod(key) => self.pods.live(&self.client, &self.settings.behaviours, key, now),
             Item::Scrape => {
                 self.scrape(now);
                 let interval = self.settings.scrape_interval.max(SHORTEST_INTERVAL);
@@ -276,7 +276,7 @@ impl World {
     }
 
     fn scrape(&mut self, now: Timestamp) {
-        let series = self.requests.scrape(&self.hands);
+        let series = self.requests.scrape(&self.client);
         let mut store = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.scraper.scrape(&mut store, series, now) {
             tracing::error!(%error, "the scrape is incomplete");

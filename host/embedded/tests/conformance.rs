@@ -1,4 +1,4 @@
-//! The conformance cases against the embedded server in process. `kulta-tests` runs them against a real one too.
+//! The conformance cases against the embedded server in process. `kulta-tests` runs them against a real server too.
 
 use futures::StreamExt;
 use kube::Client;
@@ -7,7 +7,7 @@ use kulta_embedded::clock::Clock;
 use kulta_embedded::server::Server;
 use kulta_embedded::store::{Settings, Store};
 
-/// Cases at a time.
+/// Number of concurrent cases.
 const AT_ONCE: usize = 8;
 
 #[tokio::test]

@@ -75,12 +75,12 @@ async fn kubes_watcher_lists_and_follows() {
 async fn kubes_watcher_follows_streaming_lists() {
     let seen = story(watcher::Config::default().streaming_lists()).await.unwrap();
 
-    // kube 4 does not tell the beginning of a streaming list.
+    // kube 4 does not report the beginning of a streaming list.
     assert_eq!(seen, ["there a", "done", "apply b", "delete a"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_on_a_virtual_clock_outlives_hours_without_a_change() {
+async fn a_watch_on_a_virtual_clock_survives_hours_without_a_change() {
     let server = server();
     let api = config_maps(&server);
     let mut events = std::pin::pin!(watcher(api.clone(), watcher::Config::default()));
@@ -97,7 +97,7 @@ async fn a_watch_on_a_virtual_clock_outlives_hours_without_a_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_seed_gives_the_same_objects_to_the_byte() {
+async fn one_seed_gives_identical_objects() {
     let first = create(&config_maps(&server()), "a").await.unwrap();
     let second = create(&config_maps(&server()), "a").await.unwrap();
 
@@ -105,10 +105,10 @@ async fn one_seed_gives_the_same_objects_to_the_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn forgotten_changes_make_the_watcher_list_again() {
+async fn a_dropped_history_makes_the_watcher_list_again() {
     let server = server();
     let api = config_maps(&server);
-    // The caller of a watch that was cut comes back with a version that is forgotten.
+    // After the cut, the client asks for a version that is no longer in the history.
     let cut = Arc::new(Mishaps { refused: AtomicU32::new(0), cut: AtomicU32::new(1) });
     let faulty = config_maps(&server.clone().with_faults(cut));
     let mut events = std::pin::pin!(watcher(faulty, watcher::Config::default()));
@@ -121,7 +121,7 @@ async fn forgotten_changes_make_the_watcher_list_again() {
     assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), ["init", "there a", "done"]);
 }
 
-/// Refuses the first creates after they were done, and cuts the first watches at an event.
+/// Fails the first creates after they were done, and cuts the first watches at an event.
 struct Mishaps {
     refused: AtomicU32,
     cut: AtomicU32,
@@ -149,7 +149,7 @@ impl Faults for Mishaps {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_may_be_lost_after_the_write_happened() {
+async fn a_write_may_happen_although_its_answer_is_lost() {
     let mishaps = Arc::new(Mishaps { refused: AtomicU32::new(1), cut: AtomicU32::new(0) });
     let api = config_maps(&server().with_faults(mishaps));
 
@@ -164,7 +164,7 @@ async fn an_answer_may_be_lost_after_the_write_happened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_is_told_of_every_change_in_order() {
+async fn a_subscriber_gets_every_change_in_order() {
     let server = server();
     let mut changes = server.store().subscribe();
     let api = config_maps(&server);

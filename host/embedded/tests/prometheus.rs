@@ -1,4 +1,5 @@
-//! The answers of a real Prometheus to the same queries over the same samples: `prometheus/record.sh` made them, so that this test needs none.
+//! Compares with recorded answers of a real Prometheus to the same queries over the same samples
+//! (`prometheus/record.sh`), so that this test needs no Prometheus.
 
 #[cfg(test)]
 mod tests {
@@ -53,7 +54,7 @@ mod tests {
         (u64::from(status), serde_json::from_slice(&bytes).unwrap())
     }
 
-    /// Series in any order, numbers within the tolerance; of an error its status and kind, for its words are each program's own.
+    /// Series in any order, numbers within the tolerance; for an error its status and type, because messages differ.
     fn same(recorded: &Value, (status, answer): (u64, Value)) -> Result<(), String> {
         let expected = &recorded["answer"];
         let alike = recorded["status"] == status

@@ -1,4 +1,4 @@
-//! Analysis runs as test suites, their metrics as test cases.
+//! Analysis runs as test suites, and their metrics as test cases.
 
 use kulta_api::{OutboxEntry, Outcome};
 use serde_json::{Value, json};
@@ -7,9 +7,9 @@ use crate::event::object;
 use crate::kinds::Stage;
 use crate::subject::{Origin, RolloutId};
 
-/// The kind of test that a metric is.
+/// The CDEvents test type of a metric.
 const CASE_TYPE: &str = "performance";
-/// What started the run: the rollout as it goes on.
+/// The trigger of the run: the rollout's progress.
 const TRIGGER_TYPE: &str = "pipeline";
 
 /// The AnalysisRun object: `<namespace>/<name>`.
@@ -24,7 +24,7 @@ pub(crate) fn case_id(entry: &OutboxEntry, rollout: &RolloutId) -> String {
 }
 
 impl Origin {
-    /// The suite is the place in the rollout that asks for the analysis, the same for all revisions.
+    /// The suite is the rollout's analysis (background or step), the same for all revisions.
     pub(crate) fn suite_run_content(&self, stage: Stage, entry: &OutboxEntry, rollout: &RolloutId) -> Value {
         let place = entry.step.map_or_else(|| "background".to_owned(), |step| format!("steps/{step}/analysis"));
         let suite = json!({ "id": format!("{}/{}/{place}", rollout.namespace, rollout.name), "name": place });
@@ -44,7 +44,7 @@ impl Origin {
     }
 }
 
-/// Every end is stored with its outcome; what has none all the same is no success.
+/// Every finished run is stored with its outcome; a run without one did not succeed.
 fn outcome(entry: &OutboxEntry) -> [(&'static str, Option<Value>); 2] {
     let outcome = entry.outcome.unwrap_or(Outcome::Error);
     [("outcome", Some(outcome.as_str().into())), ("reason", entry.why.as_deref().map(Value::from))]

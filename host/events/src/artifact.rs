@@ -1,22 +1,22 @@
-//! Package URLs of container images: the name under which CI publishes an artifact and dashboards join on it.
+//! Package URLs of container images: the name under which CI publishes an artifact and by which dashboards join.
 
 use crate::encode::percent;
 
-/// Where an image without a registry comes from.
+/// The registry of an image without one.
 const DEFAULT_REGISTRY: &str = "docker.io";
 /// The older name of the same registry.
 const LEGACY_REGISTRY: &str = "index.docker.io";
-/// Where the default registry keeps images without an owner.
+/// The default registry's namespace for images without an owner.
 const DEFAULT_OWNER: &str = "library";
-/// The tag that is meant when an image has neither tag nor digest.
+/// The tag of an image with neither tag nor digest.
 const DEFAULT_TAG: &str = "latest";
-/// Hex digits that the grammar of image references asks of a digest at least.
+/// The minimum of hex digits in the grammar of image references.
 const DIGEST_HEX_LENGTH: usize = 32;
 
 /// The purl of `image`: `pkg:oci/<name>@<digest>?repository_url=<registry/path>&tag=<tag>`.
 ///
-/// A digest in the image reference comes before `digest`, because it is what the user pinned; a `digest` that is none is
-/// ignored. Without any the purl has the tag only. `None` when `image` has no name.
+/// A digest in the image reference takes precedence over `digest`, because the user pinned it. An invalid `digest` is
+/// ignored. Without a digest the purl has the tag only. `None` if `image` has no name.
 #[must_use]
 pub fn purl(image: &str, digest: Option<&str>) -> Option<String> {
     let (reference, pinned) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
@@ -40,8 +40,8 @@ pub fn purl(image: &str, digest: Option<&str>) -> Option<String> {
     Some(purl)
 }
 
-/// The digest in a container status' `imageID`, such as `docker-pullable://repo@sha256:…` or `repo@sha256:…`. An id without a
-/// repository names the local image config, which no registry knows: `None`.
+/// The digest in a container status' `imageID`, such as `docker-pullable://repo@sha256:…` or `repo@sha256:…`. An id
+/// without a repository is that of the local image config, which is not in a registry: `None`.
 #[must_use]
 pub fn digest_from_image_id(image_id: &str) -> Option<String> {
     image_id.rsplit_once('@').and_then(|(_, digest)| normal_digest(digest))
@@ -97,7 +97,7 @@ mod tests {
     const ENCODED: &str = "sha256%3A0b31b1c02ff458ad9b7b81cbdf8f028bd54699fa151f221d1e8de6817db93427";
 
     #[test]
-    fn an_image_with_its_digest_has_the_purl_that_ci_publishes() {
+    fn the_purl_of_an_image_with_a_digest_is_the_one_that_ci_publishes() {
         let cases = [
             ("ghcr.io/acme/shop:2.0", "shop", "repository_url=ghcr.io/acme/shop&tag=2.0"),
             ("ghcr.io/acme/shop", "shop", "repository_url=ghcr.io/acme/shop"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_in_the_image_comes_before_the_one_found_elsewhere() {
+    fn a_digest_in_the_image_takes_precedence() {
         let image = format!("ghcr.io/acme/shop:2.0@{DIGEST}");
 
         assert_eq!(
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_ignored() {
+    fn an_invalid_digest_is_ignored() {
         for digest in ["", "sha256:", "sha256:xyz", "0b31b1c02ff458ad", ":0b31b1c02ff458ad9b7b81cbdf8f028b"] {
             assert_eq!(
                 purl("acme/shop:1", Some(digest)).as_deref(),

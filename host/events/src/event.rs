@@ -1,4 +1,4 @@
-//! An outbox entry becomes a CDEvent.
+//! Builds a CDEvent from an outbox entry.
 
 use cdevents_sdk::spec_0_5_1::{service_deployed, service_removed};
 pub use cloudevents::event::EventBuilderError as EnvelopeError;
@@ -11,19 +11,19 @@ use crate::ids::Ids;
 use crate::kinds::{Content, Field, SERVICE_REMOVED, Side, event_type};
 use crate::subject::{CHAIN_ID, Origin, PARENT_ID, Revision, RolloutId, Subject};
 
-/// The version of CDEvents that `body` follows.
+/// The CDEvents version of `body`.
 const SPEC_VERSION: &str = "0.5.1";
 /// The content type of a CDEvent.
 const DATA_CONTENT_TYPE: &str = "application/json";
-/// RFC 3339 in whole seconds, as the status stores times: an entry is the same event before and after it was stored.
+/// RFC 3339 in whole seconds, as in the status: an entry gives the same event before and after it is stored.
 const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
-/// What an outbox numbers its first transition.
+/// The outbox's number of its first transition.
 const FIRST_SEQUENCE: u64 = 1;
-/// Under `customData`: what the controller itself knows. Nobody else writes there.
+/// The key under `customData` for the controller's own facts; enrichers cannot write it.
 const OWN_DATA: &str = "kulta";
-/// How a link names the event that began this chain.
+/// The kind of a link to the event that began this chain.
 const TRIGGER: &str = "TRIGGER";
-/// How a link names the event that made this one necessary.
+/// The kind of a link to the event that caused this one.
 const CAUSED_BY: &str = "causedBy";
 
 /// A CDEvent.
@@ -53,10 +53,10 @@ pub enum EventError {
 }
 
 impl CdEvent {
-    /// The CloudEvent that carries it: the attributes say the same as the CDEvent's context, and the data is the whole CDEvent.
+    /// The CloudEvent around it: its attributes equal the CDEvent's context, and its data is the whole CDEvent.
     ///
     /// # Errors
-    /// When the time is none that CloudEvents can write.
+    /// If CloudEvents cannot represent the time.
     pub fn cloud_event(&self) -> Result<cloudevents::Event, EnvelopeError> {
         EventBuilderV10::new()
             .id(&self.id)
@@ -68,7 +68,7 @@ impl CdEvent {
             .build()
     }
 
-    /// Puts facts beside KULTA's own, under the name of whoever knows them.
+    /// Adds an enricher's facts under its name, next to KULTA's own.
     pub fn add(&mut self, name: &str, facts: Value) {
         if name == OWN_DATA {
             return;
@@ -83,14 +83,14 @@ impl Origin {
     /// The event of a stored transition.
     ///
     /// # Errors
-    /// When the event's type asks for an artifact and nothing is known of the revision that it is about. The entry will not get
-    /// better by waiting, unless the revision's ReplicaSet was merely not seen yet.
+    /// If the event's type requires an artifact and the revision's is unknown. A retry does not help, unless the
+    /// revision's ReplicaSet was not yet in the cache.
     pub fn event(&self, entry: &OutboxEntry, subject: &Subject) -> Result<CdEvent, EventError> {
         let described = event_type(entry.kind);
         let ids = Ids::of(&subject.rollout.uid);
         let stable = subject.stable.as_ref().zip(entry.stable.as_deref());
         let previous = stable.filter(|(_, hash)| *hash != entry.hash);
-        // What the revision replaces, nothing if it is the first; `None` when that is not known.
+        // The revision that this one replaces: `Some(None)` if it is the first, `None` if it is unknown.
         let replaced = match (stable, previous) {
             (None, _) => Some(None),
             (Some(_), Some((revision, _))) if !revision.images.is_empty() => Some(Some(revision)),
@@ -100,22 +100,22 @@ impl Origin {
             (Content::Rollout(_) | Content::Service(_), Some(other)) => subject.revision.artifact_container(other),
             // It must name an artifact.
             (Content::Service(_), None) => subject.revision.artifact_container(None),
-            // The entry of an analysis does not say what its revision replaces.
+            // The entry of an analysis has no replaced revision.
             (Content::Rollout(_), None) | (Content::SuiteRun(_) | Content::CaseRun, _) => {
                 subject.revision.certain_container()
             }
         };
-        let this = Told { revision: &subject.revision, hash: &entry.hash, container };
-        let stable = stable.map(|(revision, hash)| Told {
+        let this = NamedRevision { revision: &subject.revision, hash: &entry.hash, container };
+        let stable = stable.map(|(revision, hash)| NamedRevision {
             revision,
             hash,
-            // The same container as that of this revision, so that the two artifacts are of one kind.
+            // The same container as for this revision, so that the two artifacts are comparable.
             container: container
                 .and_then(|one| revision.container(&one.container))
                 .or_else(|| revision.artifact_container(None)),
         });
         let previous = stable.filter(|stable| stable.hash != this.hash);
-        let changed = |told: Told<'_>, other| replaced.and_then(|_| told.changed_images(other));
+        let changed = |named: NamedRevision<'_>, other| replaced.and_then(|_| named.changed_images(other));
 
         let (subject_id, content, custom) = match described.content {
             Content::Rollout(fields) => (
@@ -169,7 +169,7 @@ impl Origin {
     /// The event of a deleted Rollout, which stores no transition: at most one for each uid.
     ///
     /// # Errors
-    /// None that a checked [`Origin`] can cause; the writer's own are passed on.
+    /// None for a checked [`Origin`]; errors of the encoder are returned.
     pub fn service_removed(&self, rollout: &RolloutId, at: &Time) -> Result<CdEvent, EventError> {
         let environment = service_removed::ContentEnvironment {
             id: self.environment.id.as_str().try_into()?,
@@ -200,8 +200,8 @@ impl Origin {
         fields: &[Field],
         entry: &OutboxEntry,
         subject: &Subject,
-        this: Told<'_>,
-        previous: Option<Told<'_>>,
+        this: NamedRevision<'_>,
+        previous: Option<NamedRevision<'_>>,
     ) -> Value {
         let common = [
             ("rollout", Some(subject.rollout.name.as_str().into())),
@@ -226,8 +226,8 @@ impl Origin {
         object(common.into_iter().chain(own))
     }
 
-    /// The three `service.*` events that follow a transition have one shape.
-    fn service_content(&self, entry: &OutboxEntry, serving: Told<'_>) -> Result<Value, EventError> {
+    /// The three `service.*` events have one shape.
+    fn service_content(&self, entry: &OutboxEntry, serving: NamedRevision<'_>) -> Result<Value, EventError> {
         let artifact = serving
             .artifact_id()
             .ok_or_else(|| EventError::NoArtifact { sequence: entry.seq, hash: serving.hash.to_owned() })?;
@@ -242,8 +242,8 @@ impl Origin {
         &self,
         entry: &OutboxEntry,
         rollout: &RolloutId,
-        told: Told<'_>,
-        beside: Option<(&'static str, Told<'_>)>,
+        named: NamedRevision<'_>,
+        beside: Option<(&'static str, NamedRevision<'_>)>,
         changed: Option<Value>,
     ) -> Value {
         let kulta = [
@@ -257,8 +257,8 @@ impl Origin {
             (name, Some(object(other.facts(entry).into_iter().chain([artifact, git]))))
         });
         let changed = ("changedImages", changed);
-        let kulta = object(kulta.into_iter().chain(told.facts(entry)).chain(beside).chain([changed]));
-        object([("kulta", Some(kulta)), ("git", self.git_json(told.revision))])
+        let kulta = object(kulta.into_iter().chain(named.facts(entry)).chain(beside).chain([changed]));
+        object([("kulta", Some(kulta)), ("git", self.git_json(named.revision))])
     }
 
     fn git_json(&self, revision: &Revision) -> Option<Value> {
@@ -289,17 +289,17 @@ impl Origin {
     }
 }
 
-/// A revision under the hash by which the entry names it.
+/// A revision, under the hash of the entry.
 #[derive(Clone, Copy)]
-struct Told<'a> {
+struct NamedRevision<'a> {
     revision: &'a Revision,
     hash: &'a str,
-    /// Whose image is the artifact.
+    /// The container whose image is the artifact.
     container: Option<&'a ContainerImage>,
 }
 
-impl Told<'_> {
-    /// A roll back gives a revision another number: only that of the transition's own one is known for good.
+impl NamedRevision<'_> {
+    /// A rollback gives a revision another number: only the number of the transition's own revision is certain.
     fn facts(self, entry: &OutboxEntry) -> [(&'static str, Option<Value>); 4] {
         [
             ("hash", Some(self.hash.into())),
@@ -313,8 +313,8 @@ impl Told<'_> {
         self.revision.artifact_id(self.container)
     }
 
-    /// Every image of this revision that `other` has not, with what that one has in its place.
-    fn changed_images(self, other: Option<Told<'_>>) -> Option<Value> {
+    /// Every image of this revision that differs from `other`'s, with `other`'s image.
+    fn changed_images(self, other: Option<NamedRevision<'_>>) -> Option<Value> {
         let other = other.map(|other| other.revision);
         let changed = self.revision.changed(other).into_iter().map(|one| {
             let previous = other.and_then(|other| other.container(&one.container));
@@ -329,10 +329,10 @@ impl Told<'_> {
     }
 }
 
-/// The first event of a revision points to what triggered it, each later one to the one before, those of a failure to the analysis
-/// that failed, and the last ends the chain.
+/// The first event of a revision links to its trigger, each later one to the one before, a failure's to the failed
+/// analysis, and the last one ends the chain.
 fn links(entry: &OutboxEntry, ids: &Ids, parent: Option<&str>) -> Vec<Value> {
-    // A rollout that was taken over midway may have no beginning.
+    // A rollout that was adopted midway may have no first event.
     let follows = entry.seq > entry.first.max(FIRST_SEQUENCE);
     let from = follows.then(|| json!({ "contextId": ids.event(entry.seq - 1) }));
     let mut links = Vec::new();
@@ -357,7 +357,7 @@ fn service_id(rollout: &RolloutId) -> String {
     format!("{}/{}", rollout.namespace, rollout.name)
 }
 
-/// An object of the members that have a value.
+/// A JSON object of the members that have a value.
 pub(crate) fn object(members: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Value {
     members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>().into()
 }

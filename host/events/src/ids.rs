@@ -1,8 +1,8 @@
-//! Ids that follow from what the cluster already knows, so that nothing has to be remembered for a redelivery.
+//! Event ids that are derived from the cluster's state, so that a redelivery has the same id without stored state.
 
 use uuid::Uuid;
 
-/// What the id of a removal is derived from: a deleted Rollout stores no transition and so has no sequence number for it.
+/// Name for the id of a removal: a deleted Rollout stores no transition and so has no sequence number for it.
 const REMOVED: &str = "removed";
 
 /// All ids of one rollout's events.
@@ -11,7 +11,7 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// A Kubernetes uid is a UUID; whatever else an API server hands out is turned into one.
+    /// A Kubernetes uid is a UUID; any other string is hashed to one.
     pub(crate) fn of(rollout_uid: &str) -> Self {
         let namespace =
             Uuid::try_parse(rollout_uid).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, rollout_uid.as_bytes()));

@@ -1,8 +1,8 @@
-//! Which transition becomes which event: the one table of types and contents.
+//! The table of event types and contents by transition.
 
 use kulta_api::TransitionKind;
 
-/// An event's type and what its `subject.content` holds.
+/// An event's type and the form of its `subject.content`.
 pub(crate) struct EventType {
     pub(crate) name: &'static str,
     pub(crate) content: Content,
@@ -10,13 +10,14 @@ pub(crate) struct EventType {
 
 #[derive(Clone, Copy)]
 pub(crate) enum Content {
-    /// The specification's own `service.*`: an environment, and the artifact of the side that serves now.
+    /// The specification's `service.*`: an environment, and the artifact that serves now.
     Service(Side),
-    /// The specification's own `testsuiterun.*`: one analysis run.
+    /// The specification's `testsuiterun.*`: one analysis run.
     SuiteRun(Stage),
-    /// The specification's own `testcaserun.finished`: one metric of a run.
+    /// The specification's `testcaserun.finished`: one metric of a run.
     CaseRun,
-    /// Ours: rollout, namespace, revision, environment and artifact, and these fields where the entry knows them.
+    /// KULTA's own: rollout, namespace, revision, environment and artifact, and those of these fields that the entry
+    /// has.
     Rollout(&'static [Field]),
 }
 
@@ -45,7 +46,7 @@ pub(crate) enum Field {
     Reason,
 }
 
-/// A deleted Rollout has no transition, so its event stands beside the table.
+/// A deleted Rollout has no transition, so its event is not in the table.
 pub(crate) const SERVICE_REMOVED: &str = "dev.cdevents.service.removed.0.3.0";
 
 const POSITION: &[Field] = &[Field::StepIndex, Field::Steps, Field::Weight, Field::Reason];
@@ -76,7 +77,7 @@ pub(crate) const fn event_type(kind: TransitionKind) -> EventType {
             ("dev.cdevents.testsuiterun.finished.0.3.0", Content::SuiteRun(Stage::Finished))
         }
         TransitionKind::MetricFinished => ("dev.cdevents.testcaserun.finished.0.3.0", Content::CaseRun),
-        // The restored artifact serves now, so the event is about it.
+        // The event is about the restored artifact, which serves now.
         TransitionKind::ServiceRolledBack => ("dev.cdevents.service.rolledback.0.3.0", Content::Service(Side::Stable)),
     };
     EventType { name, content }

@@ -1,5 +1,5 @@
-//! The story of a rollout as CDEvents 0.5.1. A pure builder: the same transition gives the same bytes, today or after a restart,
-//! so a redelivery is the same event. No clock, no network, no cluster.
+//! Builds CDEvents 0.5.1 from a rollout's transitions. A pure function: the same transition gives the same bytes, also
+//! after a restart, so that a redelivery is the same event. No clock, no network, no cluster.
 
 mod analysis;
 mod artifact;

@@ -1,4 +1,4 @@
-//! What the caller knows beyond an outbox entry.
+//! Facts for an event in addition to the outbox entry.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::artifact::purl;
 
-/// Annotation that names the artifact in place of the computed purl, byte for byte.
+/// Annotation that replaces the computed purl, byte for byte.
 pub const ARTIFACT_ID: &str = "kulta.io/artifact-id";
 /// Annotation that names the container whose image is the artifact.
 pub const ARTIFACT_CONTAINER: &str = "kulta.io/artifact-container";
-/// Annotation with the chain (a UUID) that GitOps or CI began and that this rollout goes on with.
+/// Annotation with the chain id (a UUID) that GitOps or CI began and this rollout continues.
 pub const CHAIN_ID: &str = "kulta.io/cdevents-chain-id";
 /// Annotation with the id of the event that triggered this rollout.
 pub const PARENT_ID: &str = "kulta.io/cdevents-parent-id";
@@ -20,11 +20,11 @@ pub const PARENT_ID: &str = "kulta.io/cdevents-parent-id";
 pub const GIT_COMMIT: &str = "kulta.io/git-commit";
 /// Annotation with the git repository's URL, by default.
 pub const GIT_REPOSITORY: &str = "kulta.io/git-repository";
-/// The same two as image builders write them.
+/// The same two, as image builders write them.
 const OCI_REVISION: &str = "org.opencontainers.image.revision";
 const OCI_SOURCE: &str = "org.opencontainers.image.source";
 
-/// Where rollouts happen; the same in all events, because dashboards filter on it.
+/// The environment of all rollouts; the same in all events, because dashboards filter by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Environment {
     pub id: String,
@@ -32,7 +32,7 @@ pub struct Environment {
     pub source: Option<String>,
 }
 
-/// Annotation keys under which a revision tells its git commit and repository; the first that has a value wins.
+/// Annotation keys for a revision's git commit and repository; the first with a value wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitKeys {
     pub commit: Vec<String>,
@@ -46,7 +46,7 @@ impl Default for GitKeys {
     }
 }
 
-/// Who tells the story: settings of the controller, checked once.
+/// The settings of the controller for all events, validated once.
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub(crate) source: UriReference,
@@ -66,7 +66,8 @@ pub enum OriginError {
 
 impl Origin {
     /// # Errors
-    /// When an event would fail its schema: `source` or the environment's source is no URI reference, or an id is empty.
+    /// If an event would violate its schema: `source` or the environment's source is not a URI reference, or an id is
+    /// empty.
     pub fn new(source: &str, environment: Environment, git: GitKeys) -> Result<Self, OriginError> {
         let source = uri_reference(source).ok_or_else(|| OriginError::Source { source_text: source.to_owned() })?;
         if environment.id.is_empty() {
@@ -86,7 +87,7 @@ impl Origin {
     }
 }
 
-/// The schemas ask for one character at least, which the grammar does not.
+/// The schemas require at least one character, which the grammar does not.
 fn uri_reference(text: &str) -> Option<UriReference> {
     Some(text).filter(|text| !text.is_empty()).and_then(|text| UriReference::try_from(text).ok())
 }
@@ -98,7 +99,7 @@ pub struct RolloutId {
     pub uid: String,
 }
 
-/// The rollout and the two revisions that an entry names by their hashes.
+/// The rollout and the two revisions of an entry's hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     pub rollout: RolloutId,
@@ -110,27 +111,27 @@ pub struct Subject {
     pub stable: Option<Revision>,
 }
 
-/// What is known of a revision; all of it may be missing when its ReplicaSet is gone.
+/// Facts about a revision; all may be missing if its ReplicaSet is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revision {
     /// The images of the pod template, in its order.
     pub images: Vec<ContainerImage>,
-    /// Digests of images, `sha256:…`, by container, that were found elsewhere, such as in a pod's status.
+    /// Digests of images, `sha256:…`, by container, from other sources such as a pod's status.
     pub digests: BTreeMap<String, String>,
-    /// The Rollout's annotations as its ReplicaSet keeps a copy of them, so that each revision tells its own.
+    /// The Rollout's annotations, from the copy in the revision's ReplicaSet, so that each revision has its own.
     pub annotations: BTreeMap<String, String>,
     pub template_annotations: BTreeMap<String, String>,
 }
 
 impl Revision {
-    /// The container whose image is the artifact: the one that the annotation names, else the first whose image is not that of
-    /// `other`, else the first.
+    /// The container whose image is the artifact: the one that the annotation names, else the first whose image differs
+    /// from `other`'s, else the first.
     pub(crate) fn artifact_container(&self, other: Option<&Self>) -> Option<&ContainerImage> {
         let changed = || other.and_then(|other| self.changed(Some(other)).into_iter().next());
         self.named_container().or_else(changed).or_else(|| self.images.first())
     }
 
-    /// The same where it is not known what this revision replaces.
+    /// The same if the replaced revision is unknown.
     pub(crate) fn certain_container(&self) -> Option<&ContainerImage> {
         let only = || self.images.first().filter(|_| self.images.len() == 1);
         self.named_container().or_else(only)
@@ -144,8 +145,8 @@ impl Revision {
         self.images.iter().find(|one| one.container == name)
     }
 
-    /// The images that `other` has not in the container of the same name; all without another revision, and none when nothing is
-    /// known of that one.
+    /// The images that differ from `other`'s image of the same container; all without another revision, and none if
+    /// that one is unknown.
     pub(crate) fn changed(&self, other: Option<&Self>) -> Vec<&ContainerImage> {
         let differs = |one: &&ContainerImage| {
             other.is_none_or(|other| other.container(&one.container).is_none_or(|before| before.image != one.image))
@@ -164,7 +165,7 @@ impl Revision {
         purl(&image.image, self.digests.get(&image.container).map(String::as_str))
     }
 
-    /// A value that the Rollout's own annotations alone may set.
+    /// A value that only the Rollout's own annotations may set.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }

@@ -1,4 +1,5 @@
-//! Which addresses may be connected to. Names are resolved and checked in one go, so that what was checked is what is connected to.
+//! The addresses that may be connected to. A name is resolved and checked in one step, so that the checked address is
+//! the one that is used.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,13 +8,14 @@ use ipnet::IpNet;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Where clouds answer any pod of a node with its credentials, outside 169.254.0.0/16 (AWS, and most others, are inside it).
+/// Metadata services outside 169.254.0.0/16 that give any pod of a node the node's credentials (AWS and most others are
+/// inside it).
 const METADATA_V4: [Ipv4Addr; 3] = [
     // Alibaba.
     Ipv4Addr::new(100, 100, 100, 200),
     // Azure's wire server.
     Ipv4Addr::new(168, 63, 129, 16),
-    // Oracle's older one.
+    // Oracle's older service.
     Ipv4Addr::new(192, 0, 0, 192),
 ];
 /// AWS: instance metadata (::254), containers' credentials (::23) and their neighbours.
@@ -46,7 +48,7 @@ pub(crate) enum Forbidden {
     Listed,
 }
 
-/// All addresses of a host are forbidden; names one.
+/// All addresses of a host are forbidden; the error names one.
 #[derive(Debug, thiserror::Error)]
 #[error("{host} is at {address}, which {why}")]
 pub(crate) struct AddressDenied {
@@ -72,7 +74,7 @@ impl AddressRules {
                 address.segments().starts_with(&METADATA_AWS) || address == METADATA_GOOGLE,
             ),
         };
-        // Linux takes all of 0.0.0.0/8 that it does not refuse for this host.
+        // Linux routes all of 0.0.0.0/8 that it accepts to this host.
         let unspecified =
             address.is_unspecified() || matches!(address, IpAddr::V4(v4) if v4.octets().starts_with(&[0]));
         if link_local {
@@ -99,7 +101,7 @@ impl AddressRules {
         }
     }
 
-    /// Those of `addresses` that may be connected to; an error when there are none left.
+    /// The addresses of `addresses` that may be connected to; an error if there are none.
     fn allowed(&self, host: &str, addresses: Addrs) -> Result<Vec<SocketAddr>, AddressDenied> {
         let mut denied = None;
         let allowed: Vec<_> = addresses
@@ -118,18 +120,19 @@ impl AddressRules {
     }
 }
 
-/// `::` and `::1` also count as embedding; that does not matter, because both are judged as themselves first.
+/// `::` and `::1` also count as embedding an IPv4 address; this is harmless, because both are checked as IPv6 addresses
+/// first.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
     if a == SIX_TO_FOUR {
         return Some(v4(b, c));
     }
-    // `::1` allowed as loopback must not be refused as 0.0.0.1.
+    // `::1` allowed as loopback must not be rejected as 0.0.0.1.
     (EMBEDDING.contains(&[a, b, c, d, e, f]) && !address.is_loopback()).then(|| v4(g, h))
 }
 
-/// Asks another resolver and hands on only what the rules allow.
+/// Wraps another resolver and returns only allowed addresses.
 pub(crate) struct CheckedResolver<R> {
     pub rules: Arc<AddressRules>,
     pub resolver: Arc<R>,
@@ -146,13 +149,13 @@ impl<R: Resolve + 'static> Resolve for CheckedResolver<R> {
     }
 }
 
-/// The operating system's.
+/// The operating system's resolver.
 pub(crate) struct SystemResolver;
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            // The port is put in later, by whoever connects.
+            // The connector sets the port later.
             let addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_in_an_ipv6_one_is_judged_too() {
+    fn an_ipv4_address_inside_an_ipv6_address_is_checked_too() {
         let strict = AddressRules::default();
 
         for address in ["::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::1"]
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_for_those_who_allow_it() {
+    fn loopback_is_allowed_only_by_the_settings() {
         let (strict, generous) = (AddressRules::default(), AddressRules { loopback: true, denied: vec![] });
 
         for address in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_the_deny_list_is_refused_and_the_rest_is_not() {
+    fn only_addresses_on_the_deny_list_are_rejected() {
         let rules = AddressRules { loopback: false, denied: vec!["10.96.0.0/12".parse().unwrap()] };
 
         let answers = ["10.96.0.1", "::ffff:10.96.0.1", "10.1.0.1", "8.8.8.8", "2001:db8::1"].map(|a| check(&rules, a));
@@ -223,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_a_url_is_judged_however_it_is_spelled() {
+    fn an_address_in_a_url_is_checked_in_every_spelling() {
         let strict = AddressRules::default();
         let spellings = [
             "http://127.0.0.1/",
@@ -242,7 +245,7 @@ mod tests {
         }
     }
 
-    /// Answers with the same addresses each time.
+    /// Always returns the same addresses.
     struct Fixed(Vec<SocketAddr>);
 
     impl Resolve for Fixed {
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_with_forbidden_addresses_only_is_refused_and_says_why() {
+    async fn a_name_with_only_forbidden_addresses_is_rejected_with_the_reason() {
         let error = resolve(&["169.254.169.254"]).await;
 
         assert_eq!(error, Err("metrics.example is at 169.254.169.254, which is link-local".into()));

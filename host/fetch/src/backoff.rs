@@ -1,15 +1,16 @@
-//! How long to wait before trying again.
+//! The delay before a retry.
 
 use std::time::Duration;
 
-/// First wait: long enough for a pod behind a Service to be replaced by its neighbour.
+/// First delay: long enough for a pod behind a Service to be replaced by its neighbour.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
-/// Longest wait: a repaired sink is found again within a minute, and a dead one costs one connection a minute.
+/// Longest delay: a repaired sink is used again within a minute, and a dead one costs one connection a minute.
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
-/// Doublings after which any first delay is above any longest one that makes sense.
+/// Number of doublings after which any first delay exceeds any sensible longest one.
 const MOST_DOUBLINGS: u32 = 31;
 
-/// Waits that double up to a limit, each shortened at random by up to a half so that many rollouts do not come back at once.
+/// Delays that double up to a limit. Each is shortened at random by up to a half, so that many rollouts do not retry at
+/// once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     pub first: Duration,
@@ -23,8 +24,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after `failures` in a row, counted from 1. `random` is drawn by the caller from 0 to 1; anything else counts as
-    /// the nearer end.
+    /// The delay after `failures` failures in a row, counted from 1. The caller draws `random` from 0 to 1; other
+    /// values are clamped.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_with_each_failure_up_to_the_longest() {
+    fn the_delay_doubles_with_each_failure_up_to_the_longest() {
         let backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(10) };
 
         let delays = [1, 2, 3, 4, 5, 100].map(|failures| backoff.delay(failures, 1.0).as_secs());
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_takes_away_up_to_a_half() {
+    fn jitter_removes_up_to_a_half() {
         let backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(10) };
 
         let delays = [0.0, 0.5, 1.0].map(|random| backoff.delay(2, random).as_millis());

@@ -1,4 +1,4 @@
-//! A request with its secrets put in, checked as far as that goes without the network. Never shown or logged.
+//! A request with its secrets inserted, validated as far as possible without the network. Never shown or logged.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use percent_encoding::percent_decode_str;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Method, Url};
 
-use crate::flights::{Key, KeyParts};
 use crate::http::header_map;
+use crate::in_flight::{Key, KeyParts};
 use crate::request::{Auth, Basic, Failure, OAuth2, Request};
 use crate::rights::Rights;
 use crate::secrets::Secrets;
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-/// How a message is framed and to whom it goes is the controller's own: another host name would get around the URL prefixes.
+/// Only the controller sets the headers for framing and host: another host name would bypass the URL prefixes.
 const OWN_HEADERS: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -34,7 +34,7 @@ pub(crate) struct Call {
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// A secret is in the body.
+    /// True if a secret is in the body.
     pub secret_body: bool,
     pub auth: Auth,
     pub skip_tls_verify: bool,
@@ -54,7 +54,7 @@ impl Call {
         if let Some(own) = OWN_HEADERS.iter().find(|own| headers.contains_key(*own)) {
             return Err(Failure::Denied(format!("header {:?} is set by the controller only", own.as_str())));
         }
-        // Not repeated in the message: it may hold a password.
+        // Not repeated in the message: it may contain a password.
         let mut url = Url::parse(&secrets.fill_url(&request.url))
             .map_err(|error| Failure::Failed(format!("the URL cannot be used: {error}")))?;
         let user = take_user(&mut url);
@@ -69,8 +69,8 @@ impl Call {
         Ok(Self { method, url, headers, body, secret_body, auth, skip_tls_verify, rights })
     }
 
-    /// The same for requests that must get the same answer; `None` when each has to be sent, because it may change something.
-    /// A form by POST is how Prometheus takes long queries.
+    /// Equal for requests that must get the same answer. `None` for a request that must be sent each time, because it
+    /// may change something. A form by POST counts as a query, because Prometheus accepts long queries this way.
     pub fn key(&self) -> Option<Key> {
         let query = self.method == Method::POST && is_form(&self.headers);
         if !(query || matches!(self.method, Method::GET | Method::HEAD)) {
@@ -97,7 +97,7 @@ impl Call {
     }
 }
 
-/// The same for grants that get the same token.
+/// Equal for grants that get the same token.
 pub(crate) fn grant_key(grant: &OAuth2, skip_tls_verify: bool, rights: Option<&Rights>) -> Key {
     let mut key = KeyParts::new();
     key.add(&grant.token_url).add(&grant.client_id).add(&grant.client_secret).add([u8::from(skip_tls_verify)]);
@@ -133,7 +133,7 @@ fn fill_auth(auth: &Auth, secrets: &Secrets) -> Auth {
     }
 }
 
-/// Moves the user out of the URL, so that neither a redirect nor a message takes it along.
+/// Moves the user out of the URL, so that it is neither in a redirect nor in a message.
 fn take_user(url: &mut Url) -> Option<Basic> {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let user = Basic { username: decode(url.username()), password: decode(url.password().unwrap_or_default()) };
@@ -142,12 +142,12 @@ fn take_user(url: &mut Url) -> Option<Basic> {
 }
 
 pub(crate) fn remove_user(url: &mut Url) {
-    // They fail only for URLs that can have neither user nor password.
+    // These fail only for URLs that can have neither user nor password.
     let _none_to_remove = url.set_username("");
     let _none_to_remove = url.set_password(None);
 }
 
-/// A URL as messages have it.
+/// A URL in the form that messages use.
 pub(crate) fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_differs_in_anything_but_its_timeout_is_another() {
+    fn requests_that_differ_only_in_their_timeout_are_equal() {
         let basic = |password: &str| Auth::Basic(Basic { username: "u".into(), password: password.into() });
         let form = vec![("Content-Type".into(), format!("{FORM}; charset=utf-8"))];
         let others = [
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_change_something_is_sent_each_time() {
+    fn a_request_that_may_change_something_is_sent_each_time() {
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
             assert_eq!(key(Request { method: method.into(), ..request() }), None, "{method}");
         }
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn how_the_message_is_framed_is_not_the_plugins_business() {
+    fn a_plugin_cannot_set_framing_headers() {
         for name in ["Host", "content-length", "Transfer-Encoding", "connection", "Upgrade"] {
             let failure = call(&Request { headers: vec![(name.into(), "1".into())], ..request() }).err();
 
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_opens_a_tunnel_or_is_none_is_denied() {
+    fn a_connect_or_unknown_method_is_denied() {
         for method in ["CONNECT", "TRACE", "get", "", "GET /"] {
             let failure = call(&Request { method: method.into(), ..request() }).err();
 
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_a_secret_breaks_is_named_without_its_value() {
+    fn a_header_that_a_secret_makes_invalid_is_named_without_its_value() {
         let mut secrets = Secrets::new();
         let headers = vec![("x-key".into(), secrets.add("hunter2\r\nhost: evil").unwrap())];
 

@@ -1,4 +1,4 @@
-//! Connections: kept open, to checked addresses only, never through a proxy.
+//! HTTP clients: keep connections open, connect to checked addresses only, never through a proxy.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::address::{AddressRules, CheckedResolver, SystemResolver};
 use crate::http::{IDLE_TIMEOUT, USER_AGENT, reason};
 use crate::request::Failure;
 
-/// For all of a host's addresses and the TLS handshake. Metrics are near; a host that takes longer is not there, and saying so helps
-/// more than that the whole time is over.
+/// For all of a host's addresses and the TLS handshake. Metrics are near: a host that takes longer is unreachable, and
+/// this error is more helpful than a timeout of the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One client for each way to treat TLS, made when it is first needed: https without certificates to trust is a failure, but an
-/// image without any serves plain http.
+/// One client for each TLS mode, created at its first use: https without trusted certificates is an error, but an image
+/// without certificates can use plain http.
 pub(crate) struct Clients {
     resolver: Arc<CheckedResolver<SystemResolver>>,
     idle: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// `idle`: connections kept for each host.
+    /// `idle`: idle connections per host.
     pub fn new(rules: Arc<AddressRules>, idle: usize) -> Self {
         let resolver = Arc::new(CheckedResolver { rules, resolver: Arc::new(SystemResolver) });
         let (plain, verifying, trusting) = <(OnceLock<_>, OnceLock<_>, OnceLock<_>)>::default();
@@ -44,7 +44,7 @@ impl Clients {
         if let Some(client) = place.get() {
             return Ok(client);
         }
-        // A failure is not kept: a person can put the certificates where they belong.
+        // A failure is not cached: a user can add the certificates.
         let client = tls(self.builder())
             .build()
             .map_err(|error| Failure::Failed(format!("setting up connections: {}", reason(error))))?;
@@ -57,10 +57,10 @@ impl Clients {
             // A proxy would connect to addresses that nobody checked.
             .no_proxy()
             .dns_resolver(Arc::clone(&self.resolver))
-            // Each hop is checked before it is taken, in `network`.
+            // `network` checks each redirect before it follows it.
             .redirect(Policy::none())
             .referer(false)
-            // The limit of a body's size is one of bytes on the wire and in memory.
+            // The body limit counts the same bytes on the wire and in memory.
             .no_gzip()
             .no_brotli()
             .no_zstd()

@@ -1,5 +1,5 @@
-//! A CloudEvent as an HTTP request: the HTTP protocol binding of CloudEvents 1.0. The SDK's own binding does no percent-encoding, and
-//! asks for another reqwest.
+//! A CloudEvent as an HTTP request: the HTTP protocol binding of CloudEvents 1.0. The SDK's own binding does not
+//! percent-encode, and needs another version of reqwest.
 
 use cloudevents::Event;
 use cloudevents::event::SpecVersion;
@@ -11,30 +11,30 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::sink::CdEventHttp;
 
 const CONTENT_TYPE: &str = "content-type";
-/// Of a request whose body is the whole CloudEvent.
+/// Content type of a request whose body is the whole CloudEvent.
 const STRUCTURED: &str = "application/cloudevents+json";
-/// What an attribute's header begins with.
+/// Prefix of an attribute's header.
 const PREFIX: &str = "ce-";
 /// The attribute that is the content type in binary mode.
 const DATA_CONTENT_TYPE: &str = "datacontenttype";
-/// RFC 3339 in whole seconds, as the body of a CDEvent has it.
+/// RFC 3339 in whole seconds, as in the body of a CDEvent.
 const TIME_FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
-/// What the binding has percent-encoded in a header's value, beside all that is not ASCII.
+/// Characters that the binding percent-encodes in a header's value, in addition to non-ASCII ones.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
-/// Where a CloudEvent's attributes stand in a request.
+/// The content mode: where the attributes of a CloudEvent are in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CloudEventsMode {
     /// In headers; the body is the event's data.
     #[default]
     Binary,
-    /// In the body, beside the data.
+    /// In the body, together with the data.
     Structured,
 }
 
 impl CdEventHttp {
     /// # Errors
-    /// When the event cannot be written as JSON.
+    /// If the event cannot be written as JSON.
     pub fn of(event: Event, mode: CloudEventsMode) -> Result<Self> {
         match mode {
             CloudEventsMode::Binary => event.deserialize_binary(Request::default()),
@@ -43,7 +43,7 @@ impl CdEventHttp {
     }
 }
 
-/// A request that is being written.
+/// A request under construction.
 #[derive(Default)]
 struct Request {
     headers: Vec<(String, String)>,

@@ -1,15 +1,15 @@
-//! What has been asked and what became of it, for the controller's metrics.
+//! Counts requests and their results for the controller's metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::request::{Failure, Response};
 
-/// Each counts up from zero.
+/// Counters that only increase.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Requests on the network: tokens and redirects are some of their own.
+    /// Requests on the network; each token request and redirect counts too.
     pub sent: AtomicU64,
-    /// Requests that got the answer of an equal one that was already on its way.
+    /// Requests that shared the answer of an equal request in flight.
     pub shared: AtomicU64,
     pub answered: AtomicU64,
     pub denied: AtomicU64,

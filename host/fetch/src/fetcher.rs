@@ -1,4 +1,4 @@
-//! The way in for the controller.
+//! The entry point for the controller.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use futures::FutureExt;
 
 use crate::call::Call;
 use crate::counters::{Counters, add_one};
-use crate::flights::Flights;
+use crate::in_flight::InFlightCalls;
 use crate::network::Network;
 use crate::request::{Failure, Request, Response};
 use crate::secrets::Secrets;
@@ -38,41 +38,41 @@ enum Transport {
 
 struct Live {
     network: Arc<Network>,
-    flights: Flights<Result<Response, Failure>>,
+    in_flight: InFlightCalls<Result<Response, Failure>>,
 }
 
 impl Fetcher {
     /// # Errors
-    /// When a limit is zero or no TLS provider is installed.
+    /// If a limit is zero or no TLS provider is installed.
     pub fn new(settings: Settings) -> Result<Self, FetcherError> {
         let counters = Arc::default();
         let live = Live::new(settings, &counters)?;
         Ok(Self { transport: Transport::Live(live), counters })
     }
 
-    /// As [`new`](Self::new); each request and what became of it is added to the file, without secrets.
+    /// As [`new`](Self::new); appends each request and its answer to the file, without secrets.
     ///
     /// # Errors
-    /// Also when the file cannot be opened.
+    /// Also if the file cannot be opened.
     pub fn recording(settings: Settings, path: &Path) -> Result<Self, FetcherError> {
         let counters = Arc::default();
         let live = Live::new(settings, &counters)?;
         Ok(Self { transport: Transport::Recording(live, Recorder::append_to(path)?), counters })
     }
 
-    /// Answers from a recorded file and never touches the network.
+    /// Answers from a recorded file and never uses the network.
     ///
     /// # Errors
-    /// When the file cannot be read or a line of it is no record.
+    /// If the file cannot be read or a line is not a record.
     pub fn replaying(path: &Path) -> Result<Self, FetcherError> {
         Ok(Self { transport: Transport::Replaying(Replay::read(path)?), counters: Arc::default() })
     }
 
-    /// The answer to `request`, whatever its status. Requests that only read and are equal in all but their timeout, secrets'
-    /// values included, go out once while one is under way.
+    /// The answer to `request`, whatever its status. Equal read-only requests (in all but their timeout, including
+    /// secret values) are sent once while one of them is in call.
     ///
     /// # Errors
-    /// Says why there is no answer; secrets in it are masked.
+    /// The reason that there is no answer; secrets in it are redacted.
     pub async fn fetch(&self, request: Request, secrets: &Secrets) -> Result<Response, Failure> {
         let outcome = match &self.transport {
             Transport::Live(live) => live.fetch(&request, secrets, &self.counters).await,
@@ -95,16 +95,16 @@ impl Fetcher {
 impl Live {
     fn new(settings: Settings, counters: &Arc<Counters>) -> Result<Self, FetcherError> {
         settings.check()?;
-        // reqwest would end the process.
+        // Without a provider reqwest would abort the process.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(FetcherError::NoTlsProvider);
         }
         let network = Arc::new(Network::new(settings, Arc::clone(counters)));
-        Ok(Self { network, flights: Flights::default() })
+        Ok(Self { network, in_flight: InFlightCalls::default() })
     }
 
     async fn fetch(&self, request: &Request, secrets: &Secrets, counters: &Counters) -> Result<Response, Failure> {
-        // Masked first: half a secret would not be recognised.
+        // Redacted first: a truncated secret would not be recognised.
         secrets.masking().outcome(self.send(request, secrets, counters).await).map_err(Failure::shortened)
     }
 
@@ -114,14 +114,14 @@ impl Live {
         let key = call.key();
         let network = Arc::clone(&self.network);
         let send = async move { network.send(&call).await };
-        // Each waits for as long as it may itself; what nobody waits for any more is dropped with its connection.
+        // Each caller waits for its own timeout. If all callers have left, the request is dropped with its connection.
         let outcome = match key {
             Some(key) => {
-                let (flight, joined) = self.flights.join(key, || send.boxed());
+                let (call, joined) = self.in_flight.join(key, || send.boxed());
                 if joined {
                     add_one(&counters.shared);
                 }
-                tokio::time::timeout(timeout, flight).await
+                tokio::time::timeout(timeout, call).await
             }
             None => tokio::time::timeout(timeout, send).await,
         };

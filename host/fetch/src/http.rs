@@ -1,4 +1,4 @@
-//! What the sink's and the plugins' requests have in common.
+//! Functions that the sink and the plugins' requests share.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) const USER_AGENT: &str = concat!("kulta/", env!("CARGO_PKG_VERSION"));
-/// Below the minute after which common load balancers drop an idle connection without a word.
+/// Below the minute after which common load balancers silently drop an idle connection.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// # Errors
-/// The name of the first header that HTTP cannot carry.
+/// The name of the first header that is invalid in HTTP.
 pub(crate) fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, &str> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
@@ -32,7 +32,7 @@ pub(crate) fn reason(error: reqwest::Error) -> String {
     line
 }
 
-/// What lies behind an error, outermost first.
+/// The causes of an error, outermost first.
 pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(error.source(), |cause: &&'a (dyn Error + 'static)| (*cause).source())
 }

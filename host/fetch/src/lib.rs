@@ -1,6 +1,6 @@
-//! The only way out to the network: the requests that plugins ask for as data, and the events on their way to their sink.
+//! All outgoing HTTP: the requests that plugins return as data, and the delivery of events to their sink.
 //!
-//! Nothing here installs a TLS provider; the process does that once, at its start.
+//! This crate installs no TLS provider; the process does that once, at its start.
 
 mod address;
 mod aws;
@@ -10,8 +10,8 @@ mod clients;
 mod cloudevents;
 mod counters;
 mod fetcher;
-mod flights;
 mod http;
+mod in_flight;
 mod mask;
 mod network;
 mod oauth2;

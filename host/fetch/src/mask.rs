@@ -1,4 +1,4 @@
-//! Finds secret values in texts of others, in the spellings that HTTP, JSON and base64 give them.
+//! Redacts secret values in foreign texts, in the spellings of HTTP, JSON and base64.
 
 use std::borrow::Cow;
 
@@ -11,24 +11,24 @@ use reqwest::Url;
 use crate::request::{Failure, Response};
 
 pub(crate) const MASK: &str = "***";
-/// Bytes. Something shorter is found everywhere by chance, and masking the digits of a metric's value would change a verdict.
+/// Bytes. A shorter value occurs everywhere by chance, and redacting digits of a metric's value would change a verdict.
 const SHORTEST: usize = 4;
 
 /// Replaces values by `***`.
 #[derive(Clone)]
 pub(crate) struct Mask {
     needles: Vec<Needle>,
-    /// Whether a needle may begin with this byte: most of an answer is passed over by this.
+    /// True for each byte that a needle can begin with: a fast filter for most of an answer.
     firsts: [bool; 256],
 }
 
 #[derive(Clone, PartialEq, Eq)]
 enum Needle {
-    /// As it is.
+    /// Unescaped.
     Exact(Vec<u8>),
-    /// Each byte as it is or percent-encoded, a space also as `+`.
+    /// Each byte plain or percent-encoded, a space also as `+`.
     Percent(Vec<u8>),
-    /// As part of a JSON string, with as many or few escapes as its writer likes.
+    /// As part of a JSON string, with any choice of escapes.
     Json(Vec<char>),
 }
 
@@ -45,8 +45,8 @@ impl Mask {
         mask
     }
 
-    /// White space around the value (the line break at the end of a file) is no part of what is looked for. Of a secret URL the
-    /// parts that tell it are looked for too, because servers and errors name a path alone.
+    /// Whitespace around the value (the line break at the end of a file) is ignored. The secret parts of a secret URL are
+    /// redacted too, because servers and errors may name the path alone.
     pub fn add(&mut self, value: &str) {
         let value = value.trim();
         self.add_text(value);
@@ -65,11 +65,11 @@ impl Mask {
             return;
         }
         self.push(Needle::Exact(value.into()));
-        // As URLs write a host.
+        // In the spelling of a host in a URL.
         self.push(Needle::Exact(value.to_ascii_lowercase().into()));
         self.push(Needle::Percent(value.into()));
         self.push(Needle::Json(value.chars().collect()));
-        // JSON that is sent as a form, or echoed as a string in other JSON.
+        // JSON in a form, or as a string in other JSON.
         let escaped = json_escaped(value);
         self.push(Needle::Percent(escaped.as_str().into()));
         self.push(Needle::Json(escaped.chars().collect()));
@@ -95,7 +95,7 @@ impl Mask {
         self.needles.push(needle);
     }
 
-    /// `None` when there is nothing to replace.
+    /// `None` if there is nothing to replace.
     fn replace(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut replaced: Option<Vec<u8>> = None;
         let (mut copied, mut at) = (0, 0);
@@ -137,7 +137,7 @@ impl Mask {
         self.replace(bytes).map_or_else(|| bytes.clone(), Bytes::from)
     }
 
-    /// Both sides of what became of a request.
+    /// Both parts of a result.
     pub fn outcome(&self, outcome: Result<Response, Failure>) -> Result<Response, Failure> {
         match outcome {
             Ok(response) => Ok(Response {
@@ -157,7 +157,7 @@ impl Mask {
 }
 
 impl Needle {
-    /// How many bytes of `text` it takes up at the beginning, if it is there.
+    /// Number of bytes of `text` that the needle matches at its beginning.
     fn length_in(&self, text: &[u8]) -> Option<usize> {
         let mut rest = text;
         match self {
@@ -217,7 +217,7 @@ fn after_json(text: &[u8], c: char) -> Option<&[u8]> {
     text.strip_prefix(utf8(c, &mut [0; 4]))
 }
 
-/// `value` as it stands between the quotes of a JSON string.
+/// `value` as it is between the quotes of a JSON string.
 pub(crate) fn json_escaped(value: &str) -> String {
     let quoted = serde_json::Value::from(value).to_string();
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted).to_owned()
@@ -231,14 +231,15 @@ fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| Some(number * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// What a value looks like wherever it stands in a longer text that is encoded as a whole, such as `user:password`: the characters
-/// that hold bits of the value only, for each of the three places that its first byte can have, in both alphabets.
+/// The spelling of a value inside a longer text that is base64-encoded as a whole, such as `user:password`: the
+/// characters that encode bits of the value only, for each of the three alignments, in both alphabets.
 fn base64_forms(value: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     for before in 0..3 {
         let mut longer = vec![0; before];
         longer.extend(value);
-        // The first whole character after the bits of what stands before, and the last one before those of what follows.
+        // From the first character that has no bits of the text before, to the last one that has none of the text
+        // after.
         let (begin, end) = ((before * 8).div_ceil(6), longer.len() * 8 / 6);
         for encoded in [STANDARD_NO_PAD.encode(&longer), URL_SAFE_NO_PAD.encode(&longer)] {
             forms.extend(encoded.get(begin..end).map(|form| form.as_bytes().to_vec()));
@@ -261,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_masked_as_it_is() {
+    fn a_plain_value_is_redacted() {
         assert_eq!(masked(&format!("a{SECRET}b{SECRET}")), "a***b***");
     }
 
     #[test]
-    fn a_value_is_masked_when_it_is_percent_encoded() {
+    fn a_percent_encoded_value_is_redacted() {
         let all: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let form: String = form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
         let url = reqwest::Url::parse_with_params("http://h/", [("a", SECRET)]).unwrap();
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_masked_inside_json() {
+    fn a_value_inside_json_is_redacted() {
         let usual = serde_json::json!({ "error": SECRET }).to_string();
         let ascii: String = SECRET.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
         let slashes = usual.replace('/', "\\/").replace('&', "\\u0026");
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_masked_inside_json_that_is_encoded_again() {
+    fn a_value_inside_nested_json_is_redacted() {
         let json = serde_json::json!({ "key": SECRET }).to_string();
         let echoed = serde_json::Value::from(json.as_str()).to_string();
         let form: String = form_urlencoded::byte_serialize(json.as_bytes()).collect();
@@ -300,24 +301,24 @@ mod tests {
     }
 
     #[test]
-    fn a_value_beyond_the_basic_plane_is_masked_inside_json() {
+    fn a_value_beyond_the_basic_plane_is_redacted_inside_json() {
         let mask = Mask::of(["key\u{1f511}"]);
 
         assert_eq!(mask.text("\"key\\ud83d\\udd11!\""), "\"***!\"");
     }
 
     #[test]
-    fn the_line_break_at_the_end_of_a_secret_does_not_hide_it() {
+    fn a_secret_with_a_trailing_line_break_is_redacted_without_it() {
         assert_eq!(Mask::of(["hunter2\n"]).text("Bearer hunter2"), "Bearer ***");
     }
 
     #[test]
-    fn the_longer_of_two_values_is_masked_whole() {
+    fn the_longer_of_two_values_is_redacted_completely() {
         assert_eq!(Mask::of(["abcd", "abcdef"]).text("abcdefg abcd"), "***g ***");
     }
 
     #[test]
-    fn the_telling_parts_of_a_secret_url_are_masked_alone() {
+    fn the_secret_parts_of_a_secret_url_are_redacted_individually() {
         let mask = Mask::of(["https://me:p%40ssword@Hooks.example/T00/B11?key=a%20key"]);
         let said = "GET https://hooks.example/T00/B11: no user me with p@ssword, key=a+key";
 
@@ -325,19 +326,19 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_became_a_hosts_name_is_masked() {
+    fn a_value_in_a_host_name_is_redacted() {
         assert_eq!(Mask::of(["Tenant-42"]).text("http://tenant-42.example/"), "http://***.example/");
     }
 
     #[test]
-    fn what_is_too_short_to_be_a_secret_stays() {
+    fn values_that_are_too_short_are_not_redacted() {
         let mask = Mask::of(["", "1", "999"]);
 
         assert_eq!(mask.text("{\"value\":[1,\"999\"]}"), "{\"value\":[1,\"999\"]}");
     }
 
     #[test]
-    fn a_body_that_is_no_text_is_masked_too() {
+    fn a_binary_body_is_redacted_too() {
         let body = Bytes::from([b"\xff\xfe".as_slice(), b"hunter2", b"\xff"].concat());
 
         assert_eq!(Mask::of(["hunter2"]).bytes(&body), b"\xff\xfe***\xff".as_slice());
@@ -352,13 +353,13 @@ mod tests {
                 let masked = Mask::of([secret.as_str()]).text(&encoded).into_owned();
 
                 let left = masked.replace("***", "").replace('=', "").len();
-                // At most two characters on each side hold bits of both the value and its surroundings.
+                // At most two characters on each side encode bits of both the value and the text around it.
                 prop_assert!(left <= (before.len() + after.len()) * 8 / 6 + 4, "{encoded} {masked}");
             }
         }
 
         #[test]
-        fn any_text_is_masked_without_harm(text in ".*", secret in ".{0,12}") {
+        fn redacting_any_text_does_not_panic(text in ".*", secret in ".{0,12}") {
             let masked = Mask::of([secret.as_str()]).text(&text).into_owned();
 
             prop_assert!(secret.trim().len() < SHORTEST || !masked.contains(secret.trim()));

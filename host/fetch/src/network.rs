@@ -1,4 +1,4 @@
-//! Calls on the network: where they may go, one after the other, with which credentials, and how much of the answer is read.
+//! Calls on the network: checks each hop, adds credentials, and limits the size of the answer.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::aws::{self, Credentials};
 use crate::call::{Call, grant_key, shown};
 use crate::clients::Clients;
 use crate::counters::{Counters, add_one};
-use crate::flights::Shelf;
 use crate::http::{causes, reason};
+use crate::in_flight::ExpiringCache;
 use crate::mask::Mask;
 use crate::oauth2;
 use crate::redirect::{Hop, Step};
@@ -31,8 +31,8 @@ pub(crate) struct Network {
     clients: Clients,
     turns: Semaphore,
     counters: Arc<Counters>,
-    tokens: Shelf<String>,
-    roles: Shelf<Credentials>,
+    tokens: ExpiringCache<String>,
+    roles: ExpiringCache<Credentials>,
 }
 
 /// One request on the wire.
@@ -45,7 +45,7 @@ pub(crate) struct Outgoing {
     pub rights: Option<Arc<Rights>>,
 }
 
-/// An answer whose body has not been read yet; the turn on the network ends with it.
+/// An answer whose body is not read yet; its network permit is released with it.
 pub(crate) struct Incoming<'a> {
     response: reqwest::Response,
     body_limit: usize,
@@ -68,8 +68,8 @@ impl Network {
             turns: Semaphore::new(settings.in_flight.min(Semaphore::MAX_PERMITS)),
             settings,
             counters,
-            tokens: Shelf::default(),
-            roles: Shelf::default(),
+            tokens: ExpiringCache::default(),
+            roles: ExpiringCache::default(),
         }
     }
 
@@ -77,9 +77,9 @@ impl Network {
         &self.settings
     }
 
-    /// The last answer to a call. Credentials that the host got for itself are masked in it; those of the caller are not.
+    /// The last answer to a call. Credentials that the host fetched are redacted in it; those of the caller are not.
     pub async fn send(self: &Arc<Self>, call: &Call) -> Result<Response, Failure> {
-        // No token is fetched for what is denied anyway.
+        // No token is fetched for a denied request.
         self.check(&call.url, call.rights.as_deref())?;
         let Some(rights) = &call.rights else { return self.authorized(call).await };
         if matches!(call.auth, Auth::SigV4(_)) {
@@ -106,7 +106,7 @@ impl Network {
         let key = grant_key(grant, call.skip_tls_verify, call.rights.as_deref());
         let (token, kept) = self.token(grant, call).await?;
         let outcome = Mask::of([token.as_str()]).outcome(self.walk(call, &Credential::bearer(&token)?).await);
-        // A kept token may have been taken back early; one that is refused right away would be refused again.
+        // A cached token may have been revoked early. A new token that is rejected would be rejected again.
         if !(kept && outcome.as_ref().is_ok_and(|response| response.status == 401)) {
             return outcome;
         }
@@ -149,7 +149,7 @@ impl Network {
         Err(Failure::Failed(format!("{} leads to more than {} redirects", shown(&call.url), self.settings.redirects)))
     }
 
-    /// Sends to where plugins may send.
+    /// Sends a request of a plugin, within its permissions.
     pub async fn ask(&self, mut outgoing: Outgoing) -> Result<Incoming<'_>, Failure> {
         self.check(&outgoing.url, outgoing.rights.as_deref())?;
         let rights = outgoing.rights.clone();
@@ -166,12 +166,12 @@ impl Network {
         Ok(incoming)
     }
 
-    /// Sends to where the controller's own environment says; the URL prefixes are for plugins.
+    /// Sends a request to an address of the controller's own environment; the URL prefixes apply to plugins only.
     pub async fn exchange(&self, outgoing: Outgoing) -> Result<Incoming<'_>, Failure> {
         let Outgoing { method, url, headers, body, skip_tls_verify, .. } = outgoing;
         self.check_address(&url)?;
         let client = self.clients.for_url(&url, skip_tls_verify)?;
-        // It is never closed.
+        // The semaphore is never closed.
         let turn = self.turns.acquire().await.map_err(|error| Failure::Failed(error.to_string()))?;
         add_one(&self.counters.sent);
         let from = shown(&url);
@@ -191,10 +191,7 @@ impl Network {
         if let Some(rights) = rights {
             rights.of(url)?;
         } else if !self.settings.allows(url) {
-            return Err(Failure::Denied(format!(
-                "{} begins with none of the URL prefixes that are allowed",
-                shown(url)
-            )));
+            return Err(Failure::Denied(format!("{} has none of the allowed URL prefixes", shown(url))));
         }
         self.check_address(url)
     }
@@ -216,7 +213,7 @@ impl Incoming<'_> {
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
-        // A length that nobody keeps to costs nothing: it is only believed when it is too large.
+        // A content length may be wrong: it is only used to reject a body that is too large.
         if self.response.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |it| it > limit)) {
             return Err(too_large());
         }

@@ -11,19 +11,20 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::call::{FORM, remove_user, shown};
-use crate::flights::Fetched;
+use crate::in_flight::Fetched;
 use crate::network::{Network, Outgoing, basic_header};
 use crate::request::{Failure, OAuth2, Response};
 use crate::rights::Rights;
 
-/// For a token that does not say how long it lasts; a 401 ends it sooner.
+/// For a token without a lifetime; a 401 ends it sooner.
 const LIFE: Duration = Duration::from_mins(5);
-/// A token endpoint that promises more is asked again after this; it also keeps sums of times within bounds.
+/// Longest lifetime of a token, which also prevents overflow in sums of times.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
-/// Characters of an error that are passed on: a message, not a page.
+/// Characters of an error that are kept: a message, not a page.
 const ERROR_CHARS: usize = 200;
 
-/// How the client says who it is. Servers have to know the first and many know only the second, so both are tried, as Go's library does.
+/// How the client authenticates. Servers must support the first and many support only the second, so both are tried, as
+/// Go's library does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
     Header,
@@ -34,7 +35,7 @@ enum Style {
 struct Granted {
     access_token: String,
     token_type: Option<String>,
-    /// Seconds; a number, and a string from some.
+    /// Seconds; a number, but a string from some servers.
     expires_in: Option<Value>,
 }
 
@@ -108,7 +109,7 @@ fn read(answer: &Response) -> Result<(String, Duration), String> {
     }
     // serde's message may quote the token.
     let granted: Granted = serde_json::from_slice(&answer.body)
-        .map_err(|_| "the answer is no JSON object with an access_token".to_owned())?;
+        .map_err(|_| "the answer is not a JSON object with an access_token".to_owned())?;
     match granted.token_type {
         Some(kind) if !kind.eq_ignore_ascii_case("bearer") => Err("its type is not Bearer".to_owned()),
         _ => Ok((granted.access_token, granted.expires_in.and_then(seconds).unwrap_or(LIFE).min(LONGEST_LIFE))),
@@ -121,7 +122,7 @@ fn seconds(value: Value) -> Option<Duration> {
         Value::String(text) => text.parse().ok()?,
         _ => return None,
     };
-    // Not a number, negative, or beyond any duration.
+    // Not a number, negative, or too large for a duration.
     Duration::try_from_secs_f64(seconds).ok()
 }
 
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_lasts_as_long_as_it_says_within_a_day() {
+    fn a_token_lasts_for_its_lifetime_of_at_most_a_day() {
         let cases = [
             (r#"{"access_token":"t","token_type":"bearer","expires_in":60}"#, Duration::from_mins(1)),
             (r#"{"access_token":"t","expires_in":"60"}"#, Duration::from_mins(1)),
@@ -150,10 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_and_says_why() {
+    fn an_invalid_token_response_is_rejected_with_the_reason() {
         let cases = [
-            (200, "<html>", "no JSON object"),
-            (200, "{}", "no JSON object"),
+            (200, "<html>", "not a JSON object"),
+            (200, "{}", "not a JSON object"),
             (200, r#"{"access_token":"t","token_type":"mac"}"#, "not Bearer"),
             (302, "", "HTTP 302"),
             (401, r#"{"error":"invalid_client","error_description":"who?"}"#, "HTTP 401: invalid_client who?"),

@@ -1,4 +1,4 @@
-//! From one hop of a request to the next.
+//! Redirects: from one hop of a request to the next.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::call::{Call, remove_user, shown};
 use crate::request::Failure;
 use crate::rights::Rights;
 
-/// What another origin is told besides the URL that it was named in: everything else may be meant for the first one only.
+/// The only header that another origin gets: all others may be meant for the first origin only.
 const TRAVELLING: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE];
 
-/// One request of those that a call becomes.
+/// One of the requests of a call.
 pub(crate) struct Hop {
     pub method: Method,
     pub url: Url,
@@ -22,7 +22,7 @@ pub(crate) struct Hop {
     pub skip_tls_verify: bool,
     pub rights: Option<Arc<Rights>>,
     secret_body: bool,
-    /// All hops so far went to the origin that was asked for; only there credentials are sent.
+    /// True if all hops so far were to the original origin; only then credentials are sent.
     pub at_home: bool,
 }
 
@@ -40,12 +40,12 @@ impl Hop {
         }
     }
 
-    /// The hop that an answer asks for; itself when the answer is the last one, which it is without a `Location`.
+    /// The hop of a redirect; `self` if the answer is the last one, which it is without a `Location`.
     pub fn next(self, status: StatusCode, answer: &HeaderMap) -> Result<Step, Failure> {
         let Some(location) = answer.get(header::LOCATION).filter(|_| is_redirect(status)) else {
             return Ok(Step::Last);
         };
-        let nowhere = || Failure::Failed(format!("{} redirects to what is no URL", shown(&self.url)));
+        let nowhere = || Failure::Failed(format!("{} redirects to an invalid URL", shown(&self.url)));
         let mut url =
             std::str::from_utf8(location.as_bytes()).ok().and_then(|it| self.url.join(it).ok()).ok_or_else(nowhere)?;
         remove_user(&mut url);
@@ -86,7 +86,7 @@ fn is_redirect(status: StatusCode) -> bool {
     )
 }
 
-/// As browsers and Go do it.
+/// Follows browsers and Go.
 fn becomes_get(status: StatusCode, method: &Method) -> bool {
     match status {
         StatusCode::SEE_OTHER => method != Method::HEAD,

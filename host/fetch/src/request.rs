@@ -1,4 +1,4 @@
-//! Requests and answers as plain values, as the WIT interface `fetch` has them.
+//! Requests and answers as plain values, as in the WIT interface `fetch`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::rights::Rights;
 
-/// Any string and the body may hold placeholders of [`Secrets`](crate::Secrets).
+/// Every string and the body may contain placeholders of [`Secrets`](crate::Secrets).
 #[derive(Clone)]
 pub struct Request {
     /// One of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS.
@@ -18,10 +18,11 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
     pub auth: Auth,
-    /// For all of it: waiting for a turn, tokens, redirects, the answer's end. Zero means the setting's.
+    /// For the whole request: the network permit, tokens, redirects, the complete answer. Zero selects the setting's
+    /// default.
     pub timeout: Duration,
     pub skip_tls_verify: bool,
-    /// For a plugin with rights of its own; none: all that the settings allow.
+    /// Permissions of a plugin; `None` allows everything that the settings allow.
     pub rights: Option<Arc<Rights>>,
 }
 
@@ -48,11 +49,11 @@ pub struct OAuth2 {
     pub client_id: String,
     pub client_secret: String,
     pub scopes: Vec<String>,
-    /// Sent to the token endpoint besides those of the grant itself.
+    /// Parameters for the token endpoint in addition to those of the grant.
     pub parameters: Vec<(String, String)>,
 }
 
-/// The last answer after all redirects, whatever its status. Secrets in it are masked.
+/// The last answer after all redirects, whatever its status. Secrets in it are redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     pub status: u16,
@@ -60,22 +61,22 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// Why there is no answer. The texts are for a person; secrets in them are masked.
+/// Why there is no answer. The texts are for users; secrets in them are redacted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The settings forbid it; asking again cannot help.
+    /// The settings forbid it; a retry cannot help.
     #[error("denied: {0}")]
     Denied(String),
     #[error("the time for the request is over")]
     Timeout,
-    /// Holds the limit in bytes; how much there would have been is not known.
+    /// Contains the limit in bytes; the real size is unknown.
     #[error("the answer's body is larger than {0} bytes")]
     TooLarge(u64),
     #[error("{0}")]
     Failed(String),
 }
 
-/// Bytes of a failure's text; a URL in it may be as long as a server likes to make it. The WIT's limit for a message.
+/// Bytes of a failure's text, which is the WIT's limit for a message; a server may send a URL of any length.
 const TEXT_BYTES: usize = 1024;
 
 impl Failure {
@@ -93,7 +94,7 @@ fn beginning(mut text: String) -> String {
     text
 }
 
-/// Header values and the body stay out of logs: they may hold what the user wrote there in plain text.
+/// Header values and the body are not logged: a user may have written secrets there in plain text.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_logged_of_a_request_holds_nothing_secret() {
+    fn the_debug_output_of_a_request_contains_no_secret() {
         const SECRET: &str = "hunter2";
         let auths = [
             Auth::Basic(Basic { username: "u".into(), password: SECRET.into() }),

@@ -6,17 +6,17 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-/// The longest time that a sink may ask for: a mistake on its side must not silence the events for a day.
+/// The longest accepted delay: an error of the sink must not silence the events for a day.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 
-/// HTTP dates are those of mail, always in GMT.
+/// HTTP dates are in mail format, always in GMT.
 const HTTP_DATE: DateTimeParser = DateTimeParser::new();
 
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let asked = match text(headers, &RETRY_AFTER)?.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            // Both dates come from the sink, so the difference between its clock and ours does not matter.
+            // Both dates are the sink's, so a clock skew between it and this host does not matter.
             let now = date(headers, &DATE).unwrap_or_else(Timestamp::now);
             let wait = date(headers, &RETRY_AFTER)?.duration_since(now);
             Duration::try_from(wait).unwrap_or(Duration::ZERO)
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_sinks_own_date_our_clock_counts() {
+    fn without_the_sinks_own_date_the_local_clock_counts() {
         let headers = headers([(DATE, "yesterday"), (RETRY_AFTER, "Sun, 06 Nov 1994 08:00:00 GMT")]);
 
         assert_eq!(retry_after(&headers), Some(Duration::ZERO));

@@ -1,4 +1,4 @@
-//! What one plugin may ask, where that is less than all that the settings allow.
+//! The permissions of one plugin, where they are narrower than the settings.
 
 use std::fmt;
 
@@ -6,33 +6,34 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use crate::call::shown;
-use crate::flights::KeyParts;
 use crate::http::header_map;
+use crate::in_flight::KeyParts;
 use crate::mask::Mask;
 use crate::request::Failure;
 use crate::settings::UrlPrefix;
 
-/// Each hop of a request has to be covered by one of these, in place of the settings' URL prefixes. Addresses that the settings deny stay
-/// denied.
+/// One of these must cover each hop of a request, in place of the settings' URL prefixes. Addresses that the settings
+/// deny stay denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     pub grants: Vec<Right>,
-    /// Bytes of an answer's body, if that is less than the settings'.
+    /// Bytes of an answer's body, if this is less than the settings' limit.
     pub body_limit: usize,
 }
 
-/// Requests to one place.
+/// Permission for requests below one URL.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Right {
-    /// None covers nothing.
+    /// Without a URL, it covers nothing.
     pub prefix: Option<UrlPrefix>,
-    /// Added on the way out, in place of the plugin's own of the same name, and to requests to this place only. Masked in answers.
+    /// Headers that are added to these requests only, and replace the plugin's own of the same name. Redacted in
+    /// answers.
     pub headers: Vec<(String, String)>,
-    /// Whatever certificate the server shows is taken.
+    /// Accepts any certificate of the server.
     pub skip_tls_verify: bool,
 }
 
-/// Header values stay out of logs.
+/// Header values are not logged.
 impl fmt::Debug for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
@@ -58,7 +59,7 @@ impl Rights {
         Mask::of(self.grants.iter().flat_map(|right| right.headers.iter().map(|(_, value)| value.as_str())))
     }
 
-    /// Requests with other rights are other requests.
+    /// Requests with different permissions are not equal.
     pub(crate) fn add_to(&self, key: &mut KeyParts) {
         for right in &self.grants {
             key.add(right.prefix.as_ref().map(ToString::to_string).unwrap_or_default());
@@ -69,7 +70,7 @@ impl Rights {
 }
 
 impl Right {
-    /// Puts the granted headers into a request.
+    /// Adds the granted headers to a request.
     pub(crate) fn equip(&self, headers: &mut HeaderMap) -> Result<(), Failure> {
         let granted = header_map(&self.headers).map_err(|name| {
             Failure::Failed(format!("the granted header {name:?} cannot be sent: HTTP has no such name or value"))

@@ -1,4 +1,4 @@
-//! Secrets and what stands in their place wherever a plugin can look.
+//! Secrets, and the placeholders that replace them in everything that a plugin can read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,20 +10,20 @@ use serde::de::IgnoredAny;
 
 use crate::mask::{MASK, Mask, json_escaped};
 
-/// Letters, digits and dashes only, so that a placeholder passes through URLs, forms and JSON as it is.
+/// Letters, digits and dashes only, so that a placeholder is not escaped in URLs, forms and JSON.
 const PREFIX: &str = "kulta-secret-";
-/// Bytes from the system's source of randomness: nobody guesses 128 bits.
+/// Bytes of system randomness: 128 bits cannot be guessed.
 const RANDOM: usize = 16;
 const LENGTH: usize = PREFIX.len() + RANDOM * 2;
-/// What RFC 3986 leaves as it is anywhere.
+/// Characters that RFC 3986 never encodes.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the system has no random bytes for a secret's placeholder")]
 pub struct NoRandomness;
 
-/// The secrets of one analysis. A plugin gets placeholders; the values are put in when a request is sent, and taken out of
-/// whatever comes back.
+/// The secrets of one analysis. A plugin gets placeholders. The values are inserted when a request is sent, and
+/// redacted in every answer.
 #[derive(Clone, Default)]
 pub struct Secrets {
     entries: Vec<Entry>,
@@ -36,7 +36,7 @@ struct Entry {
     value: String,
 }
 
-/// How a value is written where its placeholder stood.
+/// How a value is escaped at the place of its placeholder.
 #[derive(Clone, Copy)]
 pub(crate) enum Spelling {
     Plain,
@@ -44,7 +44,7 @@ pub(crate) enum Spelling {
     Json,
 }
 
-/// Says how many secrets there are and nothing else.
+/// Prints only the number of secrets.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.entries.len())
@@ -57,10 +57,10 @@ impl Secrets {
         Self::default()
     }
 
-    /// Takes a value in and returns its placeholder: a fixed beginning and 32 random hexadecimal digits.
+    /// Adds a value and returns its placeholder: a fixed prefix and 32 random hexadecimal digits.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// If the system has no randomness.
     pub fn add(&mut self, value: &str) -> Result<String, NoRandomness> {
         let mut random = [0; RANDOM];
         SystemRandom::new().fill(&mut random).map_err(|_| NoRandomness)?;
@@ -70,14 +70,14 @@ impl Secrets {
         Ok(placeholder)
     }
 
-    /// `text` with each secret value in it replaced by `***`, whether it is there as it is, percent-encoded, escaped for JSON or part
-    /// of something in base64. Values under 4 bytes are left: they are found everywhere by chance.
+    /// `text` with each secret value replaced by `***`: the plain value, percent-encoded, escaped for JSON or inside
+    /// base64. Values of less than 4 bytes are not replaced: they occur everywhere by chance.
     #[must_use]
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.mask.text(text)
     }
 
-    /// Whether a placeholder stands somewhere in the text.
+    /// True if the text contains a placeholder.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         self.entries.iter().any(|entry| text.contains(&entry.placeholder))
@@ -92,7 +92,7 @@ impl Secrets {
         &self.mask
     }
 
-    /// As [`mask`](Self::mask), with placeholders replaced as well, so that the text is the same for each run.
+    /// As [`mask`](Self::mask), but also replaces placeholders, so that the text is the same for each run.
     pub(crate) fn hide(&self, text: &str) -> String {
         let hidden = self.entries.iter().fold(Cow::Borrowed(text), |text, entry| {
             if text.contains(&entry.placeholder) { text.replace(&entry.placeholder, MASK).into() } else { text }
@@ -104,8 +104,8 @@ impl Secrets {
         self.fill_as(text, Spelling::Plain)
     }
 
-    /// Up to the `?` values are put in as they are, because a secret may be (the beginning of) the URL itself; after it they are
-    /// percent-encoded.
+    /// Before the `?` values are inserted unescaped, because a secret may be (the beginning of) the URL itself; after
+    /// it they are percent-encoded.
     pub(crate) fn fill_url(&self, url: &str) -> String {
         match url.split_once('?') {
             Some((head, query)) => format!("{}?{}", self.fill(head), self.fill_as(query, Spelling::Percent)),
@@ -113,8 +113,8 @@ impl Secrets {
         }
     }
 
-    /// A value is escaped as the body needs it: in JSON when the body is JSON with the placeholder in a string, percent-encoded in
-    /// a form, otherwise not at all. `None` when no placeholder is there.
+    /// A value is escaped as the body needs it: in a JSON body inside a string as JSON, in a form percent-encoded,
+    /// otherwise not at all. `None` if there is no placeholder.
     pub(crate) fn fill_body(&self, body: &Bytes, is_form: bool) -> Option<Bytes> {
         let spelling = if is_form {
             Spelling::Percent
@@ -134,7 +134,7 @@ impl Secrets {
         }
     }
 
-    /// One pass, so that a value that looks like a placeholder stays what it is. `None` when there is nothing to put in.
+    /// One scan, so that a value that looks like a placeholder is not replaced. `None` if there is nothing to insert.
     fn replace(&self, text: &[u8], spelling: Spelling) -> Option<Vec<u8>> {
         if self.entries.is_empty() {
             return None;
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_long_random_and_of_harmless_characters() {
+    fn placeholders_are_long_random_and_need_no_escaping() {
         let mut secrets = Secrets::new();
 
         let (first, second) = (secrets.add("same").unwrap(), secrets.add("same").unwrap());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_goes_where_its_placeholder_stands() {
+    fn a_value_replaces_its_placeholder() {
         let (mut secrets, a) = one("A1");
         let b = secrets.add("B2").unwrap();
 
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_that_was_never_given_stays() {
+    fn an_unknown_placeholder_is_not_replaced() {
         let (secrets, _) = one("A1");
         let guess = format!("{PREFIX}{:032x}", 7);
 
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_another_ones_placeholder_is_not_looked_into() {
+    fn a_value_that_is_another_placeholder_is_not_replaced() {
         let (mut secrets, a) = one("A1");
         let b = secrets.add(&a).unwrap();
 
@@ -248,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn neither_values_nor_placeholders_are_in_what_is_hidden() {
+    fn hidden_text_contains_neither_values_nor_placeholders() {
         let (secrets, p) = one("hunter2");
 
         assert_eq!(secrets.hide(&format!("{p} hunter2")), "*** ***");
     }
 
     #[test]
-    fn what_is_logged_of_secrets_is_their_number() {
+    fn the_debug_output_of_secrets_is_their_number() {
         let (secrets, _) = one("hunter2");
 
         assert_eq!(format!("{secrets:?}"), "Secrets(1)");

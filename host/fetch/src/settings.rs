@@ -1,4 +1,4 @@
-//! Limits, each with its reason, and which URLs may be asked.
+//! Limits, each with its reason, and the allowed URLs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,37 +10,37 @@ use reqwest::Url;
 
 use crate::aws::AwsEnvironment;
 
-/// What Argo Rollouts gives a Prometheus query.
+/// Argo Rollouts' timeout of a Prometheus query.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Prometheus itself gives up on a query after two minutes; a proxy before it may need some more.
+/// Prometheus itself aborts a query after two minutes; a proxy in front of it may take longer.
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(5);
-/// The widest range query that Prometheus answers (11 000 points) is about 300 KB; a metric's value may be 64 KiB.
+/// Prometheus' largest range query (11 000 points) is about 300 KB; a metric's value may be 64 KiB.
 /// With all requests in flight at their limit this is 64 MiB.
 const BODY_LIMIT: usize = 2 * 1024 * 1024;
-/// From http to https, to a host's right name and to its login page, with some to spare.
+/// From http to https, to a canonical host name and to a login page, with some to spare.
 const REDIRECTS: usize = 5;
-/// Prometheus runs 20 queries at a time and lets the rest wait.
+/// Prometheus runs 20 queries at a time and queues the others.
 const IN_FLIGHT: usize = 32;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// For a request that names none. 30 s unless set.
+    /// For a request without one. Default 30 s.
     pub timeout: Duration,
-    /// A request that asks for more gets this. 5 min unless set.
+    /// Upper bound of a request's timeout. Default 5 min.
     pub longest_timeout: Duration,
-    /// Bytes of an answer's body; reading stops there. 2 MiB unless set.
+    /// Bytes of an answer's body that are read. Default 2 MiB.
     pub body_limit: usize,
-    /// Redirects followed for one request; 0 follows none and is a failure when there is one. 5 unless set.
+    /// Redirects that are followed for one request; with 0, a redirect is a failure. Default 5.
     pub redirects: usize,
-    /// Requests on the network at a time; the others wait. 32 unless set.
+    /// Concurrent requests on the network; further requests wait. Default 32.
     pub in_flight: usize,
-    /// URLs that may be asked, also by redirects and for tokens; with none, any http or https URL.
+    /// Allowed URLs, also for redirects and tokens; if empty, any http or https URL.
     pub prefixes: Vec<UrlPrefix>,
-    /// Whether this host itself may be asked. No unless set.
+    /// Whether loopback addresses are allowed. Default false.
     pub loopback: bool,
-    /// Addresses that may not be asked, besides link-local ones and metadata services.
+    /// Denied addresses, in addition to link-local ones and metadata services.
     pub denied: Vec<IpNet>,
-    /// Where credentials for SigV4 come from; nowhere unless set.
+    /// Source of credentials for SigV4; none by default.
     pub aws: AwsEnvironment,
 }
 
@@ -92,7 +92,7 @@ impl Settings {
     }
 }
 
-/// The beginning of URLs: the same scheme, host and port, and a path that goes on at a `/`.
+/// A prefix of URLs: the same scheme, host and port, and a path that continues at a `/`.
 /// `https://metrics.example/api` covers `https://metrics.example/api/v1` but not `https://metrics.example/apis`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlPrefix(Url);
@@ -103,7 +103,7 @@ pub enum PrefixError {
     Url { prefix: String, reason: String },
     #[error("{prefix:?} begins neither with http:// nor with https://")]
     Scheme { prefix: String },
-    // Not repeated: it may hold a password.
+    // Not repeated: it may contain a password.
     #[error("a URL prefix has a user, a query or a fragment; it may only have a scheme, a host, a port and a path")]
     Parts,
 }
@@ -143,7 +143,8 @@ impl UrlPrefix {
     }
 }
 
-/// Whether a server that decodes the path before it walks it would leave the prefix. Plain `..` are gone by now.
+/// True if a server that decodes the path before it resolves it would leave the prefix. The URL parser has removed
+/// plain `..` already.
 fn climbs(path: &str) -> bool {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     decoded.split(['/', '\\']).any(|segment| segment == "..")
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_does_not_cover_what_only_looks_alike() {
+    fn a_prefix_does_not_cover_similar_hosts_and_paths() {
         let cases = [
             ("http://good.example", "http://good.example.evil/"),
             ("http://good.example", "http://good.example@evil/"),
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_is_none_says_what_is_wrong() {
+    fn an_invalid_prefix_is_rejected_with_the_reason() {
         let cases = [
             ("metrics.example", "is not a URL"),
             ("ftp://metrics.example", "neither"),
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_gets_the_time_it_asks_for_up_to_the_longest() {
+    fn a_request_gets_its_own_timeout_up_to_the_longest() {
         let settings = Settings::default();
 
         let times = [0, 1, 100_000].map(|seconds| settings.timeout_for(Duration::from_secs(seconds)));
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_nothing_is_refused() {
+    fn a_limit_of_zero_is_rejected() {
         let usual = Settings::default;
         let cases = [
             (Settings { timeout: Duration::ZERO, ..usual() }, SettingsError::Timeout),

@@ -1,4 +1,4 @@
-//! Where events go: one URL, one POST for each event.
+//! The sink of events: one URL, one POST for each event.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use reqwest::{Client, Response, StatusCode, Url};
 use crate::http::{IDLE_TIMEOUT, USER_AGENT, header_map, reason};
 use crate::retry_after::retry_after;
 
-/// Connections kept for the next event. Rollouts deliver side by side, but a sink has little use for more.
+/// Idle connections that are kept. Rollouts deliver in parallel, but a sink has little use for more.
 const IDLE_CONNECTIONS: usize = 4;
-/// Bytes of an answer that are read: enough to reach its end, so that the connection can be used again, when it is a sensible one.
+/// Bytes of an answer that are read: enough for any sensible answer, so that the connection can be reused.
 const ANSWER_BYTES: usize = 16 * 1024;
-/// Characters of an answer that are passed on: an error message, not a page.
+/// Characters of an answer that are kept: an error message, not a page.
 const ANSWER_CHARS: usize = 200;
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct SinkConfig {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    // The URL itself is left out of messages: it may hold a token.
+    // The URL itself is not in messages: it may contain a token.
     #[error("the event sink is not a URL such as \"https://events.example/webhook\": {reason}")]
     Url { reason: String },
     #[error("the event sink has the scheme \"{scheme}\"; only http and https are served")]
@@ -39,27 +39,27 @@ pub enum SinkError {
     Client { reason: String },
 }
 
-/// An event as plain values: headers and body go out as they are.
+/// An event as plain values: headers and body are sent unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CdEventHttp {
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
 }
 
-/// What became of an event. `why` is for a person and holds no part of the sink's URL.
+/// The result of a delivery. `why` is for users and contains no part of the sink's URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     Accepted,
-    /// Not now: the sink is away, busy or in trouble; `after` is what it asks for.
+    /// A temporary failure: the sink is unavailable, busy or failing; `after` is its `Retry-After`.
     Retry {
         after: Option<Duration>,
         why: String,
     },
-    /// Never: the event is dropped, so that it does not hold up those after it.
+    /// A permanent failure: the event is dropped, so that it does not block the events after it.
     Refused {
         why: String,
     },
-    /// The sink wants no more events at all.
+    /// The sink accepts no more events at all.
     Gone,
 }
 
@@ -71,8 +71,8 @@ pub struct Sink {
 
 impl Sink {
     /// # Errors
-    /// When the URL is none for the web, the timeout is zero, no TLS provider is installed, or (https only) the system has no
-    /// certificates to trust.
+    /// If the URL is not an http or https URL, the timeout is zero, no TLS provider is installed, or (https only) the
+    /// system has no trusted certificates.
     pub fn new(config: SinkConfig) -> Result<Self, SinkError> {
         let url = Url::parse(&config.url).map_err(|error| SinkError::Url { reason: error.to_string() })?;
         let secure = match url.scheme() {
@@ -83,18 +83,18 @@ impl Sink {
         if config.timeout.is_zero() {
             return Err(SinkError::Timeout);
         }
-        // reqwest would end the process.
+        // Without a provider reqwest would abort the process.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(SinkError::NoTlsProvider);
         }
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .no_proxy()
-            // A redirected event might end up where nobody wants it.
+            // A redirect could send an event to an unintended receiver.
             .redirect(Policy::none())
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE_TIMEOUT);
-        // Without https no certificates are needed, and an image without any must do.
+        // Without https no certificates are needed, and an image may have none.
         let client = if secure { client.https_only(true) } else { client.tls_certs_only([]) };
         let client = client.build().map_err(|error| SinkError::Client { reason: reason(error) })?;
         Ok(Self { client, url, timeout: config.timeout })
@@ -118,7 +118,7 @@ impl Sink {
     }
 }
 
-/// The answers of the CloudEvents web hook, and of servers that do not know it.
+/// Interprets the answers of the CloudEvents web hook, and of servers that do not know it.
 async fn judge(response: Response) -> Delivery {
     let status = response.status();
     let after = retry_after(response.headers());
@@ -128,19 +128,19 @@ async fn judge(response: Response) -> Delivery {
         status if status.is_success() => Delivery::Accepted,
         StatusCode::GONE => Delivery::Gone,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Delivery::Retry { after, why },
-        // A wrong token or path: a person can mend it, and the event is not to blame.
+        // A wrong token or path: a user can fix it, and the event is not the cause.
         StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::NOT_FOUND
         | StatusCode::METHOD_NOT_ALLOWED
         | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Delivery::Retry { after, why },
         status if status.is_client_error() => Delivery::Refused { why },
-        // Redirects too: the sink has moved, which a person can repair and the event is not to blame for.
+        // Redirects too: a user can configure the new URL, and the event is not the cause.
         _ => Delivery::Retry { after, why },
     }
 }
 
-/// Reads on for as long as the answer may still end, and keeps its beginning as one line. An answer that breaks off is as good.
+/// Reads a bounded part of the answer, and keeps its beginning as one line. An incomplete answer is accepted.
 async fn beginning(mut response: Response) -> String {
     let mut answer = Vec::new();
     while answer.len() < ANSWER_BYTES {

@@ -1,4 +1,4 @@
-//! Answers recorded to a file, one JSON object a line, and given again from it. No secret is ever in it.
+//! Records answers to a file, one JSON object per line, and replays them. The file contains no secret.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -12,14 +12,14 @@ use bytes::Bytes;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::flights::locked;
+use crate::in_flight::locked;
 use crate::mask::MASK;
 use crate::request::{Auth, Failure, Request, Response};
 use crate::secrets::Secrets;
 
-/// Headers that hold credentials even where nobody declared a secret.
+/// Headers that contain credentials even without a declared secret.
 const SENSITIVE: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
-/// Characters of a body that name a request which was not recorded.
+/// Characters of a body that identify a request that was not recorded.
 const NAMING_CHARS: usize = 200;
 
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum TapeError {
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
     /// Lines count from 1.
-    #[error("{}: line {line} is no record of a request and its answer: {reason}", path.display())]
+    #[error("{}: line {line} is not a record of a request and its answer: {reason}", path.display())]
     Line { path: PathBuf, line: usize, reason: String },
 }
 
@@ -38,7 +38,7 @@ struct Record {
     outcome: Outcome,
 }
 
-/// A request by which its answer is found again: all that a plugin says, less the timeout, with `***` for secrets.
+/// The key of a recorded answer: the plugin's whole request except the timeout, with `***` for secrets.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
@@ -86,7 +86,7 @@ pub(crate) struct Recorder {
     file: Mutex<File>,
 }
 
-/// Answers to the same request come in the order in which they were recorded; the last one stays.
+/// Answers to the same request are returned in recorded order; the last one is repeated.
 pub(crate) struct Replay {
     path: PathBuf,
     answers: Mutex<HashMap<String, VecDeque<Outcome>>>,
@@ -99,7 +99,7 @@ impl Recorder {
         Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
     }
 
-    /// An answer that cannot be recorded is a failure: a recording with holes would replay another story.
+    /// An answer that cannot be recorded is a failure: an incomplete recording would replay differently.
     pub fn record(
         &self,
         request: &Request,
@@ -125,7 +125,7 @@ impl Replay {
             let line = line.map_err(file_error)?;
             let line_error = |reason| TapeError::Line { path: path.to_owned(), line: number + 1, reason };
             let record: Record = serde_json::from_str(&line).map_err(|error| line_error(error.to_string()))?;
-            // Read once here, so that it cannot fail later.
+            // Decoded once here, so that it cannot fail later.
             record.outcome.clone().into_outcome().map_err(line_error)?.ok();
             answers.entry(record.request.name()).or_default().push_back(record.outcome);
         }
@@ -141,7 +141,7 @@ impl Replay {
         let unknown = || {
             let body: String = asked.body.text().chars().take(NAMING_CHARS).collect();
             let what = format!("{} {} {body}", asked.method, asked.url);
-            format!("{} holds no answer to {}", self.path.display(), what.trim_end())
+            format!("{} has no answer to {}", self.path.display(), what.trim_end())
         };
         outcome.ok_or_else(unknown).and_then(Outcome::into_outcome).unwrap_or_else(|why| Err(Failure::Failed(why)))
     }
@@ -183,7 +183,7 @@ impl Asked {
     }
 }
 
-/// A password in it goes too, whoever wrote it there.
+/// Removes a password too, even if the user wrote it in plain text.
 fn hide_url(url: &str, secrets: &Secrets) -> String {
     let hidden = secrets.hide(url);
     match Url::parse(&hidden) {
@@ -209,7 +209,7 @@ impl Outcome {
     }
 
     /// # Errors
-    /// When the body is not the base64 that it is said to be.
+    /// If the body is not valid base64.
     fn into_outcome(self) -> Result<Result<Response, Failure>, String> {
         Ok(match self {
             Self::Response { status, headers, body } => Ok(Response { status, headers, body: body.into_bytes()? }),

@@ -10,32 +10,32 @@ use crate::error::Error;
 
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// Docker's list of images for several platforms.
+/// Docker's index of images for several platforms.
 pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const LAYER: &str = "application/wasm";
-/// What was pushed before the CNCF's format had a name of its own.
+/// The media type that was used before the CNCF's format.
 const OLD_LAYER: &str = "application/vnd.wasm.content.layer.v1+wasm";
 
 const SCHEMA_VERSION: u8 = 2;
 const ARCHITECTURE: &str = "wasm";
 const OS: &str = "wasip2";
 
-/// A component and what its config says about it; the same artifact always has the same digest.
+/// A component with its description for the config; equal artifacts have equal digests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
     pub component: Bytes,
-    /// Part of the digest: the time of the build, or of the commit that was built.
+    /// The time of the build, or of the built commit. It is part of the digest.
     pub created: Timestamp,
     /// Interfaces and functions, as the component names them.
     pub exports: Vec<String>,
     pub imports: Vec<String>,
-    /// The world that the component is for, such as `kulta:plugin/analyzer-plugin@0.1.0`.
+    /// The target world, such as `kulta:plugin/analyzer-plugin@0.1.0`.
     pub target: Option<String>,
 }
 
-/// What is uploaded for an artifact.
+/// The blobs to upload for an artifact.
 pub(crate) struct Parts {
     pub config: Bytes,
     pub manifest: Bytes,
@@ -119,8 +119,8 @@ impl Artifact {
     }
 }
 
-/// The layer of a manifest that holds one component. What the manifest says of itself counts more than the answer's header, which
-/// no digest covers.
+/// The layer of a manifest that holds one component. The media type in the manifest takes precedence over the answer's
+/// header, which no digest covers.
 pub(crate) fn only_layer(manifest: &[u8], header: Option<&str>, what: &str) -> Result<Layer, Error> {
     let what = || what.to_owned();
     let malformed = |reason: String| Error::Malformed { what: what(), reason };
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_can_be_read() {
+    fn a_written_artifact_can_be_read() {
         let digest = Digest::of(b"component");
         let parts = artifact().parts(&digest).unwrap();
 
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_artifact_has_the_same_bytes_and_a_later_one_others() {
+    fn equal_artifacts_have_equal_bytes_and_a_later_one_differs() {
         let layer = Digest::of(b"component");
         let manifest = |artifact: Artifact| artifact.parts(&layer).unwrap().manifest;
         let later = Artifact { created: "2026-11-24T10:00:00Z".parse().unwrap(), ..artifact() };
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn the_older_type_of_layer_is_read_too() {
+    fn the_older_layer_type_is_accepted() {
         let manifest = json!({"mediaType": MANIFEST, "layers": [layer("application/vnd.wasm.content.layer.v1+wasm")]});
 
         assert!(read(&manifest, None).is_ok());
     }
 
     #[test]
-    fn without_a_media_type_of_its_own_the_answers_counts() {
+    fn without_a_media_type_in_the_manifest_the_answers_header_counts() {
         let manifest = json!({"layers": [layer(LAYER)]});
 
         assert!(read(&manifest, Some(MANIFEST)).is_ok());
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_says_what_was_found_and_what_was_expected() {
+    fn an_invalid_artifact_is_rejected_with_the_found_and_expected_content() {
         let with = |layers: Value| json!({"mediaType": MANIFEST, "layers": layers});
         let tar = "application/vnd.oci.image.layer.v1.tar+gzip";
         let cases = [
@@ -258,10 +258,10 @@ mod tests {
             (with(json!([layer(tar)])), "tar+gzip\"; expected \"application/wasm\""),
             (
                 with(json!([{"mediaType": LAYER, "digest": "md5:0", "size": 9}])),
-                "the layer's digest: \"md5:0\" is no digest",
+                "the layer's digest: \"md5:0\" is not a digest",
             ),
-            (with(json!([{"mediaType": LAYER, "digest": "", "size": -1}])), "makes no sense"),
-            (json!([]), "makes no sense"),
+            (with(json!([{"mediaType": LAYER, "digest": "", "size": -1}])), "is invalid"),
+            (json!([]), "is invalid"),
         ];
 
         for (manifest, expected) in cases {

@@ -1,4 +1,4 @@
-//! What a registry asks of whoever it does not know yet: `WWW-Authenticate`.
+//! A registry's request for authentication: the header `WWW-Authenticate`.
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
@@ -11,12 +11,12 @@ pub(crate) enum Challenge {
         scope: Option<String>,
     },
     Basic,
-    /// The schemes that it knows instead; empty when it says none.
+    /// Other schemes that the registry accepts; empty if it names none.
     Unknown(String),
 }
 
 impl Challenge {
-    /// A token is asked for rather than a password sent along with each request.
+    /// A token is preferred, so that the password is not sent with each request.
     pub fn of(headers: &HeaderMap) -> Self {
         let texts = headers.get_all(WWW_AUTHENTICATE).into_iter().filter_map(|value| value.to_str().ok());
         let challenges: Vec<_> = texts.flat_map(|text| http_auth::parse_challenges(text).unwrap_or_default()).collect();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_challenge_names_where_tokens_come_from() {
+    fn a_bearer_challenge_names_the_token_service() {
         let challenge =
             of(&[r#"Bearer realm="https://auth.example/token",service="r.example",scope="repository:a/b:pull,push""#]);
 
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_needs_nothing_more() {
+    fn basic_has_no_parameters() {
         assert_eq!(of(&["basic realm=\"Registry\""]), Challenge::Basic);
     }
 

@@ -1,4 +1,4 @@
-//! From a reference to a component.
+//! The client: resolves references and pulls components.
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -15,37 +15,37 @@ use crate::transport::{self, Body, Transport};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// Asks registries. One serves any number of them; connections are kept.
+/// The client for registries. One client serves any number of registries and reuses connections.
 pub struct Client {
     settings: Settings,
     transport: Transport,
 }
 
-/// A component as it came from a registry; both digests have been checked.
+/// A pulled component; both digests have been verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
     pub component: Bytes,
-    /// What the reference's tag was resolved to: the digest to pin.
+    /// The resolved digest of the reference: the one to pin.
     pub manifest: Digest,
-    /// Of the component itself.
+    /// Digest of the component itself.
     pub layer: Digest,
-    /// The manifest as it is in the registry: what its digest, and so a signature, is of.
+    /// The unchanged manifest of the registry: its digest, and so a signature, covers these bytes.
     pub document: Bytes,
 }
 
 impl Client {
     /// # Errors
-    /// What is wrong with the settings.
+    /// If the settings are invalid.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let transport = Transport::new(settings.check()?);
         Ok(Self { settings, transport })
     }
 
-    /// The component that a reference names. With an expected digest of the manifest that digest is asked for: the tag is then for
-    /// people, and may have moved on.
+    /// Pulls the component of a reference. With an expected digest of the manifest, that digest is requested: the tag
+    /// is then only informative, and may have moved.
     ///
     /// # Errors
-    /// Also when the reference has another digest than the expected one.
+    /// Also if the reference has another digest than the expected one.
     pub async fn pull(
         &self,
         reference: &Reference,
@@ -61,8 +61,8 @@ impl Client {
         .await
     }
 
-    /// The component of that digest from a reference's repository, whatever the reference's tag or digest names: for what was pulled
-    /// before and is needed once more.
+    /// Pulls the component with this digest from a reference's repository, whatever the reference's tag or digest: for
+    /// a component that was pulled before and is needed again.
     ///
     /// # Errors
     /// As for a pull.
@@ -90,10 +90,10 @@ impl Client {
         .await
     }
 
-    /// The digest of the manifest that a reference names now; nothing is pulled.
+    /// The current digest of a reference's manifest; nothing is pulled.
     ///
     /// # Errors
-    /// As for a pull, as far as it is known without one.
+    /// As for a pull, except for errors that only a pull detects.
     pub async fn resolve(&self, reference: &Reference, credentials: &Credentials) -> Result<Digest, Error> {
         self.in_time(&format!("the look-up of {reference}"), async {
             let mut session = self.session(reference, credentials, Access::Pull)?;
@@ -155,7 +155,7 @@ impl Client {
         Ok((found, body, layer))
     }
 
-    /// A manifest, the media type of the answer, and the digest that it claims to have.
+    /// A manifest, the media type of the answer, and the digest in its header.
     async fn get_manifest(
         &self,
         session: &mut Session<'_>,
@@ -170,13 +170,13 @@ impl Client {
         Ok((body, media_type, claimed))
     }
 
-    /// A digest that is gone says nothing to a person; what its tag holds now does.
+    /// For a missing digest the error also names the current digest of the tag, which helps a user.
     async fn gone(&self, session: &mut Session<'_>, version: Version<'_>, what: String, said: String) -> Error {
         let tag = session.reference.tag().filter(|_| matches!(version, Version::Digest(_)));
         let Some(tag) = tag else { return Error::Gone { what, said } };
         match self.look_up(session, Version::Tag(tag), &what).await {
             Ok(found) => Error::Gone { what, said: format!("{said}; the tag {tag:?} is {found} now") },
-            // It was asked for the message only.
+            // The look-up is for the message only.
             Err(_) => Error::Gone { what, said },
         }
     }
@@ -184,7 +184,7 @@ impl Client {
     async fn look_up(&self, session: &mut Session<'_>, version: Version<'_>, what: &str) -> Result<Digest, Error> {
         let claimed = match ask_for_manifest(session, Method::HEAD, version, what).await {
             Ok(answer) => claimed_digest(&answer),
-            // The answer to HEAD has no body: that to GET has the registry's own words.
+            // The answer to HEAD has no body; the answer to GET has the registry's error message.
             Err(Error::Gone { .. } | Error::Unavailable { .. }) => None,
             Err(error) => return Err(error),
         };
@@ -219,7 +219,7 @@ impl Client {
     }
 }
 
-/// By what a manifest is asked for.
+/// The tag or digest in a manifest's URL.
 #[derive(Clone, Copy)]
 enum Version<'a> {
     Tag(&'a str),
@@ -249,7 +249,7 @@ async fn ask_for_manifest(
         Version::Digest(digest) => format!("manifests/{digest}"),
     };
     let mut request = session.request(method, &path, what)?;
-    // What is no component is asked for too: a registry says "not found" where it has only what nobody accepts.
+    // Types that are not components are accepted too: otherwise a registry answers "not found" for them.
     for media_type in [MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX] {
         request.headers.append(ACCEPT, HeaderValue::from_static(media_type));
     }
@@ -262,7 +262,7 @@ fn media_type(answer: &Response) -> Option<String> {
     header.split(';').next().map(|it| it.trim().to_owned())
 }
 
-/// Of the content, by the registry's word.
+/// The content's digest, as the registry reports it.
 pub(crate) fn claimed_digest(answer: &Response) -> Option<Digest> {
     answer.headers().get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Who asks, and what a docker config knows about it.
+//! Credentials, and their entries in a docker config.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use crate::reference::{Reference, canonical_host};
 
-/// Written by many tools, of which some leave the padding away.
+/// Base64 with optional padding, because some tools omit it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// What docker writes behind a registry's host; it says nothing about repositories.
+/// Suffix that docker writes after a registry's host; it does not name a repository.
 const API_VERSIONS: [&str; 2] = ["v1", "v2"];
 
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -45,11 +45,11 @@ struct Entry {
     identitytoken: String,
 }
 
-// None repeats what stands in the config, except the names of registries.
+// No error repeats content of the config, except the names of registries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DockerConfigError {
     #[error(
-        "line {line}, column {column}: no docker config; expected {{\"auths\": {{\"ghcr.io\": {{\"username\": …, \"password\": …}}}}}}"
+        "line {line}, column {column}: not a docker config; expected {{\"auths\": {{\"ghcr.io\": {{\"username\": …, \"password\": …}}}}}}"
     )]
     Json { line: usize, column: usize },
     #[error("auths[{entry:?}].auth is not base64 of \"username:password\"")]
@@ -58,25 +58,24 @@ pub enum DockerConfigError {
         "auths[{entry:?}] has an identitytoken but no password; make an entry with username and password, such as a registry's access token"
     )]
     IdentityToken { entry: String },
-    #[error(
-        "auths[{entry:?}] has neither username and password nor auth; an entry whose credentials a helper keeps is of no use here"
-    )]
+    #[error("auths[{entry:?}] has neither username and password nor auth; credential helpers are not supported")]
     Empty { entry: String },
 }
 
 impl DockerConfig {
     /// # Errors
-    /// Where it is no docker config.
+    /// If it is not a docker config.
     pub fn parse(bytes: &[u8]) -> Result<Self, DockerConfigError> {
         serde_json::from_slice(bytes)
             .map_err(|error| DockerConfigError::Json { line: error.line(), column: error.column() })
     }
 
-    /// Those of the entry that fits a reference best, by the kubelet's rules: an entry may name a host (`*` stands for characters of one
-    /// part of its name) and the beginning of a repository; the longest beginning counts, then a host without `*`. None without an entry.
+    /// The credentials of the entry that matches a reference best, by the kubelet's rules. An entry names a host (`*`
+    /// matches characters of one label) and optionally a prefix of a repository; the longest prefix wins, then a host
+    /// without `*`. `None` without an entry.
     ///
     /// # Errors
-    /// What keeps that entry from being of use.
+    /// Why the matching entry is unusable.
     pub fn credentials(&self, reference: &Reference) -> Result<Option<Credentials>, DockerConfigError> {
         let fitting = self.auths.iter().filter_map(|(key, entry)| Some((fit(key, reference)?, key, entry)));
         let Some((_, key, entry)) = fitting.max_by_key(|(fit, ..)| *fit) else { return Ok(None) };
@@ -104,7 +103,7 @@ impl Entry {
     }
 }
 
-/// How well an entry fits; more is better.
+/// How well an entry matches; a higher value is better.
 fn fit(key: &str, reference: &Reference) -> Option<(usize, bool)> {
     let key = key.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
     let (host, path) = key.split_once('/').unwrap_or((key, ""));
@@ -125,7 +124,7 @@ fn fits(pattern: &str, part: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == part };
     let (between, end) = rest.rsplit_once('*').unwrap_or(("", rest));
     let Some(inner) = part.strip_prefix(start).and_then(|it| it.strip_suffix(end)) else { return false };
-    // The first place where a piece is found leaves the most for the next one.
+    // The first match of a piece leaves the longest rest for the next one.
     let found = between.split('*').try_fold(inner, |left, piece| left.split_once(piece).map(|(_, right)| right));
     found.is_some()
 }
@@ -153,7 +152,7 @@ mod tests {
         DockerConfig::parse(config.as_bytes()).unwrap().credentials(&reference.parse().unwrap())
     }
 
-    /// The user of the entry that fits, when each entry's user has the entry's name.
+    /// The user of the matching entry, where each entry's user has the entry's name.
     fn chosen(keys: &[&str], reference: &str) -> Option<String> {
         let entries: Vec<_> =
             keys.iter().map(|key| format!(r#""{key}": {{"username": "{key}", "password": "p"}}"#)).collect();
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn auth_holds_both_with_or_without_padding() {
+    fn auth_contains_both_with_or_without_padding() {
         for auth in ["bWU6cDpxcg==", "bWU6cDpxcg"] {
             let config = format!(r#"{{"auths": {{"ghcr.io": {{"auth": "{auth}"}}}}}}"#);
 
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_that_fits_best_is_chosen() {
+    fn the_best_match_wins() {
         let cases: [(&[&str], &str, Option<&str>); 16] = [
             (&["ghcr.io"], "quay.io/a:1", None),
             (&["ghcr.io"], "ghcr.io/a:1", Some("ghcr.io")),
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_no_use_says_why() {
+    fn an_unusable_entry_is_reported_with_the_reason() {
         let cases = [
             (r#"{"auth": "%%"}"#, "auths[\"ghcr.io\"].auth is not base64"),
             (r#"{"auth": "bWU="}"#, "auths[\"ghcr.io\"].auth is not base64"),
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_docker_config_is_refused_without_repeating_it() {
+    fn an_invalid_docker_config_is_rejected_without_repeating_it() {
         for text in ["s3cret", r#"{"auths": "s3cret"}"#, r#"{"auths": {"ghcr.io": {"password": ["s3cret"]}}}"#] {
             let error = DockerConfig::parse(text.as_bytes()).unwrap_err().to_string();
 

@@ -1,4 +1,4 @@
-//! Content's own name: `sha256:` and 64 hex digits.
+//! The digest of content: `sha256:` and 64 hex digits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 const ALGORITHM: &str = "sha256:";
 const HEX_DIGITS: usize = 64;
 
-/// `sha256:` and 64 lower-case hex digits. Registries know other algorithms too, but none that any of them needs.
+/// `sha256:` and 64 lower-case hex digits. Registries also know other algorithms, but none requires them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(String);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no digest: expected \"sha256:\" and 64 lower-case hex digits")]
+#[error("{text:?} is not a digest: expected \"sha256:\" and 64 lower-case hex digits")]
 pub struct DigestError {
     pub text: String,
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A digest of content that comes in pieces.
+/// Computes a digest incrementally.
 #[derive(Default)]
 pub(crate) struct Hasher(Sha256);
 
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_have_the_digest_of_the_whole() {
+    fn a_digest_in_pieces_equals_the_digest_of_the_whole() {
         let mut hasher = Hasher::default();
         hasher.update(b"a ");
         hasher.update(b"component");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused_with_what_was_expected() {
+    fn an_invalid_digest_is_rejected_with_the_expected_form() {
         let upper = NOTHING.to_uppercase();
         for text in ["", "sha256:", "e3b0", &NOTHING[..70], &upper, "sha512:00"] {
             let error = text.parse::<Digest>().unwrap_err().to_string();

@@ -1,32 +1,32 @@
-//! What can go wrong with a registry: what was expected, what was found, and what a person can do.
+//! Errors of a registry: the expected value, the found value, and what a user can do.
 
 use std::time::Duration;
 
 use crate::digest::Digest;
 
-/// `what` names the thing that was asked for: the manifest or layer, and the reference.
+/// `what` names the requested object: the manifest or layer, and the reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error(
-        "{what} is not there ({said}); check the name, and whether it was deleted or is hidden from these credentials"
+        "{what} does not exist ({said}); check the name, and whether it was deleted or is hidden from these credentials"
     )]
     Gone { what: String, said: String },
-    #[error("{what} needs credentials and none were given ({said}); give a pull secret with an entry for the registry")]
+    #[error("{what} needs credentials and there are none ({said}); add a pull secret with an entry for the registry")]
     NoCredentials { what: String, said: String },
     #[error(
-        "{what}: the credentials were refused ({said}); check user name and password of the registry's entry in the pull secret"
+        "{what}: the credentials were rejected ({said}); check the user name and password of the registry's entry in the pull secret"
     )]
     Unauthorized { what: String, said: String },
-    #[error("{what} is not for these credentials ({said}); give their user the right to it, or others")]
+    #[error("{what} is forbidden for these credentials ({said}); give their user permission, or use other credentials")]
     Forbidden { what: String, said: String },
     #[error("{what}: the registry has had too many requests ({said}){}", wait(.retry_after))]
     RateLimited { what: String, said: String, retry_after: Option<Duration> },
-    #[error("{what} could not be had: {reason}{}", wait(.retry_after))]
+    #[error("{what} is unavailable: {reason}{}", wait(.retry_after))]
     Unavailable { what: String, reason: String, retry_after: Option<Duration> },
     #[error("{what} was not done within {} s; the registry is slow, or the time too short", .limit.as_secs_f32())]
     TimedOut { what: String, limit: Duration },
     #[error(
-        "{what} is {found}, not {expected} as expected, and nothing of it was used; was it changed in the registry, or is the digest \
+        "{what} is {found}, not {expected} as expected, and was not used; was it changed in the registry, or is the digest \
          that is named the wrong one?"
     )]
     WrongDigest { what: String, expected: Digest, found: Digest },
@@ -39,7 +39,7 @@ pub enum Error {
     #[error("{what} names neither a tag nor a digest; write one behind the repository, such as \":1.2.0\"")]
     Unversioned { what: String },
     #[error(
-        "{what} is an index of several images ({found}); expected the manifest of one component, such as \"kulta plugin push\" makes: \
+        "{what} is an index of several images ({found}); expected the manifest of one component, such as \"kulta plugin push\" creates: \
          name it by its own digest"
     )]
     Index { what: String, found: String },
@@ -56,30 +56,30 @@ pub enum Error {
         unsigned(*.found, .why)
     )]
     Unsigned { what: String, found: usize, why: String },
-    #[error("{what} makes no sense: {reason}; is this an OCI registry, and what was pushed there?")]
+    #[error("{what} is invalid: {reason}; is this an OCI registry, and what was pushed there?")]
     Malformed { what: String, reason: String },
 }
 
-/// Errors by what they mean for whoever asked.
+/// Classes of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     Gone,
     Unauthorized,
     Forbidden,
     RateLimited,
-    /// Nothing was heard, or not all of it, or not in time.
+    /// No answer, an incomplete answer, or a timeout.
     Unavailable,
-    /// Content that is not what its name promises.
+    /// The content does not match its digest.
     WrongDigest,
     TooLarge,
-    /// No signature by a key that is trusted.
+    /// No signature by a trusted key.
     Unsigned,
-    /// Not an artifact that holds one component, or no registry's answer.
+    /// Not an artifact with one component, or not a registry's answer.
     Malformed,
 }
 
 impl Class {
-    /// Whether trying again can help while nobody changes anything.
+    /// True if a retry can help without any change.
     pub fn may_pass(self) -> bool {
         match self {
             Self::RateLimited | Self::Unavailable => true,
@@ -114,7 +114,7 @@ impl Error {
         }
     }
 
-    /// How long the registry wants to be left alone, without a limit.
+    /// The delay that the registry requests, without a limit.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
@@ -132,5 +132,5 @@ fn unsigned(found: usize, why: &str) -> String {
 }
 
 fn wait(retry_after: &Option<Duration>) -> String {
-    retry_after.map(|wait| format!("; it asks to wait {} s", wait.as_secs())).unwrap_or_default()
+    retry_after.map(|wait| format!("; retry after {} s", wait.as_secs())).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! For tests: signs as cosign does, with a key pair of the test's own, and puts the signature where cosign puts it.
+//! For tests: signs as cosign does, with a temporary key pair, and stores the signature as cosign does.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,7 +26,7 @@ pub const PAYLOAD_MEDIA_TYPE: &str = PAYLOAD;
 pub const SIGNATURE_ANNOTATION: &str = SIGNATURE;
 pub const PREDICATE: &str = trust::PREDICATE;
 
-/// Who signs.
+/// A key pair that signs.
 pub struct Signer {
     random: SystemRandom,
     pair: EcdsaKeyPair,
@@ -44,7 +44,7 @@ pub enum SignerError {
 
 impl Signer {
     /// # Errors
-    /// When there is no randomness.
+    /// If there is no randomness.
     pub fn new() -> Result<Self, SignerError> {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -53,7 +53,7 @@ impl Signer {
         Ok(Self { random, pair })
     }
 
-    /// As in cosign.pub.
+    /// In the format of cosign.pub.
     #[must_use]
     pub fn public_pem(&self) -> String {
         let mut key = P256.to_vec();
@@ -61,10 +61,10 @@ impl Signer {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(key))
     }
 
-    /// In cosign's own form.
+    /// In cosign's own format.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// If there is no randomness.
     pub fn payload(&self, manifest: &Digest) -> Result<Signature, SignerError> {
         let payload = json!({
             "critical": {
@@ -79,10 +79,10 @@ impl Signer {
         Ok(Signature::Payload { payload, signature })
     }
 
-    /// As a Sigstore bundle that makes a statement of this kind about an image.
+    /// As a Sigstore bundle with a statement of this type about an image.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// If there is no randomness.
     pub fn bundle(&self, predicate: &str, manifest: &Digest) -> Result<Signature, SignerError> {
         let hex = manifest.as_str().trim_start_matches("sha256:");
         let statement = json!({
@@ -106,7 +106,7 @@ impl Signer {
 }
 
 impl Client {
-    /// Puts the signature of a manifest beside it, as for a registry without referrers.
+    /// Stores the signature of a manifest in its repository, as for a registry without referrers.
     ///
     /// # Errors
     /// As for a push.

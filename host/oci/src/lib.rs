@@ -1,10 +1,10 @@
 //! Plugins in OCI registries: pull and push of components as CNCF Wasm OCI artifacts.
 //!
-//! Like `kulta-fetch`, this crate knows reqwest: that one makes requests which plugins ask for, to where they were granted; this one
-//! asks registries that the cluster's admin named, with credentials, certificates and limits of their own. `oci-client` would bring a
-//! limit neither for manifests, tokens and error texts, nor for the time, and follows redirects on its own.
+//! Like `kulta-fetch`, this crate uses reqwest. `kulta-fetch` makes requests that plugins return, to granted URLs; this
+//! crate makes requests to registries that the cluster's admin named, with separate credentials, certificates and
+//! limits. `oci-client` has no limits for manifests, tokens, error texts and time, and follows redirects by itself.
 //!
-//! Nothing here installs a TLS provider; the process does that once, at its start.
+//! This crate installs no TLS provider; the process does that once, at its start.
 
 mod artifact;
 mod challenge;
@@ -12,11 +12,11 @@ mod client;
 mod credentials;
 mod digest;
 mod error;
+mod error_response;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
 mod push;
 mod reference;
-mod refusal;
 mod retry_after;
 mod session;
 mod settings;

@@ -1,4 +1,4 @@
-//! From a component to a registry.
+//! Pushes a component to a registry.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -16,11 +16,11 @@ use crate::transport::{Outgoing, location};
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 impl Client {
-    /// Stores an artifact under the reference's tag, and returns the digest of its manifest. What the registry has already is not
-    /// sent again.
+    /// Stores an artifact under the reference's tag, and returns the digest of its manifest. Blobs that the registry
+    /// already has are not sent again.
     ///
     /// # Errors
-    /// Also when the reference has a digest that is not the artifact's; nothing is sent then.
+    /// Also if the reference has a digest that is not the artifact's; then nothing is sent.
     pub async fn push(
         &self,
         reference: &Reference,
@@ -58,13 +58,13 @@ impl Client {
     }
 }
 
-/// A blob, in one piece, unless it is there.
+/// Uploads a blob in one piece, unless it exists.
 pub(crate) async fn upload(session: &mut Session<'_>, digest: &Digest, bytes: &Bytes, kind: &str) -> Result<(), Error> {
     let what = format!("the {kind} {digest} of {}", session.reference);
     let look = session.request(Method::HEAD, &format!("blobs/{digest}"), &what)?;
     match session.ask(&look, &what).await {
         Ok(_) => return Ok(()),
-        // The answer to HEAD has no body: that to POST has the registry's own words, should it be in trouble.
+        // The answer to HEAD has no body; on failure, the answer to POST has the registry's error message.
         Err(Error::Gone { .. } | Error::Unavailable { .. }) => {}
         Err(error) => return Err(error),
     }

@@ -1,4 +1,4 @@
-//! Where an artifact is: `registry/repository:tag@digest`.
+//! References to artifacts: `registry/repository:tag@digest`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::digest::{Digest, DigestError};
 
-/// What the distribution specification allows.
+/// Limit of the distribution specification.
 const LONGEST_TAG: usize = 128;
 const LONGEST_REPOSITORY: usize = 255;
 
@@ -15,11 +15,11 @@ const LONGEST_REPOSITORY: usize = 255;
 const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_NAMES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
-/// Where Docker Hub keeps repositories of one part.
+/// Docker Hub's namespace for repositories of one part.
 const DOCKER_HUB_LIBRARY: &str = "library/";
 
-/// `registry/repository[:tag][@digest]`, such as `ghcr.io/acme/error-rate:1.2.0`. The registry is always named: which one is trusted
-/// should not depend on a habit of another tool.
+/// `registry/repository[:tag][@digest]`, such as `ghcr.io/acme/error-rate:1.2.0`. The registry is required: trust in a
+/// registry should not depend on another tool's default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     registry: String,
@@ -36,15 +36,15 @@ pub enum ReferenceError {
     Scheme { reference: String, scheme: String },
     #[error("{reference:?} names no registry; write its host first, such as \"ghcr.io/acme/error-rate:1.2.0\"")]
     NoRegistry { reference: String },
-    #[error("{reference:?}: {registry:?} is no host with an optional port")]
+    #[error("{reference:?}: {registry:?} is not a host with an optional port")]
     Registry { reference: String, registry: String },
     #[error(
-        "{reference:?}: {repository:?} is no repository; it has lower-case letters and digits, parted by \"/\", \".\", \"_\" or \"-\", \
+        "{reference:?}: {repository:?} is not a repository; expected lower-case letters and digits, separated by \"/\", \".\", \"_\" or \"-\", \
          and at most 255 characters"
     )]
     Repository { reference: String, repository: String },
     #[error(
-        "{reference:?}: {tag:?} is no tag; it has letters, digits, \"_\", \".\" and \"-\", and at most 128 of them"
+        "{reference:?}: {tag:?} is not a tag; expected letters, digits, \"_\", \".\" and \"-\", and at most 128 of them"
     )]
     Tag { reference: String, tag: String },
     #[error("{reference:?}: {source}")]
@@ -80,7 +80,7 @@ impl Reference {
     }
 }
 
-/// Docker Hub under one name.
+/// One canonical name for Docker Hub.
 pub(crate) fn canonical_host(host: &str) -> &str {
     if DOCKER_HUB_NAMES.contains(&host) { DOCKER_HUB } else { host }
 }
@@ -136,13 +136,13 @@ impl fmt::Display for Reference {
     }
 }
 
-/// In lower case; nothing unless a URL holds it as host and port and as nothing else.
+/// In lower case; `None` unless a URL parser reads it as exactly a host and a port.
 fn host(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let url = Url::parse(&format!("https://{text}/")).ok()?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let written = format!("{}{port}", url.host_str()?);
-    // A URL forgets the port that its scheme has anyway.
+    // A URL drops the default port of its scheme.
     let same = written == text || format!("{written}:443") == text;
     same.then(|| canonical_host(&text).to_owned())
 }
@@ -151,7 +151,7 @@ fn is_repository(text: &str) -> bool {
     text.len() <= LONGEST_REPOSITORY && text.split('/').all(is_component)
 }
 
-/// `[a-z0-9]+` parted by one `.`, one or two `_`, or any number of `-`.
+/// `[a-z0-9]+` separated by one `.`, one or two `_`, or any number of `-`.
 fn is_component(text: &str) -> bool {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let ends = |c: Option<char>| c.is_some_and(word);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_taken_apart() {
+    fn a_reference_is_parsed() {
         let both = format!("registry.example:5000/a/b-c__d:v1.0_x@{DIGEST}");
         let cases = [
             ("ghcr.io/acme/error-rate:1.2.0", ("ghcr.io", "acme/error-rate", Some("1.2.0"), false)),
@@ -200,28 +200,28 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_written_as_it_was_read() {
+    fn a_reference_is_printed_as_it_was_parsed() {
         for text in ["ghcr.io/acme/a:1".to_owned(), format!("ghcr.io/a@{DIGEST}"), format!("ghcr.io/a:1@{DIGEST}")] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn at_a_digest_the_tag_no_longer_counts() {
+    fn a_digest_replaces_the_tag() {
         let reference: Reference = "ghcr.io/acme/a:1".parse().unwrap();
 
         assert_eq!(reference.at(DIGEST.parse().unwrap()).to_string(), format!("ghcr.io/acme/a@{DIGEST}"));
     }
 
     #[test]
-    fn docker_hub_is_asked_where_it_serves_its_api() {
+    fn docker_hubs_api_host_is_used() {
         let reference: Reference = "docker.io/acme/plugin:1".parse().unwrap();
 
         assert_eq!(reference.api_host(), "registry-1.docker.io");
     }
 
     #[test]
-    fn a_reference_that_is_none_says_what_is_wrong() {
+    fn an_invalid_reference_is_rejected_with_the_reason() {
         let long_tag = format!("ghcr.io/a:{}", "x".repeat(129));
         let long_repository = format!("ghcr.io/{}", "x".repeat(256));
         let cases = [
@@ -230,20 +230,20 @@ mod tests {
             ("acme/a:1", "names no registry"),
             ("plugin", "names no registry"),
             ("", "names no registry"),
-            ("ghcr.io:port/a", "\"ghcr.io:port\" is no host"),
-            ("gh cr.io/a", "is no host"),
-            ("ghcr.io?x.y/a", "is no host"),
-            ("ghcr.io/", "\"\" is no repository"),
-            ("ghcr.io/Acme/a", "\"Acme/a\" is no repository"),
-            ("ghcr.io/acme//a", "is no repository"),
-            ("ghcr.io/acme/../a", "is no repository"),
-            ("ghcr.io/-a", "is no repository"),
-            ("ghcr.io/a:", "\"\" is no tag"),
-            ("ghcr.io/a:.x", "\".x\" is no tag"),
-            ("ghcr.io/a:1:2", "\"1:2\" is no tag"),
-            ("ghcr.io/a@sha256:00", "is no digest"),
-            (&long_tag, "is no tag"),
-            (&long_repository, "is no repository"),
+            ("ghcr.io:port/a", "\"ghcr.io:port\" is not a host"),
+            ("gh cr.io/a", "is not a host"),
+            ("ghcr.io?x.y/a", "is not a host"),
+            ("ghcr.io/", "\"\" is not a repository"),
+            ("ghcr.io/Acme/a", "\"Acme/a\" is not a repository"),
+            ("ghcr.io/acme//a", "is not a repository"),
+            ("ghcr.io/acme/../a", "is not a repository"),
+            ("ghcr.io/-a", "is not a repository"),
+            ("ghcr.io/a:", "\"\" is not a tag"),
+            ("ghcr.io/a:.x", "\".x\" is not a tag"),
+            ("ghcr.io/a:1:2", "\"1:2\" is not a tag"),
+            ("ghcr.io/a@sha256:00", "is not a digest"),
+            (&long_tag, "is not a tag"),
+            (&long_repository, "is not a repository"),
         ];
 
         for (text, expected) in cases {

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-/// HTTP dates are those of mail, always in GMT.
+/// HTTP dates are in mail format, always in GMT.
 const HTTP_DATE: DateTimeParser = DateTimeParser::new();
 
-/// As the registry says it, without a limit.
+/// The registry's delay, without a limit.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text(headers, &RETRY_AFTER)?.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    // Both dates come from the registry, so the difference between its clock and ours does not matter.
+    // Both dates are the registry's, so a clock skew between it and this host does not matter.
     let now = date(headers, &DATE).unwrap_or_else(Timestamp::now);
     let wait = date(headers, &RETRY_AFTER)?.duration_since(now);
     Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_or_a_date_say_how_long_to_wait() {
+    fn seconds_or_a_date_are_accepted() {
         let cases = [
             ("7", TEN, Some(7)),
             (A_MINUTE_LATER, TEN, Some(60)),

@@ -1,4 +1,4 @@
-//! A conversation with a registry about one repository: who asks is said when the registry wants to know, and only to it.
+//! A session with a registry for one repository: credentials are sent only on the registry's challenge, and only to it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use crate::challenge::Challenge;
 use crate::credentials::Credentials;
 use crate::error::Error;
+use crate::error_response::error_response;
 use crate::reference::Reference;
-use crate::refusal::refusal;
 use crate::transport::{self, Incoming, Outgoing, Transport, shown};
 
 /// Tokens have some kilobytes.
 const LONGEST_TOKEN_ANSWER: u64 = 64 * 1024;
 
-/// What is to be done in the repository.
+/// The permission that a token needs.
 #[derive(Clone, Copy)]
 pub(crate) enum Access {
     Pull,
@@ -29,9 +29,9 @@ pub(crate) struct Session<'a> {
     credentials: &'a Credentials,
     access: Access,
     plain_http: bool,
-    /// Of the repository.
+    /// Base URL of the repository.
     base: Url,
-    /// What the registry was content with last.
+    /// The `Authorization` value that the registry accepted last.
     authorization: Option<HeaderValue>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Session<'a> {
 
     /// A request for a path below the repository.
     pub fn request(&self, method: Method, path: &str, what: &str) -> Result<Outgoing, Error> {
-        // `./` keeps a digest's `sha256:` from being taken for a scheme.
+        // Without `./` a digest's `sha256:` would be parsed as a scheme.
         let url = self
             .base
             .join(&format!("./{path}"))
@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
     /// The answer to a request; an error unless it is a success.
     pub async fn ask(&mut self, outgoing: &Outgoing, what: &str) -> Result<Response, Error> {
         let answer = self.send(outgoing, what).await?;
-        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(answer, what).await) }
+        if answer.status().is_success() { Ok(answer) } else { Err(self.error_response(answer, what).await) }
     }
 
     /// The answer to a request, of any status but 401.
@@ -77,25 +77,25 @@ impl<'a> Session<'a> {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        // What another host wants to know is none of its business.
+        // A challenge of another host is ignored.
         if !at_home || outgoing.url.origin() != self.base.origin() {
-            return Err(self.refusal(response, what).await);
+            return Err(self.error_response(response, what).await);
         }
         self.authorization = Some(match Challenge::of(response.headers()) {
             Challenge::Bearer { realm, service, scope } => self.token(&realm, service, scope).await?,
             Challenge::Basic => match basic(self.credentials, what)? {
                 Some(value) => value,
-                None => return Err(self.refusal(response, what).await),
+                None => return Err(self.error_response(response, what).await),
             },
-            Challenge::Unknown(schemes) if schemes.is_empty() => return Err(self.refusal(response, what).await),
+            Challenge::Unknown(schemes) if schemes.is_empty() => return Err(self.error_response(response, what).await),
             Challenge::Unknown(schemes) => {
-                let reason = format!("it wants to be asked by {schemes:?}; expected Bearer or Basic");
+                let reason = format!("it requires the authentication schemes {schemes:?}; expected Bearer or Basic");
                 return Err(Error::Malformed { what: what.to_owned(), reason });
             }
         });
         let Incoming { response, .. } = self.send_once(outgoing, what).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            Err(self.refusal(response, what).await)
+            Err(self.error_response(response, what).await)
         } else {
             Ok(response)
         }
@@ -107,11 +107,11 @@ impl<'a> Session<'a> {
         self.transport.send(outgoing, authorization, self.plain_http, what).await
     }
 
-    async fn refusal(&self, response: Response, what: &str) -> Error {
-        refusal(response, *self.credentials != Credentials::Anonymous, what).await
+    async fn error_response(&self, response: Response, what: &str) -> Error {
+        error_response(response, *self.credentials != Credentials::Anonymous, what).await
     }
 
-    /// A token from the service that the registry trusts.
+    /// A token from the service that the registry names.
     async fn token(&self, realm: &str, service: Option<String>, scope: Option<String>) -> Result<HeaderValue, Error> {
         let what = format!("a token for {}", self.reference);
         let malformed = |reason| Error::Malformed { what: what.clone(), reason };
@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
         let answer = self.transport.send(&outgoing, authorization.as_ref(), self.plain_http, &what).await?;
         let mut answer = answer.response;
         if !answer.status().is_success() {
-            return Err(self.refusal(answer, &what).await);
+            return Err(self.error_response(answer, &what).await);
         }
         let body = transport::read(&mut answer, LONGEST_TOKEN_ANSWER, &what).await?;
         let token = body
@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
             .and_then(|answer| answer.token.or(answer.access_token))
             .ok_or_else(|| Error::Malformed {
                 what: what.clone(),
-                reason: "the answer holds no \"token\" or \"access_token\"".to_owned(),
+                reason: "the answer has no \"token\" or \"access_token\"".to_owned(),
             })?;
         secret(&format!("Bearer {token}"), &what)
     }

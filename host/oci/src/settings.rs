@@ -1,4 +1,4 @@
-//! Limits, each with its reason, and which servers are trusted.
+//! Limits, each with its reason, and the trusted certificates.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use rustls::pki_types::pem::PemObject;
 
 /// A component of 20 MB on a slow line of 4 Mbit/s.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// What the distribution specification tells registries to accept.
+/// The size that the distribution specification requires registries to accept.
 const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
-/// Components in Python or JavaScript have 12 to 18 MB; what is much larger takes long to compile.
+/// Components in Python or JavaScript have 12 to 18 MB; much larger ones take long to compile.
 const LAYER_LIMIT: u64 = 32 * 1024 * 1024;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// For a pull, push or look-up as a whole. 60 s unless set.
+    /// For a whole pull, push or look-up. Default 60 s.
     pub timeout: Duration,
-    /// Bytes of a manifest; reading stops there. 4 MiB unless set.
+    /// Bytes of a manifest that are read. Default 4 MiB.
     pub manifest_limit: u64,
-    /// Bytes of a component; reading stops there. 32 MiB unless set.
+    /// Bytes of a component that are read. Default 32 MiB.
     pub layer_limit: u64,
-    /// Registries, written as in references (`localhost:5000`), that are asked by http instead of https. None unless set.
+    /// Registries, as in references (`localhost:5000`), that use http instead of https. Default none.
     pub plain_http: BTreeSet<String>,
-    /// Certificates in PEM to trust besides the platform's. None unless set.
+    /// PEM certificates that are trusted in addition to the platform's. Default none.
     pub extra_ca: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The certificates to trust besides the platform's.
+    /// The additional certificates.
     pub(crate) fn check(&self) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
         if self.timeout.is_zero() {
             return Err(SettingsError::Timeout);
@@ -70,7 +70,7 @@ impl Settings {
     }
 }
 
-/// All of them, and each one that TLS can use: a bad one is found now rather than when a registry is not trusted.
+/// Validates each certificate, so that a bad one is reported at the start rather than at a pull.
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
     let mut store = RootCertStore::empty();
     let mut found = Vec::new();
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_of_nothing_is_refused() {
+    fn a_limit_of_zero_is_rejected() {
         let usual = Settings::default;
         let cases = [
             (Settings { timeout: Duration::ZERO, ..usual() }, SettingsError::Timeout),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extra_ca_that_is_none_says_what_is_wrong() {
+    fn an_invalid_extra_ca_is_rejected_with_the_reason() {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let torn = "-----BEGIN CERTIFICATE-----\nAAAA\n";
         for (pem, expected) in [("nothing", "no certificate"), (broken, "certificate 1"), (torn, "certificate 1")] {

@@ -1,4 +1,4 @@
-//! Where a registry has the signatures of an image, and which of them counts.
+//! Finds the signatures of an image in a registry, and verifies them.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ use crate::session::{Access, Session};
 use crate::transport;
 use crate::trust::{PREDICATE, Signature, TrustedKeys};
 
-/// cosign's own form: the media type of a payload, and the annotation that holds its signature.
+/// cosign's own format: the media type of a payload, and the annotation with its signature.
 pub(crate) const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 pub(crate) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-/// Bundles are told by this, whatever their version: only what this module can read in them counts.
+/// The prefix that identifies bundles of all versions; a bundle counts only if this module can read it.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.";
 pub(crate) const EMPTY: &str = "application/vnd.oci.empty.v1+json";
-/// Signatures of one image and form that are looked at: whoever may push could make a reader fetch for ever.
+/// Limit of signatures per image and format: otherwise a user who may push could make the client fetch without end.
 const MOST: usize = 32;
-/// Bytes; a bundle with a certificate and a log's entry has some thousands.
+/// Bytes; a bundle with a certificate and a log entry has some thousands.
 const SIGNATURE_LIMIT: u64 = 128 << 10;
-/// What a bundle says, where its entry tells it.
+/// Annotation with a bundle's predicate type, if its index entry has it.
 const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 
 #[derive(Deserialize)]
@@ -54,28 +54,29 @@ struct Descriptor {
 }
 
 impl Descriptor {
-    /// What it is may be told by the manifest alone: cosign 2 lists its bundles by the type of their empty configuration.
+    /// The type may be in the manifest only: cosign 2 lists its bundles by the type of their empty configuration.
     fn may_be_bundle(&self) -> bool {
         let bundle = matches!(self.artifact_type.as_str(), "" | EMPTY) || self.artifact_type.starts_with(BUNDLE);
         bundle && self.annotations.get(PREDICATE_TYPE).is_none_or(|predicate| predicate == PREDICATE)
     }
 }
 
-/// What has been found so far.
+/// The signatures found so far.
 struct Search<'a> {
     keys: &'a TrustedKeys,
     manifest: &'a Digest,
     found: usize,
-    /// Why the last one does not count.
+    /// Why the last one is invalid.
     why: String,
 }
 
 impl Client {
-    /// The first signature of a manifest that is by one of the keys. It is in the image's repository: under the tag that cosign
-    /// gives it, or among the manifest's referrers (OCI distribution 1.1), which a registry without them keeps under a tag too.
+    /// The first signature of a manifest by one of the keys. Signatures are in the image's repository: under cosign's
+    /// tag, or among the manifest's referrers (OCI distribution 1.1), for which a registry without that API uses a tag
+    /// too.
     ///
     /// # Errors
-    /// [`Error::Unsigned`] when there is none; else as for a pull.
+    /// [`Error::Unsigned`] if there is none; else as for a pull.
     pub async fn signature(
         &self,
         reference: &Reference,
@@ -128,7 +129,7 @@ impl Client {
     ) -> Result<Option<Signature>, Error> {
         let referrers = format!("referrers/{}", search.manifest);
         let index = match self.document(session, &referrers, INDEX, what).await {
-            // Registries without referrers say so in many ways: not found, a bad request, a page of their own.
+            // Registries without referrers answer in many ways: not found, a bad request, an HTML page.
             Err(error) if error.class() == Class::Malformed => None,
             index => index?,
         };
@@ -158,7 +159,7 @@ impl Client {
         Ok(None)
     }
 
-    /// Nothing where the registry has no such thing.
+    /// `None` if the registry does not have it.
     async fn document<T: DeserializeOwned>(
         &self,
         session: &mut Session<'_>,
@@ -177,7 +178,7 @@ impl Client {
         read.map(Some).map_err(|error| Error::Malformed { what: what.to_owned(), reason: error.to_string() })
     }
 
-    /// The text of a blob, checked by its digest.
+    /// The text of a blob, verified by its digest.
     async fn content(&self, session: &mut Session<'_>, name: &str, what: &str) -> Result<String, Error> {
         let expected = digest(name, what)?;
         let request = session.request(Method::GET, &format!("blobs/{expected}"), what)?;
@@ -202,10 +203,10 @@ impl Search<'_> {
         verified.is_ok()
     }
 
-    /// Nothing for what is damaged: it does not count, and hides no other.
+    /// `None` for a damaged signature: it is ignored, and does not hide others.
     ///
     /// # Errors
-    /// Where the registry does not answer, or not to us.
+    /// If the registry does not answer, or denies the request.
     fn tolerated<T>(&mut self, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
         match outcome {
             Ok(found) => Ok(Some(found)),

@@ -1,4 +1,4 @@
-//! Requests on the wire: how TLS is done, where redirects may lead and with which credentials, and how much of an answer is read.
+//! The HTTP transport: TLS, redirects, credentials per origin, and limits of answers.
 
 use std::error::Error as StdError;
 use std::io;
@@ -15,11 +15,11 @@ use crate::digest::{Digest, Hasher};
 use crate::error::Error;
 
 const USER_AGENT: &str = concat!("kulta/", env!("CARGO_PKG_VERSION"));
-/// For all of a host's addresses and the TLS handshake; a host that takes longer is not there.
+/// For all of a host's addresses and the TLS handshake; a host that takes longer counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Below the minute after which common load balancers drop an idle connection without a word.
+/// Below the minute after which common load balancers silently drop an idle connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// To the registry's right name, to its blob store and to that one's nearest copy, with some to spare.
+/// To the registry's canonical name, to its blob store and to the nearest replica, with some to spare.
 const REDIRECTS: usize = 5;
 
 pub(crate) struct Transport {
@@ -28,7 +28,7 @@ pub(crate) struct Transport {
     verifying: OnceLock<Client>,
 }
 
-/// One request, to be sent as often as redirects want.
+/// One request; redirects send it again.
 pub(crate) struct Outgoing {
     pub method: Method,
     pub url: Url,
@@ -38,7 +38,7 @@ pub(crate) struct Outgoing {
 
 pub(crate) struct Incoming {
     pub response: Response,
-    /// All redirects stayed at the origin that was asked.
+    /// True if all redirects stayed at the original origin.
     pub at_home: bool,
 }
 
@@ -53,8 +53,9 @@ impl Transport {
         Self { extra_ca, plain: OnceLock::new(), verifying: OnceLock::new() }
     }
 
-    /// The last answer, whatever its status. `authorization` goes to the origin of `outgoing` only; plain http is used only where
-    /// `plain_http` allows it: a registry that is asked by https cannot send us to a cloud's metadata service, which speaks http.
+    /// The last answer, whatever its status. `authorization` is sent to the origin of `outgoing` only. Plain http is
+    /// used only if `plain_http` allows it: a registry with https cannot redirect to a cloud's metadata service, which
+    /// uses http.
     pub async fn send(
         &self,
         outgoing: &Outgoing,
@@ -98,7 +99,7 @@ impl Transport {
             .no_proxy()
             .redirect(Policy::none())
             .referer(false)
-            // The limits of size are of bytes on the wire and in memory.
+            // The size limits count the same bytes on the wire and in memory.
             .no_gzip()
             .no_brotli()
             .no_zstd()
@@ -112,30 +113,30 @@ impl Transport {
         } else {
             builder.tls_certs_only([])
         };
-        // A failure is not kept: a person can put the platform's certificates where they belong.
+        // A failure is not cached: a user can add the platform's certificates.
         let client = builder.build().map_err(|error| unavailable(what, error))?;
         Ok(place.get_or_init(|| client))
     }
 }
 
-/// A body up to `limit` bytes; nothing when it is larger, whatever its head says.
+/// A body up to `limit` bytes; `None` if it is larger, whatever its content length.
 pub(crate) async fn read(response: &mut Response, limit: u64, what: &str) -> Result<Option<Bytes>, Error> {
     let body = Body::read(response, limit, what).await?;
     Ok((body.length <= limit).then_some(body.bytes))
 }
 
-/// What was read of a body.
+/// The bytes that were read of a body.
 pub(crate) struct Body {
     pub bytes: Bytes,
     pub digest: Digest,
-    /// More than was read when the body is larger than its limit.
+    /// The number of bytes so far if the body exceeds its limit.
     pub length: u64,
 }
 
 impl Body {
     pub async fn read(response: &mut Response, limit: u64, what: &str) -> Result<Self, Error> {
         let said = response.content_length().unwrap_or_default();
-        // A length that nobody keeps to costs nothing but address space, and is only believed when it is too large.
+        // A content length may be wrong: it only reserves memory, and is used to reject a body that is too large.
         let mut length = if said > limit { said } else { 0 };
         let mut bytes = Vec::with_capacity(usize::try_from(said - length).unwrap_or_default());
         let mut hasher = Hasher::default();
@@ -151,7 +152,7 @@ impl Body {
     }
 }
 
-/// Where an answer leads, if it leads anywhere. What changes something is not sent twice.
+/// The target of a redirect, if the answer is one. A request that changes something is not sent again.
 fn redirect(outgoing: &Outgoing, response: &Response) -> Result<Option<Url>, String> {
     let leads = matches!(
         response.status(),
@@ -171,13 +172,13 @@ fn redirect(outgoing: &Outgoing, response: &Response) -> Result<Option<Url>, Str
 pub(crate) fn location(response: &Response) -> Result<Url, String> {
     let header = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let joined = header.and_then(|text| response.url().join(text).ok());
-    let mut url = joined.ok_or_else(|| format!("{} answered without a URL to go on at", shown(response.url())))?;
-    // They fail for URLs that cannot have any.
+    let mut url = joined.ok_or_else(|| format!("{} redirects without a valid URL", shown(response.url())))?;
+    // These fail only for URLs that cannot have user and password.
     let _none = (url.set_username(""), url.set_password(None));
     Ok(url)
 }
 
-/// Without its query, which may be a signature.
+/// Without its query, which may contain a signature.
 pub(crate) fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
@@ -197,15 +198,17 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     std::iter::successors(error.source(), |cause: &&'a (dyn StdError + 'static)| (*cause).source())
 }
 
-/// What a person can do about TLS that failed.
+/// A hint about a TLS failure.
 fn hint(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
-    // An I/O error is not the source of what it holds, which may be another one.
+    // An I/O error is not the source of its inner error, which may be another one.
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return hint(error.get_ref()?);
     }
     match cause.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(_) => Some("; if the registry has a CA of its own, give its certificate"),
-        rustls::Error::InvalidMessage(_) => Some("; if the registry speaks plain http, that has to be allowed"),
+        rustls::Error::InvalidCertificate(_) => {
+            Some("; if the registry has a CA of its own, configure its certificate")
+        }
+        rustls::Error::InvalidMessage(_) => Some("; if the registry speaks plain http, allow it"),
         _ => None,
     }
 }

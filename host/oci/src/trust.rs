@@ -1,8 +1,8 @@
-//! Signatures as cosign makes them with a key pair, and the public keys that they are checked by.
+//! Verifies cosign signatures with trusted public keys.
 //!
-//! Two forms: cosign's own (a payload beside its signature, `SIGNATURE_SPEC.md` of cosign), and the Sigstore bundle with a DSSE
-//! envelope that cosign has made since version 3. Certificates, transparency logs and keys of other kinds are not looked at: a
-//! signature counts by the key alone.
+//! Two formats: cosign's own (a payload with its signature, `SIGNATURE_SPEC.md` of cosign), and the Sigstore bundle
+//! with a DSSE envelope, cosign's format since version 3. Certificates, transparency logs and keys of other kinds are
+//! ignored: only the key counts.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,23 +14,23 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::{MANIFEST, only_layer};
 use crate::digest::Digest;
 
-/// How a public key for ECDSA on P-256 begins in DER: the two object identifiers, and a string of 66 bytes, none of whose bits is
-/// unused (RFC 5480). The point follows.
+/// DER prefix of a public key for ECDSA on P-256: the two object identifiers, and a bit string of 66 bytes without
+/// unused bits (RFC 5480). The point follows.
 pub(crate) const P256: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
-/// A point that is not compressed: its mark and two coordinates.
+/// An uncompressed point: its tag and two coordinates.
 const P256_POINT: usize = 65;
 pub(crate) const PAYLOAD_TYPE: &str = "cosign container image signature";
-/// Other statements about an image, such as how it was built, are no word for it.
+/// Other statements about an image, such as its provenance, are not signatures.
 pub(crate) const PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 pub(crate) const IN_TOTO: &str = "application/vnd.in-toto+json";
 
-/// In one envelope; cosign writes one.
+/// Per envelope; cosign writes one.
 const MOST_SIGNATURES: usize = 8;
 
-/// Public keys of those whom the cluster's admin trusts; one of them has to have signed.
+/// Public keys that the cluster's admin trusts; one of them must have signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedKeys(Vec<Vec<u8>>);
 
@@ -40,11 +40,11 @@ pub enum KeyError {
     None,
     #[error("key {number} cannot be read: {why}")]
     Malformed { number: usize, why: String },
-    #[error("key {number} is of another kind than ECDSA on P-256, which \"cosign generate-key-pair\" makes")]
+    #[error("key {number} is of another kind than ECDSA on P-256, which \"cosign generate-key-pair\" creates")]
     Kind { number: usize },
 }
 
-/// Of an image's manifest, as a registry holds it.
+/// A signature of an image's manifest, as a registry stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Signature {
@@ -54,7 +54,7 @@ pub enum Signature {
     Bundle(String),
 }
 
-/// That a component was signed: enough to check it again without a registry.
+/// Evidence that a component was signed, sufficient to verify it again without a registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The text of the manifest, whose digest was signed and which names the component.
@@ -62,10 +62,10 @@ pub struct Proof {
     pub signature: Signature,
 }
 
-/// Why a signature does not count.
+/// Why a signature is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    #[error("it makes no sense: {0}")]
+    #[error("it is malformed: {0}")]
     Malformed(String),
     #[error("it is by none of the trusted keys")]
     Stranger,
@@ -129,7 +129,7 @@ struct SubjectDigest {
 
 impl TrustedKeys {
     /// # Errors
-    /// When there is no key, or one that is no use here.
+    /// If there is no key, or one that is not supported.
     pub fn parse(pem: &[u8]) -> Result<Self, KeyError> {
         let keys = (1..)
             .zip(SubjectPublicKeyInfoDer::pem_slice_iter(pem))
@@ -143,7 +143,7 @@ impl TrustedKeys {
     }
 
     /// # Errors
-    /// When it is not one of these keys' signature of that manifest.
+    /// If it is not one of these keys' signature of that manifest.
     pub fn verify(&self, signature: &Signature, manifest: &Digest) -> Result<(), Distrust> {
         match signature {
             Signature::Payload { payload, signature } => self.verify_payload(payload, signature, manifest),
@@ -152,7 +152,7 @@ impl TrustedKeys {
     }
 
     /// # Errors
-    /// When it does not prove that one of these keys has signed a manifest of that component.
+    /// If it does not prove that one of these keys has signed a manifest of that component.
     pub fn verify_proof(&self, proof: &Proof, component: &Digest) -> Result<(), Distrust> {
         let manifest = proof.manifest.as_bytes();
         self.verify(&proof.signature, &Digest::of(manifest))?;
@@ -184,9 +184,9 @@ impl TrustedKeys {
         same(&found.join(", "), manifest.as_str())
     }
 
-    /// One of the signatures, in base64, is one of these keys'.
+    /// True if one of the signatures, in base64, is by one of these keys.
     fn signed(&self, message: &[u8], signatures: &[&str]) -> Result<(), Distrust> {
-        // Each is checked over the whole message.
+        // The limit matters because each one is verified over the whole message.
         if signatures.len() > MOST_SIGNATURES {
             let why = format!("it holds {} signatures, and may hold {MOST_SIGNATURES}", signatures.len());
             return Err(Distrust::Malformed(why));
@@ -207,7 +207,7 @@ fn verifies(point: &[u8], message: &[u8], signature: &[u8]) -> bool {
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, signature).is_ok()
 }
 
-/// What a DSSE envelope's signature is of: <https://github.com/secure-systems-lab/dsse/blob/master/protocol.md>.
+/// The signed bytes of a DSSE envelope: <https://github.com/secure-systems-lab/dsse/blob/master/protocol.md>.
 pub(crate) fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut message = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     message.extend_from_slice(payload);

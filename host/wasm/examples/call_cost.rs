@@ -1,4 +1,4 @@
-//! What a decision and a measurement cost: `make bench`.
+//! Measures the cost of a decision and of a measurement: `make bench`.
 //! Every call gets a fresh instance, as in the controller.
 
 use kulta_wasm::analyzer::{Action, Call, Occasion, Response};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const CALLS: usize = 10_000;
 
-/// Plugin, its configuration.
+/// A plugin and its configuration.
 const CASES: [(&str, &str); 2] = [
     (
         "canary",
@@ -44,10 +44,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut times = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
         let began = Instant::now();
-        let Action::Fetch(fetching) = analyzer.analyze(config, &occasion(None)).await? else {
-            return Err("prometheus asked for no request".into());
+        let Action::Fetch(fetching) = analyzer.analyze(config, &input(None)).await? else {
+            return Err("prometheus returned no request".into());
         };
-        let asked = Occasion { memory: fetching.memory, ..occasion(Some(ANSWER)) };
+        let asked = Occasion { memory: fetching.memory, ..input(Some(ANSWER)) };
         analyzer.analyze(config, &asked).await?;
         times.push(began.elapsed());
     }
@@ -55,11 +55,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What Prometheus answers to an instant query.
+/// Prometheus' answer to an instant query.
 const ANSWER: &str =
     r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1767225600,"0.9987"]}]}}"#;
 
-fn occasion(answer: Option<&str>) -> Occasion {
+fn input(answer: Option<&str>) -> Occasion {
     let response = |body: &str| Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() };
     Occasion {
         call: Call::Measure,

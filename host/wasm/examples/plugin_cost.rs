@@ -1,5 +1,7 @@
-//! What one more plugin costs: `plugin_cost CACHE FILE CONFIG [FILE CONFIG]...`, each FILE an analyzer with a configuration that it takes.
-//! The first run with an empty CACHE compiles; the next one is as a controller's swap with a disk cache, and tells memory too.
+//! Measures the cost of one more plugin: `plugin_cost CACHE FILE CONFIG [FILE CONFIG]...`, where each FILE is an
+//! analyzer and CONFIG a valid configuration for it.
+//! The first run with an empty CACHE compiles. A later run loads from the cache, as a controller does, and prints
+//! memory too.
 
 use std::error::Error;
 use std::fs;
@@ -14,7 +16,7 @@ const USAGE: &str = "usage: plugin_cost CACHE FILE CONFIG [FILE CONFIG]...";
 const NOW: u64 = 1_767_225_600_000;
 const CALLS: usize = 1_000;
 const PAGE: u64 = 4096;
-/// Loading from the cache takes less, compiling more.
+/// Loading from the cache takes less time, compiling takes more.
 const COMPILED: Duration = Duration::from_millis(500);
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let cache = arguments.next().ok_or(USAGE)?;
     let plugins = Plugins::new(Limits::default())?.with_cache(CodeCache::open(cache)?);
-    // The engine and what all plugins share.
+    // Loads the engine and everything that all plugins share.
     plugins.strategy("canary").await?;
     while let Some(file) = arguments.next() {
         let config = arguments.next().ok_or(USAGE)?;
@@ -50,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// The first call of a measurement, with a fresh instance.
 async fn call(analyzer: &AnalyzerPlugin, config: &str) -> Result<Duration, Box<dyn Error>> {
-    let occasion = Occasion {
+    let input = Occasion {
         call: Call::Measure,
         rollout: None,
         run: "shop/errors".into(),
@@ -64,11 +66,11 @@ async fn call(analyzer: &AnalyzerPlugin, config: &str) -> Result<Duration, Box<d
         facts: Vec::new(),
     };
     let began = Instant::now();
-    analyzer.analyze(config, &occasion).await?;
+    analyzer.analyze(config, &input).await?;
     Ok(began.elapsed())
 }
 
-/// Bytes of this process that are in memory.
+/// Resident memory of this process, in bytes.
 fn resident() -> Result<u64, Box<dyn Error>> {
     let pages = fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = pages.split_whitespace().nth(1).ok_or("statm has no second number")?.parse()?;

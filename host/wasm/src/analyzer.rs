@@ -1,4 +1,4 @@
-//! Analyzers: one measurement of a metric, and what it means.
+//! Analyzers: measure a metric and judge the value.
 
 use crate::answer;
 use crate::bindings::analyzer::AnalyzerPluginPre;
@@ -18,14 +18,15 @@ handle! {
 }
 
 impl AnalyzerPlugin {
-    /// Takes one round of a measurement. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has accepted.
+    /// Makes one call of a measurement. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has
+    /// accepted.
     ///
-    /// An answer has been checked: sizes as the WIT names them, instants that can be written down.
-    pub async fn analyze(&self, config: &str, occasion: &Occasion) -> Result<Action, CallError> {
-        let (mut store, _running) = self.plugin.begin_call(format!("{} {}", occasion.run, occasion.metric));
+    /// The answer is validated: sizes are within the WIT's limits, instants are representable.
+    pub async fn analyze(&self, config: &str, input: &Occasion) -> Result<Action, CallError> {
+        let (mut store, _running) = self.plugin.begin_call(format!("{} {}", input.run, input.metric));
         let answer = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
-            instance.kulta_plugin_analyzer().call_analyze(&mut store, config, occasion).await
+            instance.kulta_plugin_analyzer().call_analyze(&mut store, config, input).await
         };
         let action = answer
             .await

@@ -1,4 +1,4 @@
-//! What the host makes sure of in every answer before anyone looks at it. Sizes are those that the WIT names.
+//! Validates every answer of a plugin before it is used. The size limits are those of the WIT.
 
 use crate::error::CallError;
 use crate::fetch::Request;
@@ -14,11 +14,12 @@ const MAX_SHARES: usize = MAX_RUNS;
 const MAX_REQUESTS: usize = 16;
 const MAX_BODY_BYTES: usize = 64 << 10;
 const MAX_VALUE_BYTES: usize = 64 << 10;
-/// An event travels as one HTTP body; its receivers take 64 KiB at least (CloudEvents 1.0.2, size limits), for all of it.
+/// Limit for a whole event, which is sent as one HTTP body: receivers must accept at least 64 KiB (CloudEvents 1.0.2,
+/// size limits).
 const MAX_ADDITION_BYTES: usize = 16 << 10;
 const MAX_FACTS: usize = 32;
 const MAX_FACT_BYTES: usize = 256;
-/// Kubernetes' limit for names, and ours for all that is one.
+/// Kubernetes' limit for names, applied to every name in an answer.
 const MAX_NAME_BYTES: usize = 253;
 /// Gateway API's limits for matches of a rule, headers of a match, and a value.
 const MAX_MATCHES: usize = 64;
@@ -26,13 +27,13 @@ const MAX_HEADERS: usize = 16;
 const MAX_TEXT_BYTES: usize = 4 << 10;
 /// Kubernetes counts pods and steps in 32-bit signed integers.
 const MAX_COUNT: u32 = i32::MAX as u32;
-/// 9999-12-31T23:59:59Z in milliseconds: the last instant that the API can write down.
+/// 9999-12-31T23:59:59Z in milliseconds: the last instant that the API can represent.
 const LAST_INSTANT: u64 = 253_402_300_799_000;
 const FULL_PERCENT: u32 = 100;
 
 type Checked = Result<(), CallError>;
 
-/// Refuses a decision that is too large or cannot be meant.
+/// Rejects a decision that is too large or invalid.
 pub(crate) fn check(decision: &Decision, situation: &Situation) -> Checked {
     sizes(decision)?;
     weights(decision, situation.rollout.max_weight)?;
@@ -44,7 +45,7 @@ pub(crate) fn check(decision: &Decision, situation: &Situation) -> Checked {
     next(&decision.next)
 }
 
-/// Refuses an analyzer's answer that is too large or cannot be meant.
+/// Rejects an analyzer's answer that is too large or invalid.
 pub(crate) fn check_measurement(action: &analyzer::Action) -> Checked {
     use analyzer::Action;
     let memory = match action {
@@ -58,9 +59,9 @@ pub(crate) fn check_measurement(action: &analyzer::Action) -> Checked {
         }
         Action::Measured(measured) => {
             at_most("value", measured.value.len(), MAX_VALUE_BYTES)?;
-            // Where a metric has no condition nobody else would look at it, and it would pass.
+            // For a metric without a condition nothing else checks the value, and it would pass.
             let json = serde_json::from_str::<serde_json::Value>(&measured.value);
-            json.map_err(|error| CallError::BadAnswer(format!("the value is no JSON: {error}")))?;
+            json.map_err(|error| CallError::BadAnswer(format!("the value is not JSON: {error}")))?;
             labels("metadata", &measured.metadata)?;
             &measured.memory
         }
@@ -74,7 +75,7 @@ pub(crate) fn check_measurement(action: &analyzer::Action) -> Checked {
     at_most("memory", memory.len(), MAX_MEMORY_BYTES)
 }
 
-/// Refuses an enricher's answer that is too large or is no JSON object.
+/// Rejects an enricher's answer that is too large or is not a JSON object.
 pub(crate) fn check_addition(action: &enricher::Action) -> Checked {
     match action {
         enricher::Action::Fetch(fetching) => {
@@ -84,12 +85,14 @@ pub(crate) fn check_addition(action: &enricher::Action) -> Checked {
         enricher::Action::Add(addition) => {
             at_most("addition", addition.len(), MAX_ADDITION_BYTES)?;
             let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(addition);
-            object.map(drop).map_err(|error| CallError::BadAnswer(format!("it adds no JSON object: {error}")))
+            object
+                .map(drop)
+                .map_err(|error| CallError::BadAnswer(format!("the addition is not a JSON object: {error}")))
         }
     }
 }
 
-/// Refuses a step's answer that is too large or cannot be meant.
+/// Rejects a step's answer that is too large or invalid.
 pub(crate) fn check_work(action: &step::Action) -> Checked {
     use step::{Action, Outcome};
     let memory = match action {
@@ -114,7 +117,7 @@ pub(crate) fn check_work(action: &step::Action) -> Checked {
 }
 
 fn requests(requests: &[Request]) -> Checked {
-    sane(!requests.is_empty(), || "it asks for no request".to_owned())?;
+    sane(!requests.is_empty(), || "it returned no request".to_owned())?;
     at_most("requests", requests.len(), MAX_REQUESTS)?;
     requests.iter().try_for_each(request)
 }

@@ -1,8 +1,8 @@
-//! What wasmtime makes of the WIT package: one module for each world, with the types between them shared. Generated code: lints for
-//! hand-written code don't apply.
+//! Wasmtime's bindings for the WIT package: one module for each world, with shared types. Generated code: lints for
+//! hand-written code do not apply.
 #![allow(clippy::all, clippy::restriction, missing_docs)]
 
-/// What every plugin has, whatever its kind.
+/// The interface that every kind of plugin has.
 pub mod any {
     wasmtime::component::bindgen!({
         path: "../../wit/0.1.0",

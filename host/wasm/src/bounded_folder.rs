@@ -1,4 +1,4 @@
-//! A folder of files that may be lost, and that takes no more than so many bytes: the oldest go.
+//! A folder of disposable files with a size limit: the least recently used files are deleted first.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-/// Two of this process may write the same file at a time.
+/// Distinguishes temporary files: two tasks of this process may write the same file at a time.
 static NEXT_PARTIAL: AtomicU64 = AtomicU64::new(0);
-/// Only the owner may look in, let alone write.
+/// Only the owner may read and write.
 const FOLDER_MODE: u32 = 0o700;
 
-/// Whoever reads a file of it checks what it holds: somebody else may have written there.
+/// Other processes may write there: readers must verify the content of a file.
 #[derive(Clone, Debug)]
 pub struct BoundedFolder {
     path: PathBuf,
@@ -28,10 +28,10 @@ pub struct Entry {
 }
 
 impl BoundedFolder {
-    /// Makes the folder, for its owner alone, if it is not there.
+    /// Creates the folder, accessible by its owner alone, if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If it cannot be created.
     pub fn open(path: PathBuf, most_bytes: u64) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&path)?;
         Ok(Self { path, most_bytes })
@@ -51,13 +51,14 @@ impl BoundedFolder {
         })
     }
 
-    /// Writes a file, whole or not at all, and drops what was used longest ago if there is too much. Answers the file.
+    /// Writes a file atomically, deletes the least recently used files if the folder exceeds its limit, and returns the
+    /// path of the file.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.path.join(name);
-        // Whoever looks for the name finds the whole of it.
+        // The rename makes the complete file visible at once.
         let number = NEXT_PARTIAL.fetch_add(1, Ordering::Relaxed);
         let partial = path.with_extension(format!("part-{}-{number}", std::process::id()));
         File::create(&partial).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
@@ -66,7 +67,7 @@ impl BoundedFolder {
         Ok(path)
     }
 
-    /// What is used stays longest; a folder that has become read-only keeps what it has.
+    /// Marks a file as recently used. In a folder that has become read-only, the mark is not changed.
     pub fn used(&self, file: &Path) {
         let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
     }
@@ -79,7 +80,7 @@ impl BoundedFolder {
             if total <= self.most_bytes {
                 return;
             }
-            // A file that is in use stays mapped; only its name goes.
+            // A file in use stays mapped; only its name is deleted.
             let _ = fs::remove_file(&entry.path);
             total = total.saturating_sub(entry.bytes);
         }
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_used_longest_ago_goes_when_there_is_too_much() {
+    fn the_least_recently_used_files_are_deleted_first() {
         let path = std::env::temp_dir().join(format!("kulta-bounded-{}", std::process::id()));
         let folder = BoundedFolder::open(path.clone(), 20).unwrap();
         for (name, age) in [("first", 30), ("second", 20)] {

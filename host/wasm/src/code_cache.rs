@@ -1,7 +1,8 @@
-//! Compiled code on disk, by the digest of its component and the engine that it is for, so that a restart compiles nothing.
+//! Compiled code on disk, by the digests of its component and of the engine, so that a restart compiles nothing.
 //!
-//! Code is run as it is found, so the folder has to be ours alone, and nothing gets there but what this controller compiled itself.
-//! A file's name carries a digest of its content too: what a crash or a bad disk left behind is not taken.
+//! Code from the cache runs unchecked. Therefore only this user may access the folder, and it contains only code that
+//! this controller has compiled. A file's name contains a digest of its content: a file that a crash or a bad disk has
+//! damaged is ignored.
 
 use crate::bounded_folder::BoundedFolder;
 use crate::component::hex_digest;
@@ -17,7 +18,7 @@ use wasmtime::Engine;
 
 /// Group and others.
 const FOREIGN_BITS: u32 = 0o077;
-/// A Python component's code takes 35 MB, a Rust one's 0.2 MB.
+/// A Python component's code takes 35 MB, a Rust component's 0.2 MB.
 const MAX_BYTES: u64 = 512 << 20;
 const SUFFIX: &str = "code";
 
@@ -26,7 +27,7 @@ const SUFFIX: &str = "code";
 pub enum CacheError {
     #[error("make the folder {}", path.display())]
     Make { path: PathBuf, source: io::Error },
-    #[error("the folder {} can be written by others: it must be ours alone (mode 0700)", path.display())]
+    #[error("the folder {} is accessible by other users: only its owner may access it (mode 0700)", path.display())]
     NotPrivate { path: PathBuf },
 }
 
@@ -37,10 +38,10 @@ pub struct CodeCache {
 }
 
 impl CodeCache {
-    /// Makes the folder if it is not there.
+    /// Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made, or is not this user's alone.
+    /// If it cannot be created, or other users can access it.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let path = folder.into();
         let opened = BoundedFolder::open(path.clone(), MAX_BYTES);
@@ -51,13 +52,13 @@ impl CodeCache {
         }
     }
 
-    /// The file with the code of a component (`sha256:` and hex), whole; none if there is none, or it is damaged.
+    /// The file with the code of a component (`sha256:` and hex); `None` if it is missing or damaged.
     pub(crate) fn find(&self, engine: &Engine, component: &str) -> Option<PathBuf> {
         let wanted = prefix(engine, component);
         let entry = self.folder.entries().find(|entry| entry.name.starts_with(&wanted))?;
         let whole = fs::read(&entry.path).is_ok_and(|code| entry.name == name(engine, component, &code));
         if !whole {
-            tracing::warn!(file = %entry.path.display(), "compiled code is damaged; it is compiled anew");
+            tracing::warn!(file = %entry.path.display(), "compiled code is damaged; it is compiled again");
             let _ = fs::remove_file(&entry.path);
             return None;
         }
@@ -65,7 +66,8 @@ impl CodeCache {
         Some(entry.path)
     }
 
-    /// Keeps the code, and drops the oldest of what is too much. Answers the file.
+    /// Stores the code, and deletes the least recently used files if the cache exceeds its limit. Returns the path of
+    /// the file.
     pub(crate) fn keep(&self, engine: &Engine, component: &str, code: &[u8]) -> io::Result<PathBuf> {
         self.folder.keep(&name(engine, component, code), code)
     }
@@ -75,7 +77,7 @@ fn is_private(folder: &Metadata) -> bool {
     folder.uid() == geteuid().as_raw() && folder.mode() & FOREIGN_BITS == 0
 }
 
-/// `<component>-<engine>-`, without what depends on the code.
+/// `<component>-<engine>-`, the part of the name that does not depend on the code.
 fn prefix(engine: &Engine, component: &str) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! Compiled code outlives the process, and only whole code of our own is taken.
+//! Compiled code survives the process; damaged code and code of other users is ignored.
 
 use crate::testing::HOSTILE;
 use crate::{CacheError, ChildCompiler, CodeCache, Compiler, Limits, LoadError, Plugins};
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Removed with all that is in it.
+/// A folder that is removed with its content.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -28,7 +28,7 @@ fn plugins(folder: &Folder) -> Plugins {
     Plugins::new(Limits::default()).unwrap().with_cache(CodeCache::open(&folder.0).unwrap())
 }
 
-/// One that can compile nothing.
+/// A compiler that fails.
 fn without_compiler(folder: &Folder) -> Plugins {
     plugins(folder).with_compiler(Compiler::Child(ChildCompiler::new("/nowhere".into(), Vec::new())))
 }
@@ -48,7 +48,7 @@ async fn the_next_process_compiles_nothing() {
 }
 
 #[tokio::test]
-async fn damaged_code_is_compiled_anew() {
+async fn damaged_code_is_compiled_again() {
     let folder = Folder::new();
     plugins(&folder).load("theirs", HOSTILE.to_vec(), Limits::default()).await.unwrap();
     let kept = files(&folder.0).remove(0);
@@ -62,7 +62,7 @@ async fn damaged_code_is_compiled_anew() {
 }
 
 #[tokio::test]
-async fn a_compiler_that_cannot_be_started_is_not_the_components_fault() {
+async fn a_compiler_that_cannot_start_is_not_an_error_of_the_component() {
     let folder = Folder::new();
 
     let error = without_compiler(&folder).load("theirs", HOSTILE.to_vec(), Limits::default()).await.unwrap_err();
@@ -72,7 +72,7 @@ async fn a_compiler_that_cannot_be_started_is_not_the_components_fault() {
 }
 
 #[test]
-fn a_folder_that_others_can_enter_is_refused() {
+fn a_folder_that_other_users_can_access_is_rejected() {
     let folder = Folder::new();
     fs::create_dir(&folder.0).unwrap();
     fs::set_permissions(&folder.0, Permissions::from_mode(0o755)).unwrap();

@@ -1,7 +1,8 @@
-//! From a component to machine code: in a process of its own, so that neither its memory nor its time is the controller's.
+//! Compiles a component to machine code in a child process, so that the controller is protected from its memory and
+//! time.
 //!
-//! Compiling takes a hundred times the memory of what comes out, and how long it takes is up to the component. A child that is given
-//! limits and ended takes all of that with it.
+//! Compiling takes a hundred times the memory of its result, and the component determines how long it takes. The child
+//! process has limits for both, and its memory is freed when it ends.
 
 use crate::error::{LoadError, shortened};
 use crate::runtime::{Timing, engine_config};
@@ -15,10 +16,10 @@ use tokio::process::Command;
 use tokio::time::timeout;
 use wasmtime::Engine;
 
-/// Python's and JavaScript's runtimes take 11 and 13 s on an idle core; a busy machine needs some times that.
+/// Python's and JavaScript's runtimes take 11 and 13 s on an idle core; a busy machine needs several times that.
 const TIME: Duration = Duration::from_secs(120);
 
-/// The exit code of a child that was given no component; any other failure is the compiler's.
+/// The exit code of a child process for input that is not a component; any other failure is the compiler's.
 const NOT_A_COMPONENT: u8 = 65;
 
 /// Where components are compiled.
@@ -29,28 +30,28 @@ pub enum Compiler {
     Child(ChildCompiler),
 }
 
-/// A program that does [`compile_stdin`] when it is called with these arguments.
+/// A program that calls [`compile_stdin`] when it is run with these arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildCompiler {
     pub program: PathBuf,
     pub arguments: Vec<String>,
-    /// Real time, from start to end.
+    /// Wall-clock time.
     pub time: Duration,
 }
 
 impl ChildCompiler {
-    /// With the time that the slowest known components need.
+    /// With a time limit for the slowest known components.
     #[must_use]
     pub fn new(program: PathBuf, arguments: Vec<String>) -> Self {
         Self { program, arguments, time: TIME }
     }
 }
 
-/// What a child answers.
+/// Output of a child process.
 type Code = Vec<u8>;
 
 impl Compiler {
-    /// The code for that engine, as [`wasmtime::component::Component::deserialize`] takes it.
+    /// The code for this engine, as [`wasmtime::component::Component::deserialize`] takes it.
     pub(crate) async fn compile(&self, engine: &Engine, component: Vec<u8>) -> Result<Code, LoadError> {
         match self {
             Self::Here => {
@@ -77,7 +78,7 @@ impl ChildCompiler {
             .map_err(|error| failed("start the compiler", &error))?;
         let stdin = child.stdin.take();
         let written = async {
-            // A child that ends early does not read to the end; why it did is what it says then.
+            // A child process that ends early does not read its whole input; its exit status says why.
             if let Some(mut stdin) = stdin {
                 let _ = stdin.write_all(&component).await;
             }
@@ -92,16 +93,16 @@ impl ChildCompiler {
             Some(0) => Ok(output.stdout),
             Some(code) if code == i32::from(NOT_A_COMPONENT) => Err(LoadError::NotAComponent(said())),
             Some(_) => Err(LoadError::Compiler(said())),
-            None => Err(LoadError::TooCostly(format!("the compiler was ended ({}): {}", output.status, said()))),
+            None => Err(LoadError::TooCostly(format!("the compiler was killed ({}): {}", output.status, said()))),
         }
     }
 }
 
-/// The child's side: reads a component from standard input and writes its code to standard output, within so many bytes of address
-/// space.
+/// The child process: reads a component from standard input and writes its code to standard output, within a limit of
+/// address space.
 ///
 /// # Errors
-/// When the code cannot be written, or there is no engine.
+/// If the code cannot be written, or there is no engine.
 pub fn compile_stdin(memory_bytes: u64) -> std::io::Result<ExitCode> {
     setrlimit(Resource::As, Rlimit { current: Some(memory_bytes), maximum: Some(memory_bytes) })?;
     let mut component = Vec::new();

@@ -1,4 +1,4 @@
-//! From bytes to a component that may be called: its size, what it imports, what it is.
+//! Validates a component before it is compiled: its size, its imports and its kinds.
 
 use crate::error::{LoadError, shortened};
 use crate::plugin::Kind;
@@ -9,10 +9,10 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-/// The only import with functions in it. Its version is the linker's to judge.
+/// The only allowed import that has functions. The linker checks its version.
 const LOG: &str = "kulta:plugin/log";
 
-/// What a component may be called for, before anything of it has run.
+/// The kinds of a component, known before any of it has run.
 pub(crate) struct Checked {
     pub(crate) instance: InstancePre<CallState>,
     /// At least one.
@@ -21,7 +21,7 @@ pub(crate) struct Checked {
     pub(crate) exports: Vec<String>,
 }
 
-/// Refuses what a plugin may not have.
+/// Rejects a component with imports that are not allowed.
 pub(crate) fn check(runtime: &Runtime, component: &Component) -> Result<Checked, LoadError> {
     let forbidden = forbidden_imports(&runtime.engine, component);
     if !forbidden.is_empty() {
@@ -67,7 +67,7 @@ fn exports(engine: &Engine, component: &Component) -> Vec<String> {
     component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Types hold no function and so no right.
+/// Types contain no function and so give no permission.
 fn is_only_types(engine: &Engine, item: &ComponentItem) -> bool {
     match item {
         ComponentItem::Type(_) => true,

@@ -6,13 +6,13 @@ use crate::handle::handle;
 use crate::plugin::Kind;
 
 handle! {
-    /// One component that judges values by expressions.
+    /// One component that evaluates expressions on values.
     ConditionPlugin, ConditionPluginPre, Kind::Condition
 }
 
 impl ConditionPlugin {
-    /// Judges a value (JSON). `about` names the metric in the log. No expression can do more than fail: it runs within the limits of
-    /// every call.
+    /// Evaluates a value (JSON). `about` names the metric in the log. An expression can do no harm: it runs within the
+    /// limits of every call.
     pub async fn evaluate(&self, about: &str, expression: &str, value: &str) -> Result<bool, CallError> {
         let (mut store, _running) = self.plugin.begin_call(about.to_owned());
         let answer = async {

@@ -1,4 +1,4 @@
-//! Enrichers: facts that go out with a CDEvent.
+//! Enrichers: add facts to a CDEvent.
 
 use crate::answer;
 use crate::bindings::enricher::EnricherPluginPre;
@@ -16,15 +16,16 @@ handle! {
 }
 
 impl EnricherPlugin {
-    /// Takes one round of enriching an event. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has accepted.
+    /// Makes one call for an event. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has
+    /// accepted.
     ///
-    /// An answer has been checked: sizes as the WIT names them, and what is added is a JSON object.
-    pub async fn enrich(&self, config: &str, occasion: &Occasion) -> Result<Action, CallError> {
-        let about = format!("{}/{}", occasion.rollout.namespace, occasion.rollout.name);
+    /// The answer is validated: sizes are within the WIT's limits, and the addition is a JSON object.
+    pub async fn enrich(&self, config: &str, input: &Occasion) -> Result<Action, CallError> {
+        let about = format!("{}/{}", input.rollout.namespace, input.rollout.name);
         let (mut store, _running) = self.plugin.begin_call(about);
         let answer = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
-            instance.kulta_plugin_enricher().call_enrich(&mut store, config, occasion).await
+            instance.kulta_plugin_enricher().call_enrich(&mut store, config, input).await
         };
         let action = answer
             .await

@@ -1,4 +1,4 @@
-//! What can go wrong with a plugin, in classes that are told apart by type.
+//! Errors of plugins, with a class for each kind of failure.
 
 use crate::limits::{DeadlineExceeded, MemoryExceeded};
 use crate::plugin::Kind;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use thiserror::Error;
 use wasmtime::Trap;
 
-/// Longer messages from a plugin are cut: they end up in conditions and logs.
+/// Longer messages from a plugin are cut: they are shown in conditions and logs.
 const MAX_MESSAGE_BYTES: usize = 1_024;
 
-/// The kind of a failure; a bounded set, fit for a metric's label.
+/// The class of a failure: a closed set, suitable as a metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureClass {
     /// No plugin of that name.
@@ -21,13 +21,13 @@ pub enum FailureClass {
     OutOfMemory,
     /// The answer is larger than allowed.
     TooLarge,
-    /// The answer makes no sense.
+    /// The answer is invalid.
     BadAnswer,
-    /// The plugin itself said so.
+    /// The plugin reported an invalid configuration.
     InvalidConfig,
-    /// The plugin itself said so; it may be asked again.
+    /// The plugin reported that it is unavailable; a retry may succeed.
     Unavailable,
-    /// The plugin itself said so.
+    /// The plugin reported an error.
     Internal,
     /// Not the plugin's fault: the host is shutting down or could not start a task.
     Host,
@@ -51,7 +51,7 @@ impl FailureClass {
     }
 }
 
-/// Why a call gave no usable answer.
+/// Why a call has no usable answer.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum CallError {
     #[error("the plugin trapped: {0}")]
@@ -71,7 +71,7 @@ pub enum CallError {
     Reported(Report),
 }
 
-/// The plugin's own words, at most 1 KiB.
+/// The plugin's own message, at most 1 KiB.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum Report {
     #[error("invalid configuration: {0}")]
@@ -96,7 +96,8 @@ impl CallError {
         }
     }
 
-    /// Sorts what wasmtime says. Our own limits and traps have types; what is left is an answer that could not be read.
+    /// Classifies wasmtime's errors. Our own limits and traps have types; any other error is an answer that could not
+    /// be decoded.
     pub(crate) fn from_wasmtime(error: &wasmtime::Error) -> Self {
         if let Some(exceeded) = error.downcast_ref::<DeadlineExceeded>() {
             return Self::DeadlineExceeded { limit: exceeded.limit };
@@ -113,7 +114,7 @@ impl CallError {
     }
 }
 
-/// wasmtime keeps the type of this error to itself, so its text is all there is; a test notices when it changes.
+/// wasmtime does not export the type of this error, so only its text identifies it; a test notices if it changes.
 const ANSWER_LIMIT_REACHED: &str = "fuel allocated for hostcalls has been exhausted";
 
 impl From<crate::bindings::any::kulta::plugin::types::Error> for Report {
@@ -134,9 +135,9 @@ pub enum LoadError {
     TooLarge { bytes: usize, limit: usize },
     #[error("not a WebAssembly component: {0}")]
     NotAComponent(String),
-    #[error("the component imports what plugins may not have: {}", .0.join(", "))]
+    #[error("the component has imports that are not allowed: {}", .0.join(", "))]
     ForbiddenImports(Vec<String>),
-    #[error("no plugin of any kind: it exports none of {}, but {}", interfaces(), listed(.exports))]
+    #[error("not a plugin of any kind: it exports none of {}, but {}", interfaces(), listed(.exports))]
     NoKind { exports: Vec<String> },
     #[error("the component does not fit the interface: {0}")]
     Incompatible(String),
@@ -146,7 +147,7 @@ pub enum LoadError {
     Describe(#[source] CallError),
     #[error("the component could not be compiled: {0}")]
     TooCostly(String),
-    /// Not the component's fault.
+    /// Not an error of the component.
     #[error("the component could not be compiled now: {0}")]
     Compiler(String),
     #[error("the component could not be compiled now: the host is stopping")]
@@ -162,13 +163,13 @@ impl LoadError {
         }
     }
 
-    /// Whether the same bytes will be refused again, so that trying is a waste.
+    /// True if the same bytes would be rejected again, so that a retry is useless.
     pub fn is_final(&self) -> bool {
         !matches!(self, Self::Describe(_) | Self::TooCostly(_) | Self::Compiler(_) | Self::Interrupted)
     }
 }
 
-/// Why a plugin cannot be had by its name.
+/// Why a plugin is not available by its name.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum LookupError {
     #[error("there is no {} plugin {name:?}; there are: {}", kind.as_str(), listed(.served))]
@@ -186,15 +187,15 @@ impl LookupError {
     }
 }
 
-/// One thing wrong with a configuration.
+/// One error of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// As in `steps[1].pause.duration`, relative to the configuration; empty for the whole of it.
+    /// Such as `steps[1].pause.duration`, relative to the configuration; empty for the whole configuration.
     pub path: String,
     pub message: String,
 }
 
-/// Why a configuration was not accepted.
+/// Why a configuration was rejected.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum CheckError {
     /// At least one.
@@ -237,7 +238,7 @@ fn interfaces() -> String {
     Kind::ALL.map(Kind::interface).join(", ")
 }
 
-/// Cuts a text at a character's boundary.
+/// Cuts a text at a character boundary.
 pub(crate) fn shortened(mut text: String) -> String {
     if text.len() > MAX_MESSAGE_BYTES {
         text.truncate(text.floor_char_boundary(MAX_MESSAGE_BYTES));

@@ -1,3 +1,3 @@
-//! What plugins ask the host to fetch, whatever their kind.
+//! Requests that plugins of every kind may return.
 
 pub use crate::bindings::analyzer::kulta::plugin::fetch::{Answer, Auth, Basic, Failure, Oauth2, Request, Response};

@@ -1,18 +1,18 @@
-//! Components for tests: plugins that misbehave as their configuration says, one that behaves, and what comes with the controller.
+//! Components for tests: plugins that misbehave as their configuration says, one that behaves, and the built-in ones.
 
 /// A strategy.
 pub const HOSTILE: &[u8] = include_bytes!(env!("KULTA_FIXTURE_HOSTILE"));
 pub const HOSTILE_ANALYZER: &[u8] = include_bytes!(env!("KULTA_FIXTURE_HOSTILE_ANALYZER"));
 pub const HOSTILE_ENRICHER: &[u8] = include_bytes!(env!("KULTA_FIXTURE_HOSTILE_ENRICHER"));
 pub const HOSTILE_STEP: &[u8] = include_bytes!(env!("KULTA_FIXTURE_HOSTILE_STEP"));
-/// A step that asks a URL until it says yes.
+/// A step that repeats a request until the answer is positive.
 pub const GATE: &[u8] = include_bytes!(env!("KULTA_FIXTURE_GATE"));
 /// The built-in strategy.
 pub const LINEAR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/linear.wasm"));
 /// The built-in analyzer.
 pub const WEB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/web.wasm"));
 
-/// The same component with another digest: a custom section holds the note. Notes have up to 100 bytes.
+/// The same component with another digest: a custom section contains the note. A note has at most 100 bytes.
 #[must_use]
 pub fn noted(component: &[u8], note: &str) -> Vec<u8> {
     const CUSTOM_SECTION: u8 = 0;

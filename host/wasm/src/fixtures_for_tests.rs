@@ -1,4 +1,4 @@
-//! The hostile analyzer, enricher and step, each asked once.
+//! One call of the hostile analyzer, enricher and step each.
 
 use crate::strategy::{Revision, Rollout};
 use crate::testing::{BUILT_IN, situation};
@@ -15,7 +15,7 @@ const STEP: &[u8] = include_bytes!(env!("KULTA_FIXTURE_HOSTILE_STEP"));
 static LOADED: [OnceCell<Arc<Loaded>>; 3] = [const { OnceCell::const_new() }; 3];
 
 async fn loaded(number: usize, component: &[u8]) -> &'static Arc<Loaded> {
-    // Long enough for the other misdeeds to be done on a busy machine before they count as a loop.
+    // Long enough on a busy machine for the other misdeeds to complete before they count as a loop.
     let limits = Limits { deadline: Duration::from_secs(2), ..Limits::default() };
     let load = async || BUILT_IN.load("hostile", component.to_vec(), limits).await.unwrap();
     LOADED[number].get_or_init(load).await
@@ -34,7 +34,7 @@ fn rollout() -> Rollout {
 }
 
 pub(crate) async fn analyzed(misdeed: &str) -> Option<FailureClass> {
-    let occasion = analyzer::Occasion {
+    let input = analyzer::Occasion {
         call: analyzer::Call::Measure,
         rollout: None,
         run: "shop/web-1".into(),
@@ -48,11 +48,11 @@ pub(crate) async fn analyzed(misdeed: &str) -> Option<FailureClass> {
         facts: Vec::new(),
     };
     let plugin = loaded(0, ANALYZER).await.analyzer().unwrap();
-    class(plugin.analyze(&config(misdeed), &occasion).await)
+    class(plugin.analyze(&config(misdeed), &input).await)
 }
 
 pub(crate) async fn enriched(misdeed: &str) -> Option<FailureClass> {
-    let occasion = enricher::Occasion {
+    let input = enricher::Occasion {
         rollout: rollout(),
         event: "{}".into(),
         annotations: "{}".into(),
@@ -60,11 +60,11 @@ pub(crate) async fn enriched(misdeed: &str) -> Option<FailureClass> {
         answers: Vec::new(),
     };
     let plugin = loaded(1, ENRICHER).await.enricher().unwrap();
-    class(plugin.enrich(&config(misdeed), &occasion).await)
+    class(plugin.enrich(&config(misdeed), &input).await)
 }
 
 pub(crate) async fn stepped(misdeed: &str) -> Option<FailureClass> {
-    let occasion = step::Occasion {
+    let input = step::Occasion {
         rollout: rollout(),
         call: step::Call::Run,
         index: 0,
@@ -74,5 +74,5 @@ pub(crate) async fn stepped(misdeed: &str) -> Option<FailureClass> {
         facts: Vec::new(),
     };
     let plugin = loaded(2, STEP).await.step().unwrap();
-    class(plugin.act(&config(misdeed), &occasion).await)
+    class(plugin.act(&config(misdeed), &input).await)
 }

@@ -1,5 +1,5 @@
-//! Components that were built against a released interface load and answer for ever: these files are never written anew. One of each kind
-//! that users write, for each folder of `wit/`.
+//! Components that were built with a released interface must load and answer in every later version: these files are
+//! never regenerated. One for each kind that users write, for each folder of `wit/`.
 
 use crate::Limits;
 use crate::strategy::Next;

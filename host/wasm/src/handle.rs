@@ -1,6 +1,6 @@
-//! A loaded component by what it may be asked for.
+//! A loaded component as one of its kinds.
 
-/// Makes the type through which a component of one kind is called: the component as any, and its typed exports.
+/// Defines the type for calls of one kind of component: the component and its typed exports.
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident, $pre:ident, $kind:expr) => {
         $(#[$doc])*

@@ -1,4 +1,4 @@
-//! Components that mean harm, and what becomes of them.
+//! Hostile components, and the results of their calls.
 
 use crate::testing::{hostile, situation};
 use crate::{CallError, CheckError, FailureClass, Limits, Report};
@@ -38,7 +38,7 @@ async fn an_endless_loop_lets_other_tasks_of_its_thread_run() {
 }
 
 #[tokio::test]
-async fn a_call_can_be_given_up_and_the_next_one_works() {
+async fn a_cancelled_call_does_not_affect_the_next_one() {
     let plugin = hostile().await;
     let asked = situation();
     let call = plugin.decide(r#"{"misdeed":"spin"}"#, &asked);
@@ -60,7 +60,7 @@ async fn less_memory_than_the_component_begins_with_is_out_of_memory() {
 }
 
 #[tokio::test]
-async fn a_trap_is_told_and_the_next_call_works() {
+async fn a_trap_is_reported_and_the_next_call_works() {
     let plugin = hostile().await;
     for _ in 0..3 {
         let error = plugin.decide(r#"{"misdeed":"trap"}"#, &situation()).await.unwrap_err();
@@ -85,7 +85,7 @@ async fn an_answer_over_its_sizes_is_too_large() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_meant_is_a_bad_answer() {
+async fn an_invalid_answer_is_a_bad_answer() {
     for (misdeed, why) in [
         ("heavyWeight", "weight 101 is above the largest, 100"),
         ("stepBeyondSteps", "step 2 of 1"),
@@ -97,7 +97,7 @@ async fn an_answer_that_cannot_be_meant_is_a_bad_answer() {
 }
 
 #[tokio::test]
-async fn what_the_plugin_reports_keeps_its_class_and_its_words() {
+async fn an_error_of_the_plugin_keeps_its_class_and_its_message() {
     for (misdeed, report) in [
         ("invalidConfig", Report::InvalidConfig("misdeed: no good".into())),
         ("unavailable", Report::Unavailable("come back later".into())),
@@ -111,14 +111,14 @@ async fn what_the_plugin_reports_keeps_its_class_and_its_words() {
 fn a_long_message_is_cut_at_a_character() {
     use crate::bindings::any::kulta::plugin::types::Error;
 
-    // The SDK shortens its plugins' words itself; not everybody has it.
+    // The SDK shortens messages itself; other SDKs may not.
     let Report::Internal(message) = Report::from(Error::Internal("é".repeat(1_000))) else {
         panic!("expected the plugin's own report");
     };
     assert_eq!(message, "é".repeat(512));
 }
 
-/// What each kind's misdeeds come to.
+/// The error classes of each kind's misdeeds.
 #[tokio::test]
 async fn misdeeds_of_analyzers_enrichers_and_steps_have_their_classes() {
     use crate::fixtures_for_tests::{analyzed, enriched, stepped};
@@ -156,7 +156,7 @@ async fn misdeeds_of_analyzers_enrichers_and_steps_have_their_classes() {
 }
 
 #[tokio::test]
-async fn a_misdeed_while_checking_a_configuration_is_no_verdict_on_it() {
+async fn a_misdeed_in_check_config_is_not_an_error_of_the_configuration() {
     let plugin = hostile().await;
     for (misdeed, class) in [
         ("spin", FailureClass::DeadlineExceeded),
@@ -187,7 +187,7 @@ async fn a_long_log_line_is_cut() {
     assert!(lines[0].len() < 1_500, "{}", lines[0].len());
 }
 
-/// The lines that a call leaves in the log. The test's runtime has one thread, so this thread's subscriber sees all.
+/// The log lines of a call. The test's runtime has one thread, so this thread's subscriber sees all.
 async fn logged(misdeed: &str) -> Vec<String> {
     let plugin = hostile().await;
     let written = Written::default();

@@ -1,8 +1,8 @@
 //! Loads, checks, limits and calls the components that make KULTA's decisions. The only crate that knows wasmtime.
 //!
-//! A plugin can do nothing but answer and log. Each call gets a fresh instance with a memory limit, a deadline and a bound on what the
-//! answer may carry; each answer is checked before it is handed out; each failure has a type ([`CallError`]) and a class for metrics
-//! ([`FailureClass`]).
+//! A plugin can only answer and log. Each call gets a fresh instance with a memory limit, a deadline and a limit for
+//! the size of its answer. Each answer is validated before it is returned. Each failure has a type ([`CallError`]) and
+//! a class for metrics ([`FailureClass`]).
 //!
 //! ```no_run
 //! # async fn example(situation: kulta_wasm::strategy::Situation) -> Result<(), Box<dyn std::error::Error>> {

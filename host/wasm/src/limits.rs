@@ -1,4 +1,4 @@
-//! What a call may use. There is no way to call a component without these.
+//! The limits of a call. No component is called without them.
 
 use std::time::Duration;
 use thiserror::Error;
@@ -6,9 +6,9 @@ use wasmtime::ResourceLimiter;
 
 /// Python's interpreter fits in 16 MiB; four times that leaves room for data.
 const MEMORY_BYTES: usize = 64 << 20;
-/// A decision takes microseconds. This is for a busy machine and slow languages, not for thinking.
+/// A decision takes microseconds. The limit is for busy machines and slow languages.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// The largest answer that the WIT allows is a tenth of this; more is not even copied out of the sandbox.
+/// The largest answer that the WIT allows is a tenth of this; a larger answer is not copied out of the sandbox.
 const ANSWER_BYTES: usize = 256 << 10;
 /// Above the largest known toolchains' components (Python: 18 MB).
 const COMPONENT_BYTES: usize = 32 << 20;
@@ -19,16 +19,16 @@ const INSTANCES: usize = 64;
 const TABLES: usize = 64;
 const MEMORIES: usize = 16;
 
-/// The limits of one call, and of what is loaded at all.
+/// The limits of one call and of a loaded component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory of all the component's memories together, in bytes.
+    /// Size of all the component's linear memories together, in bytes.
     pub memory_bytes: usize,
-    /// Time the component may run. Counted in its own running time: waiting for a turn is free.
+    /// Time that the component may run. Time in which other tasks run does not count.
     pub deadline: Duration,
-    /// What one answer or log line may carry out of the sandbox, in bytes.
+    /// Size of one answer or log line, in bytes.
     pub answer_bytes: usize,
-    /// Size of a component that is accepted, in bytes. Bounds the time to compile it.
+    /// Largest accepted component, in bytes. Bounds the time to compile it.
     pub component_bytes: usize,
 }
 
@@ -43,15 +43,15 @@ impl Default for Limits {
     }
 }
 
-/// Ends a call that asks for more memory. A trap instead of a failed growth, because a guest that is told "no" panics
-/// and looks like any other bug.
+/// Ends a call that exceeds its memory limit. This is a trap rather than a failed growth: a guest whose growth fails
+/// panics, which looks like any other bug.
 #[derive(Debug, Error)]
 #[error("more than {limit} bytes of memory wanted")]
 pub(crate) struct MemoryExceeded {
     pub(crate) limit: usize,
 }
 
-/// Ends a call whose time is over.
+/// Ends a call that exceeds its time limit.
 #[derive(Debug, Error)]
 #[error("ran longer than {limit:?}")]
 pub(crate) struct DeadlineExceeded {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_growth_is_told_apart_by_its_type() {
+    fn a_rejected_growth_has_its_own_error_type() {
         let error = MemoryGuard::new(100).memory_growing(0, 101, None).unwrap_err();
         assert!(error.downcast_ref::<MemoryExceeded>().is_some());
     }

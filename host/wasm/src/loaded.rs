@@ -1,4 +1,4 @@
-//! A component that has been compiled, checked and asked to describe itself, with all that it may be called for.
+//! A component that is compiled, validated and described, with the kinds that it serves.
 
 use crate::analyzer::AnalyzerPlugin;
 use crate::code_cache::CodeCache;
@@ -18,7 +18,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use wasmtime::component::{Component, InstancePre};
 
-/// A component called as one kind.
+/// A component as one of its kinds.
 pub(crate) trait Handle: Sized {
     const KIND: Kind;
 
@@ -48,17 +48,17 @@ impl Deref for Loaded {
 }
 
 impl Loaded {
-    /// What it exports, in the order of [`Kind::ALL`]; at least one.
+    /// Its kinds, in the order of [`Kind::ALL`]; at least one.
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
     }
 
-    /// Names of what it imports; those that carry only types hold no right.
+    /// Names of its imports; imports of types only give no permission.
     pub fn imports(&self) -> &[String] {
         &self.imports
     }
 
-    /// Names of what it exports, with their versions.
+    /// Names of its exports, with their versions.
     pub fn exports(&self) -> &[String] {
         &self.exports
     }
@@ -84,7 +84,7 @@ impl Loaded {
     }
 }
 
-/// Turns bytes into what can be called.
+/// Loads a component from its bytes.
 #[derive(Clone)]
 pub(crate) struct Loader {
     pub(crate) runtime: Arc<Runtime>,
@@ -125,16 +125,16 @@ impl Loader {
         if let Some(file) = self.cache.as_ref().and_then(|cache| cache.find(&self.runtime.engine, digest)) {
             match self.runtime.read_code_file(&file) {
                 Ok(component) => return Ok(component),
-                Err(error) => tracing::warn!(file = %file.display(), "compiled code is not taken: {error:#}"),
+                Err(error) => tracing::warn!(file = %file.display(), "compiled code is ignored: {error:#}"),
             }
         }
         let code = self.compiler.compile(&self.runtime.engine, bytes.into_owned()).await?;
         let kept = self.cache.as_ref().map(|cache| cache.keep(&self.runtime.engine, digest, &code));
         let read = match kept {
-            // From a file, the pages that nobody needs take no memory.
+            // Pages of a mapped file that are never used take no memory.
             Some(Ok(file)) => self.runtime.read_code_file(&file),
             Some(Err(error)) => {
-                tracing::warn!(digest, "compiled code is not kept for the next start: {error}");
+                tracing::warn!(digest, "compiled code is not stored for the next start: {error}");
                 self.runtime.read_code(&code)
             }
             None => self.runtime.read_code(&code),

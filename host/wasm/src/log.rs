@@ -1,13 +1,13 @@
-//! The only thing a plugin may call: the host's log, with a cap for each call.
+//! The only function that a plugin may call: the host's log, with a limit for each call.
 
 use crate::bindings::any::kulta::plugin::log::Level;
 use crate::error::shortened;
 use std::sync::Arc;
 
-/// A call of microseconds has no more to say; a plugin that logs in a loop must not fill the disk.
+/// A call of microseconds needs no more lines; a plugin that logs in a loop must not fill the disk.
 const MAX_LINES: u32 = 32;
 
-/// Who speaks, in every line.
+/// Identifies the plugin in every line.
 #[derive(Debug)]
 pub(crate) struct Speaker {
     pub(crate) plugin: String,
@@ -15,10 +15,10 @@ pub(crate) struct Speaker {
     pub(crate) digest: String,
 }
 
-/// The log of one call. When it ends, it says how much was left out.
+/// The log of one call. At the end of the call it reports how many lines were dropped.
 pub(crate) struct CallLog {
     speaker: Arc<Speaker>,
-    /// `namespace/name`; empty when the call is about no rollout.
+    /// `namespace/name`; empty for a call without a rollout.
     rollout: String,
     lines: u32,
 }
@@ -34,7 +34,7 @@ impl CallLog {
             return;
         }
         let (plugin, digest, rollout) = (&self.speaker.plugin, &self.speaker.digest, &self.rollout);
-        // A guest's text is data: control characters must not forge lines of ours.
+        // A guest's text is data: control characters must not forge log lines.
         let message = shortened(message).replace(char::is_control, " ");
         match level {
             Level::Debug => tracing::debug!(plugin, digest, rollout, "{message}"),

@@ -1,4 +1,4 @@
-//! What all plugins have in common, whatever their kind: they describe themselves and check their configuration.
+//! The part that all kinds of plugins share: they describe themselves and check their configuration.
 
 use crate::bindings::any::AnyPluginPre;
 use crate::bindings::any::exports::kulta::plugin::plugin::Info as Described;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
-/// What a plugin can be asked for.
+/// The kinds of plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Strategy,
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// The interface that makes a component one.
+    /// The interface that a component of this kind exports.
     pub const fn interface(self) -> &'static str {
         match self {
             Self::Strategy => "kulta:plugin/strategy",
@@ -57,17 +57,17 @@ impl Display for Kind {
     }
 }
 
-/// What a plugin says of itself. The name it is served under may be another.
+/// A plugin's description of itself. It may be served under another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
-    /// At most 1 KiB, as version and summary.
+    /// At most 1 KiB, like version and summary.
     pub name: String,
     pub version: String,
     pub summary: String,
 }
 
-/// One component that has been loaded. Every call gets an instance of its own, so calls know nothing of each other, and a trap ends
-/// with its call.
+/// A loaded component. Every call gets a new instance, so calls are independent of each other, and a trap ends only its
+/// own call.
 pub struct Plugin {
     runtime: Arc<Runtime>,
     limits: Limits,
@@ -84,7 +84,7 @@ impl std::fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    /// Asks the component to describe itself.
+    /// Calls the component's `describe`.
     pub(crate) async fn describe(
         runtime: Arc<Runtime>,
         limits: Limits,
@@ -123,8 +123,8 @@ impl Plugin {
         self.schema.prune(config)
     }
 
-    /// Checks a configuration against the plugin's schema, then, if it fits, by the plugin itself.
-    /// Not cached: ask when the configuration has changed.
+    /// Checks a configuration against the plugin's schema, then, if it is valid, with the plugin's own `check-config`.
+    /// The result is not cached: call it when the configuration has changed.
     pub async fn check_config(&self, config: &Value) -> Result<(), CheckError> {
         let errors = self.schema.errors(config);
         if !errors.is_empty() {
@@ -146,7 +146,7 @@ impl Plugin {
         }
     }
 
-    /// What a call needs; `about` is the object that the plugin speaks of in the log, as `<namespace>/<name>`.
+    /// Creates the state of a call; `about` is the object that the plugin's log lines name, as `<namespace>/<name>`.
     pub(crate) fn begin_call(&self, about: String) -> (Store<CallState>, Option<Running<'_>>) {
         self.runtime.begin_call(&self.limits, CallLog::new(Arc::clone(&self.speaker), about))
     }

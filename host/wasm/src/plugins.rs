@@ -38,7 +38,7 @@ struct BuiltIn {
     kind: Kind,
     name: &'static str,
     bytes: &'static [u8],
-    /// A refusal is kept as well: the same bytes would be refused again.
+    /// An error is cached as well: the same bytes would be rejected again.
     loaded: OnceCell<Result<Arc<Loaded>, LoadError>>,
 }
 
@@ -55,8 +55,8 @@ fn built_in() -> Vec<BuiltIn> {
     ]
 }
 
-/// The built-in plugins by kind and name, and the way to load others. A built-in one is compiled when it is first asked for, or by
-/// [`warm`](Self::warm); never on the caller's thread.
+/// The built-in plugins by kind and name; also loads other components. A built-in plugin is compiled at its first use
+/// or by [`warm`](Self::warm), never on the caller's thread.
 pub struct Plugins {
     loader: Loader,
     limits: Limits,
@@ -64,13 +64,13 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// With the built-in plugins, under these limits. Compiles nothing yet; what it compiles, it compiles in this process.
+    /// With the built-in plugins, under these limits. Compiles nothing yet; compilation is in this process.
     pub fn new(limits: Limits) -> Result<Self, StartError> {
         Self::start(limits, Timing::Deadline)
     }
 
-    /// As [`new`](Self::new), for a simulation that must do the same twice: calls have no deadline and no thread that keeps it.
-    /// Serve nothing but built-in plugins by it.
+    /// As [`new`](Self::new), for a deterministic simulation: calls have no deadline, and there is no thread that
+    /// enforces deadlines. Use it for built-in plugins only.
     pub fn untimed(limits: Limits) -> Result<Self, StartError> {
         Self::start(limits, Timing::None)
     }
@@ -81,34 +81,35 @@ impl Plugins {
         Ok(Self { loader, limits, built_in: built_in() })
     }
 
-    /// Has components compiled elsewhere.
+    /// Sets where components are compiled.
     #[must_use]
     pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.loader.compiler = compiler;
         self
     }
 
-    /// Keeps compiled code for the next start.
+    /// Sets the cache of compiled code for the next start.
     #[must_use]
     pub fn with_cache(mut self, cache: CodeCache) -> Self {
         self.loader.cache = Some(cache);
         self
     }
 
-    /// Of the built-in ones.
+    /// Digests of the built-in plugins.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Compiles, checks and describes a component, and serves it to nobody yet. `name` is the plugin's in log lines.
+    /// Compiles, validates and describes a component without serving it. `name` is the plugin's name in log lines.
     ///
     /// # Errors
-    /// When it is no component, wants what plugins may not have, fits no interface, or cannot say what it is.
+    /// If it is not a component, has imports that are not allowed, does not fit the interface, or cannot describe
+    /// itself.
     pub async fn load(&self, name: &str, component: Vec<u8>, limits: Limits) -> Result<Arc<Loaded>, LoadError> {
         self.loader.load(name, Cow::Owned(component), limits).await.map(Arc::new)
     }
 
-    /// Of the built-in ones, in alphabetical order.
+    /// Names of the built-in plugins, in alphabetical order.
     pub fn names(&self, kind: Kind) -> Vec<String> {
         let of_kind = self.built_in.iter().filter(|plugin| plugin.kind == kind);
         let mut names: Vec<String> = of_kind.map(|plugin| plugin.name.to_owned()).collect();
@@ -116,7 +117,8 @@ impl Plugins {
         names
     }
 
-    /// The strategy of that name. Compiles it if nobody has yet, which takes milliseconds to seconds; later calls answer at once.
+    /// The strategy of that name. The first call compiles it, which takes milliseconds to seconds; later calls return
+    /// at once.
     pub async fn strategy(&self, name: &str) -> Result<Arc<StrategyPlugin>, LookupError> {
         self.take(Kind::Strategy, name, Loaded::strategy).await
     }
@@ -141,8 +143,8 @@ impl Plugins {
         self.take(Kind::Condition, name, Loaded::condition).await
     }
 
-    /// Compiles what nearly every rollout needs; the others are compiled when somebody first needs them, and take no memory until then.
-    /// Run it in the background.
+    /// Compiles the plugins that nearly every rollout needs. The others are compiled at their first use, and take no
+    /// memory until then. Run it in the background.
     pub async fn warm(&self) {
         if let Err(error) = self.strategy(MAIN_STRATEGY).await {
             tracing::warn!(plugin = MAIN_STRATEGY, "compile ahead of use: {error}");

@@ -1,4 +1,4 @@
-//! Loading: what is served, what is refused, and that components answer as the native code does.
+//! Tests of loading: served plugins, rejected components, and equal answers of components and native code.
 
 use crate::analyzer::{Action, Occasion};
 use crate::strategy::{Decision, Next, Situation};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Answers of the native policies, written by the plugins' own tests.
+/// Answers of the native policies, recorded by the plugins' own tests.
 const RECORDED: [(&str, &str); 2] = [
     ("canary", include_str!("../../../plugins/canary/recorded.jsonl")),
     ("linear", include_str!("../../../plugins/linear/recorded.jsonl")),
@@ -46,7 +46,7 @@ async fn components_answer_as_the_native_policies_do() {
 #[derive(Deserialize)]
 struct RecordedMeasurement {
     config: String,
-    occasion: Occasion,
+    input: Occasion,
     answer: Result<Action, crate::bindings::any::kulta::plugin::types::Error>,
 }
 
@@ -61,7 +61,7 @@ async fn components_measure_as_the_native_analyzers_do() {
         let plugin = BUILT_IN.analyzer(name).await.unwrap();
         for line in recorded.lines() {
             let recorded: RecordedMeasurement = serde_json::from_str(line).unwrap();
-            let answer = plugin.analyze(&recorded.config, &recorded.occasion).await;
+            let answer = plugin.analyze(&recorded.config, &recorded.input).await;
             let expected = recorded.answer.map_err(|error| CallError::Reported(error.into()));
             assert_eq!(answer, expected, "{name}: {line}");
         }
@@ -87,7 +87,7 @@ async fn components_judge_as_the_native_conditions_do() {
 }
 
 #[tokio::test]
-async fn an_expression_that_wants_all_the_memory_only_ends_its_own_call() {
+async fn an_expression_that_exhausts_its_memory_ends_only_its_own_call() {
     let plugin = BUILT_IN.condition(crate::CONDITION_LANGUAGE).await.unwrap();
 
     let hungry = plugin.evaluate("", "len(0..asInt(result)) > 0", "\"100000000\"").await;
@@ -113,21 +113,21 @@ async fn the_built_in_plugins_describe_themselves() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_is_answered_with_the_names_there_are() {
+async fn an_unknown_name_is_reported_with_the_known_names() {
     let error = BUILT_IN.strategy("blue").await.unwrap_err();
     assert_eq!(error.to_string(), "there is no strategy plugin \"blue\"; there are: canary, linear");
     assert_eq!(error.class(), FailureClass::Unknown);
 }
 
 #[tokio::test]
-async fn many_who_ask_at_once_get_the_same_plugin() {
+async fn concurrent_calls_get_the_same_plugin() {
     let plugins = plugins();
     let (one, other) = tokio::join!(plugins.strategy("linear"), plugins.strategy("linear"));
     assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
 }
 
 #[tokio::test]
-async fn a_component_says_what_it_is_and_what_it_imports() {
+async fn a_component_reports_its_kinds_and_imports() {
     let loaded = BUILT_IN.load("theirs", HOSTILE.to_vec(), Limits::default()).await.unwrap();
 
     assert_eq!(loaded.kinds(), [Kind::Strategy]);
@@ -135,7 +135,7 @@ async fn a_component_says_what_it_is_and_what_it_imports() {
 }
 
 #[tokio::test]
-async fn each_plugin_has_limits_of_its_own() {
+async fn each_plugin_has_its_own_limits() {
     let limits = Limits { memory_bytes: 64 << 10, ..Limits::default() };
 
     let refused = BUILT_IN.load("theirs", HOSTILE.to_vec(), limits).await.unwrap_err();
@@ -144,7 +144,7 @@ async fn each_plugin_has_limits_of_its_own() {
 }
 
 #[tokio::test]
-async fn imports_beside_the_log_are_refused_by_name() {
+async fn imports_other_than_the_log_are_rejected_by_name() {
     let error = refusal(component(
         r#"(component
             (import "wasi:clocks/wall-clock@0.2.0" (instance (export "now" (func (result u64)))))
@@ -159,7 +159,7 @@ async fn imports_beside_the_log_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn an_unknown_function_of_the_log_is_refused() {
+async fn an_unknown_function_of_the_log_is_rejected() {
     let hostile = r#"(component
         (import "kulta:plugin/log@0.1.0" (instance (export "erase" (func))))
         (instance $strategy)
@@ -170,17 +170,17 @@ async fn an_unknown_function_of_the_log_is_refused() {
 }
 
 #[tokio::test]
-async fn a_component_of_no_known_kind_is_refused_with_what_it_exports() {
+async fn a_component_of_no_known_kind_is_rejected_with_its_exports() {
     let error = refusal(component(r#"(component (instance $i) (export "acme:cats/purr" (instance $i)))"#));
     assert_eq!(
         error.await.to_string(),
-        "no plugin of any kind: it exports none of kulta:plugin/strategy, kulta:plugin/analyzer, kulta:plugin/enricher, \
+        "not a plugin of any kind: it exports none of kulta:plugin/strategy, kulta:plugin/analyzer, kulta:plugin/enricher, \
          kulta:plugin/step, kulta:plugin/condition, but acme:cats/purr"
     );
 }
 
 #[tokio::test]
-async fn what_is_no_component_is_refused() {
+async fn bytes_that_are_no_component_are_rejected() {
     for bytes in [b"hello".to_vec(), Vec::new(), component("(module)")] {
         let error = refusal(bytes).await;
         assert!(matches!(error, LoadError::NotAComponent(_)), "{error}");
@@ -188,7 +188,7 @@ async fn what_is_no_component_is_refused() {
 }
 
 #[tokio::test]
-async fn a_component_over_the_size_limit_is_refused_unread() {
+async fn a_component_over_the_size_limit_is_rejected_unread() {
     let error = refusal(vec![0; (32 << 20) + 1]).await;
     assert_eq!(error, LoadError::TooLarge { bytes: (32 << 20) + 1, limit: 32 << 20 });
 }
@@ -209,7 +209,7 @@ async fn good_configurations_pass_both_checks() {
 }
 
 #[tokio::test]
-async fn bad_configurations_are_named_by_their_paths() {
+async fn errors_of_a_configuration_are_named_by_their_paths() {
     let plugins = &*BUILT_IN;
     for (name, config, expected) in [
         ("canary", json!({"steps": [{"setWeight": 1}, {"experiment": {}}]}), "steps[1].experiment: unknown field"),
@@ -241,7 +241,7 @@ async fn bad_configurations_are_named_by_their_paths() {
 }
 
 #[tokio::test]
-async fn a_weight_above_this_rollouts_largest_is_the_configurations_fault() {
+async fn a_weight_above_the_rollouts_largest_is_an_error_of_the_configuration() {
     let plugin = BUILT_IN.strategy("canary").await.unwrap();
     let config = r#"{"steps":[{"setWeight":150}]}"#;
     let error = plugin.decide(config, &situation()).await.unwrap_err();

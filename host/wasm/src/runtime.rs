@@ -1,4 +1,4 @@
-//! The engine that all components share, and what a single call gets of it.
+//! The engine that all components share, and the store of a single call.
 
 use crate::bindings::any::AnyPlugin;
 use crate::bindings::any::kulta::plugin::log::{Host as LogHost, Level};
@@ -11,32 +11,33 @@ use thiserror::Error;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
-/// Why there is no runtime at all.
+/// Why there is no runtime.
 #[derive(Debug, Error)]
 pub enum StartError {
     #[error("set up the WebAssembly engine: {0}")]
     Engine(wasmtime::Error),
-    #[error("start the thread that keeps deadlines")]
+    #[error("start the thread that enforces deadlines")]
     Ticker(#[source] std::io::Error),
 }
 
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
-    /// Holds the log and nothing else: what a component cannot link, it cannot do.
+    /// Links the log and nothing else: a component cannot call what is not linked.
     pub(crate) linker: Linker<CallState>,
-    /// Absent when calls have no deadline.
+    /// `None` if calls have no deadline.
     ticker: Option<Ticker>,
 }
 
-/// Whether calls end when their time is up.
+/// Whether calls have a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timing {
     Deadline,
-    /// For built-in plugins in a process that must do the same twice: the thread that keeps deadlines would decide who goes first.
+    /// For built-in plugins in a deterministic simulation: the thread that enforces deadlines would make the order of
+    /// calls random.
     None,
 }
 
-/// What the host keeps for one call.
+/// The host's state of one call.
 pub(crate) struct CallState {
     memory: MemoryGuard,
     log: CallLog,
@@ -48,7 +49,7 @@ impl LogHost for CallState {
     }
 }
 
-/// Types only: nothing to do.
+/// Types only: there is nothing to implement.
 impl TypesHost for CallState {}
 
 impl Runtime {
@@ -64,22 +65,22 @@ impl Runtime {
         Ok(Self { engine, linker, ticker })
     }
 
-    /// Code that this controller's own compiler has just answered.
+    /// Loads code that this controller's own compiler has just written.
     #[allow(unsafe_code, reason = "the code comes from our own compiler, over a pipe that nobody else writes to")]
     pub(crate) fn read_code(&self, code: &[u8]) -> wasmtime::Result<Component> {
-        // SAFETY: the bytes are what `Engine::precompile_component` answered, in this process or in a child of it.
+        // SAFETY: the bytes are the result of `Engine::precompile_component`, in this process or in a child of it.
         unsafe { Component::deserialize(&self.engine, code) }
     }
 
-    /// Code from the cache; its pages are read when they are needed.
+    /// Loads code from the cache; its pages are read when they are used.
     #[allow(unsafe_code, reason = "the cache's folder is ours alone and holds only what our own compiler answered")]
     pub(crate) fn read_code_file(&self, file: &Path) -> wasmtime::Result<Component> {
-        // SAFETY: `CodeCache` opens only folders that no other user can write, names files by a digest of their content and never
-        // changes one, so the file is whole and stays as it was written.
+        // SAFETY: `CodeCache` opens only folders that no other user can write, names files by a digest of their content
+        // and never changes one, so the file is complete and unchanged.
         unsafe { Component::deserialize_file(&self.engine, file) }
     }
 
-    /// A fresh store with every limit set, and the clock that enforces the deadline; keep both for as long as the call lasts.
+    /// A fresh store with every limit set, and the guard of its deadline; keep both until the call ends.
     pub(crate) fn begin_call(&self, limits: &Limits, log: CallLog) -> (Store<CallState>, Option<Running<'_>>) {
         let memory = MemoryGuard::new(limits.memory_bytes);
         let mut store = Store::new(&self.engine, CallState { memory, log });
@@ -93,7 +94,7 @@ impl Runtime {
             ticks = ticks.saturating_sub(1);
             match ticks {
                 0 => Err(wasmtime::Error::new(DeadlineExceeded { limit })),
-                // Other tasks of this thread get a turn; the time they take is not the plugin's.
+                // Other tasks of this thread get a turn; their time does not count for the plugin.
                 _ => Ok(UpdateDeadline::Yield(1)),
             }
         });
@@ -101,16 +102,16 @@ impl Runtime {
     }
 }
 
-/// The same wherever code is compiled and run: what is compiled for one engine does not run on another.
+/// The same settings wherever code is compiled and run: code that is compiled for one engine does not run on another.
 pub(crate) fn engine_config(timing: Timing) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(timing == Timing::Deadline);
-    // Where in a component a trap was is of no use to anybody, and the tables for it take as much memory as the code.
+    // Nobody uses the address of a trap in a component, and the tables for it take as much memory as the code.
     config.generate_address_map(false);
     config
 }
 
-/// One more than fit into the time: the first tick may come at once.
+/// One more tick than the time has: the first tick may come at once.
 fn ticks(deadline: std::time::Duration) -> u128 {
     deadline.as_millis().div_ceil(TICK.as_millis()) + 1
 }

@@ -1,4 +1,4 @@
-//! Configurations against the JSON Schema that the plugin itself publishes.
+//! Validates configurations against the JSON Schema that the plugin publishes.
 
 use crate::error::{ConfigError, LoadError, shortened};
 use jsonschema::error::ValidationErrorKind;
@@ -7,9 +7,9 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Schemas are written by hand or derived from a few types; more than this is a mistake or an attack.
+/// Schemas are written by hand or derived from a few types; a larger one is a mistake or an attack.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
-/// A user repairs a few errors at a time; conditions have no room for more.
+/// A user fixes a few errors at a time; conditions have no room for more.
 const MAX_ERRORS: usize = 16;
 
 pub(crate) struct ConfigSchema {
@@ -26,7 +26,7 @@ impl ConfigSchema {
         let schema: Value = serde_json::from_str(&text).map_err(|error| LoadError::Schema(error.to_string()))?;
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
-            // Linear time, whatever pattern the plugin brings.
+            // Linear time, whatever pattern the schema contains.
             .with_pattern_options(PatternOptions::regex())
             .build(&schema)
             .map_err(|error| LoadError::Schema(shortened(error.to_string())))?;
@@ -37,7 +37,7 @@ impl ConfigSchema {
         &self.text
     }
 
-    /// All that is wrong, up to a limit; empty when the configuration fits.
+    /// All errors up to a limit; empty if the configuration is valid.
     pub(crate) fn errors(&self, config: &Value) -> Vec<ConfigError> {
         self.validator.iter_errors(config).flat_map(|error| explain(&error)).take(MAX_ERRORS).collect()
     }
@@ -69,7 +69,8 @@ fn unknown_fields(error: &ValidationError<'_>) -> Vec<(Location, String)> {
     }
 }
 
-/// An unknown or missing field is named by its own path, not its parent's; of alternatives the one that is meant speaks.
+/// An unknown or missing field is named by its own path, not its parent's. For alternatives, the errors are those of
+/// the intended one.
 fn explain(error: &ValidationError<'_>) -> Vec<ConfigError> {
     let path = dotted(error.instance_path());
     match error.kind() {
@@ -90,7 +91,8 @@ fn explain(error: &ValidationError<'_>) -> Vec<ConfigError> {
     }
 }
 
-/// The one alternative that takes a value of this type (an optional field's other one is `null`); none if several do.
+/// The one alternative that accepts a value of this type (an optional field's other one is `null`); `None` if several
+/// do.
 fn best_fit<'a>(
     whole: &ValidationError<'_>,
     alternatives: &'a [Vec<ValidationError<'static>>],
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_named_by_their_fields_path() {
+    fn errors_are_named_by_the_path_of_their_field() {
         let schema = schema(json!({
             "type": "object",
             "required": ["a"],
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_alternatives_the_one_of_the_values_type_speaks() {
+    fn of_several_alternatives_the_one_of_the_values_type_reports_its_errors() {
         let pause = json!({"type": "object", "additionalProperties": false, "properties": {"for": {"minimum": 0}}});
         let schema = schema(json!({"properties": {"pause": {"anyOf": [pause, {"type": "null"}]}}}));
         for (config, error) in [
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_is_none_or_points_elsewhere_is_refused() {
+    fn a_schema_that_is_invalid_or_refers_elsewhere_is_rejected() {
         for text in [
             "{".to_owned(),
             r#"{"type":"nonsense"}"#.to_owned(),

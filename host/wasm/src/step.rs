@@ -1,4 +1,4 @@
-//! Steps: work that a canary's `steps[].plugin` has done.
+//! Steps: do the work of a canary's `steps[].plugin`.
 
 use crate::answer;
 use crate::bindings::step::StepPluginPre;
@@ -18,15 +18,16 @@ handle! {
 }
 
 impl StepPlugin {
-    /// Takes one round of a step's work. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has accepted.
+    /// Makes one call of a step. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has
+    /// accepted.
     ///
-    /// An answer has been checked: sizes as the WIT names them, instants that can be written down.
-    pub async fn act(&self, config: &str, occasion: &Occasion) -> Result<Action, CallError> {
-        let about = format!("{}/{} step {}", occasion.rollout.namespace, occasion.rollout.name, occasion.index);
+    /// The answer is validated: sizes are within the WIT's limits, instants are representable.
+    pub async fn act(&self, config: &str, input: &Occasion) -> Result<Action, CallError> {
+        let about = format!("{}/{} step {}", input.rollout.namespace, input.rollout.name, input.index);
         let (mut store, _running) = self.plugin.begin_call(about);
         let answer = async {
             let instance = self.pre.instantiate_async(&mut store).await?;
-            instance.kulta_plugin_step().call_act(&mut store, config, occasion).await
+            instance.kulta_plugin_step().call_act(&mut store, config, input).await
         };
         let action = answer
             .await

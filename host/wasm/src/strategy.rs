@@ -1,4 +1,4 @@
-//! Strategies: where a revision should be now.
+//! Strategies: decide where a revision should be now.
 
 use crate::answer;
 use crate::bindings::strategy::StrategyPluginPre;
@@ -18,10 +18,10 @@ handle! {
 }
 
 impl StrategyPlugin {
-    /// Asks for a decision. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has accepted.
+    /// Gets a decision. `config` is JSON that [`Plugin::check_config`](crate::Plugin::check_config) has accepted.
     ///
-    /// Runs on the calling task and lets other tasks have their turn every 10 ms. An answer has been checked: sizes as the WIT
-    /// names them, weights together at most `max_weight`, step within steps, instants that can be written down.
+    /// Runs on the calling task and yields to other tasks every 10 ms. The answer is validated: sizes are within the
+    /// WIT's limits, weights sum to at most `max_weight`, the step index is in range, instants are representable.
     pub async fn decide(&self, config: &str, situation: &Situation) -> Result<Decision, CallError> {
         let about = format!("{}/{}", situation.rollout.namespace, situation.rollout.name);
         let (mut store, _running) = self.plugin.begin_call(about);

@@ -1,4 +1,4 @@
-//! What several test modules share.
+//! Fixtures that several test modules share.
 
 use crate::strategy::{Goal, Revision, Rollout, Situation};
 use crate::{Limits, Plugins, StrategyPlugin};
@@ -36,7 +36,7 @@ pub(crate) fn situation() -> Situation {
     }
 }
 
-/// The built-in plugins, compiled once for all tests: without optimisation, Cranelift takes seconds.
+/// The built-in plugins, compiled once for all tests: Cranelift takes seconds in an unoptimised build.
 pub(crate) static BUILT_IN: LazyLock<Plugins> = LazyLock::new(plugins);
 
 pub(crate) fn plugins() -> Plugins {

@@ -1,4 +1,4 @@
-//! The clock of deadlines: a thread that raises the engine's epoch while calls run, and sleeps when none does.
+//! The clock of deadlines: a thread that increments the engine's epoch while calls run, and sleeps otherwise.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,14 +6,15 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 use wasmtime::{Engine, EngineWeak};
 
-/// How far off a deadline may be: one hundredth of the default one. A call that runs this long also lets others have its thread.
+/// Accuracy of a deadline: one hundredth of the default one. A call that runs this long also yields to other tasks.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Ticks without a call before the thread goes to sleep. Waking it costs a system call, so busy times should not need one.
+/// Ticks without a call before the thread goes to sleep. Waking it costs a system call, so it should stay awake in busy
+/// times.
 const IDLE_TICKS: u32 = 100;
 
-/// Epochs come from an own thread, not from the async runtime: a plugin that hogs the runtime's threads must not stop the clock
-/// that would end it.
+/// A separate thread, not the async runtime, increments the epoch: a plugin that blocks the runtime's threads must not
+/// stop the clock that ends it.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
     thread: Thread,
@@ -34,7 +35,7 @@ impl Ticker {
         Ok(Self { shared, thread: handle.thread().clone() })
     }
 
-    /// Epochs rise at least until the answer is dropped.
+    /// The epoch is incremented at least until the returned guard is dropped.
     pub(crate) fn keep_running(&self) -> Running<'_> {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
@@ -78,7 +79,8 @@ fn tick(engine: &EngineWeak, shared: &Shared) {
     }
 }
 
-/// A call that begins between the check and the parking sees `asleep` and unparks; the park then returns at once.
+/// A call that begins between the check and the parking sees `asleep` and unparks the thread; the park then returns at
+/// once.
 fn sleep_until_called(shared: &Shared) {
     shared.asleep.store(true, Ordering::SeqCst);
     if shared.running.load(Ordering::SeqCst) == 0 && !shared.stopped.load(Ordering::SeqCst) {

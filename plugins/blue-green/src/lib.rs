@@ -1,25 +1,26 @@
-//! The blue-green strategy: the new version comes up beside the old one, is looked at, and takes over at once.
+//! The blue-green strategy: the new version starts next to the old one, is verified, and gets all traffic at once.
 //!
-//! Configuration: what of `spec.strategy.blueGreen` is a decision. The plugin is not embedded yet, because the host does not serve
-//! blue-green; its tables show that the interface `strategy` of `wit/0.1.0` carries all of it.
+//! Configuration: the fields of `spec.strategy.blueGreen` that need a decision. The plugin is not embedded yet, because
+//! the host does not support blue-green. Its tests show that the interface `strategy` of `wit/0.1.0` is sufficient for
+//! it.
 //!
 //! | step | it waits for |
 //! |---|---|
 //! | 0 preview | the preview's pods, `previewReplicaCount` of them or all |
-//! | 1 pause | `autoPromotionSeconds`, or a person; `prePromotionAnalysis` measures meanwhile |
+//! | 1 pause | `autoPromotionSeconds`, or a user; `prePromotionAnalysis` measures meanwhile |
 //! | 2 analysis | `prePromotionAnalysis` |
 //! | 3 growth | all of the pods |
-//! | 4 switch | the data plane's word that all traffic goes to the new version |
+//! | 4 switch | the data plane confirms all traffic to the new version |
 //! | 5 verdict | `postPromotionAnalysis`; then it promotes |
 //!
-//! Steps without anything to wait for are passed over. Where it is in the steps is all that has to be remembered, and the host does
-//! that: `decision.step`, which for blue-green stays in `status.kulta`, for Argo Rollouts' `currentStepIndex` is about canaries.
+//! A step with nothing to wait for is passed at once. The only state is the step, which the host stores:
+//! `decision.step`, for blue-green in `status.kulta`, because Argo Rollouts' `currentStepIndex` is for canaries.
 //!
-//! How each of Argo Rollouts' fields is carried:
+//! How each of Argo Rollouts' fields is mapped:
 //!
-//! | field | carried by |
+//! | field | mapped to |
 //! |---|---|
-//! | activeService | the host switches its selector when the weight is `max-weight` or 0; nothing in between is decided |
+//! | activeService | the host switches its selector when the weight is `max-weight` or 0; there are no other weights |
 //! | previewService | the host, as soon as the revision exists |
 //! | previewReplicaCount | `canary: replicas(n)` until the pause and the analysis are over, then `weight(max-weight)` |
 //! | autoPromotionEnabled, autoPromotionSeconds | `next: pause`, with cause `step` and an `until` or none; the host calls it `BlueGreenPause` |
@@ -27,9 +28,9 @@
 //! | inconclusive analyses | `next: pause` with cause `analysis` |
 //! | failed analyses | `next: abort`; the host restores the active service |
 //! | scaleDownDelaySeconds, scaleDownDelayRevisionLimit, abortScaleDownDelaySeconds | the host, after the promotion or the abort |
-//! | maxUnavailable, antiAffinity, previewMetadata, activeMetadata | the host; they are about pods, not about the way |
+//! | maxUnavailable, antiAffinity, previewMetadata, activeMetadata | the host; they concern pods, not steps |
 //! | scaleUpPreviewCheckPoint (status) | `decision.step` ≥ 3 |
-//! | rollback within the scale-down delay, promote --full, first deploy | the host; it doesn't ask then |
+//! | rollback within the scale-down delay, promote --full, first deploy | the host, without a call |
 
 mod policy;
 #[cfg(test)]
@@ -39,25 +40,25 @@ use kulta_plugin::{About, Decision, Error, Situation, Strategy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Kubernetes keeps replica counts and Argo Rollouts its seconds in 32-bit signed integers.
+/// Kubernetes stores replica counts and Argo Rollouts its seconds in signed 32-bit integers.
 const MAX_COUNT: u32 = i32::MAX as u32;
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
-    /// Pods of the new version until it takes over; absent: all.
+    /// Pods of the new version until the switch; default: all.
     #[schemars(range(max = MAX_COUNT))]
     pub preview_replica_count: Option<u32>,
-    /// Absent: it is. Otherwise a person has to promote.
+    /// Default: true. With false a user must promote.
     pub auto_promotion_enabled: Option<bool>,
-    /// How long to pause before the promotion; absent or 0: not at all. Nothing if a person has to promote.
+    /// Duration of the pause before the promotion; absent or 0: no pause. Ignored if a user must promote.
     #[schemars(range(max = MAX_COUNT))]
     pub auto_promotion_seconds: Option<u32>,
     pub pre_promotion_analysis: Option<Analysis>,
     pub post_promotion_analysis: Option<Analysis>,
 }
 
-/// That there is one is all that counts here: what it measures is the host's affair.
+/// Only its presence matters here: the host evaluates its content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct Analysis {}
 

@@ -22,7 +22,7 @@ enum Step {
 }
 
 impl Step {
-    /// A step beyond the last is one that a person skipped to.
+    /// A step beyond the last means that a user has skipped to it.
     fn of(index: u32) -> Self {
         match index {
             0 => Self::Preview,
@@ -103,12 +103,12 @@ impl Way<'_> {
         Decision { step: STEPS, next: Next::Promote, reason, runs: Vec::new(), ..self.at(Step::Verdict) }
     }
 
-    /// A pause that has begun goes on or ends, whatever happens to pods meanwhile.
+    /// A pause that has begun continues or ends, whatever happens to pods.
     fn pause(&self) -> Decision {
         let situation = self.situation;
         let unsure = self.inconclusive(PRE);
         if situation.promoted {
-            // Who lifts a pause that names an inconclusive analysis goes past both.
+            // A user who ends a pause for an inconclusive analysis promotes past both.
             return self.enter(if unsure.is_some() { Step::Growth } else { Step::Analysis });
         }
         if let Some(why) = unsure {
@@ -144,7 +144,7 @@ impl Way<'_> {
         self.promotes_itself_after().is_none_or(|millis| millis > 0)
     }
 
-    /// Milliseconds; absent if a person has to promote.
+    /// Milliseconds; `None` if a user must promote.
     fn promotes_itself_after(&self) -> Option<u64> {
         let seconds = u64::from(self.config.auto_promotion_seconds.unwrap_or(0));
         self.config.auto_promotion_enabled.unwrap_or(true).then_some(seconds * MILLIS_PER_SECOND)
@@ -165,7 +165,7 @@ impl Way<'_> {
         Decision { next: Next::Pause(Pause { cause, until }), reason, ..self.at(step) }
     }
 
-    /// What a step stands for.
+    /// The target of a step.
     fn at(&self, step: Step) -> Decision {
         let max = self.situation.rollout.max_weight;
         let preview = self.config.preview_replica_count.filter(|_| step < Step::Growth);

@@ -1,4 +1,4 @@
-//! Blue-green by tables of situation and decision, and as whole rollouts.
+//! Table tests of blue-green decisions, and whole rollouts.
 
 use crate::BlueGreen;
 use kulta_plugin::testing::NOW;
@@ -42,14 +42,14 @@ fn abort(reason: &str) -> Next {
     Next::Abort(Failure { kind: FailureKind::Analysis, reason: reason.into() })
 }
 
-/// Step, weight, the new version's pods, the runs, and what next.
+/// Step, weight, the new version's pods, the runs, and the next action.
 fn outline(decision: &Decision) -> (u32, u32, Scale, Vec<&str>, Next) {
     let runs = decision.runs.iter().map(|WantedRun { name, .. }| name.as_str()).collect();
     (decision.step, decision.weight, decision.canary, runs, decision.next.clone())
 }
 
 #[test]
-fn without_anything_to_wait_for_it_comes_up_switches_and_promotes() {
+fn with_nothing_to_wait_for_it_scales_up_switches_and_promotes() {
     for (step, reached, expected) in [
         (0, false, (0, 0, ALL, vec![], PODS)),
         (0, true, (4, 100, ALL, vec![], ROUTES)),
@@ -94,13 +94,13 @@ fn the_promotion_waits_as_it_is_configured() {
 }
 
 #[test]
-fn a_person_lifts_the_pause() {
+fn a_user_ends_the_pause() {
     let asked = Situation { promoted: true, ..at(1, true) };
     assert_eq!(outline(&decide(PERSON, &asked)), (4, 100, ALL, vec![], ROUTES));
 }
 
 #[test]
-fn the_analysis_before_the_switch_measures_while_it_is_paused_and_is_waited_for() {
+fn the_analysis_before_the_switch_runs_during_the_pause_and_is_waited_for() {
     let one = Scale::Replicas(1);
     let begun = || run("pre", RunPhase::Running);
     let passed = || run("pre", judged(Verdict::Pass));
@@ -131,7 +131,7 @@ fn the_analysis_after_the_switch_is_waited_for_before_the_promotion() {
 }
 
 #[test]
-fn a_failed_analysis_aborts_whether_pods_are_in_place_or_not() {
+fn a_failed_analysis_aborts_whether_pods_are_available_or_not() {
     let pre = "Pre-promotion analysis phase error/failed";
     let post = "Post-promotion analysis phase error/failed";
     for reached in [false, true] {
@@ -148,7 +148,7 @@ fn a_failed_analysis_aborts_whether_pods_are_in_place_or_not() {
 }
 
 #[test]
-fn an_inconclusive_analysis_pauses_for_a_person() {
+fn an_inconclusive_analysis_pauses_until_a_user_promotes() {
     let unsure = |name| run(name, judged(Verdict::Inconclusive("no data".into())));
     for (step, name, weight, after) in [(1, "pre", 0, 3), (2, "pre", 0, 3), (5, "post", 100, 6)] {
         let asked = Situation { runs: unsure(name), ..at(step, true) };
@@ -161,7 +161,7 @@ fn an_inconclusive_analysis_pauses_for_a_person() {
 }
 
 #[test]
-fn going_back_takes_all_traffic_at_once() {
+fn a_restore_moves_all_traffic_at_once() {
     let asked = Situation { goal: Goal::Restore, weight: 100, ..at(5, false) };
     let decision = decide(WHOLE, &asked);
 
@@ -203,7 +203,7 @@ fn a_whole_rollout_ends_with_the_first_analysis_that_fails() {
 }
 
 #[test]
-fn a_person_may_come_twice() {
+fn a_user_may_promote_twice() {
     let config = r#"{"autoPromotionEnabled":false,"prePromotionAnalysis":{}}"#;
     let unsure = judged(Verdict::Inconclusive(String::new()));
     let rollout = Simulation::<BlueGreen>::new(config).run("pre", 60_000, unsure).promote_at(30_000);
@@ -213,7 +213,7 @@ fn a_person_may_come_twice() {
 }
 
 #[test]
-fn bad_configuration_is_named_by_its_path() {
+fn bad_configuration_is_reported_by_its_path() {
     for (config, start) in [
         (r#"{"previewReplicaCount":-1}"#, "previewReplicaCount: "),
         (r#"{"autoPromotionEnabled":"no"}"#, "autoPromotionEnabled: "),

@@ -1,21 +1,21 @@
-//! Analyses: which runs are wanted at a step, and what their verdicts lead to. The host measures and judges.
+//! Analyses: the wanted runs at a step, and the effects of their verdicts. The host measures and judges.
 
 use crate::config::Config;
 use kulta_plugin::{Run, RunPhase, Situation, Verdict, WantedRun};
 
 const BACKGROUND: &str = "background";
 
-/// What the analyses at hand say, the worst of them.
+/// The worst result of the current analyses.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Say {
     Nothing,
-    /// Why, for a person.
+    /// The reason, for users.
     Inconclusive(String),
-    /// Why, in the words that Argo Rollouts uses.
+    /// The reason, in Argo Rollouts' wording.
     Failed(String),
 }
 
-/// What of the configuration is about analyses, and the runs that there are.
+/// The analyses of the configuration, and the existing runs.
 #[derive(Clone, Copy)]
 pub struct Analyses<'a> {
     config: &'a Config,
@@ -28,8 +28,8 @@ impl<'a> Analyses<'a> {
         Self { config, runs: &situation.runs, promoted: situation.promoted }
     }
 
-    /// All that should be running or done at this step; behind the last one the background goes on. When a background analysis that a
-    /// user promoted past is measured afresh is the host's rule.
+    /// All runs that should be running or done at this step; after the last step the background analysis continues. The
+    /// host decides when it repeats a background analysis that a user has promoted past.
     pub fn wanted(&self, index: usize) -> Vec<WantedRun> {
         let background = self.in_background(index).then(|| {
             let attempt = self.find(BACKGROUND).map_or(1, |run| run.attempt);
@@ -43,7 +43,7 @@ impl<'a> Analyses<'a> {
         background.into_iter().chain(step).collect()
     }
 
-    /// The step's own run goes before the background's, failures go before the rest.
+    /// The step's own run takes precedence over the background's, failures over other results.
     pub fn say(&self, index: usize) -> Say {
         let step = self.is_step(index).then(|| self.find(&step_name(index))).flatten();
         let background = self.in_background(index).then(|| self.find(BACKGROUND)).flatten();
@@ -69,7 +69,7 @@ impl<'a> Analyses<'a> {
         }
     }
 
-    /// The step's run has passed, or a person went past it.
+    /// True if the step's run has passed, or a user has promoted past it.
     pub fn step_done(&self, index: usize) -> bool {
         self.find(&step_name(index)).is_some_and(|run| match &run.phase {
             RunPhase::Judged(Verdict::Pass) => true,

@@ -1,4 +1,4 @@
-//! Analyses by tables: what is wanted, and what their verdicts lead to.
+//! Table tests of analyses: wanted runs, and the effects of their verdicts.
 
 use crate::Canary;
 use kulta_plugin::testing::NOW;
@@ -50,7 +50,7 @@ fn abort(reason: &str) -> Next {
 }
 
 #[test]
-fn an_analysis_step_waits_for_its_run_whether_pods_are_in_place_or_not() {
+fn an_analysis_step_waits_for_its_run_whether_pods_are_available_or_not() {
     for runs in [vec![], vec![run(STEP, 1, RunPhase::Running)]] {
         for reached in [false, true] {
             let decision = decide(&at(1, reached, runs.clone()));
@@ -86,7 +86,7 @@ fn without_a_starting_step_the_background_begins_with_the_update() {
 }
 
 #[test]
-fn nothing_is_wanted_on_the_way_back() {
+fn no_run_is_wanted_during_a_restore() {
     let asked =
         Situation { goal: Goal::Restore, weight: 50, ..at(1, false, vec![run(BACKGROUND, 1, RunPhase::Running)]) };
 
@@ -104,14 +104,14 @@ fn a_run_that_passed_leads_to_the_next_step() {
 }
 
 #[test]
-fn a_background_that_passed_changes_nothing_and_is_not_begun_anew() {
+fn a_passed_background_analysis_changes_nothing_and_is_not_repeated() {
     let decision = decide(&at(2, false, vec![run(BACKGROUND, 1, pass())]));
 
     assert_eq!((decision.step, decision.next.clone(), wanted(&decision)), (2, PODS, vec![(BACKGROUND, 1)]));
 }
 
 #[test]
-fn a_failed_run_aborts_with_what_it_said() {
+fn a_failed_run_aborts_with_its_message() {
     let step = "Step-based analysis phase error/failed";
     let background = "Background analysis phase error/failed";
     for (at_step, name, phase, reason) in [
@@ -152,7 +152,7 @@ fn an_inconclusive_run_pauses_and_is_kept() {
 }
 
 #[test]
-fn a_pause_by_analysis_goes_no_further_than_the_traffic_already_is() {
+fn a_pause_by_analysis_keeps_the_current_traffic() {
     for (confirmed, weight) in [(10, 10), (30, 30), (50, 50), (0, 10), (80, 50)] {
         let asked = Situation { weight: confirmed, ..at(2, false, vec![run(BACKGROUND, 1, inconclusive())]) };
 
@@ -161,7 +161,7 @@ fn a_pause_by_analysis_goes_no_further_than_the_traffic_already_is() {
 }
 
 #[test]
-fn promoted_past_an_inconclusive_step_goes_on_with_the_next() {
+fn after_a_promotion_an_inconclusive_step_is_passed() {
     let asked = Situation { promoted: true, ..at(1, true, vec![run(STEP, 1, inconclusive())]) };
     let decision = decide(&asked);
 
@@ -169,7 +169,7 @@ fn promoted_past_an_inconclusive_step_goes_on_with_the_next() {
 }
 
 #[test]
-fn promoted_past_an_inconclusive_background_goes_on_and_leaves_it_to_the_host_when_to_measure_afresh() {
+fn after_a_promotion_an_inconclusive_background_analysis_is_left_to_the_host() {
     for (step, reached, expected) in [(2, false, (2, PODS)), (2, true, (3, PODS)), (3, true, (4, Next::Promote))] {
         let asked = Situation { promoted: true, ..at(step, reached, vec![run(BACKGROUND, 2, inconclusive())]) };
         let decision = decide(&asked);
@@ -180,7 +180,7 @@ fn promoted_past_an_inconclusive_background_goes_on_and_leaves_it_to_the_host_wh
 }
 
 #[test]
-fn a_pause_by_analysis_keeps_the_pods_that_there_are() {
+fn a_pause_by_analysis_keeps_the_existing_pods() {
     let mut asked = at(1, false, vec![run(STEP, 1, inconclusive())]);
     asked.rollout.canary.desired = 3;
 
@@ -188,14 +188,14 @@ fn a_pause_by_analysis_keeps_the_pods_that_there_are() {
 }
 
 #[test]
-fn a_failure_goes_before_an_inconclusive_one() {
+fn a_failure_takes_precedence_over_an_inconclusive_result() {
     let asked = at(1, true, vec![run(BACKGROUND, 1, inconclusive()), run(STEP, 1, fail("slow"))]);
 
     assert_eq!(decide(&asked).next, abort("Step-based analysis phase error/failed: slow"));
 }
 
 #[test]
-fn without_a_background_its_runs_are_nobodys() {
+fn without_a_background_analysis_its_runs_are_ignored() {
     let config = r#"{"steps":[{"setWeight":10}]}"#;
     let decision = strategy::decide::<Canary>(config, &at(0, false, vec![run(BACKGROUND, 1, fail("old"))])).unwrap();
 
@@ -203,7 +203,7 @@ fn without_a_background_its_runs_are_nobodys() {
 }
 
 #[test]
-fn every_decision_about_an_analysis_says_why() {
+fn every_decision_about_an_analysis_has_a_reason() {
     for (asked, reason) in [
         (at(1, true, vec![]), "step 2/4: waiting for the analysis at 10 %"),
         (

@@ -4,7 +4,7 @@ use kulta_plugin::{Duration, Error};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Kubernetes keeps weights and replica counts in 32-bit signed integers.
+/// Kubernetes stores weights and replica counts in signed 32-bit integers.
 const MAX_COUNT: u32 = i32::MAX as u32;
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -12,55 +12,56 @@ const MAX_COUNT: u32 = i32::MAX as u32;
 pub struct Config {
     #[serde(default)]
     pub steps: Vec<Step>,
-    /// Absent: nothing is measured in the background.
+    /// Absent: no background analysis.
     pub analysis: Option<Background>,
 }
 
-/// An analysis in the background of the update. What it measures is the host's affair.
+/// An analysis in the background of the update. The host evaluates its content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Background {
-    /// Index of the step with which it begins; absent: it begins with the update.
+    /// Index of the step with which it begins; default: it begins with the update.
     #[schemars(range(max = MAX_COUNT))]
     pub starting_step: Option<u32>,
 }
 
-/// One step. A field for each kind, as in Argo's own type, so that an unknown kind is an error that names it.
+/// One step. It has a field for each kind, as in Argo's own type, so that an unknown kind is an error that names it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schemars(extend("minProperties" = 1))]
 pub struct Step {
-    /// The new version's traffic, in parts of the largest weight.
+    /// The new version's traffic, in parts of the maximum weight.
     #[schemars(range(max = MAX_COUNT))]
     pub set_weight: Option<u32>,
-    /// Waits: for a time, or for a person.
+    /// Waits for a duration, or until a user promotes.
     pub pause: Option<Pause>,
-    /// The new version's pods, independent of its traffic from here on.
+    /// The new version's pods, independent of its traffic from this step on.
     pub set_canary_scale: Option<SetCanaryScale>,
-    /// Waits for an analysis, and goes on if it passes.
+    /// Waits for an analysis, and continues if it passes.
     pub analysis: Option<Analysis>,
-    /// Waits for a step plugin's work, and goes on when it is done.
+    /// Waits for a step plugin's work, and continues when it is done.
     pub plugin: Option<Plugin>,
 }
 
-/// What it is configured with is between the host and the step plugin.
+/// The host passes its configuration to the step plugin.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct Plugin {
     pub name: String,
 }
 
-/// That there is one is all that counts here: what it measures is the host's affair.
+/// Only its presence matters here: the host evaluates its content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 pub struct Analysis {}
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pause {
-    /// Absent: until a person promotes.
+    /// Absent: until a user promotes.
     pub duration: Option<Duration>,
 }
 
-/// `matchTrafficWeight` wins over `replicas`, which wins over `weight`. None of them: pods follow the weight.
+/// `matchTrafficWeight` takes precedence over `replicas`, which takes precedence over `weight`. Without any, pods
+/// follow the weight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SetCanaryScale {
@@ -73,7 +74,7 @@ pub struct SetCanaryScale {
 }
 
 impl Config {
-    /// What the schema cannot say. All errors at once, one per line.
+    /// Checks rules that the schema cannot express. All errors at once, one per line.
     pub fn check(&self) -> Result<(), Error> {
         let errors: Vec<String> = self
             .steps

@@ -1,10 +1,10 @@
 //! The canary strategy: the steps of an Argo Rollouts canary, one after the other.
 //!
-//! Configuration: `{"steps": […], "analysis": {…}}`, as in `spec.strategy.canary`. It keeps no memory: where a revision is,
-//! since when it is paused, and what its analyses and step plugins say is in the situation.
+//! Configuration: `{"steps": […], "analysis": {…}}`, as in `spec.strategy.canary`. It has no state: the situation
+//! contains the step, the pause, and the results of analyses and step plugins.
 //!
-//! `scale.follow-weight` for the stable side is a share like any other; that a stable side which is not dynamic stays at full size
-//! is the host's rule, not this policy's.
+//! `scale.follow-weight` for the stable side is an ordinary share. The host, not this policy, keeps a stable side
+//! without dynamic scale at full size.
 
 mod analysis;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use kulta_plugin::{
 /// Pauses are stored in the API in whole seconds.
 const SECOND: u64 = 1_000;
 
-/// Where the revision should be now. An error if a weight is above the rollout's largest.
+/// Where the revision should be now. An error if a weight is above the rollout's maximum.
 pub fn decide(config: &Config, situation: &Situation) -> Result<Decision, Error> {
     let course = Course {
         config,
@@ -64,7 +64,7 @@ impl Course<'_> {
         }
     }
 
-    /// The decision on entering a step: its weight and scale, waiting for the host to put them in place.
+    /// The decision on entering a step: its weight and scale; the host applies it.
     fn begin(&self, index: usize) -> Decision {
         let Some(step) = self.steps.get(index) else {
             return self.promote();
@@ -83,7 +83,7 @@ impl Course<'_> {
         decision
     }
 
-    /// A pause that has begun goes on or ends, whatever happens to pods meanwhile; one that has not waits for them.
+    /// A pause that has begun continues or ends, whatever happens to pods; a new one waits for pods.
     fn pause(&self, index: usize, pause: Pause) -> Decision {
         let situation = self.situation;
         let since = match situation.paused {
@@ -107,7 +107,7 @@ impl Course<'_> {
         decision
     }
 
-    /// The run takes its time, whatever happens to pods meanwhile.
+    /// The run continues, whatever happens to pods.
     fn wait(&self, index: usize, what: &str) -> Decision {
         let mut decision = self.at(index);
         decision.next = Next::Hold(Waiting::Runs);
@@ -133,7 +133,7 @@ impl Course<'_> {
         decision
     }
 
-    /// An analysis is inconclusive: a user decides, and until then the canary keeps its pods and gets no more traffic than it has.
+    /// An analysis is inconclusive: a user decides, and until then the canary keeps its pods and its current traffic.
     fn unsure(&self, index: usize, why: &str) -> Decision {
         let confirmed = self.situation.weight;
         let mut decision = self.at(index);
@@ -160,8 +160,8 @@ impl Course<'_> {
         }
     }
 
-    /// Back to stable by the levels that the steps name, highest first. Only the confirmed weight counts, so the answer
-    /// stays the same until the data plane has followed.
+    /// Restores stable by the weights of the steps, highest first. Only the confirmed weight counts, so the answer is
+    /// the same until the data plane has followed.
     fn restore(&self) -> Decision {
         let situation = self.situation;
         let weight = self
@@ -179,7 +179,7 @@ impl Course<'_> {
         }
     }
 
-    /// What a step stands for: the last weight and the last scale set at or before it.
+    /// The target of a step: the last weight and the last scale set at or before it.
     fn at(&self, index: usize) -> Decision {
         let so_far = || self.steps.iter().take(index + 1).rev();
         let weight = so_far().find_map(|step| step.set_weight).unwrap_or(0);
@@ -199,14 +199,14 @@ impl Course<'_> {
         }
     }
 
-    /// All that should be running or done at this step.
+    /// All runs that should be running or done at this step.
     fn wanted(&self, index: usize) -> Vec<WantedRun> {
         let mut runs = self.analyses.wanted(index);
         runs.extend(step_plugin::wanted(self.config, self.situation, index));
         runs
     }
 
-    /// Counted from 1, as people do; behind the last step it is still the last one.
+    /// Counted from 1 for users; after the last step it is still the last one.
     fn place(&self, index: usize) -> String {
         format!("step {}/{}", (index + 1).min(self.steps.len()), self.steps.len())
     }

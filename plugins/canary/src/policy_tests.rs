@@ -1,4 +1,4 @@
-//! The policy by tables, called as the host calls it: configuration as JSON.
+//! Table tests of the policy, called as the host calls it: configuration as JSON.
 
 use crate::Canary;
 use kulta_plugin::testing::NOW;
@@ -29,7 +29,7 @@ fn outline(decision: &Decision) -> (u32, u32, Next) {
 }
 
 #[test]
-fn a_step_holds_the_last_weight_until_reached_and_then_gives_way_to_the_next() {
+fn a_step_keeps_the_last_weight_until_it_is_reached_and_then_the_next_begins() {
     for (step, reached, expected) in [
         (0, false, (0, 10, HOLD)),
         (0, true, (1, 10, HOLD)),
@@ -50,7 +50,7 @@ fn a_step_holds_the_last_weight_until_reached_and_then_gives_way_to_the_next() {
 }
 
 #[test]
-fn a_rollout_goes_through_its_steps_and_waits_for_a_person() {
+fn a_rollout_goes_through_its_steps_and_waits_for_a_user() {
     let canary = Simulation::<Canary>::new(format!(r#"{{"steps":{STEPS}}}"#));
 
     let waiting = canary.play();
@@ -78,7 +78,7 @@ fn before_the_first_set_weight_there_is_no_traffic() {
 }
 
 #[test]
-fn the_last_step_reached_is_a_promotion() {
+fn after_the_last_step_the_revision_is_promoted() {
     let decision = decide(r#"[{"setWeight":20}]"#, &at(0, true));
     assert_eq!(outline(&decision), (1, 100, Next::Promote));
 }
@@ -124,13 +124,13 @@ fn promoted_ends_a_timed_pause_early() {
 }
 
 #[test]
-fn promoted_at_a_step_that_is_no_pause_changes_nothing() {
+fn promoted_at_a_step_without_a_pause_changes_nothing() {
     let decision = decide(STEPS, &Situation { promoted: true, ..at(0, false) });
     assert_eq!(outline(&decision), (0, 10, HOLD));
 }
 
 #[test]
-fn a_pause_of_another_cause_is_not_this_steps_pause() {
+fn a_pause_with_another_cause_is_not_this_steps_pause() {
     let paused = Some((PauseCause::Analysis, NOW - 60_000));
     let decision = decide(STEPS, &Situation { paused, ..at(1, true) });
     assert_eq!(outline(&decision), (1, 10, pause(Some(NOW + 30_000))));
@@ -156,14 +156,14 @@ fn the_last_set_canary_scale_decides_the_canarys_pods() {
 }
 
 #[test]
-fn a_canary_scale_reached_gives_way_to_the_next_step() {
+fn after_a_canary_scale_the_next_step_begins() {
     let decision = decide(r#"[{"setCanaryScale":{"replicas":1}},{"setWeight":5}]"#, &at(0, true));
     assert_eq!(outline(&decision), (1, 5, HOLD));
     assert_eq!(decision.canary, Scale::Replicas(1));
 }
 
 #[test]
-fn restoring_falls_through_the_levels_below_the_confirmed_weight() {
+fn a_restore_goes_through_the_levels_below_the_confirmed_weight() {
     let steps = r#"[{"setWeight":10},{"setWeight":30},{"setWeight":60}]"#;
     for (confirmed, weight) in [(100, 60), (60, 30), (45, 30), (30, 10), (10, 0), (5, 0), (0, 0)] {
         for reached in [false, true] {
@@ -175,14 +175,14 @@ fn restoring_falls_through_the_levels_below_the_confirmed_weight() {
 }
 
 #[test]
-fn a_weight_above_the_largest_is_named_by_its_path() {
+fn a_weight_above_the_maximum_is_reported_by_its_path() {
     let error = try_decide(r#"[{"setWeight":10},{"setWeight":101}]"#, &at(0, false));
     let message = "steps[1].setWeight: 101 is above the largest weight 100".to_owned();
     assert_eq!(error, Err(Error::InvalidConfig(message)));
 }
 
 #[test]
-fn every_decision_says_why() {
+fn every_decision_has_a_reason() {
     let paused = Situation { paused: Some((PauseCause::Step, NOW)), ..at(1, true) };
     let scaling = r#"[{"setCanaryScale":{"replicas":1}}]"#;
     let mut fine = at(0, false);

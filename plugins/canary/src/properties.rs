@@ -1,4 +1,4 @@
-//! What holds for any steps in any situation.
+//! Properties of any steps in any situation.
 
 use crate::{Analysis, Background, Config, Pause, SetCanaryScale, Step, decide};
 use kulta_plugin::testing::NOW;
@@ -32,7 +32,7 @@ fn any_phase() -> impl Strategy<Value = RunPhase> {
     ]
 }
 
-/// Of the background and of any step.
+/// Runs of the background analysis and of any step.
 fn any_runs() -> impl Strategy<Value = Vec<Run>> {
     let name = prop_oneof![Just("background".to_owned()), (0u32..8).prop_map(|step| format!("steps/{step}/analysis"))];
     let run =
@@ -61,7 +61,7 @@ fn any_config() -> impl Strategy<Value = Config> {
     (proptest::collection::vec(any_step(), 0..8), background).prop_map(|(steps, analysis)| Config { steps, analysis })
 }
 
-/// All that is wanted has passed.
+/// All wanted runs have passed.
 fn all_passed(config: &Config) -> Vec<Run> {
     let names = (0..config.steps.len()).map(|step| format!("steps/{step}/analysis")).chain(["background".to_owned()]);
     names.map(|name| Run { name, attempt: 1, phase: RunPhase::Judged(Verdict::Pass), started_at: NOW }).collect()

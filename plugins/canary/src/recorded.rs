@@ -1,5 +1,5 @@
-//! `recorded.jsonl`: what the policy answers to many situations. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `recorded.jsonl`: the policy's answers to many situations. The host replays it through the component.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Canary;
 use kulta_plugin::testing::{NOW, strategy};
@@ -18,7 +18,7 @@ const DELEGATED: &str =
     r#"{"steps":[{"setWeight":10},{"plugin":{"name":"team/gate","config":{"url":"http://gate"}}},{"setWeight":50}]}"#;
 
 #[test]
-fn the_recording_holds_what_the_policy_answers() {
+fn the_recording_equals_the_policys_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
     let answers = strategy::record::<Canary>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {

@@ -1,15 +1,15 @@
-//! Step plugins: which is to work at a step, and what has come of it. The host asks them.
+//! Step plugins: the wanted run at a step, and the effect of its outcome. The host calls them.
 
 use crate::config::Config;
 use kulta_plugin::{Run, RunPhase, Situation, Verdict, WantedRun};
 
-/// What the step plugin at hand says.
+/// The state of the current step plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Say {
-    /// It works, or has yet to begin.
+    /// It works, or has not begun.
     Working,
     Done,
-    /// Why, for a person.
+    /// The reason, for users.
     Failed(String),
     Inconclusive(String),
 }
@@ -23,7 +23,7 @@ pub struct StepPlugin<'a> {
 }
 
 impl<'a> StepPlugin<'a> {
-    /// None where the step is another.
+    /// `None` if the step is of another kind.
     pub fn at(config: &'a Config, situation: &'a Situation, index: usize) -> Option<Self> {
         let plugin = config.steps.get(index)?.plugin.as_ref()?;
         let run = run_name(index);
@@ -41,13 +41,13 @@ impl<'a> StepPlugin<'a> {
             Some(RunPhase::Judged(Verdict::Fail(why))) => Say::Failed(because("failed", why)),
             Some(RunPhase::Judged(Verdict::Inconclusive(_))) if self.promoted => Say::Done,
             Some(RunPhase::Judged(Verdict::Inconclusive(why))) => Say::Inconclusive(because("is inconclusive", why)),
-            // What could not run is tried again by the host, until its deadline.
+            // The host retries a run that could not start, until its deadline.
             Some(RunPhase::FailedToRun(_) | RunPhase::Running) | None => Say::Working,
         }
     }
 }
 
-/// The run that should be there at this step.
+/// The wanted run of this step.
 pub fn wanted(config: &Config, situation: &Situation, index: usize) -> Option<WantedRun> {
     let attempt = StepPlugin::at(config, situation, index)?.run.map_or(1, |run| run.attempt);
     Some(WantedRun { name: run_name(index), attempt })

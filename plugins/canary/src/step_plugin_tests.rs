@@ -1,4 +1,4 @@
-//! Step plugins by tables: when one is wanted, and what its outcome leads to.
+//! Table tests of step plugins: when one is wanted, and the effect of its outcome.
 
 use crate::Canary;
 use kulta_plugin::testing::NOW;
@@ -8,7 +8,7 @@ use kulta_plugin::{
     WantedRun,
 };
 
-/// Step 1 is made by a plugin.
+/// Step 1 is a plugin's.
 const CONFIG: &str = r#"{"steps":[{"setWeight":10},{"plugin":{"name":"team/gate","config":{"url":"x"}}},{"setWeight":50},{"pause":{}}]}"#;
 const RUN: &str = "steps/1/plugin";
 const RUNS: Next = Next::Hold(Waiting::Runs);
@@ -32,7 +32,7 @@ fn outline(decision: &Decision) -> (u32, u32, Next) {
 }
 
 #[test]
-fn a_step_plugin_is_waited_for_whether_pods_are_in_place_or_not() {
+fn a_step_plugin_is_waited_for_whether_pods_are_available_or_not() {
     for phase in [None, Some(RunPhase::Running), Some(RunPhase::FailedToRun("no route".into()))] {
         for reached in [false, true] {
             let decision = decide(&at(1, reached, phase.clone()));
@@ -57,14 +57,14 @@ fn a_step_plugin_is_wanted_at_no_other_step() {
 }
 
 #[test]
-fn a_step_plugin_that_is_done_leads_to_the_next_step() {
+fn after_a_completed_step_plugin_the_next_step_begins() {
     let decision = decide(&at(1, false, Some(RunPhase::Judged(Verdict::Pass))));
 
     assert_eq!((outline(&decision), wanted(&decision)), ((2, 50, PODS), vec![]));
 }
 
 #[test]
-fn a_step_plugin_that_failed_aborts_with_what_it_said() {
+fn a_failed_step_plugin_aborts_with_its_message() {
     for (said, reason) in [("closed", "step plugin team/gate failed: closed"), ("", "step plugin team/gate failed")] {
         for promoted in [false, true] {
             let failed = Some(RunPhase::Judged(Verdict::Fail(said.into())));
@@ -77,14 +77,14 @@ fn a_step_plugin_that_failed_aborts_with_what_it_said() {
 }
 
 #[test]
-fn a_step_plugin_that_failed_at_another_step_decides_nothing() {
+fn a_failed_step_plugin_of_another_step_has_no_effect() {
     let decision = decide(&at(2, false, Some(RunPhase::Judged(Verdict::Fail("old".into())))));
 
     assert_eq!((decision.step, decision.next), (2, PODS));
 }
 
 #[test]
-fn a_step_plugin_that_cannot_tell_pauses_until_a_person_goes_past_it() {
+fn an_inconclusive_step_plugin_pauses_until_a_user_promotes() {
     let unsure = at(1, true, Some(RunPhase::Judged(Verdict::Inconclusive("no data".into()))));
     let paused = Next::Pause(Pause { cause: PauseCause::Analysis, until: None });
 
@@ -94,14 +94,14 @@ fn a_step_plugin_that_cannot_tell_pauses_until_a_person_goes_past_it() {
 }
 
 #[test]
-fn nothing_is_wanted_on_the_way_back() {
+fn no_step_plugin_is_wanted_during_a_restore() {
     let asked = Situation { goal: Goal::Restore, weight: 50, ..at(1, false, Some(RunPhase::Running)) };
 
     assert_eq!(wanted(&decide(&asked)), []);
 }
 
 #[test]
-fn every_decision_about_a_step_plugin_says_why() {
+fn every_decision_about_a_step_plugin_has_a_reason() {
     for (asked, reason) in [
         (at(0, true, None), "step 2/4: beginning step plugin team/gate"),
         (at(1, true, None), "step 2/4: waiting for step plugin team/gate at 10 %"),

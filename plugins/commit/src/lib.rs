@@ -1,10 +1,10 @@
-//! The commit enricher: which git commit an event is about, where it is, who wrote it, and by which pull request it came.
+//! The commit enricher: adds the git commit of an event with its repository, author and pull request.
 //!
-//! Configuration: `{"commit": […], "repository": […], "author": […], "pullRequest": […], "hosts": {…}}`. The lists are annotation
-//! keys of which the first that has a usable value wins; `hosts` says which software serves repositories at a host whose name does
-//! not tell, as `{"git.example.org": "gitLab"}`.
+//! Configuration: `{"commit": […], "repository": […], "author": […], "pullRequest": […], "hosts": {…}}`. The lists are
+//! annotation keys; the first key with a valid value wins. `hosts` sets the software of a repository host whose name
+//! does not identify it, as `{"git.example.org": "gitLab"}`.
 //!
-//! What it adds, as far as it is known:
+//! The complete addition:
 //!
 //! ```json
 //! {
@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! Annotations are what somebody wrote. Texts are bounded and of one line; of a URL only host and path are kept, for it may carry
-//! credentials; a value that is not what its key says is left out. Links are made for hosts of a known kind and nowhere else.
+//! Annotations are untrusted. Texts are limited to one line of bounded length. Only host and path of a URL are kept,
+//! because it may contain credentials. An invalid value is left out. Links are created only for hosts of a known kind.
 
 mod pull_request;
 #[cfg(test)]
@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 /// A SHA-256 in hexadecimal is 64; other systems' revisions may be longer.
 const MAX_COMMIT_BYTES: usize = 128;
 const MAX_AUTHOR_BYTES: usize = 256;
-/// Keys of one kind; a few are tried, not a catalogue.
+/// Limit of keys per kind.
 const MAX_KEYS: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -54,13 +54,13 @@ pub struct Config {
     pub hosts: BTreeMap<String, Software>,
 }
 
-/// What serves repositories, which tells how its links are built.
+/// The software of a repository host, which determines its links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Software {
     GitHub,
     GitLab,
-    /// Bitbucket Cloud; Bitbucket Data Center builds its links otherwise.
+    /// Bitbucket Cloud; Bitbucket Data Center has other links.
     Bitbucket,
 }
 
@@ -134,8 +134,8 @@ impl Enricher for Enrich {
         }
     }
 
-    fn enrich(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-        let annotations = occasion.annotations()?;
+    fn enrich(config: Config, input: &Occasion) -> Result<Action, Error> {
+        let annotations = input.annotations()?;
         let repository = first(&annotations, &config.repository, |text| Repository::parse(text, &config.hosts));
         let commit = first(&annotations, &config.commit, commit_id)
             .map(|id| Commit { url: repository.as_ref().and_then(|repository| repository.commit(&id)), id });
@@ -150,18 +150,18 @@ impl Enricher for Enrich {
     }
 }
 
-/// The first of the keys whose value is what is looked for.
+/// The value of the first key that has a valid one.
 fn first<T>(annotations: &BTreeMap<String, String>, keys: &[String], read: impl Fn(&str) -> Option<T>) -> Option<T> {
     keys.iter().filter_map(|key| annotations.get(key)).find_map(|value| read(value.trim()))
 }
 
-/// A part of an id names something else, so what is too long is left out.
+/// A truncated id would name something else, so an id that is too long is left out.
 fn commit_id(text: &str) -> Option<String> {
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '/' | ':' | '@');
     (!text.is_empty() && text.len() <= MAX_COMMIT_BYTES && text.chars().all(known)).then(|| text.to_owned())
 }
 
-/// On one line, without characters that turn what is around them.
+/// On one line, without characters that change the direction of text.
 fn author(text: &str) -> Option<String> {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let visible: String = text

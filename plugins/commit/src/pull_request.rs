@@ -1,4 +1,4 @@
-//! A pull request, from its number or its address.
+//! A pull request, from its number or its URL.
 
 use crate::Software;
 use crate::repository::{Repository, Scheme, Url, software};
@@ -14,7 +14,7 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
-    /// `7`, `#7` and `!7` are one of the repository; anything else has to be an http or https URL.
+    /// `7`, `#7` and `!7` are numbers in the repository; any other value must be an http or https URL.
     pub fn parse(text: &str, repository: Option<&Repository>, hosts: &BTreeMap<String, Software>) -> Option<Self> {
         if let Some(number) = number(text.strip_prefix(['#', '!']).unwrap_or(text)) {
             let url = repository.and_then(|repository| repository.pull_request(number));

@@ -1,5 +1,5 @@
-//! `recorded.jsonl`: what the enricher answers to many occasions. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `recorded.jsonl`: the enricher's answers to many inputs. The host replays it through the component.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Enrich;
 use kulta_plugin::enricher::Occasion;
@@ -8,7 +8,7 @@ use kulta_plugin::testing::enricher::{annotated, record};
 const CONFIGS: [&str; 3] = ["{}", r#"{"commit":["sha"],"hosts":{"git.example.org":"gitLab"}}"#, r#"{"commit":"sha"}"#];
 
 #[test]
-fn the_recording_holds_what_the_enricher_answers() {
+fn the_recording_equals_the_enrichers_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
     let answers = record::<Enrich>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {

@@ -1,25 +1,25 @@
-//! Where a repository is, from one of the ways that git writes it.
+//! A repository, from git's notations of its URL.
 
 use crate::Software;
 use std::collections::BTreeMap;
 
 const MAX_URL_BYTES: usize = 1 << 10;
-/// DNS' own limit.
+/// DNS' limit.
 const MAX_HOST_BYTES: usize = 253;
-/// An owner and a name; GitLab has groups in groups before the name, twenty deep.
+/// Owner and name; GitLab has up to twenty nested groups before the name.
 const FLAT: usize = 2;
 const DEEPEST: usize = 21;
-/// An abbreviated SHA-1 has seven digits at least, a SHA-256 has 64.
+/// An abbreviated SHA-1 has at least seven digits, a SHA-256 has 64.
 const COMMIT_DIGITS: std::ops::RangeInclusive<usize> = 7..=64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Repository {
-    /// Without credentials, query, fragment and `.git`; `https` for `ssh` where the host is of a known kind.
+    /// Without credentials, query, fragment and `.git`; `ssh` becomes `https` if the host is of a known kind.
     pub url: String,
     software: Option<Software>,
 }
 
-/// Scheme, host with port, and path of a URL, the rest of it forgotten.
+/// Scheme, host with port, and path of a URL, without its other parts.
 #[derive(Debug, PartialEq)]
 pub struct Url<'a> {
     pub scheme: Scheme,
@@ -36,7 +36,7 @@ pub enum Scheme {
 }
 
 impl Repository {
-    /// `None` for what is no http, https or ssh URL and not git's short form of the latter (`git@host:path`).
+    /// `None` for anything but an http, https or ssh URL or git's short form (`git@host:path`).
     pub fn parse(text: &str, hosts: &BTreeMap<String, Software>) -> Option<Self> {
         let url = Url::parse(text)?;
         let path = url.path.trim_matches('/');
@@ -109,7 +109,7 @@ impl<'a> Url<'a> {
         Self { scheme, host: host(name)?, port, path }.without_at()
     }
 
-    /// `git@host:path`, as git itself offers it for ssh.
+    /// `git@host:path`, git's short form for ssh.
     fn parse_short(text: &'a str) -> Option<Self> {
         let (place, path) = text.split_once(':')?;
         let (_, name) = place.split_once('@')?;
@@ -117,7 +117,7 @@ impl<'a> Url<'a> {
         Self { scheme: Scheme::Ssh, host: host(name)?, port: None, path }.without_at()
     }
 
-    /// An `@` behind the host is most likely the end of a password with a slash in it.
+    /// An `@` after the host is probably the end of a password with a slash in it.
     fn without_at(self) -> Option<Self> {
         (!self.path.contains('@')).then_some(self)
     }
@@ -131,7 +131,7 @@ impl<'a> Url<'a> {
 }
 
 impl Scheme {
-    /// `git+` in front says how to fetch, not from where.
+    /// The prefix `git+` sets the protocol, not the URL.
     fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         match text.strip_prefix("git+").unwrap_or(&text) {
@@ -143,19 +143,19 @@ impl Scheme {
     }
 }
 
-/// The host's name in small letters.
+/// The host's name in lower case.
 pub fn host(name: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let label = |label: &str| !label.is_empty() && label.chars().all(plain);
     (name.len() <= MAX_HOST_BYTES && name.split('.').all(label)).then(|| name.to_ascii_lowercase())
 }
 
-/// What serves this host: as configured, or as its name says.
+/// The software of this host: as configured, or by its name.
 pub fn software(host: &str, hosts: &BTreeMap<String, Software>) -> Option<Software> {
     let by_name = || match host.split('.').next() {
         Some("github") => Some(Software::GitHub),
         Some("gitlab") => Some(Software::GitLab),
-        // Others of that first name are Data Centers.
+        // Other hosts whose name begins with bitbucket are Data Centers.
         Some("bitbucket") if host == "bitbucket.org" => Some(Software::Bitbucket),
         _ => None,
     };

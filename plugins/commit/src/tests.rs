@@ -1,4 +1,4 @@
-//! The enricher by tables, called as the host calls it.
+//! Table tests of the enricher, called as the host calls it.
 
 use crate::Enrich;
 use kulta_plugin::Error;
@@ -26,7 +26,7 @@ fn added(annotations: &[(&str, &str)]) -> Value {
 }
 
 #[test]
-fn all_that_is_known_is_added_with_links() {
+fn all_known_facts_are_added_with_links() {
     let annotations =
         [(COMMIT, SHA), (REPOSITORY, "https://github.com/shop/web"), (AUTHOR, "Ada <ada@shop>"), (PULL_REQUEST, "7")];
 
@@ -40,7 +40,7 @@ fn all_that_is_known_is_added_with_links() {
 }
 
 #[test]
-fn nothing_known_is_an_empty_object() {
+fn without_known_facts_an_empty_object_is_added() {
     for annotations in
         [&[][..], &[("team", "a")], &[(COMMIT, ""), (REPOSITORY, "  "), (AUTHOR, "\n"), (PULL_REQUEST, "no")]]
     {
@@ -71,7 +71,7 @@ fn keys_are_configurable() {
 }
 
 #[test]
-fn each_way_to_write_a_repository_leads_to_its_page() {
+fn each_notation_of_a_repository_gives_its_page() {
     for (written, url) in [
         ("https://github.com/shop/web", "https://github.com/shop/web"),
         ("https://github.com/shop/web.git", "https://github.com/shop/web"),
@@ -94,7 +94,7 @@ fn each_way_to_write_a_repository_leads_to_its_page() {
 }
 
 #[test]
-fn what_is_no_repository_is_left_out() {
+fn an_invalid_repository_is_left_out() {
     let long = format!("https://github.com/shop/{}", "x".repeat(1_024));
     for written in [
         "web",
@@ -123,7 +123,7 @@ fn what_is_no_repository_is_left_out() {
 }
 
 #[test]
-fn links_are_built_as_the_host_builds_them() {
+fn links_have_the_form_of_their_host() {
     for (repository, commit, pull_request) in [
         ("https://github.com/a/b", "https://github.com/a/b/commit/0b1c2d3", "https://github.com/a/b/pull/7"),
         (
@@ -170,7 +170,7 @@ fn no_link_is_guessed() {
 }
 
 #[test]
-fn a_host_of_ones_own_gets_links_when_it_is_configured() {
+fn a_configured_host_gets_links() {
     let config = r#"{"hosts":{"git.example.org":"gitLab"}}"#;
 
     let added = added_with(config, &[(REPOSITORY, "git@git.example.org:a/b.git"), (COMMIT, "0b1c2d3")]);

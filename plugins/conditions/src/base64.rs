@@ -17,7 +17,7 @@ pub fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Line ends are left out, as in Go.
+/// Line breaks are ignored, as in Go.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let letters: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
     if !letters.len().is_multiple_of(4) {
@@ -39,7 +39,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
             };
             all = (all << 6) | value;
         }
-        // Padding stands at the end only.
+        // Padding is valid at the end only.
         if four.iter().take(4 - padded).any(|letter| *letter == PADDING) {
             return None;
         }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_is_refused() {
+    fn invalid_base64_is_rejected() {
         for text in ["a", "YQ=", "Y===", "YQ==YQ==", "Y=Q=", "Y Q=", "é==="] {
             assert_eq!(decode(text), None, "{text}");
         }

@@ -1,7 +1,7 @@
-//! What is wrong with an expression before it runs, as far as types tell: the rules of expr-lang 1.15 (`checker/checker.go`).
+//! Checks the types of an expression before it runs, by the rules of expr-lang 1.15 (`checker/checker.go`).
 //!
-//! An expression is checked twice: with a result of any type, where a fault is one of the expression itself; and with the type
-//! of the value at hand.
+//! An expression is checked twice: with a result of any type, where an error is an error of the expression itself; and
+//! with the type of the current value.
 
 use crate::builtins;
 use crate::fault::Fault;
@@ -13,7 +13,7 @@ use regex_lite::Regex;
 use std::rc::Rc;
 
 pub const RESULT: &str = "result";
-/// All that is known by name, as an object.
+/// All predefined names, as an object.
 const ENVIRONMENT: &str = "$env";
 
 pub fn check(expression: &str, node: &Node, result: &Type) -> Result<Type, Fault> {
@@ -142,7 +142,7 @@ impl Checker<'_> {
         if fits { Ok(Type::Bool) } else { Err(self.mismatch("in", &[needle, of])) }
     }
 
-    /// The type that all elements of a list that is written out have.
+    /// The common type of all elements of a list literal.
     fn element_of(&mut self, node: &Node) -> Result<Option<Type>, Fault> {
         let Kind::List(elements) = &node.kind else { return Ok(None) };
         let types = self.all(elements)?;
@@ -198,9 +198,9 @@ impl Checker<'_> {
             Type::List(_) => {
                 format!("{whole} is a list, which has no {part}: write {whole}[0].{part} or all({whole}, .{part} …)")
             }
-            Type::Object(_) => format!("{whole} is an object, which has no element by {}", key.words()),
+            Type::Object(_) => format!("{whole} is an object, which has no element by {}", key.name()),
             Type::Nil => format!("{whole} is nil, which has no {part}"),
-            other => format!("{whole} is {}, which has no {part}", other.words()),
+            other => format!("{whole} is {}, which has no {part}", other.name()),
         };
         Fault::at(name.from, message)
     }
@@ -248,7 +248,7 @@ impl Checker<'_> {
         if of.is_any() {
             return Ok(Type::Any);
         }
-        Err(Fault::at(callee.from, format!("{} is {}, which cannot be called", self.source(callee), of.words())))
+        Err(Fault::at(callee.from, format!("{} is {}, which cannot be called", self.source(callee), of.name())))
     }
 
     fn repeated(&mut self, kind: Loop, list: &Node, body: &Node, initial: Option<&Node>) -> Checked {
@@ -257,7 +257,7 @@ impl Checker<'_> {
             Type::Any => Type::Any,
             Type::List(element) => (**element).clone(),
             other => {
-                let message = format!("{} is {}, a list is wanted", self.source(list), other.words());
+                let message = format!("{} is {}, a list is wanted", self.source(list), other.name());
                 return Err(Fault::at(list.from, message));
             }
         };
@@ -273,7 +273,7 @@ impl Checker<'_> {
             return Err(Fault::at(body.from, format!("{} is always nil", self.source(body))));
         }
         if kind.is_predicate() && !(answer.is_bool() || answer.is_any()) {
-            let message = format!("{} is {}, a boolean is wanted", self.source(body), answer.words());
+            let message = format!("{} is {}, a boolean is wanted", self.source(body), answer.name());
             return Err(Fault::at(body.from, message));
         }
         Ok(match kind {
@@ -303,11 +303,11 @@ impl Checker<'_> {
         self.expression.get(node.from..node.to).unwrap_or_default().trim()
     }
 
-    /// What the operands are, and what to write where the whole result was meant to be one number of it.
+    /// Describes the operands, and how to select a number of the result if it is a list.
     fn mismatch(&self, operator: &str, operands: &[(&Node, &Type)]) -> Fault {
         let at = operands.first().map_or(0, |(node, _)| node.from);
         let are: Vec<String> =
-            operands.iter().map(|(node, of)| format!("{} is {}", self.source(node), of.words())).collect();
+            operands.iter().map(|(node, of)| format!("{} is {}", self.source(node), of.name())).collect();
         let list = operands.iter().find(|(node, of)| of.is_list() && !matches!(node.kind, Kind::List(_)));
         let hint = list.map(|(node, _)| format!(": write {}[0]", self.source(node))).unwrap_or_default();
         match hint.as_str() {
@@ -331,12 +331,12 @@ impl Checker<'_> {
     }
 }
 
-/// The expression as the language has them: those of RE2.
+/// A regular expression in RE2's syntax.
 pub fn regex(pattern: &str) -> Result<Regex, String> {
     Regex::new(pattern).map_err(|error| format!("{pattern:?} is no regular expression: {error}"))
 }
 
-/// The type that an operator makes of two, if it takes them.
+/// The result type of an operator for two operand types; `None` if it is not defined.
 fn combine(operator: Operator, l: &Type, r: &Type) -> Option<Type> {
     let numbers = l.is_number() && r.is_number();
     let either = |is: fn(&Type) -> bool| (l.is_any() && (r.is_any() || is(r))) || (r.is_any() && is(l));

@@ -1,10 +1,10 @@
-//! The language by tables, called as the host calls it: the value as JSON.
+//! Table tests of the language, called as the host calls it: the value as JSON.
 
 use crate::Conditions;
 use kulta_plugin::Error;
 use kulta_plugin::testing::condition::{check_config, evaluate};
 
-/// A debug build takes several times the stack that the component does.
+/// A debug build takes several times the stack of the component.
 const STACK_BYTES: usize = 16 << 20;
 
 fn holds(expression: &str, value: &str) -> bool {
@@ -67,7 +67,7 @@ fn conditions_of_argo_rollouts_documentation_hold() {
 }
 
 #[test]
-fn what_is_not_so_is_not() {
+fn false_conditions_are_false() {
     for (expression, value) in [
         ("result[0] >= 0.95", "[0.94]"),
         ("result[0] >= 0.95", r#"["NaN"]"#),
@@ -82,21 +82,21 @@ fn what_is_not_so_is_not() {
 }
 
 #[test]
-fn default_and_is_nil_look_at_the_whole_result() {
+fn default_and_is_nil_apply_to_the_whole_result() {
     assert!(holds("default(result[0], 5) == result", "[1]"));
     assert!(!holds("isNil(nil)", "[1]"));
     assert!(holds("isNil(1)", "null"));
 }
 
 #[test]
-fn a_condition_that_never_answers_a_boolean_is_refused() {
+fn a_condition_that_is_never_a_boolean_is_rejected() {
     for (expression, words) in [("1", "an integer"), ("\"true\"", "a string"), ("nil", "nil"), ("1 / 2", "a number")] {
         assert_eq!(invalid(expression, "1"), format!("the condition is {words}, a boolean is wanted"));
     }
 }
 
 #[test]
-fn an_answer_that_is_no_boolean_is_none_of_this_value() {
+fn an_answer_that_is_not_a_boolean_is_an_error_for_this_value() {
     for (value, words) in [("1", "a number"), ("[1]", "a list"), ("\"true\"", "a string"), ("{}", "an object")] {
         assert_eq!(unavailable("result", value), format!("the condition is {words}, a boolean is wanted"));
     }
@@ -109,7 +109,7 @@ fn unknown_names_are_named() {
 }
 
 #[test]
-fn an_index_that_is_not_there_is_an_error_and_never_true() {
+fn an_index_out_of_range_is_an_error_and_never_true() {
     for expression in ["result[1] != 5", "result[1] == nil", "!(result[1] > 5)", "result[-3] != 5"] {
         let message = unavailable(expression, "[1,2]".replace("1,2", "1").as_str());
         assert!(message.contains("index out of range: "), "{expression}: {message}");
@@ -118,14 +118,14 @@ fn an_index_that_is_not_there_is_an_error_and_never_true() {
 }
 
 #[test]
-fn no_data_is_said_to_be_so() {
+fn an_empty_result_is_reported() {
     for (expression, value) in [("result[0] >= 1", "[]"), ("result >= 1", "null"), ("result", "null")] {
         assert!(unavailable(expression, value).starts_with("metric result is nil or empty"), "{expression}");
     }
 }
 
 #[test]
-fn what_cannot_be_applied_is_unavailable() {
+fn an_inapplicable_expression_is_unavailable() {
     for (expression, value, start) in [
         ("asInt(result) == 1", r#""1.1""#, "asInt(): \"1.1\" is no integer"),
         ("asFloat(result) == 1", r#""NotANum""#, "asFloat(): \"NotANum\" is no number"),
@@ -146,7 +146,7 @@ fn what_cannot_be_applied_is_unavailable() {
 }
 
 #[test]
-fn what_is_no_expression_says_where() {
+fn a_syntax_error_is_reported_with_its_position() {
     for (expression, start) in [
         ("", "not an expression at 1:1: unexpected the end"),
         ("result[0] >=", "not an expression at 1:13: unexpected the end"),
@@ -163,7 +163,7 @@ fn what_is_no_expression_says_where() {
 }
 
 #[test]
-fn what_no_value_could_make_right_is_the_expressions_fault() {
+fn an_expression_that_is_invalid_for_every_value_is_rejected() {
     for (expression, start) in [
         ("default(result)", "default() takes 2 arguments"),
         ("result matches \"[\"", "\"[\" is no regular expression"),
@@ -180,7 +180,7 @@ fn what_no_value_could_make_right_is_the_expressions_fault() {
 }
 
 #[test]
-fn times_are_judged_by_the_time_that_the_host_gives() {
+fn now_is_the_time_that_the_host_passes() {
     // 2025-11-29T16:00:00Z, a Saturday.
     let at = |expression: &str| format!("/*now:1764432000000*/{expression}");
     for expression in [
@@ -204,7 +204,7 @@ fn times_are_judged_by_the_time_that_the_host_gives() {
 }
 
 #[test]
-fn an_index_ends_a_search_only_where_something_is_missing() {
+fn an_index_ends_a_search_only_if_an_element_is_missing() {
     for (expression, value) in [
         ("result?.a?.b == nil", r#"{"a":null}"#),
         ("result?.[0] == 1", "[1]"),
@@ -253,7 +253,7 @@ fn hostile_expressions_end_in_an_error() {
 }
 
 #[test]
-fn expressions_at_their_bounds_are_judged() {
+fn expressions_at_their_limits_are_evaluated() {
     let deep = format!("{}true{}", "(".repeat(32), ")".repeat(32));
     let long = format!("{} == 256", vec!["1"; 256].join("+"));
     let ternaries = format!("{}true", "false ? false : ".repeat(128));
@@ -265,13 +265,13 @@ fn expressions_at_their_bounds_are_judged() {
 }
 
 #[test]
-fn a_value_larger_than_the_host_keeps_is_refused() {
+fn a_value_over_the_hosts_limit_is_rejected() {
     let value = format!("\"{}\"", "x".repeat(5 << 20));
     assert!(unavailable("true", &value).starts_with("the value is 5242882 bytes long"));
 }
 
 #[test]
-fn nothing_can_be_configured() {
+fn there_is_no_configuration() {
     assert_eq!(check_config::<Conditions>("{}"), Ok(()));
     assert!(check_config::<Conditions>(r#"{"a":1}"#).is_err());
 }

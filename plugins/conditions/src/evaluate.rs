@@ -1,22 +1,24 @@
-//! From expression and value to yes, no or why not.
+//! Evaluates an expression for a value.
 
 use crate::check::check;
+use crate::context::Context;
 use crate::parse::parse;
-use crate::run::{Context, run};
+use crate::run::run;
 use crate::types::Type;
 use crate::value::{Value, read};
 use kulta_plugin::Error;
 use kulta_plugin::analyzer::MAX_VALUE_BYTES;
 use kulta_plugin::text::shortened;
 
-/// Enough for an operand and what is wrong with it, in bytes.
+/// Bytes of an error message: enough for an operand and the error.
 const ERROR_BYTES: usize = 512;
-/// As Argo Rollouts words it.
+/// Argo Rollouts' wording.
 const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
-/// How the host tells an expression with `now()` in it what time it is, in Unix milliseconds: a comment before the expression.
+/// The host passes the current time to an expression with `now()`, in Unix milliseconds, in a comment before the
+/// expression.
 const NOW: (&str, &str) = ("/*now:", "*/");
 
-/// Judges the value (JSON). `invalid-config` when the expression cannot be meant for any value, `unavailable` when it
+/// Evaluates the value (JSON). `invalid-config` if the expression is invalid for every value, `unavailable` if it
 /// cannot be applied to this one.
 pub fn evaluate(given: &str, json: &str) -> Result<bool, Error> {
     let (now, expression) = with_time(given);
@@ -40,7 +42,7 @@ pub fn evaluate(given: &str, json: &str) -> Result<bool, Error> {
     }
 }
 
-/// The time that the host gives, and the expression.
+/// The host's time, and the expression.
 fn with_time(given: &str) -> (Option<u64>, &str) {
     let split = given.strip_prefix(NOW.0).and_then(|rest| rest.split_once(NOW.1));
     match split.map(|(millis, expression)| (millis.parse(), expression)) {
@@ -50,7 +52,7 @@ fn with_time(given: &str) -> (Option<u64>, &str) {
 }
 
 fn no_boolean(answer: &Type) -> String {
-    format!("the condition is {}, a boolean is wanted", answer.words())
+    format!("the condition is {}, a boolean is wanted", answer.name())
 }
 
 fn is_nothing(result: &Value) -> bool {

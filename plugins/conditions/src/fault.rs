@@ -1,8 +1,8 @@
-//! Why an expression has no answer.
+//! Errors of an expression.
 
 use std::fmt;
 
-/// A message, and the offset in the expression that it is about.
+/// A message, and its offset in the expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub at: usize,
@@ -14,7 +14,7 @@ impl Fault {
         Self { at, message: message.into() }
     }
 
-    /// The place as line and column of the expression, both from 1.
+    /// The position as line and column of the expression, both from 1.
     pub fn place(&self, expression: &str) -> String {
         let before = expression.get(..self.at).unwrap_or(expression);
         let line = before.matches('\n').count() + 1;

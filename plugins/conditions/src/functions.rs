@@ -1,10 +1,10 @@
-//! The functions that Argo Rollouts adds to the language (`utils/evaluate`), with its quirks: `isNil(x)` and `default(x, y)` look at
-//! the whole result, whatever `x` is.
+//! The functions that Argo Rollouts adds to the language (`utils/evaluate`), with their quirks: `isNil(x)` and
+//! `default(x, y)` test the whole result, whatever `x` is.
 
 use crate::types::Type;
 use crate::value::Value;
 
-/// 2⁶³: the first float that no 64-bit integer can hold.
+/// 2⁶³: the smallest float above all 64-bit integers.
 const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Function {
     }
 }
 
-/// `written` tells which arguments are integers written out.
+/// `written`: the argument is an integer literal.
 pub fn check(function: Function, types: &[Type], written: &[bool]) -> Result<Type, String> {
     let name = function.name();
     let wanted = if function == Function::Default { 2 } else { 1 };
@@ -53,7 +53,7 @@ pub fn check(function: Function, types: &[Type], written: &[bool]) -> Result<Typ
         (Function::IsNaN | Function::IsInf, Some(of), Some(false))
             if !matches!(of, Type::Any | Type::Nil | Type::Float) && !of.is_integer() =>
         {
-            Err(format!("{name}() takes a number, not {}", of.words()))
+            Err(format!("{name}() takes a number, not {}", of.name()))
         }
         (Function::AsInt, ..) => Ok(Type::Int64),
         (Function::AsFloat, ..) => Ok(Type::Float),
@@ -84,11 +84,11 @@ fn as_int(value: &Value) -> Result<Value, String> {
             Ok(number) => Ok(Value::Int64(number)),
             Err(_) => Err(format!("asInt(): {text:?} is no integer")),
         },
-        other => Err(format!("asInt() takes a number or a string, not {}", Type::of(other).words())),
+        other => Err(format!("asInt() takes a number or a string, not {}", Type::of(other).name())),
     }
 }
 
-/// As Go on the machines that clusters are made of: what does not fit is the lowest integer.
+/// As Go on amd64 and arm64: a value out of range becomes the lowest integer.
 pub fn truncated(number: f64) -> i64 {
     if number.is_nan() || number.abs() >= TOO_LARGE { i64::MIN } else { number as i64 }
 }
@@ -98,7 +98,7 @@ fn as_float(value: &Value) -> Result<Value, String> {
         Value::Int(number) | Value::Int64(number) => Ok(Value::Float(*number as f64)),
         Value::Float(number) => Ok(Value::Float(*number)),
         Value::Text(text) => parse_float(text).map(Value::Float).map_err(|why| format!("asFloat(): {text:?} is {why}")),
-        other => Err(format!("asFloat() takes a number or a string, not {}", Type::of(other).words())),
+        other => Err(format!("asFloat() takes a number or a string, not {}", Type::of(other).name())),
     }
 }
 
@@ -111,14 +111,14 @@ pub fn parse_float(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// Integers are floats only where they are written out.
+/// Only integer literals are converted to floats.
 fn float(name: &str, value: &Value, written: bool) -> Result<f64, String> {
     match value {
         Value::Float(number) => Ok(*number),
         Value::Int(number) if written => Ok(*number as f64),
         other => Err(format!(
             "{name}() takes a number with a fraction, not {}: write {name}(float(…))",
-            Type::of(other).words()
+            Type::of(other).name()
         )),
     }
 }

@@ -1,11 +1,11 @@
-//! What Argo Rollouts' own evaluator answers, by hundreds of conditions: those that are shared, and those of `golden.jsonl` here, which
-//! were asked of expr-lang 1.15.5 with the functions that Argo Rollouts 1.9 adds to it.
+//! Compares with Argo Rollouts' own evaluator for hundreds of conditions: the shared ones, and those of `golden.jsonl`,
+//! recorded from expr-lang 1.15.5 with the functions that Argo Rollouts 1.9 adds.
 
 use crate::Conditions;
 use kulta_plugin::testing::condition::evaluate;
 use std::path::{Path, PathBuf};
 
-/// Where the rows are, if not beside the repository.
+/// Folder of the shared conditions, if it is not next to the repository.
 const FOLDER: &str = "CONDITIONS";
 
 fn shared() -> PathBuf {
@@ -22,12 +22,12 @@ fn rows(path: &Path) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn every_shared_condition_comes_out_as_argo_has_it() {
+fn every_shared_condition_has_argos_result() {
     assert_same(&rows(&shared()), 418);
 }
 
 #[test]
-fn every_part_of_the_language_comes_out_as_argo_has_it() {
+fn every_part_of_the_language_has_argos_result() {
     assert_same(&rows(&Path::new(env!("CARGO_MANIFEST_DIR")).join("golden.jsonl")), 364);
 }
 
@@ -49,7 +49,7 @@ fn assert_same(rows: &[serde_json::Value], at_least: usize) {
     assert!(rows.len() >= at_least, "rows are missing: {}", rows.len());
 }
 
-/// Errors of the version that Argo Rollouts has, valid in newer ones, where they can have only one meaning.
+/// Expressions that are errors in Argo Rollouts' version, and valid and unambiguous in newer ones.
 const NEWER: [&str; 5] = [
     "max(map(result, #.dev)) == 1.5",
     "max(result) < 1",

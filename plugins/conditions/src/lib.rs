@@ -13,6 +13,7 @@ mod builtins;
 mod check;
 #[cfg(test)]
 mod conditions_tests;
+mod context;
 mod evaluate;
 mod fault;
 mod functions;
@@ -20,6 +21,7 @@ mod functions;
 mod golden;
 mod layout;
 mod methods;
+mod operator;
 mod operators;
 mod parse;
 #[cfg(test)]

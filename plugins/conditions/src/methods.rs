@@ -38,7 +38,7 @@ pub fn call(of: &Value, method: &str, arguments: &[Value]) -> Result<Value, Stri
         _ => None,
     };
     found.ok_or_else(|| {
-        let words = Type::of(of).words();
+        let words = Type::of(of).name();
         match answer(&Type::of(of), method) {
             Some(_) => format!("{method}() takes other arguments"),
             None => format!("{words} has no function {method}()"),

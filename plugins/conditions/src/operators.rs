@@ -2,7 +2,7 @@
 //! values of different types are different, never an error; an order between them is an error.
 
 use crate::functions::truncated;
-use crate::syntax::Operator;
+use crate::operator::Operator;
 use crate::types::Type;
 use crate::value::{List, Value};
 use std::cmp::Ordering;
@@ -189,7 +189,7 @@ pub fn fetch(of: &Value, index: &Value) -> Answer {
             None => Err(format!("a string has no {}", shown(index))),
         },
         (Value::Nil, index) => Err(format!("nil has no {}", shown(index))),
-        (of, index) => Err(format!("{} has no {}", Type::of(of).words(), shown(index))),
+        (of, index) => Err(format!("{} has no {}", Type::of(of).name(), shown(index))),
     }
 }
 
@@ -223,7 +223,7 @@ pub fn slice(of: &Value, from: i64, to: Option<i64>) -> Answer {
     let length = match of {
         Value::List(list) => list.items.len(),
         Value::Text(text) => text.len(),
-        other => return Err(format!("{} cannot be sliced", Type::of(other).words())),
+        other => return Err(format!("{} cannot be sliced", Type::of(other).name())),
     };
     let place = |index: i64| {
         let back = usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX);
@@ -242,6 +242,6 @@ fn shown(index: &Value) -> String {
     match index {
         Value::Text(name) => format!("element {name:?}"),
         Value::Int(number) | Value::Int64(number) => format!("element {number}"),
-        other => format!("element by {}", Type::of(other).words()),
+        other => format!("element by {}", Type::of(other).name()),
     }
 }

@@ -1,5 +1,5 @@
 //! `recorded.jsonl`: what the language answers. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Conditions;
 use kulta_plugin::testing::condition::record;

@@ -82,7 +82,7 @@ pub fn json(value: &Value, level: usize) -> Result<String, String> {
             block('{', parts?, '}')
         }
         Value::Time(time) => quoted(&layout::format(time, layout::RFC3339_NANO)),
-        Value::Keyed(_) => return Err(format!("toJSON() takes no {} by keys of any type", Type::of(value).words())),
+        Value::Keyed(_) => return Err(format!("toJSON() takes no {} by keys of any type", Type::of(value).name())),
     })
 }
 

@@ -106,7 +106,7 @@ impl Type {
     }
 
     /// The type as a user calls it.
-    pub const fn words(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Nil => "nil",
             Self::Any => "of any type",

@@ -1,4 +1,4 @@
-// Adds what the ticket of a revision is about to its events: the annotation names it, a server knows its title.
+// Adds the ticket of a revision to its events: an annotation names the ticket, a server returns its title.
 
 const schema = {
   type: 'object',
@@ -6,12 +6,12 @@ const schema = {
   required: ['server'],
   properties: {
     server: { type: 'string', pattern: '^https?://', description: 'Answers GET <server>/<ticket> with {"title": "…"}' },
-    annotation: { type: 'string', description: 'Of the Rollout, that names the ticket' },
+    annotation: { type: 'string', description: 'Annotation of the Rollout that names the ticket' },
   },
 };
 
 const usual = 'example.com/ticket';
-// What goes into a URL as it is.
+// Characters that need no escaping in a URL.
 const ticket = /^[A-Za-z0-9]+-[0-9]+$/;
 const nothing = { tag: 'add', val: '{}' };
 
@@ -19,10 +19,10 @@ export const plugin = {
   describe: () => ({
     name: 'ticket',
     version: '0.1.0',
-    summary: "Adds what a revision's ticket is about",
+    summary: "Adds the ticket of a revision",
     configSchema: JSON.stringify(schema),
   }),
-  // The schema says it all.
+  // The schema has all rules.
   checkConfig() {},
 };
 
@@ -30,7 +30,7 @@ export const enricher = {
   enrich(config, occasion) {
     const { server, annotation = usual } = JSON.parse(config);
     const id = object(occasion.annotations)[annotation];
-    // Whoever may write the Rollout wrote it.
+    // Untrusted: any user who may write the Rollout sets it.
     if (typeof id !== 'string' || !ticket.test(id)) return nothing;
     const url = `${server.replace(/\/+$/, '')}/${id}`;
     if (occasion.answers.length === 0) {

@@ -12,7 +12,7 @@ function respond(status, body) {
   return { tag: 'ok', val: { status, headers: [], body: new TextEncoder().encode(body) } };
 }
 
-test('the server is asked for the ticket', () => {
+test('the ticket is requested from the server', () => {
   assert.equal(enrich('SHOP-7').val.requests[0].url, 'http://tickets/SHOP-7');
 });
 
@@ -21,7 +21,7 @@ test("the ticket's title is added", () => {
   assert.deepEqual(added, { id: 'SHOP-7', url: 'http://tickets/SHOP-7', title: 'Faster search' });
 });
 
-test('what is no ticket is not asked for', () => {
+test('an invalid ticket is not requested', () => {
   assert.deepEqual(enrich('../admin'), { tag: 'add', val: '{}' });
 });
 

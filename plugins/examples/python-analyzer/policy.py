@@ -19,18 +19,18 @@ SCHEMA = {
     },
 }
 
-# Fewer say nothing of a quantile.
+# Fewer numbers are not enough for a quantile.
 FEWEST = 2
-# Of a message, in characters; the interface has room for 1 KiB.
+# Limit of a message, in characters; the interface allows 1 KiB.
 LONGEST = 200
 
 
-# The stack in WebAssembly is small: what is nested deeper would end the call in a trap, not in an error.
+# The stack in WebAssembly is small: deeper nesting would end the call in a trap, not in an error.
 DEEPEST = 100
 
 
 class Unavailable(Exception):
-    """There are no numbers for now; KULTA may ask again."""
+    """There are no numbers now; KULTA may call again."""
 
 
 def numbers(status, body):

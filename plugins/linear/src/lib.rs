@@ -1,8 +1,9 @@
-//! The linear strategy: the weight rises by the same amount again and again.
+//! The linear strategy: raises the weight by equal steps.
 //!
-//! Configuration: `{"stepWeight": 10, "interval": "1m", "maxWeight": 50}`. Step n stands for the weight (n + 1) × stepWeight,
-//! at most `maxWeight` (absent: the rollout's largest). A step is left once its weight is in place and `interval` has passed since
-//! the step began; after the last one the revision is promoted. A person's promote skips the rest of the interval.
+//! Configuration: `{"stepWeight": 10, "interval": "1m", "maxWeight": 50}`. Step n has the weight (n + 1) × stepWeight,
+//! at most `maxWeight` (default: the rollout's maximum). A step ends once its weight is reached and `interval` has
+//! passed since the step began; after the last one the revision is promoted. A user's promote skips the rest of the
+//! interval.
 
 mod policy;
 #[cfg(test)]
@@ -16,16 +17,16 @@ use kulta_plugin::{About, Decision, Duration, Error, Situation, Strategy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Kubernetes keeps weights in 32-bit signed integers.
+/// Kubernetes stores weights in signed 32-bit integers.
 const MAX_COUNT: u32 = i32::MAX as u32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
-    /// By how much the weight rises, in parts of the rollout's largest weight.
+    /// Increment of the weight, in parts of the rollout's maximum weight.
     #[schemars(range(min = 1, max = MAX_COUNT))]
     pub step_weight: u32,
-    /// How long each weight is kept.
+    /// Duration of each weight.
     pub interval: Duration,
     /// The last weight before the promotion.
     #[schemars(range(min = 1, max = MAX_COUNT))]

@@ -3,7 +3,7 @@
 use crate::Config;
 use kulta_plugin::{Decision, Error, Goal, Next, Scale, Situation};
 
-/// What holds whatever the rollout's largest weight is.
+/// Checks that do not depend on the rollout's maximum weight.
 pub fn check(config: &Config) -> Result<(), Error> {
     let problem = match config.max_weight {
         _ if config.step_weight == 0 => "stepWeight: must be at least 1".to_owned(),
@@ -16,7 +16,7 @@ pub fn check(config: &Config) -> Result<(), Error> {
     Err(Error::InvalidConfig(problem))
 }
 
-/// Where the revision should be now. An error if a weight is 0 or above the rollout's largest.
+/// Where the revision should be now. An error if a weight is 0 or above the rollout's maximum.
 pub fn decide(config: &Config, situation: &Situation) -> Result<Decision, Error> {
     check(config)?;
     let largest = situation.rollout.max_weight;
@@ -86,7 +86,7 @@ impl Ramp {
         }
     }
 
-    /// The largest multiple of the step weight below what the data plane has confirmed.
+    /// The largest multiple of the step weight below the confirmed weight.
     fn restore(&self, situation: &Situation) -> Decision {
         let below = situation.weight.saturating_sub(1);
         let weight = (below - below % self.step_weight).min(self.top);

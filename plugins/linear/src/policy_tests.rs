@@ -1,4 +1,4 @@
-//! The policy by tables and properties, called as the host calls it: configuration as JSON.
+//! Tables and properties of the policy, called as the host calls it: configuration as JSON.
 
 use crate::Linear;
 use kulta_plugin::testing::NOW;
@@ -32,7 +32,7 @@ fn outline(decision: &Decision) -> (u32, u32, Next) {
 }
 
 #[test]
-fn each_step_raises_the_weight_and_the_last_one_stops_at_the_largest() {
+fn each_step_raises_the_weight_and_the_last_one_stops_at_the_maximum() {
     for (step, reached, expected) in [
         (0, false, (0, 40, HOLD)),
         (0, true, (0, 40, Next::Until(NOW + MINUTE))),
@@ -50,7 +50,7 @@ fn each_step_raises_the_weight_and_the_last_one_stops_at_the_largest() {
 }
 
 #[test]
-fn a_weight_is_left_once_it_is_in_place_and_the_interval_is_over() {
+fn a_step_ends_once_its_weight_is_reached_and_the_interval_is_over() {
     let started = NOW - MINUTE;
     for (now, reached, expected) in [
         (started + MINUTE - 1, true, (0, 40, Next::Until(started + MINUTE))),
@@ -63,7 +63,7 @@ fn a_weight_is_left_once_it_is_in_place_and_the_interval_is_over() {
 }
 
 #[test]
-fn the_last_interval_ends_in_a_promotion() {
+fn after_the_last_interval_the_revision_is_promoted() {
     let asked = Situation { step_started_at: NOW - MINUTE, ..at(2, true) };
     let decision = decide(CONFIG, &asked);
     assert_eq!(outline(&decision), (3, 100, Next::Promote));
@@ -87,7 +87,7 @@ fn a_maximum_ends_the_ramp_early() {
 }
 
 #[test]
-fn restoring_falls_by_the_same_steps() {
+fn a_restore_lowers_the_weight_by_the_same_steps() {
     for (confirmed, weight) in [(100, 80), (80, 40), (79, 40), (41, 40), (40, 0), (1, 0), (0, 0)] {
         let asked = Situation { goal: Goal::Restore, weight: confirmed, ..at(1, false) };
         assert_eq!(outline(&decide(CONFIG, &asked)), (1, weight, HOLD), "{confirmed}");
@@ -123,7 +123,7 @@ fn a_rollout_gets_each_weight_for_the_interval() {
 }
 
 #[test]
-fn every_decision_says_why() {
+fn every_decision_has_a_reason() {
     for (asked, reason) in [
         (at(0, false), "step 1/3: moving the weight to 40 %"),
         (at(0, true), "step 1/3: keeping 40 %"),

@@ -1,5 +1,5 @@
 //! `recorded.jsonl`: what the policy answers to many situations. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Linear;
 use kulta_plugin::testing::{NOW, strategy};
@@ -13,7 +13,7 @@ const CONFIGS: [&str; 4] = [
 ];
 
 #[test]
-fn the_recording_holds_what_the_policy_answers() {
+fn the_recording_equals_the_policys_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
     let answers = strategy::record::<Linear>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {

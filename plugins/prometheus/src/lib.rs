@@ -1,7 +1,7 @@
-//! The prometheus analyzer: the answer to one query is the measurement's value.
+//! The prometheus analyzer: the measurement's value is the answer to one query.
 //!
-//! Configuration: `provider.prometheus` as in Argo Rollouts. Value: a number for a scalar, an array of numbers for all else, without
-//! labels. Metadata: `ResolvedPrometheusQuery`, and `warnings` when the server had some. It keeps no memory.
+//! Configuration: `provider.prometheus` as in Argo Rollouts. Value: a number for a scalar, an array of numbers for any
+//! other result, without labels. Metadata: `ResolvedPrometheusQuery`, and the server's `warnings`. It has no state.
 
 mod policy;
 #[cfg(test)]
@@ -22,7 +22,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
-    /// URL of the server. Absent: the controller's default.
+    /// URL of the server. Default: the controller's.
     pub address: Option<String>,
     /// PromQL.
     pub query: String,
@@ -42,7 +42,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RangeQuery {
-    /// An instant: `now()`, or with durations added or taken away: `now() - duration("1h")`.
+    /// An instant: `now()`, plus or minus durations: `now() - duration("1h")`.
     pub start: String,
     /// An instant as `start`.
     pub end: String,
@@ -77,8 +77,8 @@ impl Analyzer for Prometheus {
         policy::check(config)
     }
 
-    fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-        policy::analyze(&config, occasion)
+    fn analyze(config: Config, input: &Occasion) -> Result<Action, Error> {
+        policy::analyze(&config, input)
     }
 }
 

@@ -1,4 +1,4 @@
-//! From configuration to request, from answer to value.
+//! Builds the request, and reads the value from the answer.
 
 use crate::time::instant;
 use crate::{Config, RangeQuery};
@@ -7,11 +7,11 @@ use kulta_plugin::analyzer::{Action, MAX_VALUE_BYTES, Occasion};
 use promql::{Query, Reply, read};
 use serde::de::IgnoredAny;
 
-/// As Argo Rollouts names them.
+/// Argo Rollouts' name.
 const QUERY_METADATA: &str = "ResolvedPrometheusQuery";
 const WARNINGS_METADATA: &str = "warnings";
 
-/// What holds whatever the occasion is. An error begins with the field's path.
+/// Checks that do not depend on the input. An error begins with the field's path.
 pub fn check(config: &Config) -> Result<(), Error> {
     if config.query.trim().is_empty() {
         return Err(Error::InvalidConfig("query: missing".into()));
@@ -20,12 +20,12 @@ pub fn check(config: &Config) -> Result<(), Error> {
     query(config, 0).map(|_| ())
 }
 
-/// Asks, and then answers with what came back.
-pub fn analyze(config: &Config, occasion: &Occasion) -> Result<Action, Error> {
-    match occasion.answers.first() {
+/// Returns the request, and in the second call the value.
+pub fn analyze(config: &Config, input: &Occasion) -> Result<Action, Error> {
+    match input.answers.first() {
         None => {
             check(config)?;
-            let request = config.server().request(occasion, &query(config, occasion.now)?)?;
+            let request = config.server().request(input, &query(config, input.now)?)?;
             Ok(Action::fetch(vec![request]))
         }
         Some(answer) => measured(config, &read(answer)?),

@@ -4,21 +4,21 @@ use crate::Prometheus;
 use kulta_plugin::analyzer::{Action, Measured};
 use kulta_plugin::fetch::{Answer, Request};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{check_config, config_schema, measure, occasion, with_fact};
+use kulta_plugin::testing::analyzer::{check_config, config_schema, input, measure, with_fact};
 use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Label};
 
 const CONFIG: &str = r#"{"address":"http://prometheus:9090","query":"up"}"#;
 
 fn measured(config: &str, answer: &Answer) -> Measured {
-    match measure::<Prometheus>(config, &occasion(), |_| answer.clone()).0 {
+    match measure::<Prometheus>(config, &input(), |_| answer.clone()).0 {
         Ok(Action::Measured(measured)) => measured,
         other => panic!("expected a measurement, got {other:?}"),
     }
 }
 
 fn request_of(config: &str) -> Request {
-    let (_, mut requests) = measure::<Prometheus>(config, &occasion(), |_| respond(200, ""));
+    let (_, mut requests) = measure::<Prometheus>(config, &input(), |_| respond(200, ""));
     assert_eq!(requests.len(), 1);
     requests.remove(0)
 }
@@ -54,15 +54,15 @@ fn warnings_are_kept_as_metadata() {
 }
 
 #[test]
-fn no_answer_is_no_measurement() {
-    let (ended, _) = measure::<Prometheus>(CONFIG, &occasion(), |_| respond(500, "oops"));
+fn a_failed_request_is_an_error() {
+    let (ended, _) = measure::<Prometheus>(CONFIG, &input(), |_| respond(500, "oops"));
     assert_eq!(ended, Err(Error::Unavailable("the server answered 500: oops".into())));
 }
 
 #[test]
-fn a_value_larger_than_the_host_keeps_is_refused() {
+fn a_value_over_the_hosts_limit_is_rejected() {
     let values = vec!["0.12345678901234"; 4_000];
-    let (ended, _) = measure::<Prometheus>(CONFIG, &occasion(), |_| vector(&values));
+    let (ended, _) = measure::<Prometheus>(CONFIG, &input(), |_| vector(&values));
     match ended {
         Err(Error::Unavailable(message)) => {
             assert!(message.starts_with("the query answers a value of 68001 bytes, at most 65536"), "{message}");
@@ -72,12 +72,12 @@ fn a_value_larger_than_the_host_keeps_is_refused() {
 }
 
 #[test]
-fn an_instant_query_is_asked_without_a_time() {
+fn an_instant_query_has_no_time() {
     assert_eq!(request_of(CONFIG).url, "http://prometheus:9090/api/v1/query?query=up");
 }
 
 #[test]
-fn a_range_query_is_asked_around_now() {
+fn a_range_query_is_relative_to_now() {
     let config = r#"{"address":"http://p","query":"up","rangeQuery":{"start":"now() - duration(\"5m\")","end":"now()","step":"1m"}}"#;
     let now = NOW / 1_000;
     let expected = format!("http://p/api/v1/query_range?query=up&start={}&end={now}&step=60", now - 300);
@@ -85,21 +85,21 @@ fn a_range_query_is_asked_around_now() {
 }
 
 #[test]
-fn the_controllers_address_stands_in_for_a_missing_one() {
-    let asked = with_fact(occasion(), promql::ADDRESS_FACT, "http://default");
+fn the_default_address_is_the_controllers() {
+    let asked = with_fact(input(), promql::ADDRESS_FACT, "http://default");
     let (_, requests) = measure::<Prometheus>(r#"{"query":"up"}"#, &asked, |_| vector(&["1"]));
     assert_eq!(requests[0].url, "http://default/api/v1/query?query=up");
 }
 
 #[test]
-fn without_any_address_the_field_is_named() {
-    let (ended, requests) = measure::<Prometheus>(r#"{"query":"up"}"#, &occasion(), |_| vector(&["1"]));
+fn without_any_address_the_field_is_reported() {
+    let (ended, requests) = measure::<Prometheus>(r#"{"query":"up"}"#, &input(), |_| vector(&["1"]));
     let message = "address: missing, and the controller has no default";
     assert_eq!((ended, requests), (Err(Error::InvalidConfig(message.into())), Vec::new()));
 }
 
 #[test]
-fn bad_configuration_is_named_by_its_path() {
+fn bad_configuration_is_reported_by_its_path() {
     for (config, start) in [
         ("{}", "missing field `query`"),
         (r#"{"query":" "}"#, "query: missing"),

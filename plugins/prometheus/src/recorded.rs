@@ -1,10 +1,10 @@
-//! `recorded.jsonl`: what the policy answers to many occasions. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `recorded.jsonl`: the policy's answers to many inputs. The host replays it through the component.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Prometheus;
 use kulta_plugin::analyzer::{Call, Occasion};
 use kulta_plugin::fetch::{Answer, Failure};
-use kulta_plugin::testing::analyzer::{occasion, record, with_fact};
+use kulta_plugin::testing::analyzer::{input, record, with_fact};
 use kulta_plugin::testing::respond;
 
 const CONFIGS: [&str; 4] = [
@@ -15,7 +15,7 @@ const CONFIGS: [&str; 4] = [
 ];
 
 #[test]
-fn the_recording_holds_what_the_policy_answers() {
+fn the_recording_equals_the_policys_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
     let answers = record::<Prometheus>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {
@@ -46,12 +46,12 @@ fn answers() -> Vec<Answer> {
 fn calls() -> Vec<(String, Occasion)> {
     let mut calls = Vec::new();
     for config in CONFIGS {
-        calls.push((config.to_owned(), occasion()));
-        calls.push((config.to_owned(), with_fact(occasion(), promql::ADDRESS_FACT, "http://default:9090")));
+        calls.push((config.to_owned(), input()));
+        calls.push((config.to_owned(), with_fact(input(), promql::ADDRESS_FACT, "http://default:9090")));
     }
     for answer in answers() {
-        calls.push((CONFIGS[0].to_owned(), Occasion { answers: vec![answer], ..occasion() }));
+        calls.push((CONFIGS[0].to_owned(), Occasion { answers: vec![answer], ..input() }));
     }
-    calls.push((CONFIGS[0].to_owned(), Occasion { call: Call::Terminate, ..occasion() }));
+    calls.push((CONFIGS[0].to_owned(), Occasion { call: Call::Terminate, ..input() }));
     calls
 }

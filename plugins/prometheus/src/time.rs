@@ -1,13 +1,13 @@
-//! Instants as a range query names them: `now()`, with durations added or taken away.
+//! Instants of a range query: `now()`, plus or minus durations.
 //!
-//! Argo Rollouts takes any expression of its language here; of it this is what its documentation shows.
+//! Argo Rollouts accepts any expression of its language here; this accepts the forms of its documentation.
 
 use kulta_plugin::{Duration, DurationError};
 use std::fmt;
 
 const NOW: &str = "now()";
 const DURATION: &str = "duration(";
-/// No query needs more; a longer text is a mistake.
+/// A longer text is a mistake.
 const MAX_BYTES: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl fmt::Display for InstantError {
     }
 }
 
-/// The instant in Unix milliseconds; what would lie before 1970 is 1970.
+/// The instant in Unix milliseconds, at least 0.
 pub fn instant(text: &str, now: u64) -> Result<u64, InstantError> {
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).take(MAX_BYTES + 1).collect();
     let mut rest = compact.strip_prefix(NOW).ok_or(InstantError::NotUnderstood)?;
@@ -48,7 +48,7 @@ pub fn instant(text: &str, now: u64) -> Result<u64, InstantError> {
     Ok(instant)
 }
 
-/// Takes `duration("…")` off the front.
+/// Parses `duration("…")` at the beginning.
 fn duration(text: &str) -> Result<(u64, &str), InstantError> {
     let quoted = text.strip_prefix(DURATION).ok_or(InstantError::NotUnderstood)?;
     let quote = quoted.chars().next().filter(|c| ['"', '\'', '`'].contains(c)).ok_or(InstantError::NotUnderstood)?;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not_understood() {
+    fn any_other_expression_is_rejected() {
         for text in [
             "",
             "hello",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_that_is_none_says_so() {
+    fn an_invalid_duration_is_reported() {
         let error = instant("now() - duration(\"soon\")", NOW_MILLIS).unwrap_err();
         assert_eq!(error, InstantError::Duration(DurationError::Malformed));
     }

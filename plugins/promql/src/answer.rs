@@ -1,4 +1,4 @@
-//! What a server answers.
+//! Reads a server's answer.
 
 use kulta_plugin::Error;
 use kulta_plugin::fetch::{Answer, Response};
@@ -9,13 +9,14 @@ use serde::de::{self, DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Vis
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Numbers that are kept of one answer. More is a query without an aggregation; they are counted for the error and dropped.
+/// Limit of numbers per answer. A larger answer is a query without an aggregation; further numbers are only counted for
+/// the error.
 pub const MAX_NUMBERS: usize = 10_000;
 
-/// As much of the server's own words as fits beside others into a measurement's message, in bytes.
+/// Bytes of the server's message that fit into a measurement's message.
 const ERROR_BYTES: usize = 512;
 
-/// `L` is what is kept of a sample's labels: `IgnoredAny` for nothing.
+/// `L` is the type of a sample's labels: `IgnoredAny` drops them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply<L> {
     pub data: Data<L>,
@@ -51,7 +52,7 @@ impl<L> Data<L> {
     }
 }
 
-/// Reads an answer. What is no answer to the query is `unavailable`, with a short reason.
+/// Reads an answer. An invalid one is `unavailable`, with a short reason.
 pub fn read<L: DeserializeOwned>(answer: &Answer) -> Result<Reply<L>, Error> {
     let response = answer.as_ref().map_err(|failure| Error::from(failure.clone()))?;
     if !response.is_success() {
@@ -68,7 +69,7 @@ pub fn read<L: DeserializeOwned>(answer: &Answer) -> Result<Reply<L>, Error> {
     }
 }
 
-/// Prometheus explains a refusal in its usual JSON; what stands before it does not.
+/// Prometheus explains an error in its usual JSON; a proxy does not.
 fn refusal(response: &Response) -> Error {
     match serde_json::from_slice::<Body<IgnoredAny>>(&response.body) {
         Ok(Body { status: Status::Error, error_type, error, .. }) => server_error(&error_type, &error),
@@ -76,7 +77,7 @@ fn refusal(response: &Response) -> Error {
     }
 }
 
-/// As Argo Rollouts words it.
+/// Argo Rollouts' wording.
 fn server_error(kind: &str, message: &str) -> Error {
     unavailable(shortened(&format!("{kind}: {message}"), ERROR_BYTES))
 }
@@ -158,7 +159,7 @@ fn histograms() -> Error {
 #[serde(bound = "L: DeserializeOwned")]
 struct RawSample<L> {
     metric: L,
-    /// Absent where the sample is a native histogram.
+    /// `None` for a native histogram.
     value: Option<Point>,
 }
 
@@ -176,7 +177,7 @@ struct Series {
     histograms: Option<IgnoredAny>,
 }
 
-/// A time, which nobody reads, and the number as text.
+/// A time, which is ignored, and the number as text.
 #[derive(Deserialize)]
 struct Point(IgnoredAny, Number);
 
@@ -199,7 +200,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// A list of which the first [`MAX_NUMBERS`] entries are kept and the others only counted.
+/// A list that keeps its first [`MAX_NUMBERS`] entries and counts the others.
 struct Capped<T> {
     kept: Vec<T>,
     count: usize,
@@ -280,13 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_finite_number_survives() {
+    fn infinities_and_nan_are_kept() {
         let result = r#"{"resultType":"vector","result":[{"metric":{},"value":[1,"NaN"]},{"metric":{},"value":[1,"+Inf"]},{"metric":{},"value":[1,"-Inf"]}]}"#;
         assert_eq!(value_of(result), r#"["NaN","+Inf","-Inf"]"#);
     }
 
     #[test]
-    fn labels_are_kept_for_those_who_want_them() {
+    fn labels_are_kept_on_request() {
         let body =
             r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"pod":"a"},"value":[1,"2"]}]}}"#;
         let reply: Reply<BTreeMap<String, String>> = read(&respond(200, body)).unwrap();
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_unavailable_with_a_short_reason() {
+    fn an_invalid_answer_is_unavailable_with_a_short_reason() {
         let page = format!("<html>{}</html>", "x".repeat(10_000));
         for (answer, start) in [
             (Err(Failure::Timeout), "the request timed out"),

@@ -1,4 +1,4 @@
-//! Asks a Prometheus server (or one that speaks its HTTP API) and reads what it answers.
+//! Queries a Prometheus server (or one with its HTTP API) and reads the answer.
 
 mod answer;
 mod server;

@@ -18,8 +18,8 @@
 //!     const ABOUT: About = About { name: "body", version: "0.1.0", summary: "Measures a number that a URL answers" };
 //!     type Config = Config;
 //!
-//!     fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-//!         match occasion.answers.first() {
+//!     fn analyze(config: Config, input: &Occasion) -> Result<Action, Error> {
+//!         match input.answers.first() {
 //!             None => Ok(Action::fetch(vec![Request::get(config.url)])),
 //!             Some(Ok(response)) => Ok(Action::measured(response.json::<f64>()?.to_string())),
 //!             Some(Err(failure)) => Err(failure.clone().into()),
@@ -44,7 +44,7 @@ pub use crate::memory::{MAX_MEMORY_BYTES, remember};
 pub use crate::text::MAX_REASON_BYTES;
 pub use analyzer::{Action, Call, Fetching, Judged, Measured, Occasion, Waiting};
 
-/// What the host accepts in one answer; it refuses more.
+/// The host's limit for one answer.
 pub const MAX_VALUE_BYTES: usize = 64 << 10;
 pub const MAX_METADATA: usize = 32;
 /// Key and value together.
@@ -58,14 +58,14 @@ pub trait Analyzer {
     /// `#[serde(deny_unknown_fields)]` makes a misspelt field an error.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Checks what a schema cannot say. Begin the message with the field's path (`headers[1]: …`).
+    /// Checks rules that a schema cannot express. Begin the message with the field's path (`headers[1]: …`).
     fn check_config(_config: &Self::Config) -> Result<(), Error> {
         Ok(())
     }
 
-    /// The run is over: answers the requests that cancel what a [`Action::Wait`] left running elsewhere, and is called once more
-    /// with their answers. Nothing is left by plugins that never wait. What it answers beyond requests is not looked at.
-    fn terminate(_config: Self::Config, _occasion: &Occasion) -> Result<Action, Error> {
+    /// The run is over: returns the requests that cancel external work of an [`Action::Wait`], and is called once more
+    /// with their answers. A plugin that never waits has nothing to cancel. Only requests of the answer are used.
+    fn terminate(_config: Self::Config, _input: &Occasion) -> Result<Action, Error> {
         Ok(Action::measured("null"))
     }
 
@@ -74,23 +74,23 @@ pub trait Analyzer {
     /// The first call of a measurement has no `answers`. [`Action::Fetch`] makes the host send requests and call again with the
     /// answers and the memory that the action carried; [`Action::Wait`] makes it call again later with [`Call::Resume`];
     /// the other two end the measurement. Their memory is what the metric's next measurement begins with.
-    fn analyze(config: Self::Config, occasion: &Occasion) -> Result<Action, Error>;
+    fn analyze(config: Self::Config, input: &Occasion) -> Result<Action, Error>;
 }
 
 impl Occasion {
-    /// The host's fact of that key, for example `prometheus.address`.
+    /// The host's fact with that key, for example `prometheus.address`.
     pub fn fact(&self, key: &str) -> Option<&str> {
         self.facts.iter().find(|fact| fact.key == key).map(|fact| fact.value.as_str())
     }
 
-    /// What [`remember`] kept. `None` when there is no memory yet; an error when it is not this plugin's.
+    /// The value of [`remember`]. `None` without a stored state; an error if another plugin wrote it.
     pub fn recall<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         memory::recall(&self.memory)
     }
 }
 
 impl Action {
-    /// Have these requests made, and call again with the answers in the same order.
+    /// Make these requests, and call again with the answers in the same order.
     pub fn fetch(requests: Vec<Request>) -> Self {
         Self::Fetch(Fetching { requests, memory: Vec::new() })
     }
@@ -117,7 +117,7 @@ impl Action {
         })
     }
 
-    /// Sets the memory, whatever the action.
+    /// Sets the state, whatever the action.
     pub fn with_memory(mut self, memory: Vec<u8>) -> Self {
         *match &mut self {
             Self::Fetch(fetching) => &mut fetching.memory,
@@ -147,10 +147,10 @@ pub struct Exported<T>(PhantomData<T>);
 describe!(Analyzer);
 
 impl<T: Analyzer> analyzer::Guest for Exported<T> {
-    fn analyze(config: String, occasion: Occasion) -> Result<Action, Error> {
-        let answer = config::parse(&config).and_then(|config| match occasion.call {
-            Call::Measure | Call::Resume => T::analyze(config, &occasion),
-            Call::Terminate => T::terminate(config, &occasion),
+    fn analyze(config: String, input: Occasion) -> Result<Action, Error> {
+        let answer = config::parse(&config).and_then(|config| match input.call {
+            Call::Measure | Call::Resume => T::analyze(config, &input),
+            Call::Terminate => T::terminate(config, &input),
         });
         answer.map_err(brief)
     }
@@ -159,7 +159,7 @@ impl<T: Analyzer> analyzer::Guest for Exported<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::analyzer::occasion;
+    use crate::testing::analyzer::input;
 
     #[test]
     fn metadata_is_shortened_to_what_the_host_accepts() {
@@ -178,19 +178,19 @@ mod tests {
         const ABOUT: About = About { name: "endless", version: "0.1.0", summary: "Waits" };
         type Config = NoConfig;
 
-        fn analyze(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
-            Ok(Action::wait(occasion.now + 1))
+        fn analyze(_config: NoConfig, input: &Occasion) -> Result<Action, Error> {
+            Ok(Action::wait(input.now + 1))
         }
     }
 
     #[test]
-    fn a_plugin_without_anything_to_cancel_ends_when_it_is_terminated() {
-        let asked = Occasion { call: Call::Terminate, ..occasion() };
+    fn a_plugin_with_nothing_to_cancel_ends_when_it_is_terminated() {
+        let asked = Occasion { call: Call::Terminate, ..input() };
         assert_eq!(crate::testing::analyzer::analyze::<Endless>("{}", &asked), Ok(Action::measured("null")));
     }
 
     #[test]
-    fn memory_goes_with_every_action() {
+    fn every_action_can_carry_a_state() {
         let memory_of = |action: Action| match action.with_memory(vec![7]) {
             Action::Fetch(fetching) => fetching.memory,
             Action::Wait(waiting) => waiting.memory,

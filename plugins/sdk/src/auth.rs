@@ -1,4 +1,4 @@
-//! How users write headers and authentication of a request: the fields of Argo Rollouts' metric providers.
+//! Headers and authentication of a request in a user's configuration: the fields of Argo Rollouts' metric providers.
 
 use crate::Error;
 use crate::fetch::{Auth, Basic, Oauth2, Request};
@@ -13,7 +13,7 @@ pub struct Header {
     pub value: String,
 }
 
-/// At most one of them. Empty ones count as absent: Argo Rollouts writes them so.
+/// At most one of them is set. Empty ones count as absent: Argo Rollouts writes them that way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Authentication {
@@ -51,7 +51,7 @@ pub struct Sigv4 {
 }
 
 impl Authentication {
-    /// What a request carries. An error begins with the path of the field, `authentication.…`.
+    /// The headers and authentication of a request. An error begins with the path of the field, `authentication.…`.
     pub fn auth(&self) -> Result<Auth, Error> {
         let mut wanted = [self.basic()?, self.oauth2()?, self.sigv4()?].into_iter().flatten();
         match (wanted.next(), wanted.next()) {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_is_no_authentication() {
+    fn empty_fields_are_no_authentication() {
         for json in ["{}", r#"{"oauth2":{},"sigv4":{}}"#, r#"{"basicAuth":{"username":"","password":""}}"#] {
             assert_eq!(auth_of(json), Ok(Auth::None), "{json}");
         }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_too_much_is_named() {
+    fn missing_and_conflicting_fields_are_reported() {
         for (json, start) in [
             (r#"{"basicAuth":{"password":"p"}}"#, "authentication.basicAuth.username: missing"),
             (r#"{"oauth2":{"tokenUrl":"https://t"}}"#, "authentication.oauth2.clientId: missing"),

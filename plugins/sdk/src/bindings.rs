@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of the WIT package. Its code is generated: lints for hand-written code don't apply.
+//! The bindings of wit-bindgen for the WIT package. The code is generated: lints for hand-written code do not apply.
 //!
 //! A kind's world in the package is `import log; export plugin; export <kind>`. Here each exported interface has a world of its own,
 //! so that the types which kinds share exist once; a plugin exports two of them, and the encoder unites what it finds in the module.

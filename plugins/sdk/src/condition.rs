@@ -6,7 +6,7 @@ use crate::{About, Error, config, description};
 use schemars::JsonSchema;
 use std::marker::PhantomData;
 
-/// A condition language: what `successCondition` and `failureCondition` are written in.
+/// A condition language, for `successCondition` and `failureCondition`.
 pub trait Condition {
     const ABOUT: About;
 
@@ -15,7 +15,7 @@ pub trait Condition {
     fn evaluate(expression: &str, value: &str) -> Result<bool, Error>;
 }
 
-/// A condition language has nothing to configure: only `{}` is accepted.
+/// A condition language has no configuration: only `{}` is accepted.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoConfig {}

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 /// Reads the configuration. The error names the field by path (`steps[1].pause.duration`).
 pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    // Paths cost time, so they are looked for only when there is something to say.
+    // Finding the path costs time, so it is done only for an error.
     serde_json::from_str(text).map_err(|error| Error::InvalidConfig(explain::<T>(text, &error)))
 }
 

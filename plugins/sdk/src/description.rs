@@ -1,4 +1,4 @@
-//! What every kind of plugin says of itself, the same for all.
+//! The description of a plugin, the same for all kinds.
 
 use crate::bindings::exports::kulta::plugin::plugin::Info;
 use crate::{About, config};

@@ -14,7 +14,7 @@ const NANOS_PER_MILLI: u128 = 1_000_000;
 const MAX_FRACTION_DIGITS: usize = 15;
 
 const UNITS: [(&str, u128); 8] = [
-    // Two letters first: `ms` would otherwise be read as minutes.
+    // Units of two letters first: otherwise `ms` would be parsed as minutes.
     ("ns", 1),
     ("us", 1_000),
     ("µs", 1_000),
@@ -27,7 +27,7 @@ const UNITS: [(&str, u128); 8] = [
 
 const PATTERN: &str = r"^\+?([0-9]+|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
-/// A length of time of whole milliseconds, at most 2147483647 seconds. What is finer is rounded up.
+/// A duration in whole milliseconds, at most 2147483647 seconds. Finer values are rounded up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(u64);
 
@@ -64,7 +64,7 @@ impl Duration {
 }
 
 impl fmt::Display for Duration {
-    /// As Go writes it, without its empty units: `1h30m`, `45s`, `500ms`, `0s`.
+    /// In Go's notation, without zero units: `1h30m`, `45s`, `500ms`, `0s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, millis) = (self.0 / MILLIS_PER_SECOND, self.0 % MILLIS_PER_SECOND);
         let parts = [(seconds / 3_600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s"), (millis, "ms")];
@@ -90,7 +90,7 @@ impl FromStr for Duration {
             return Err(DurationError::Malformed);
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // All digits: the only way to fail is to be too large.
+            // All digits: parsing fails only if the number is too large.
             return Self::from_seconds(text.parse().map_err(|_| DurationError::TooLong)?);
         }
         let mut rest = text;
@@ -108,7 +108,7 @@ impl FromStr for Duration {
     }
 }
 
-/// Takes one number with its unit off the front; answers its nanoseconds and what is left.
+/// Parses one number with its unit; returns its nanoseconds and the rest of the text.
 fn next_part(text: &str) -> Result<(u128, &str), DurationError> {
     let (whole, rest) = digits(text);
     let (fraction, rest) = match rest.strip_prefix('.') {
@@ -178,7 +178,7 @@ impl JsonSchema for Duration {
         true
     }
 
-    /// One flat schema rather than `anyOf`: its errors then say what is wrong instead of "matches none".
+    /// One flat schema rather than `anyOf`, so that an error says what is wrong instead of "matches none".
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": ["integer", "string"],
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_its_reason() {
+    fn an_invalid_duration_is_rejected_with_the_reason() {
         for (text, error) in [
             ("", DurationError::Malformed),
             ("+", DurationError::Malformed),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_is_written_as_a_person_would() {
+    fn a_duration_is_printed_in_the_usual_notation() {
         for (text, written) in [("0", "0s"), ("90", "1m30s"), ("1h30m", "1h30m"), ("3600", "1h"), ("1500ms", "1s500ms")]
         {
             assert_eq!(text.parse::<Duration>().unwrap().to_string(), written);

@@ -1,7 +1,7 @@
-//! From a trait to the component's exports.
+//! Exports a type as a component.
 
-/// Makes the type the component's plugin of that kind: `strategy`, `analyzer`, `enricher`, `step` or `condition`. A component is
-/// one plugin, so a crate says it once. Natively it does nothing, so the crate can be tested as any other.
+/// Exports the type as the component's plugin of that kind: `strategy`, `analyzer`, `enricher`, `step` or `condition`.
+/// Use it once per crate. In a native build it does nothing, so that the crate can be tested like any other.
 ///
 /// ```
 /// # use kulta_plugin::{About, Condition, Error};
@@ -18,7 +18,7 @@
 /// kulta_plugin::export!(condition: Always);
 /// ```
 ///
-/// The type has to have the kind's trait, natively too:
+/// The type must implement the kind's trait, also in a native build:
 ///
 /// ```compile_fail
 /// struct Nothing;

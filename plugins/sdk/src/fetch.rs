@@ -1,7 +1,7 @@
-//! Requests as data: a plugin answers them, the host makes them and calls again with what came back, in the same order.
+//! Requests as data: a plugin returns them, the host makes them and calls again with the answers, in the same order.
 //!
-//! Any text of a request may hold placeholders that the host put into the configuration in a secret's place. They are passed on
-//! unread; the host fills them in when it sends.
+//! Any text of a request may contain the host's placeholders for secrets. Pass them on unchanged; the host replaces
+//! them when it sends the request.
 
 use crate::{Error, Label};
 use serde::Serialize;
@@ -10,11 +10,11 @@ use std::borrow::Cow;
 
 pub use crate::bindings::analyzer::kulta::plugin::fetch::{Answer, Auth, Basic, Failure, Oauth2, Request, Response};
 
-/// In one answer; the host refuses more.
+/// Per answer of a plugin; the host rejects more.
 pub const MAX_REQUESTS: usize = 16;
-/// Of one request; the host refuses more.
+/// Per request; the host rejects more.
 pub const MAX_BODY_BYTES: usize = 64 << 10;
-/// How much of an answer is quoted in an error, in bytes.
+/// Bytes of an answer that are quoted in an error.
 const EXCERPT_BYTES: usize = 120;
 
 impl Request {
@@ -107,7 +107,7 @@ impl Response {
         self.headers.iter().find(|header| header.key.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
     }
 
-    /// The body; what is no UTF-8 is replaced.
+    /// The body as text; invalid UTF-8 is replaced.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
@@ -115,7 +115,7 @@ impl Response {
     /// Reads the body as JSON. The error is `unavailable` and quotes the beginning of what came instead.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            // serde quotes the text that it did not expect, however long that is.
+            // serde quotes the unexpected text, of any length.
             let error = crate::text::shortened(&error.to_string(), EXCERPT_BYTES);
             Error::Unavailable(format!("the answer is not the JSON that was expected: {error}: {}", self.excerpt()))
         })
@@ -131,7 +131,7 @@ impl Response {
     }
 }
 
-/// Turns "the host could not make the request" into an error for the measurement.
+/// Converts a failure of the host's request to an error of the measurement.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::Unavailable(match failure {
@@ -143,7 +143,7 @@ impl From<Failure> for Error {
     }
 }
 
-/// Joins an address and a path by exactly one slash; a query of the address is kept behind the path.
+/// Joins an address and a path with exactly one slash; a query of the address is moved behind the path.
 pub fn join(address: &str, path: &str) -> String {
     let (base, query) = match address.split_once('?') {
         Some((base, query)) => (base, Some(query)),
@@ -157,11 +157,11 @@ pub fn join(address: &str, path: &str) -> String {
     url
 }
 
-/// How a placeholder begins that the host puts in a secret's place.
+/// The prefix of the host's placeholders for secrets.
 const PLACEHOLDER: &str = "kulta-secret-";
 
-/// Whether the text begins as an absolute http or https URL with a host does. One with a secret in it may be anything yet: the host
-/// judges it when it sends the request.
+/// True if the text begins like an absolute http or https URL with a host. A text with a placeholder may be any URL:
+/// the host validates it when it sends the request.
 pub fn is_http_url(text: &str) -> bool {
     if text.contains(PLACEHOLDER) {
         return true;
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_the_body_and_says_so() {
+    fn a_form_is_sent_with_its_content_type() {
         let request = Request::post("http://a").form(&[("query", "sum(x)"), ("time", "1")]);
         assert_eq!(request.body, b"query=sum%28x%29&time=1");
         assert_eq!(request.headers[0].value, "application/x-www-form-urlencoded");
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_in_a_numbers_place_is_quoted_no_longer_than_another() {
+    fn a_long_unexpected_text_is_quoted_up_to_the_limit() {
         let long = Response::new(200, format!("\"{}\"", "x".repeat(1 << 20)));
         match long.json::<u32>() {
             Err(Error::Unavailable(message)) => assert!(message.len() < 4 * EXCERPT_BYTES, "{}", message.len()),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_unavailable_and_says_what_happened() {
+    fn a_failure_is_unavailable_with_the_reason() {
         for (failure, text) in [
             (Failure::Timeout, "the request timed out"),
             (Failure::TooLarge(9), "the answer is larger than the limit of 9 bytes"),

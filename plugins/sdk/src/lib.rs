@@ -1,7 +1,7 @@
 //! Write KULTA plugins in Rust.
 //!
-//! A plugin is a pure function: it gets a configuration and a situation, and answers. It has no clock, no network, no file
-//! and no memory but what it is handed; the one thing it may call is the host's log ([`log`]).
+//! A plugin is a pure function from a configuration and an input to an answer. It has no clock, no network, no files
+//! and no state except its arguments. It can call only the host's log ([`log`]).
 //!
 //! | kind | trait | answers |
 //! |---|---|---|
@@ -76,11 +76,11 @@ pub use strategy::{
 #[doc(hidden)]
 pub use wit_bindgen;
 
-/// What a plugin says of itself.
+/// A plugin's description of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct About {
     pub name: &'static str,
     pub version: &'static str,
-    /// One line for a person.
+    /// One line for users.
     pub summary: &'static str,
 }

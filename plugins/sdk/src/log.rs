@@ -1,8 +1,9 @@
-//! Lines for the host's log. The host adds plugin, digest and rollout, and caps lines and length per call.
+//! Lines for the host's log. The host adds plugin, digest and rollout, and limits the number and length of lines per
+//! call.
 
 pub use crate::bindings::kulta::plugin::log::Level;
 
-/// Writes one line. Natively, where there is no host, it goes nowhere.
+/// Writes one line. In a native build it does nothing.
 pub fn emit(level: Level, message: &str) {
     #[cfg(target_arch = "wasm32")]
     crate::bindings::kulta::plugin::log::emit(level, message);

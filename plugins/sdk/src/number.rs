@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_read_back() {
+    fn nan_and_infinities_are_decoded() {
         assert!(special("NaN").is_some_and(f64::is_nan));
         assert_eq!(special("+Inf"), Some(f64::INFINITY));
         assert_eq!(special("-Inf"), Some(f64::NEG_INFINITY));

@@ -5,7 +5,7 @@
 //! use kulta_plugin::step::{Action, Occasion};
 //! use kulta_plugin::{About, Error, Step};
 //!
-//! /// Tells a chat, and goes on.
+//! /// Notifies a chat, and continues.
 //! struct Chat;
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -15,16 +15,16 @@
 //! }
 //!
 //! impl Step for Chat {
-//!     const ABOUT: About = About { name: "chat", version: "0.1.0", summary: "Tells a chat" };
+//!     const ABOUT: About = About { name: "chat", version: "0.1.0", summary: "Notifies a chat" };
 //!     type Config = Config;
 //!
-//!     fn run(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-//!         match occasion.answers.first() {
+//!     fn run(config: Config, input: &Occasion) -> Result<Action, Error> {
+//!         match input.answers.first() {
 //!             None => {
-//!                 let text = format!("{} goes out", occasion.rollout.name);
+//!                 let text = format!("{} goes out", input.rollout.name);
 //!                 Ok(Action::fetch(vec![Request::post(config.url).body(text)]))
 //!             }
-//!             Some(Ok(response)) if response.is_success() => Ok(Action::successful("told the chat")),
+//!             Some(Ok(response)) if response.is_success() => Ok(Action::successful("notified the chat")),
 //!             Some(Ok(response)) => Ok(Action::failed(&format!("the chat answered {}", response.status))),
 //!             Some(Err(failure)) => Err(failure.clone().into()),
 //!         }
@@ -48,8 +48,8 @@ pub use step::{Action, Call, Fetching, Finished, Occasion, Outcome, Waiting};
 
 /// A step plugin. Instants are Unix milliseconds.
 ///
-/// Each call goes on until it is finished: [`Action::Fetch`] makes the host send requests and call again with the answers,
-/// [`Action::Wait`] makes it call again later. The memory of an action is what the next call begins with, whichever it is.
+/// Each call continues until it is finished: [`Action::Fetch`] makes the host send requests and call again with the
+/// answers, [`Action::Wait`] makes it call again later. The state of an action is passed to the next call of any kind.
 pub trait Step {
     const ABOUT: About;
 
@@ -57,39 +57,39 @@ pub trait Step {
     /// `#[serde(deny_unknown_fields)]` makes a misspelt field an error.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Checks what a schema cannot say. Begin the message with the field's path (`url: …`).
+    /// Checks rules that a schema cannot express. Begin the message with the field's path (`url: …`).
     fn check_config(_config: &Self::Config) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Does the work. The rollout goes on when it is [`Action::successful`] and is aborted when it is [`Action::failed`].
-    fn run(config: Self::Config, occasion: &Occasion) -> Result<Action, Error>;
+    /// Does the work. The rollout continues after [`Action::successful`], and is aborted after [`Action::failed`].
+    fn run(config: Self::Config, input: &Occasion) -> Result<Action, Error>;
 
-    /// The rollout goes on without the step, whose `run` has not finished: ends what is under way.
-    fn terminate(_config: Self::Config, _occasion: &Occasion) -> Result<Action, Error> {
+    /// The rollout continues without the step, whose `run` has not finished: stops the work in progress.
+    fn terminate(_config: Self::Config, _input: &Occasion) -> Result<Action, Error> {
         Ok(Action::successful("nothing to end"))
     }
 
-    /// The rollout is aborted: undoes what `run` did, whether it finished or not. Steps are undone in reverse order.
-    fn abort(_config: Self::Config, _occasion: &Occasion) -> Result<Action, Error> {
+    /// The rollout is aborted: undoes the work of `run`, finished or not. Steps are undone in reverse order.
+    fn abort(_config: Self::Config, _input: &Occasion) -> Result<Action, Error> {
         Ok(Action::successful("nothing to undo"))
     }
 }
 
 impl Occasion {
-    /// The host's fact of that key.
+    /// The host's fact with that key.
     pub fn fact(&self, key: &str) -> Option<&str> {
         self.facts.iter().find(|fact| fact.key == key).map(|fact| fact.value.as_str())
     }
 
-    /// What [`remember`] kept. `None` when there is no memory yet; an error when it is not this plugin's.
+    /// The value of [`remember`]. `None` without a stored state; an error if another plugin wrote it.
     pub fn recall<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         memory::recall(&self.memory)
     }
 }
 
 impl Action {
-    /// Have these requests made, and call again with the answers in the same order.
+    /// Make these requests, and call again with the answers in the same order.
     pub fn fetch(requests: Vec<Request>) -> Self {
         Self::Fetch(Fetching { requests, memory: Vec::new() })
     }
@@ -104,7 +104,7 @@ impl Action {
         Self::finished(Outcome::Successful, reason)
     }
 
-    /// The work cannot be done.
+    /// The work has failed.
     pub fn failed(reason: &str) -> Self {
         Self::finished(Outcome::Failed(shortened(reason, MAX_REASON_BYTES)), reason)
     }
@@ -113,7 +113,7 @@ impl Action {
         Self::Finished(Finished { outcome, memory: Vec::new(), reason: shortened(reason, MAX_REASON_BYTES) })
     }
 
-    /// Sets the memory, whatever the action.
+    /// Sets the state, whatever the action.
     pub fn with_memory(mut self, memory: Vec<u8>) -> Self {
         *match &mut self {
             Self::Fetch(fetching) => &mut fetching.memory,
@@ -130,11 +130,11 @@ pub struct Exported<T>(PhantomData<T>);
 describe!(Step);
 
 impl<T: Step> step::Guest for Exported<T> {
-    fn act(config: String, occasion: Occasion) -> Result<Action, Error> {
-        let answer = config::parse(&config).and_then(|config| match occasion.call {
-            Call::Run => T::run(config, &occasion),
-            Call::Terminate => T::terminate(config, &occasion),
-            Call::Abort => T::abort(config, &occasion),
+    fn act(config: String, input: Occasion) -> Result<Action, Error> {
+        let answer = config::parse(&config).and_then(|config| match input.call {
+            Call::Run => T::run(config, &input),
+            Call::Terminate => T::terminate(config, &input),
+            Call::Abort => T::abort(config, &input),
         });
         answer.map_err(brief)
     }
@@ -143,7 +143,7 @@ impl<T: Step> step::Guest for Exported<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::step::{act, occasion};
+    use crate::testing::step::{act, input};
 
     struct Done;
 
@@ -154,23 +154,23 @@ mod tests {
         const ABOUT: About = About { name: "done", version: "0.1.0", summary: "Is done" };
         type Config = NoConfig;
 
-        fn run(_config: NoConfig, _occasion: &Occasion) -> Result<Action, Error> {
+        fn run(_config: NoConfig, _input: &Occasion) -> Result<Action, Error> {
             Ok(Action::successful("done"))
         }
     }
 
     #[test]
-    fn each_call_has_a_function_of_its_own() {
+    fn each_call_has_its_own_function() {
         for (call, reason) in
             [(Call::Run, "done"), (Call::Terminate, "nothing to end"), (Call::Abort, "nothing to undo")]
         {
-            let asked = Occasion { call, ..occasion() };
+            let asked = Occasion { call, ..input() };
             assert_eq!(act::<Done>("{}", &asked), Ok(Action::successful(reason)));
         }
     }
 
     #[test]
-    fn memory_goes_with_every_action() {
+    fn every_action_can_carry_a_state() {
         let memory_of = |action: Action| match action.with_memory(vec![7]) {
             Action::Fetch(fetching) => fetching.memory,
             Action::Wait(waiting) => waiting.memory,

@@ -1,4 +1,4 @@
-//! Strategies: where should a revision be now, on its way forward or back?
+//! Strategies: decide where a revision should be now, while it is rolled out or rolled back.
 
 use crate::bindings::strategy::exports::kulta::plugin::strategy;
 use crate::description::describe;
@@ -21,19 +21,19 @@ pub trait Strategy {
     /// `#[serde(deny_unknown_fields)]` makes a misspelt field an error.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Checks what a schema cannot say. Begin the message with the field's path (`steps[1]: …`).
+    /// Checks rules that a schema cannot express. Begin the message with the field's path (`steps[1]: …`).
     fn check_config(_config: &Self::Config) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Decides. Must be a pure function: the same arguments, the same answer. The host first asks with
-    /// `situation.reached` false, puts what the answer names into place, then asks with true.
+    /// Decides. Must be a pure function: the same arguments, the same answer. The host first calls with
+    /// `situation.reached` false, applies the decision, and then calls with true.
     fn decide(config: Self::Config, situation: &Situation) -> Result<Decision, Error>;
 }
 
 impl Decision {
-    /// A decision to fill in with `..Decision::at(step, steps)`: no traffic to the canary, pods follow the weight, nothing extra,
-    /// and the host waits for pods.
+    /// A base for a decision, as in `..Decision::at(step, steps)`: no traffic to the canary, pods follow the weight,
+    /// nothing else, and the host waits for pods.
     pub fn at(step: u32, steps: u32) -> Self {
         Self {
             step,

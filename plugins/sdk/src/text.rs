@@ -2,11 +2,11 @@
 
 use crate::Error;
 
-/// Of a reason or message; the host refuses an answer with a longer one.
+/// Of a reason or message; the host rejects an answer with a longer one.
 pub const MAX_REASON_BYTES: usize = 1 << 10;
 const ELLIPSIS: &str = "…";
 
-/// The text itself, or as much of its beginning as fits into `bytes` with an ellipsis.
+/// The text, or as much of its beginning as fits into `bytes` with an ellipsis.
 pub fn shortened(text: &str, bytes: usize) -> String {
     if text.len() <= bytes {
         return text.to_owned();
@@ -21,13 +21,13 @@ pub fn shortened(text: &str, bytes: usize) -> String {
     }
 }
 
-/// The error with words that the host takes whole: what an error quotes may be as long as what came from outside.
+/// The error with a shortened message: a message may quote external text of any length.
 pub(crate) fn brief(error: Error) -> Error {
-    let brief = |words: String| shortened(&words, MAX_REASON_BYTES);
+    let brief = |message: String| shortened(&message, MAX_REASON_BYTES);
     match error {
-        Error::InvalidConfig(words) => Error::InvalidConfig(brief(words)),
-        Error::Unavailable(words) => Error::Unavailable(brief(words)),
-        Error::Internal(words) => Error::Internal(brief(words)),
+        Error::InvalidConfig(message) => Error::InvalidConfig(brief(message)),
+        Error::Unavailable(message) => Error::Unavailable(brief(message)),
+        Error::Internal(message) => Error::Internal(brief(message)),
     }
 }
 
@@ -36,12 +36,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_fits_is_kept() {
+    fn a_short_text_is_unchanged() {
         assert_eq!(shortened("four", 4), "four");
     }
 
     #[test]
-    fn an_error_of_any_length_fits_in_an_answer() {
+    fn an_error_of_any_length_is_accepted_by_the_host() {
         let long = "x".repeat(1 << 20);
         for error in [Error::InvalidConfig(long.clone()), Error::Unavailable(long.clone()), Error::Internal(long)] {
             let kind = std::mem::discriminant(&error);

@@ -1,4 +1,4 @@
-//! What Prometheus answers to a range query, as counters.
+//! Reads counters from Prometheus' answer to a range query.
 
 use crate::series::Counters;
 use crate::span::Span;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Labels that tell a histogram's bucket from its count, and nothing about whose requests they are.
+/// Labels that distinguish a histogram's bucket from its count, and not its requests.
 const NOT_COMPARED: [&str; 2] = ["__name__", "le"];
 
-/// Only what is wanted: all else is read by `promql`, which knows how to say what is wrong with it.
+/// Only the needed fields: `promql` reads any other answer and reports its error.
 #[derive(Deserialize)]
 struct Body {
     status: Success,
@@ -46,7 +46,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     text.parse().map_err(|_| de::Error::custom("not a number as text"))
 }
 
-/// Reads the answer. The error says what came instead; it does not name the query.
+/// Reads the answer. The error describes the answer and does not name the query.
 pub fn counters(answer: &Answer, span: &Span) -> Result<Counters, Error> {
     let series = match answer {
         Ok(response) if response.is_success() => matrix(response),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn points_are_put_where_their_time_says() {
+    fn points_are_placed_by_their_time() {
         let answer = matrix(
             r#"{"metric":{"pod":"a"},"values":[[1767225590,"17"],[1767225600,"21"]]},{"metric":{"pod":"b"},"values":[[1767225600,"3"]]}"#,
         );
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_matrix_is_told() {
+    fn an_answer_that_is_no_matrix_is_reported() {
         for (answer, text) in [
             (respond(200, "<html>login</html>"), "<html>login</html>"),
             (respond(502, "<html>bad gateway</html>"), "the server answered 502: <html>bad gateway</html>"),

@@ -1,7 +1,7 @@
-//! The odds ratios that are still possible: a confidence sequence, and the most likely one.
+//! A confidence sequence for the odds ratio, and its maximum likelihood estimate.
 //!
-//! For each θ the mean likelihood over a grid, divided by θ's own, is an e-value against it. The θ whose e-value has not reached
-//! 1/α are an interval that holds the true one at all times with probability at least 1 − α.
+//! For each θ the mean likelihood over a grid, divided by θ's own, is an e-value against it. All θ whose e-value has
+//! never reached 1/α form an interval that contains the true θ at all times with probability at least 1 − α.
 
 use crate::evidence::{largest, log_mean};
 use crate::likelihood::Window;
@@ -13,13 +13,13 @@ const GRID_HALF: usize = 20;
 const GRID_POINTS: usize = 2 * GRID_HALF + 1;
 const GRID_LARGEST: f64 = 32.0;
 
-/// The log-likelihood at each point of the grid, less the largest.
+/// The log-likelihood at each point of the grid, minus the largest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Confidence {
     profile: Vec<f32>,
 }
 
-/// Bounds of θ; none where the grid ends.
+/// Bounds of θ; `None` beyond the grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     pub lower: Option<f64>,
@@ -27,17 +27,17 @@ pub struct Interval {
 }
 
 impl Confidence {
-    /// Nothing is known yet.
+    /// Without any window.
     pub fn none() -> Self {
         Self { profile: vec![0.0; GRID_POINTS] }
     }
 
-    /// Whether it can have come out of [`Self::add`]; bytes from elsewhere may hold anything.
+    /// True if [`Self::add`] can have produced it; external bytes may contain anything.
     pub fn is_sound(&self) -> bool {
         self.profile.len() == GRID_POINTS && self.profile.iter().all(|point| point.is_finite())
     }
 
-    /// Counts one window. `dispersion` (φ ≥ 1) must have been known before the window was.
+    /// Counts one window. `dispersion` (φ ≥ 1) must be fixed before the window is observed.
     pub fn add(&mut self, window: &Window, dispersion: f64) {
         if !window.informs() {
             return;
@@ -64,11 +64,11 @@ impl Confidence {
         }
     }
 
-    /// The most likely θ; none at the ends of the grid, or while nothing is known.
+    /// The most likely θ; `None` at the ends of the grid, or without any window.
     pub fn odds_ratio(&self) -> Option<f64> {
         let step = log(GRID_LARGEST) / GRID_HALF as f64;
         let peak = self.profile.windows(3).zip(grid().skip(1)).find_map(|(points, ln_theta)| match points {
-            // The top of the parabola through the largest point and its neighbours.
+            // The maximum of the parabola through the largest point and its neighbours.
             [left, top, right] if top > left && top >= right => {
                 let (left, top, right) = (f64::from(*left), f64::from(*top), f64::from(*right));
                 Some(ln_theta + step / 2.0 * (right - left) / (2.0 * top - left - right))
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_confidence_sequence_closes_in_on_the_odds_ratio() {
+    fn the_confidence_sequence_converges_to_the_odds_ratio() {
         // 30 of 100 against 90 of 900: odds 3/7 against 1/9, θ = 27/7.
         let truth = 27.0 / 7.0;
         let widths: Vec<f64> = [5, 20, 80]

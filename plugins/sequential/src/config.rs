@@ -14,9 +14,9 @@ const MAX_FEWEST_WINDOWS: u32 = 20;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
-    /// URL of Prometheus, or of what speaks its API. Absent: the controller's default.
+    /// URL of Prometheus, or of a server with its API. Default: the controller's.
     pub address: Option<String>,
-    /// Of each request, in seconds; 0 or absent: 30.
+    /// Timeout of each request, in seconds; 0 or absent: 30.
     pub timeout: Option<u64>,
     /// Accept any certificate.
     #[serde(default)]
@@ -29,29 +29,29 @@ pub struct Config {
     pub canary: Side,
     /// The old version's requests.
     pub stable: Side,
-    /// How likely a canary that is no worse than `theta0` may be called worse, however long one watches. Default 0.01.
+    /// Probability that a canary that is no worse than `theta0` is ever called worse. Default 0.01.
     pub alpha: Option<Number>,
-    /// How likely a canary that is as bad as `thetaMax` may be passed early. Default 0.05.
+    /// Probability that a canary that is as bad as `thetaMax` passes early. Default 0.05.
     pub beta: Option<Number>,
-    /// The tolerated odds ratio of a bad request, canary against stable: up to here the canary is no worse. At least 1, default 1.25.
+    /// The tolerated odds ratio of a bad request, canary against stable. At least 1, default 1.25.
     pub theta0: Option<Number>,
-    /// The canary passes early when its odds ratio is shown to be below this. Above `theta0`, default 2.
+    /// The canary passes early if its odds ratio is shown to be below this. Above `theta0`, default 2.
     pub theta_max: Option<Number>,
-    /// How many metrics of the rollout share `alpha` (Bonferroni). Default 1.
+    /// Number of the rollout's metrics that share `alpha` (Bonferroni). Default 1.
     pub metrics: Option<Number>,
-    /// What the last measurement says while nothing is decided. With too few requests it is always inconclusive.
+    /// The result of an undecided last measurement. With too few requests it is always inconclusive.
     #[serde(default)]
     pub horizon: Horizon,
-    /// No verdict before the canary has had so many requests. Default 50.
+    /// Minimum of the canary's requests for a verdict. Default 50.
     pub minimum_sample: Option<Number>,
-    /// How long after the run's start nothing is counted: cold caches are no regression. Default 10s.
+    /// Time after the run's start that is not counted, because cold caches are not a regression. Default 10s.
     pub warmup: Option<Duration>,
-    /// About how long one window is; a shorter interval of the metric makes shorter ones. Default 10s.
+    /// Approximate length of a window; a shorter interval of the metric makes shorter windows. Default 10s.
     pub window: Option<Duration>,
-    /// No fewer windows decide, however clear the first one is: an outage that both sides share begins and ends at a different time
-    /// for each pod that is scraped by itself. Default 3.
+    /// Minimum of windows for a verdict: a shared outage begins and ends at a different time for each scraped pod.
+    /// Default 3.
     pub fewest_windows: Option<Number>,
-    /// Overdispersion: by how much more bad requests vary than if each came by itself. Absent: estimated from stable.
+    /// Overdispersion: the variance of bad requests relative to independent ones. Default: estimated from stable.
     pub dispersion: Option<Number>,
 }
 
@@ -80,7 +80,7 @@ pub enum Horizon {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     pub hypotheses: Hypotheses,
-    /// α over the number of metrics.
+    /// α divided by the number of metrics.
     pub alpha: f64,
     pub horizon: Horizon,
     pub minimum_sample: u64,
@@ -103,7 +103,7 @@ impl Config {
         }
     }
 
-    /// What the schema cannot say, and the defaults. The error is of the first field that is wrong.
+    /// Checks rules that the schema cannot express, and sets defaults. Reports the first invalid field.
     pub fn settings(&self) -> Result<Settings, Error> {
         self.server().check()?;
         self.canary.judging("canary")?;
@@ -148,7 +148,7 @@ impl Config {
 }
 
 impl Side {
-    /// The query that tells bad requests from good ones. The error begins with the side's name.
+    /// The query for bad or good requests. The error begins with the side's name.
     pub fn judging(&self, side: &str) -> Result<Query<'_>, Error> {
         let query = match (&self.bad, &self.good) {
             (Some(bad), None) => Query::Bad(bad),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_its_path() {
+    fn invalid_fields_are_reported_by_their_path() {
         for (config, start) in [
             (with(r#","alpha":0"#), "alpha: must be above 0 and below 1"),
             (with(r#","beta":1"#), "beta: must be above 0 and below 1"),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_wants_both_sides_and_no_unknown_field() {
+    fn the_schema_requires_both_sides_and_rejects_unknown_fields() {
         let schema: serde_json::Value = serde_json::from_str(&config_schema::<Sequential>()).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["required"], serde_json::json!(["canary", "stable"]));

@@ -1,23 +1,23 @@
-//! How much more stable's bad counts vary than independent requests would: the overdispersion φ.
+//! The overdispersion φ: the variance of stable's bad counts relative to that of independent requests.
 //!
 //! Errors that come in clusters (one failed call retried four times, one dropped connection with ten requests on it) vary more
 //! than the test assumes, and would raise false alarms. Each window of stable is compared with the one before it: given both, the
 //! squared deviation over its hypergeometric variance is expected to be 1 if requests are independent, and φ if they are not.
-//! Neighbours are compared, so that a slow drift of the error rate counts for nothing.
+//! Adjacent windows are compared, so that a slow drift of the error rate has no effect.
 
 use crate::likelihood::Counts;
 use serde::{Deserialize, Serialize};
 
-/// One pair counts for at most this many times the estimate so far (five standard deviations squared), so that the two edges of an
-/// outage that both sides share do not look like dispersion.
+/// Limit of one pair's contribution, as a multiple of the current estimate (five standard deviations squared), so that
+/// the begin and end of a shared outage do not look like dispersion.
 const LARGEST_DEVIATION: f64 = 25.0;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dispersion {
-    /// Of squared deviations.
+    /// Sum of squared deviations.
     sum: f64,
     pairs: u32,
-    /// The window before.
+    /// The previous window.
     last: Option<Counts>,
 }
 
@@ -48,7 +48,7 @@ impl Dispersion {
     }
 }
 
-/// (bad − expected)² / variance of one window, given the bad requests of both. None if they could not have fallen otherwise.
+/// (bad − expected)² / variance of one window, given the bad requests of both. `None` if the variance is zero.
 fn squared_deviation(one: Counts, other: Counts) -> Option<f64> {
     let Counts { requests, bad } = one.and(other);
     let (all, bad) = (requests as f64, bad as f64);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn independent_requests_have_none() {
+    fn independent_requests_have_no_overdispersion() {
         for rate in [0.0005, 0.005, 0.05, 0.5] {
             let phi = estimate(windows(rate, 1).take(2_000));
             assert!(phi < 1.1, "{rate}: {phi}");
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_of_an_outage_count_for_little() {
+    fn the_edges_of_an_outage_have_little_effect() {
         let outage = windows(0.005, 1).take(30).chain(windows(0.5, 1).take(30)).chain(windows(0.005, 1).take(30));
         let phi = estimate(outage);
         assert!(phi < 2.0, "{phi}");
     }
 
     #[test]
-    fn nothing_seen_is_no_dispersion() {
+    fn without_windows_there_is_no_overdispersion() {
         let idle = Counts { requests: 0, bad: 0 };
         let flawless = Counts { requests: 100, bad: 0 };
         assert_eq!(estimate([idle, flawless, idle, flawless].into_iter()), 1.0);

@@ -1,37 +1,39 @@
-//! Evidence about the odds ratio θ of a bad request, canary against stable. It grows window by window and may be looked at after
-//! each: two e-processes and an always-valid p-value.
+//! Evidence about the odds ratio θ of a bad request, canary against stable. It grows window by window and may be
+//! evaluated after each: two e-processes and an always-valid p-value.
 //!
-//! An e-process starts at 1 and, while its null hypothesis holds, is not expected to rise at any step; so it ever reaches 1/α with
-//! probability at most α (Ville), however often and for however long one looks. Here each is the mean of likelihood ratios, over a
-//! few alternatives, against the null's bound; the likelihood ratio falls monotonically in θ, so the bound stands for all of its side.
-//! Three changes to a ratio only ever lower its expectation: a cap from above, an exponent 1/φ ≤ 1 fixed before the window is seen
-//! (Jensen), and leaving windows out by anything but their bad counts.
+//! An e-process starts at 1 and, while its null hypothesis holds, is not expected to increase at any step. So it ever
+//! reaches 1/α with probability at most α (Ville), however often and however long it is evaluated. Here each e-process
+//! is the mean of likelihood ratios, over a few alternatives, against the bound of the null. The likelihood ratio falls
+//! monotonically in θ, so the bound represents its whole side. Three changes of a ratio can only lower its expectation:
+//! an upper cap, an exponent 1/φ ≤ 1 that is fixed before the window is observed (Jensen), and leaving out windows by
+//! anything but their bad counts.
 
 use crate::likelihood::Window;
 use libm::{exp, log};
 use serde::{Deserialize, Serialize};
 
-/// Alternatives, as multiples of the tolerated odds ratio (or fractions of the largest one): from hardly worse to broken.
+/// Alternatives, as multiples of the tolerated odds ratio (or fractions of the largest one): from slightly worse to
+/// broken.
 const ALTERNATIVES: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 20.0];
 
-/// What is tested, and when it is decided.
+/// The hypotheses, and the thresholds of a decision.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hypotheses {
     /// The canary is no worse than stable: θ ≤ this.
     pub tolerated: f64,
-    /// The canary is worse than anyone would accept: θ ≥ this. Above `tolerated`.
+    /// The canary is unacceptably worse than stable: θ ≥ this. Above `tolerated`.
     pub largest: f64,
     /// The e-value that decides for "worse".
     pub worse_at: f64,
     /// The e-value that decides for "not worse".
     pub not_worse_at: f64,
-    /// No fewer windows decide; at least 1.
+    /// Minimum of windows for a decision; at least 1.
     pub fewest_windows: u32,
 }
 
 impl Hypotheses {
-    /// The most that the logarithm of one window's likelihood ratio may be: `fewest_windows` of them reach the threshold with half
-    /// a window to spare, one fewer do not.
+    /// Cap of the logarithm of one window's likelihood ratio: `fewest_windows` of them exceed the threshold by half a
+    /// window, one fewer does not reach it.
     fn cap(&self, threshold: f64) -> f64 {
         match self.fewest_windows {
             0 | 1 => f64::INFINITY,
@@ -45,7 +47,7 @@ impl Hypotheses {
 pub struct Evidence {
     worse: [f64; ALTERNATIVES.len()],
     not_worse: [f64; ALTERNATIVES.len()],
-    /// The largest that the logarithm of the e-value for "worse" has been; at least 0.
+    /// The largest logarithm of the e-value for "worse" so far; at least 0.
     peak: f64,
 }
 
@@ -54,12 +56,12 @@ impl Evidence {
         Self { worse: [0.0; 6], not_worse: [0.0; 6], peak: 0.0 }
     }
 
-    /// Whether it can have come out of [`Self::add`]; bytes from elsewhere may hold anything.
+    /// True if [`Self::add`] can have produced it; external bytes may contain anything.
     pub fn is_sound(&self) -> bool {
         self.worse.iter().chain(&self.not_worse).all(|sum| sum.is_finite()) && self.peak.is_finite() && self.peak >= 0.0
     }
 
-    /// Counts one window. `dispersion` (φ ≥ 1) must have been known before the window was.
+    /// Counts one window. `dispersion` (φ ≥ 1) must be fixed before the window is observed.
     pub fn add(&mut self, window: &Window, hypotheses: &Hypotheses, dispersion: f64) {
         if !window.informs() {
             return;
@@ -87,13 +89,13 @@ impl Evidence {
         log_mean(&self.not_worse)
     }
 
-    /// Valid whenever it is read: under the null it is ever at most α with probability at most α.
+    /// Always valid: under the null hypothesis it is ever at most α with probability at most α.
     pub fn p_value(&self) -> f64 {
         exp(-self.peak)
     }
 }
 
-/// ln of the mean of what these are the logarithms of.
+/// ln of the mean of the numbers with these logarithms.
 pub fn log_mean(logs: &[f64]) -> f64 {
     let largest = largest(logs);
     let sum: f64 = logs.iter().map(|value| exp(value - largest)).sum();
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn without_windows_nothing_is_known() {
+    fn without_windows_there_is_no_evidence() {
         let none = Evidence::none();
         assert_eq!((none.log_worse(), none.log_not_worse(), none.p_value()), (0.0, 0.0, 1.0));
     }
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_p_value_keeps_the_strongest_evidence_that_was_ever_seen() {
+    fn the_p_value_keeps_the_strongest_evidence() {
         let worse = after(&[window(10, 9)], HYPOTHESES, 1.0);
         let later = after(&[window(10, 9), window(0, 90)], HYPOTHESES, 1.0);
         assert_eq!(later.p_value(), worse.p_value());
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exponent_divides_what_a_window_says() {
+    fn an_exponent_divides_the_evidence_of_a_window() {
         let plain = after(&[window(20, 9)], HYPOTHESES, 1.0);
         let tempered = after(&[window(20, 9)], HYPOTHESES, 4.0);
         for (tempered, plain) in tempered.worse.iter().zip(plain.worse) {
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn no_fewer_windows_decide_than_were_asked_for() {
+    fn fewer_windows_than_the_minimum_do_not_decide() {
         let broken = [window(100, 0); 4];
         for fewest_windows in 2..=4 {
             let hypotheses = Hypotheses { fewest_windows, ..HYPOTHESES };

@@ -1,4 +1,4 @@
-//! What a measurement says: the verdict, and the numbers behind it for a person.
+//! Judges a measurement: the verdict, and the numbers behind it for users.
 
 use crate::config::{Horizon, Settings};
 use crate::likelihood::Counts;
@@ -10,7 +10,7 @@ use libm::{exp, log};
 /// Larger e-values are shown as this one.
 const LARGEST_SHOWN: f64 = 1e99;
 
-/// A decision further off is not foretold.
+/// A decision further away is not predicted.
 const FORESEEN_WINDOWS: f64 = 10_000.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Decision {
         }
     }
 
-    /// The metadata's word for it.
+    /// Its name in the metadata.
     fn word(self) -> &'static str {
         match self {
             Self::Worse => "worse",
@@ -45,8 +45,8 @@ impl Decision {
     }
 }
 
-/// Ends the measurement. While nothing is decided it passes without settling the metric, for an inconclusive measurement would end
-/// the run under its default limit of none; the `last` one says what the configuration wants said.
+/// Ends the measurement. An undecided measurement passes without deciding the metric, because an inconclusive one would
+/// end the run under its default limit of none; the `last` one has the configured result.
 pub fn judge(state: &State, settings: &Settings, last: bool) -> Result<Action, Error> {
     let decision = Decision::of(state, settings);
     let reason = reason(decision, state, settings);
@@ -120,7 +120,7 @@ fn reason(decision: Decision, state: &State, settings: &Settings) -> String {
     }
 }
 
-/// How many more windows like the average one so far decide.
+/// How many more average windows decide.
 fn expected_windows(decision: Decision, state: &State, settings: &Settings) -> Option<u64> {
     if decision != Decision::Undecided || state.windows == 0 {
         return None;
@@ -169,7 +169,7 @@ fn share(counts: Counts) -> String {
     format!("{} of {} bad ({} %)", counts.bad, counts.requests, figure(percent))
 }
 
-/// About three figures, readable by a person and as JSON.
+/// About three significant digits, valid as JSON.
 fn figure(value: f64) -> String {
     match value {
         0.0 => "0".into(),
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_short_and_json() {
+    fn figures_are_short_and_valid_json() {
         for (value, text) in [
             (0.0, "0"),
             (1.0, "1"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_requests_are_said_in_words() {
+    fn missing_requests_are_reported_in_text() {
         assert_eq!(share(Counts::default()), "no requests");
         assert_eq!(share(Counts { requests: 400, bad: 3 }), "3 of 400 bad (0.75 %)");
     }

@@ -1,13 +1,15 @@
-//! The sequential analyzer: is the canary worse than stable? A test that may be looked at after every window of requests.
+//! The sequential analyzer tests whether the canary is worse than stable. The test stays valid if it is evaluated after
+//! every window of requests.
 //!
-//! Each measurement asks Prometheus for raw counters of both sides at the ends of disjoint windows, from where the last measurement
-//! stopped until now, and adds what they say to the evidence. The guarantee: a canary whose requests are bad with odds of at most
-//! `theta0` times those of stable is ever called worse with probability at most `alpha`, whatever stable's own error rate, the traffic
-//! and the weight do meanwhile. It assumes that requests are bad independently of each other, given what both sides share; errors
-//! in clusters vary more, which is estimated from stable and allowed for, but then the bound is approximate.
+//! Each measurement queries Prometheus for raw counters of both sides at the ends of disjoint windows, from the end of
+//! the last measurement until now, and adds the windows to the evidence. The guarantee: a canary whose odds of a bad
+//! request are at most `theta0` times those of stable is ever called worse with probability at most `alpha`, whatever
+//! stable's own error rate, the traffic and the weight do meanwhile. It assumes that requests fail independently of
+//! each other, given what both sides share. Errors in clusters vary more; this is estimated from stable and corrected
+//! for, but then the bound is approximate.
 //!
-//! The memory holds the evidence, so that a verdict survives a restart; a measurement that fails leaves it as it was, and the next
-//! one counts the windows that were missed.
+//! The state contains the evidence, so that a verdict survives a restart. A failed measurement keeps the state, and the
+//! next one counts the missed windows.
 //!
 //! ```yaml
 //! interval: 10s
@@ -22,7 +24,8 @@
 //!       bad: sum by (pod) (http_requests_total{pod=~"web-{{args.stable}}-.*",code=~"5.."})
 //! ```
 //! Several metrics of one rollout share `alpha` by `metrics`. Leave `consecutiveSuccessLimit` unset: an undecided measurement passes.
-//! No verdict is faster than `fewestWindows`; for a canary that fails every request a threshold beside it is the quicker alarm.
+//! No verdict is faster than `fewestWindows`; for a canary that fails every request, an additional threshold metric is
+//! faster.
 
 mod answer;
 mod confidence;
@@ -36,13 +39,13 @@ mod likelihood;
 mod number;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod scenarios;
 mod series;
 #[cfg(test)]
 mod simulation;
 mod span;
 mod state;
-#[cfg(test)]
-mod stories;
 
 pub use config::{Config, Horizon, Settings, Side};
 
@@ -55,7 +58,7 @@ use series::{Counters, Judging, Problem};
 use span::{HISTORY, Span};
 use state::{Asked, State};
 
-/// Requests of a measurement: total and judging query of the canary, then of stable.
+/// Requests of a measurement: total and bad (or good) query of the canary, then of stable.
 const REQUESTS: usize = 4;
 
 pub struct Sequential;
@@ -73,44 +76,44 @@ impl Analyzer for Sequential {
         config.settings().map(|_| ())
     }
 
-    fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
+    fn analyze(config: Config, input: &Occasion) -> Result<Action, Error> {
         let settings = config.settings()?;
-        let state = match occasion.memory.is_empty() {
-            true => State::new(occasion.run_started_at.saturating_add(settings.warmup), &settings.hypotheses),
-            false => State::read(&occasion.memory, &settings.hypotheses)?,
+        let state = match input.memory.is_empty() {
+            true => State::new(input.run_started_at.saturating_add(settings.warmup), &settings.hypotheses),
+            false => State::read(&input.memory, &settings.hypotheses)?,
         };
-        match occasion.answers.is_empty() {
-            true => ask(&config, &settings, state, occasion),
-            false => count(&config, &settings, state, occasion),
+        match input.answers.is_empty() {
+            true => ask(&config, &settings, state, input),
+            false => count(&config, &settings, state, input),
         }
     }
 }
 
-/// Asks for the windows since the last one that was counted.
-fn ask(config: &Config, settings: &Settings, mut state: State, occasion: &Occasion) -> Result<Action, Error> {
-    let Some(span) = Span::since(state.counted_until, occasion.now, settings.window) else {
+/// Requests the windows since the last counted one.
+fn ask(config: &Config, settings: &Settings, mut state: State, input: &Occasion) -> Result<Action, Error> {
+    let Some(span) = Span::since(state.counted_until, input.now, settings.window) else {
         state.asked = None;
-        return judge::judge(&state, settings, occasion.last);
+        return judge::judge(&state, settings, input.last);
     };
-    // How much errors cluster is best known before the first window counts.
+    // Overdispersion is best known before the first window counts.
     let history = if state.windows == 0 && settings.dispersion.is_none() { HISTORY } else { 0 };
     let asked = Asked { span, history };
     let mut requests: Vec<Request> = Vec::with_capacity(REQUESTS);
     for (name, side, span) in [("canary", &config.canary, span), ("stable", &config.stable, asked.of_stable())] {
         for query in [side.total.as_str(), side.judging(name)?.text()] {
             let query = promql::Query::Range { query, start: span.start, end: span.end(), step: span.step };
-            requests.push(config.server().request(occasion, &query)?);
+            requests.push(config.server().request(input, &query)?);
         }
     }
     state.asked = Some(asked);
     Ok(Action::fetch(requests).with_memory(state.write()?))
 }
 
-/// Counts the windows that were asked for.
-fn count(config: &Config, settings: &Settings, mut state: State, occasion: &Occasion) -> Result<Action, Error> {
+/// Counts the requested windows.
+fn count(config: &Config, settings: &Settings, mut state: State, input: &Occasion) -> Result<Action, Error> {
     let asked = state.asked.take().ok_or_else(|| Error::Internal("answers, but nothing was asked".into()))?;
-    let [canary_total, canary_judged, stable_total, stable_judged] = occasion.answers.as_slice() else {
-        let (wanted, got) = (REQUESTS, occasion.answers.len());
+    let [canary_total, canary_judged, stable_total, stable_judged] = input.answers.as_slice() else {
+        let (wanted, got) = (REQUESTS, input.answers.len());
         return Err(Error::Internal(format!("{got} answers to {wanted} requests")));
     };
     let canary = side("canary", &config.canary, canary_total, canary_judged, &asked.span)?;
@@ -121,7 +124,7 @@ fn count(config: &Config, settings: &Settings, mut state: State, occasion: &Occa
         state.count(&Window { canary, stable }, &settings.hypotheses, settings.dispersion);
     }
     state.counted_until = asked.span.end();
-    judge::judge(&state, settings, occasion.last)
+    judge::judge(&state, settings, input.last)
 }
 
 /// The requests of one side in each window. Errors begin with the path of the query.

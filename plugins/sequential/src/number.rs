@@ -1,4 +1,4 @@
-//! A number in the configuration: as one, or as text, which is what `"{{args.alpha}}"` becomes.
+//! A number in the configuration: a JSON number, or text, because `"{{args.alpha}}"` becomes text.
 
 use kulta_plugin::Error;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -17,10 +17,10 @@ impl Number {
         given.map_or(default, |Self(value)| value)
     }
 
-    /// A whole number of that range; the error names the field.
+    /// An integer in that range; the error names the field.
     pub fn whole(given: Option<Self>, default: u64, range: RangeInclusive<u64>, field: &str) -> Result<u64, Error> {
         let Some(Self(value)) = given else { return Ok(default) };
-        // Saturates; what was cut off is not equal any more.
+        // The cast saturates; a truncated value is no longer equal.
         let whole = value as u64;
         if whole as f64 == value && range.contains(&whole) {
             return Ok(whole);

@@ -1,10 +1,10 @@
-//! `recorded.jsonl`: what the analyzer answers to many occasions. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `recorded.jsonl`: the analyzer's answers to many inputs. The host replays it through the component.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Sequential;
 use kulta_plugin::analyzer::{Action, Occasion};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{analyze, occasion, record};
+use kulta_plugin::testing::analyzer::{analyze, input, record};
 use kulta_plugin::testing::respond;
 
 const CONFIG: &str = r#"{"address":"http://prometheus:9090","warmup":0,"fewestWindows":1,
@@ -22,7 +22,7 @@ const COUNTERS: [[u64; 4]; 7] = [
 ];
 
 #[test]
-fn the_recording_holds_what_the_analyzer_answers() {
+fn the_recording_equals_the_analyzers_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
     let answers = record::<Sequential>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {
@@ -37,7 +37,7 @@ fn calls() -> Vec<(String, Occasion)> {
     let mut memory = Vec::new();
     for (number, counters) in (1..).zip(COUNTERS.windows(2)) {
         let end = NOW + u64::from(number) * 10_000;
-        let asking = Occasion { now: end, run_started_at: NOW, number, memory: memory.clone(), ..occasion() };
+        let asking = Occasion { now: end, run_started_at: NOW, number, memory: memory.clone(), ..input() };
         let Ok(Action::Fetch(fetching)) = analyze::<Sequential>(CONFIG, &asking) else { panic!("no requests") };
         let body = |from: u64, to: u64| {
             let (start, end) = ((end - 10_000) / 1_000, end / 1_000);
@@ -54,7 +54,7 @@ fn calls() -> Vec<(String, Occasion)> {
             memory = judged.memory;
         }
     }
-    calls.push((CONFIG.to_owned(), Occasion { memory: vec![9], ..occasion() }));
-    calls.push((CONFIG.replace("\"fewestWindows\":1", "\"fewestWindows\":0"), occasion()));
+    calls.push((CONFIG.to_owned(), Occasion { memory: vec![9], ..input() }));
+    calls.push((CONFIG.replace("\"fewestWindows\":1", "\"fewestWindows\":0"), input()));
     calls
 }

@@ -1,31 +1,32 @@
-//! From raw counters to requests per window: each series is differenced by itself, then they are added up.
+//! Computes requests per window from raw counters: takes the difference of each series, then adds them up.
 //!
-//! A series is counted in a window only if it is there at both ends and has not fallen in between. One that appears, vanishes or
-//! starts anew (a pod that came, went or restarted) is left out of that one window: what is left out never depends on how many
-//! requests were bad, so that the test stays valid, while a sum that fell because a pod went must not be counted again.
+//! A series counts in a window only if it exists at both ends and has not decreased in between. A series that appears,
+//! disappears or restarts (with its pod) is left out of that window. Whether it is left out never depends on the number
+//! of bad requests, so the test stays valid. A difference of sums would be wrong, because a sum decreases with a
+//! deleted pod.
 
 use crate::likelihood::Counts;
 use crate::span::Span;
 use std::collections::BTreeMap;
 
-/// Counters are doubles: above this they no longer count one by one.
+/// Counters are doubles: above this value they cannot count single requests.
 const LARGEST_COUNT: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
 
-/// How far from a whole number an increase of a counter may be, as sums of doubles are.
+/// Tolerated distance of an increase from an integer, because of rounding in sums of doubles.
 const ROUNDING: f64 = 1e-3;
 
 /// A counter by its labels, at each point of the span.
 pub type Counters = BTreeMap<String, Vec<Option<f64>>>;
 
-/// Which requests were bad.
+/// The query for bad or for good requests.
 pub enum Judging {
-    /// These. A series that is missing has counted none: most programs have no series before the first error.
+    /// Bad requests. A missing series means none: most programs have no series before the first error.
     Bad(Counters),
-    /// All but these. A series that is missing is left out.
+    /// Good requests. A missing series is left out.
     Good(Counters),
 }
 
-/// What is wrong with the counters, to follow the name of the query.
+/// An error of the counters, which follows the name of the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     Total(String),
@@ -66,21 +67,21 @@ pub fn counts(span: &Span, total: &Counters, judging: &Judging) -> Result<Vec<Co
             };
             let requests = whole(requests).ok_or_else(|| Problem::Total(not_a_counter(labels, requests)))?;
             let bad = whole(bad).ok_or_else(|| Problem::Judging(not_a_counter(labels, bad)))?;
-            // A scrape may come between the two queries: never more bad ones than all.
+            // A scrape may happen between the two queries: bad requests are limited to all requests.
             *window = window.and(Counts { requests, bad: bad.min(requests) });
         }
     }
     Ok(windows)
 }
 
-/// By how much a counter rose in a window.
+/// Increase of a counter in a window.
 fn rise(points: &[Option<f64>], window: usize) -> Option<f64> {
     let from = points.get(window).copied().flatten()?;
     let to = points.get(window + 1).copied().flatten()?;
     (to >= from).then_some(to - from)
 }
 
-/// The same for bad requests, whose series begins with the first of them.
+/// The same for bad requests, whose series begins with the first one.
 fn rise_of_bad(points: &[Option<f64>], window: usize) -> Option<f64> {
     let from = points.get(window).copied().flatten();
     let to = points.get(window + 1).copied().flatten();
@@ -141,19 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_errors_of_a_series_that_was_there_are_counted() {
+    fn the_first_errors_of_an_existing_series_are_counted() {
         assert_eq!(with_bad(&[("a", &[10.0, 50.0, 90.0])], &[("a", &[NONE, NONE, 6.0])]), [(40, 0), (40, 6)]);
         assert_eq!(with_bad(&[("a", &[10.0, 50.0])], &[]), [(40, 0)], "no errors at all");
     }
 
     #[test]
-    fn a_series_that_vanishes_is_counted_until_then() {
+    fn a_series_that_disappears_is_counted_until_then() {
         assert_eq!(with_bad(&[("a", &[10.0, 50.0, NONE])], &[("a", &[1.0, 2.0, NONE])]), [(40, 1), (0, 0)]);
         assert_eq!(with_bad(&[("a", &[10.0, 50.0])], &[("a", &[1.0, NONE])]), [(0, 0)], "only its errors vanish");
     }
 
     #[test]
-    fn a_counter_that_starts_anew_is_left_out_of_that_window_with_all_it_says() {
+    fn a_counter_that_restarts_is_left_out_of_that_window() {
         assert_eq!(with_bad(&[("a", &[900.0, 20.0, 60.0])], &[("a", &[9.0, 10.0, 12.0])]), [(0, 0), (40, 2)]);
         assert_eq!(
             with_bad(&[("a", &[10.0, 50.0])], &[("a", &[9.0, 1.0])]),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_fell_because_a_pod_went_is_not_counted_again() {
+    fn a_sum_that_decreased_with_a_deleted_pod_is_not_counted_again() {
         assert_eq!(
             with_bad(&[("{}", &[10_000.0, 9_000.0, 9_050.0])], &[("{}", &[90.0, 80.0, 81.0])]),
             [(0, 0), (50, 1)]
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn latency_counts_what_no_bucket_up_to_the_bound_holds() {
+    fn slow_requests_are_those_above_the_bucket() {
         let total = counters(&[("a", &[100.0, 150.0]), ("b", &[100.0, 150.0])]);
         let good = Judging::Good(counters(&[("a", &[90.0, 132.0])]));
         assert_eq!(counts(&span(1), &total, &good), Ok(vec![Counts { requests: 50, bad: 8 }]));
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_told_from_a_counter() {
+    fn a_rate_is_distinguished_from_a_counter() {
         let rate = problem(&[("{pod=\"a\"}", &[1.0, 1.5])], Judging::Bad(Counters::new()));
         assert!(matches!(rate, Problem::Total(text) if text.contains("rose by 0.5") && text.contains("not rate()")));
         let large = problem(&[("a", &[0.0, 1e300])], Judging::Bad(Counters::new()));
@@ -193,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn queries_that_group_differently_are_told() {
+    fn queries_with_different_groupings_are_reported() {
         let bad = Judging::Bad(counters(&[("{pod=\"a\"}", &[0.0, 1.0])]));
         let problem = problem(&[("{instance=\"a\"}", &[0.0, 9.0])], bad);
         assert!(matches!(problem, Problem::Judging(text) if text.contains("{pod=\"a\"}") && text.contains("by (")));
     }
 
     #[test]
-    fn a_bucket_that_does_not_exist_is_told() {
+    fn a_missing_bucket_is_reported() {
         let problem = problem(&[("a", &[0.0, 9.0])], Judging::Good(Counters::new()));
         assert!(matches!(problem, Problem::Judging(text) if text.contains("bound")));
     }

@@ -1,6 +1,7 @@
-//! The guarantees, by simulation with fixed seeds: thousands of runs of windows drawn at random, judged after each.
+//! Tests of the guarantees, by simulation with fixed seeds: thousands of runs of random windows, judged after each.
 //!
-//! The scenarios are those of a canary at 5 % of 100 requests/s, looked at every 10 s; times are in seconds from the first window.
+//! The scenarios have a canary at 5 % of 100 requests/s, measured every 10 s; times are in seconds from the first
+//! window.
 
 use crate::confidence::Confidence;
 use crate::dispersion::Dispersion;
@@ -21,7 +22,7 @@ const PLAIN: Hypotheses =
     Hypotheses { tolerated: 1.0, largest: 2.0, worse_at: 1.0 / 0.05, not_worse_at: f64::INFINITY, fewest_windows: 1 };
 const ALPHA: f64 = 0.05;
 
-/// What the configuration says if nothing is set: θ0 = 1.25, α = 0.01, β = 0.05, three windows.
+/// The default configuration: θ0 = 1.25, α = 0.01, β = 0.05, three windows.
 const DEFAULTS: Hypotheses =
     Hypotheses { tolerated: 1.25, largest: 2.0, worse_at: 1.0 / 0.01, not_worse_at: 1.0 / 0.05, fewest_windows: 3 };
 
@@ -31,7 +32,7 @@ struct Traffic {
     rate: f64,
     /// The canary's share.
     weight: f64,
-    /// Of the requests, how many are bad.
+    /// The share of bad requests.
     canary: f64,
     stable: f64,
     /// Bad requests come in clusters of this size on average.
@@ -73,7 +74,7 @@ enum Ended {
     Never,
 }
 
-/// How dispersion is treated.
+/// How dispersion is estimated.
 #[derive(Clone, Copy, PartialEq)]
 enum Phi {
     One,
@@ -107,7 +108,7 @@ fn run(seed: u64, ticks: u32, hypotheses: Hypotheses, phi: Phi, traffic: &impl F
     Ended::Never
 }
 
-/// The share of runs that were called worse within that many seconds.
+/// The share of runs that were called worse within this number of seconds.
 fn failed_by(runs: &[Ended], horizon: u32) -> f64 {
     let failed = runs.iter().filter(|run| matches!(run, Ended::Worse(seconds) if *seconds <= horizon)).count();
     failed as f64 / runs.len() as f64
@@ -117,7 +118,7 @@ fn failed(runs: &[Ended]) -> f64 {
     failed_by(runs, u32::MAX)
 }
 
-/// The middle one of all runs' times, those that were never called worse last.
+/// The median of all runs' times; runs that were never called worse sort last.
 fn median(runs: &[Ended]) -> u32 {
     let mut times: Vec<u32> =
         runs.iter().map(|run| if let Ended::Worse(seconds) = run { *seconds } else { u32::MAX }).collect();
@@ -149,7 +150,7 @@ fn false_alarms_stay_below_alpha_at_every_horizon() {
 }
 
 #[test]
-fn a_canary_as_bad_as_is_tolerated_is_no_alarm() {
+fn a_canary_at_the_tolerated_odds_is_no_alarm() {
     // Odds 1.25 times 1/49.
     let canary = 1.25 / (1.25 + 49.0);
     let hypotheses = Hypotheses { tolerated: 1.25, ..PLAIN };
@@ -158,7 +159,7 @@ fn a_canary_as_bad_as_is_tolerated_is_no_alarm() {
 }
 
 #[test]
-fn an_outage_that_both_sides_share_is_no_alarm() {
+fn a_shared_outage_is_no_alarm() {
     let outage = |tick| Traffic::with_both(if (60..90).contains(&tick) { 0.03 } else { 0.002 });
     assert_at_most(failed(&runs(HALF_HOUR, PLAIN, Phi::One, outage)), ALPHA, "both 3 % for 5 minutes");
     let total = |tick| Traffic::with_both(if (60..90).contains(&tick) { 0.9 } else { 0.002 });
@@ -219,7 +220,7 @@ fn a_canary_that_is_too_bad_passes_early_at_most_as_often_as_beta() {
 }
 
 #[test]
-fn a_good_canary_passes_early_where_there_is_something_to_compare() {
+fn a_good_canary_passes_early_if_there_is_enough_to_compare() {
     let good = runs(3 * HALF_HOUR, DEFAULTS, Phi::Estimated, |_| Traffic { weight: 0.2, ..Traffic::with_both(0.01) });
     let mut times: Vec<u32> =
         good.iter().map(|run| if let Ended::NotWorse(seconds) = run { *seconds } else { u32::MAX }).collect();
@@ -230,7 +231,7 @@ fn a_good_canary_passes_early_where_there_is_something_to_compare() {
 }
 
 #[test]
-fn the_confidence_sequence_holds_the_truth_at_all_times() {
+fn the_confidence_sequence_contains_the_true_value_at_all_times() {
     // Odds 3 times 1/49.
     let traffic = Traffic { canary: 3.0 / (3.0 + 49.0), stable: 0.02, ..USUAL };
     let missed = (0..RUNS / 3).filter(|seed| {
@@ -245,8 +246,8 @@ fn the_confidence_sequence_holds_the_truth_at_all_times() {
     assert_at_most(missed.count() as f64 / (RUNS / 3) as f64, ALPHA, "truth ever outside");
 }
 
-/// Each pod scraped by itself, once every `scrape` seconds at its own moment, as one canary pod and 19 stable ones; an outage of
-/// both sides begins at a random second and lasts two minutes.
+/// Each pod is scraped separately, once every `scrape` seconds with its own offset: one canary pod and 19 stable ones.
+/// An outage of both sides begins at a random second and lasts two minutes.
 fn outage_seen_by_scrapes(seed: u64, scrape: u32, window: u32, hypotheses: &Hypotheses) -> bool {
     const PODS: usize = 20;
     const PER_POD: u64 = 5;
@@ -289,7 +290,7 @@ fn blamed(scrape: u32, window: u32, hypotheses: &Hypotheses) -> f64 {
 }
 
 #[test]
-fn scrapes_at_different_times_do_not_make_a_shared_outage_the_canarys_fault() {
+fn scrapes_at_different_times_do_not_fail_the_canary_for_a_shared_outage() {
     for (scrape, window) in [(1, 10), (5, 10), (10, 10), (15, 10), (15, 15), (15, 30), (30, 30)] {
         let what = format!("scraped every {scrape} s, windows of {window} s");
         assert_at_most(blamed(scrape, window, &DEFAULTS), 0.01, &what);
@@ -297,7 +298,7 @@ fn scrapes_at_different_times_do_not_make_a_shared_outage_the_canarys_fault() {
 }
 
 #[test]
-fn a_single_window_would_blame_the_canary_for_when_it_was_scraped() {
+fn a_single_window_would_fail_the_canary_for_its_scrape_time() {
     let share = blamed(10, 10, &Hypotheses { fewest_windows: 1, ..DEFAULTS });
     assert!(share > 0.1, "{share}: the reason why several windows must agree");
 }

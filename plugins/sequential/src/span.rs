@@ -1,13 +1,13 @@
-//! Which windows a measurement asks about: disjoint, one after the other, ending now.
+//! The windows of a measurement: disjoint, consecutive, ending now.
 
 use serde::{Deserialize, Serialize};
 
-/// Windows that a measurement counts at most, and windows of stable's past that the first one looks at. Together they stay below the
-/// 50 points from which on some servers of Prometheus' API round a range query's times.
+/// Limits of windows per measurement, and of stable's past windows for the first one. Together they stay below 50
+/// points, above which some servers of Prometheus' API round a range query's times.
 pub const MAX_WINDOWS: u32 = 24;
 pub const HISTORY: u32 = 24;
 
-/// Shorter windows would only ask the same scrapes again; milliseconds.
+/// Shorter windows would only read the same scrapes again; milliseconds.
 const SHORTEST: u64 = 1_000;
 
 /// Windows of equal length; all in milliseconds.
@@ -20,9 +20,9 @@ pub struct Span {
 }
 
 impl Span {
-    /// From the end of what was counted until now, in windows of about `window`. A longer time (the controller was away, or the
-    /// server) is more windows, so that none mixes times of different weights; beyond [`MAX_WINDOWS`] the oldest are left out.
-    /// None while it is too early.
+    /// From the end of the last counted window until now, in windows of about `window`. A longer time (after an outage
+    /// of the controller or the server) gives more windows, so that none mixes times of different weights; beyond
+    /// [`MAX_WINDOWS`] the oldest are left out. `None` if it is too early.
     pub fn since(counted_until: u64, now: u64, window: u64) -> Option<Self> {
         let window = window.max(SHORTEST);
         let elapsed = now.saturating_sub(counted_until).min(window.saturating_mul(u64::from(MAX_WINDOWS)));
@@ -48,16 +48,16 @@ impl Span {
         self.step > 0 && (1..=MAX_WINDOWS).contains(&self.windows)
     }
 
-    /// Between and around its windows.
+    /// The times between and around its windows.
     pub fn points(&self) -> usize {
         self.windows as usize + 1
     }
 
-    /// Which point is at that time (Unix seconds), if one is.
+    /// The index of the point at that time (Unix seconds), if there is one.
     pub fn point_at(&self, seconds: f64) -> Option<usize> {
         let offset = (seconds * 1_000.0 - self.start as f64) / self.step as f64;
         let index = offset.round();
-        // A millisecond of rounding, but no other time.
+        // Allows a millisecond of rounding.
         let near = (offset - index).abs() * (self.step as f64) < 2.0;
         (near && index >= 0.0 && index <= f64::from(self.windows)).then_some(index as usize)
     }
@@ -75,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_that_is_due_is_one_window() {
+    fn a_regular_measurement_has_one_window() {
         for ago in [1_000, 5_000, 10_000, 10_300, 19_999] {
             assert_eq!(since(ago), Some(Span { start: NOW - ago, step: ago, windows: 1 }), "{ago}");
         }
     }
 
     #[test]
-    fn a_longer_time_is_more_windows_of_equal_length() {
+    fn a_longer_time_has_more_windows_of_equal_length() {
         let span = since(60_007).unwrap();
         assert_eq!((span.windows, span.step, span.end()), (6, 10_001, NOW));
         assert!(span.start >= NOW - 60_007, "nothing is counted twice");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_by_their_point() {
+    fn times_are_mapped_to_their_point() {
         let span = since(30_000).unwrap();
         for (millis, point) in [
             (NOW - 30_000, Some(0)),

@@ -1,4 +1,4 @@
-//! What the analyzer remembers from one measurement to the next, as bytes: a version, then postcard; under 1 KB whatever was seen.
+//! The analyzer's state between measurements, as bytes: a version, then postcard; always below 1 KB.
 
 use crate::confidence::Confidence;
 use crate::dispersion::Dispersion;
@@ -8,14 +8,14 @@ use crate::span::{HISTORY, Span};
 use kulta_plugin::Error;
 use serde::{Deserialize, Serialize};
 
-/// Of the layout below. A change of it, or of what its numbers mean, is a new version.
+/// Version of the layout below. A change of the layout, or of the meaning of its numbers, needs a new version.
 const VERSION: u8 = 1;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// Where the last counted window ended, and the next begins: Unix milliseconds.
+    /// The end of the last counted window, where the next one begins: Unix milliseconds.
     pub counted_until: u64,
-    /// How many windows have been counted.
+    /// Number of counted windows.
     pub windows: u32,
     /// All requests of those windows.
     pub canary: Counts,
@@ -23,9 +23,9 @@ pub struct State {
     pub evidence: Evidence,
     pub confidence: Confidence,
     pub dispersion: Dispersion,
-    /// The windows that the requests under way ask about.
+    /// The windows of the requests in flight.
     pub asked: Option<Asked>,
-    /// The odds ratios that the evidence is about.
+    /// The odds ratios of the evidence.
     tolerated: f64,
     largest: f64,
 }
@@ -33,12 +33,12 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     pub span: Span,
-    /// How many windows of stable before the span are asked for as well.
+    /// Number of stable's windows before the span that are requested too.
     pub history: u32,
 }
 
 impl Asked {
-    /// What is asked of stable: its past as well.
+    /// The span of stable's request, including its past.
     pub fn of_stable(&self) -> Span {
         self.span.extended(self.history)
     }
@@ -61,7 +61,7 @@ impl State {
         }
     }
 
-    /// Reads what [`Self::write`] wrote. An error names what is wrong with bytes that it did not write, or wrote for other hypotheses.
+    /// Decodes the result of [`Self::write`]. Fails for other bytes, and for a state with other hypotheses.
     pub fn read(bytes: &[u8], hypotheses: &Hypotheses) -> Result<Self, Error> {
         let error = |problem: String| Err(Error::Internal(format!("memory: {problem}")));
         let state: Self = match bytes {
@@ -104,7 +104,7 @@ impl State {
         let phi = dispersion.unwrap_or_else(|| self.dispersion.estimate());
         self.evidence.add(window, hypotheses, phi);
         self.confidence.add(window, phi);
-        // Only now: the exponent must not depend on the window that it is used for.
+        // Added after the window: the exponent must not depend on the window that it is used for.
         self.dispersion.add(window.stable);
         self.canary = self.canary.and(window.canary);
         self.stable = self.stable.and(window.stable);
@@ -143,26 +143,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back() {
+    fn a_written_state_is_read_back() {
         let state = busy();
         assert_eq!(State::read(&state.write().unwrap(), &HYPOTHESES), Ok(state));
     }
 
     #[test]
-    fn a_kilobyte_is_enough_whatever_was_seen() {
+    fn every_state_fits_into_a_kilobyte() {
         let bytes = busy().write().unwrap();
         assert!(bytes.len() < 1_000, "{}", bytes.len());
     }
 
     #[test]
-    fn an_unknown_version_is_refused_by_name() {
+    fn an_unknown_version_is_rejected_by_name() {
         let mut bytes = busy().write().unwrap();
         bytes[0] = 7;
         assert_eq!(message(State::read(&bytes, &HYPOTHESES)), "memory: version 7; this plugin knows version 1");
     }
 
     #[test]
-    fn bytes_cut_short_or_drawn_out_are_refused() {
+    fn truncated_or_extended_bytes_are_rejected() {
         let bytes = busy().write().unwrap();
         for end in 0..bytes.len() {
             assert!(State::read(&bytes[..end], &HYPOTHESES).is_err(), "{end}");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_about_other_odds_ratios_is_refused() {
+    fn evidence_about_other_odds_ratios_is_rejected() {
         let bytes = busy().write().unwrap();
         let read = State::read(&bytes, &Hypotheses { tolerated: 1.5, ..HYPOTHESES });
         assert!(message(read).contains("theta0 1.25 and thetaMax 2, the configuration now says 1.5 and 2"));

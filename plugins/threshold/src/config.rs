@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// One error in twenty is 5 %: of fewer requests no usual limit can be told.
+/// One error in twenty is 5 %: fewer requests cannot show whether a usual limit holds.
 const DEFAULT_MINIMUM: u32 = 20;
-/// Requests and errors take two of the sixteen requests that a plugin may ask for.
+/// Requests and errors take two of the sixteen requests that a plugin may return.
 const MAX_PERCENTILES: usize = 8;
 const HUNDRED: f64 = 100.0;
 
@@ -24,29 +24,29 @@ pub struct Config {
     /// By percentile: `{p99: "< 300ms", p99.9: "< 1s"}`.
     #[serde(default)]
     pub latency: BTreeMap<String, String>,
-    /// Whose metrics are asked for. Either this or `queries`.
+    /// The gateway whose metrics are queried. Either this or `queries`.
     pub gateway: Option<Gateway>,
-    /// With `gateway: contour`: the Service that is judged, usually the canary's.
+    /// With `gateway: contour`: the Service to judge, usually the canary's.
     pub service: Option<String>,
-    /// With `gateway: contour`: the Service's namespace. Absent: the rollout's.
+    /// With `gateway: contour`: the Service's namespace. Default: the rollout's.
     pub namespace: Option<String>,
-    /// With `gateway: contour`: the Service's port. Absent: all its ports.
+    /// With `gateway: contour`: the Service's port. Default: all its ports.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// With `gateway: envoy`: the cluster that is judged, by its `envoy_cluster_name`.
+    /// With `gateway: envoy`: the cluster to judge, by its `envoy_cluster_name`.
     pub cluster: Option<String>,
-    /// With `gateway`: how far back is looked, at least two scrapes. Absent: 1m.
+    /// With `gateway`: the time window, at least two scrapes. Default: 1m.
     pub window: Option<Duration>,
-    /// PromQL of one's own. Either this or `gateway`.
+    /// Custom PromQL queries. Either this or `gateway`.
     pub queries: Option<Queries>,
-    /// Requests below which nothing can be said. Absent: 20.
+    /// Minimum of requests for a verdict. Default: 20.
     #[serde(default = "default_minimum")]
     #[schemars(range(min = 1))]
     pub minimum: u32,
-    /// The verdict when nothing can be said.
+    /// The verdict without enough data.
     #[serde(default)]
     pub no_data: NoData,
-    /// URL of the Prometheus server. Absent: the controller's default.
+    /// URL of the Prometheus server. Default: the controller's.
     pub address: Option<String>,
     /// In seconds; 0 or absent: 30.
     pub timeout: Option<u64>,
@@ -61,24 +61,24 @@ pub struct Config {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-// No docs on the variants: the schema is a plain list of names then, and its errors name them.
+// No docs on the variants: without them the schema is a plain list of names, which its errors show.
 pub enum Gateway {
-    // Contour's Envoys: a Service is found by its name.
+    // Contour's Envoys: selects by the Service's name.
     Contour,
-    // Any Envoy: the cluster is named as its metrics name it.
+    // Any Envoy: selects by the cluster's name in its metrics.
     Envoy,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Queries {
-    /// How many requests there were: one number.
+    /// The number of requests.
     pub requests: String,
-    /// How many of them failed: one number; nothing is 0.
+    /// The number of failed requests; an empty result is 0.
     pub errors: Option<String>,
-    /// A histogram of the time they took: `sum by (le) (increase(…_bucket[1m]))`.
+    /// A histogram of their latency: `sum by (le) (increase(…_bucket[1m]))`.
     pub latency_buckets: Option<String>,
-    /// What the histogram counts in. Absent: `s`.
+    /// The unit of the histogram. Default: `s`.
     #[serde(default)]
     pub latency_unit: LatencyUnit,
 }
@@ -110,7 +110,7 @@ pub struct Limits {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Percentile {
-    /// As it was written: `p99`.
+    /// As written: `p99`.
     pub name: String,
     /// 0 to 1.
     pub quantile: f64,

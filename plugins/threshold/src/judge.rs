@@ -1,4 +1,4 @@
-//! From numbers to a verdict with its reason.
+//! Judges numbers, with a reason.
 
 use crate::config::{Limits, NoData};
 use crate::limit::rounded;
@@ -6,11 +6,11 @@ use kulta_plugin::Verdict;
 use kulta_plugin::analyzer::Action;
 use serde_json::{Map, Value};
 
-/// Digits behind the point that a rate and a latency in milliseconds are given with.
+/// Decimals of a rate, and of a latency in milliseconds.
 const RATE_DIGITS: i32 = 6;
 const LATENCY_DIGITS: i32 = 3;
 
-/// What was measured. NaN where there was nothing.
+/// The measured numbers; NaN if there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
     pub requests: f64,
@@ -19,7 +19,7 @@ pub struct Findings {
     pub latency: Vec<f64>,
 }
 
-/// One limit against what was measured.
+/// One limit and the measured number.
 struct Finding {
     /// `error rate`, `p99`.
     name: String,
@@ -39,7 +39,7 @@ impl Finding {
 }
 
 pub fn judge(limits: &Limits, minimum: u32, no_data: NoData, findings: &Findings) -> Action {
-    // Counts are extrapolated by the server and so no whole numbers.
+    // The server extrapolates counts, so they are not integers.
     let requests = if findings.requests.is_nan() { 0.0 } else { findings.requests.round().max(0.0) };
     let compared = compared(limits, findings);
     let (verdict, reason) = verdict(&compared, requests, minimum, no_data);
@@ -78,7 +78,7 @@ fn nothing_to_say(no_data: NoData, reason: String) -> (Verdict, String) {
 }
 
 fn compared(limits: &Limits, findings: &Findings) -> Vec<Finding> {
-    // Extrapolation can make errors a little more than requests.
+    // Extrapolation can make errors exceed requests slightly.
     let error_rate = (findings.errors / findings.requests).clamp(0.0, 1.0);
     let rates = [
         ("error rate", "errorRate", limits.error_rate, error_rate),
@@ -104,7 +104,7 @@ fn compared(limits: &Limits, findings: &Findings) -> Vec<Finding> {
         .collect()
 }
 
-/// What was not measured is null.
+/// A missing number is null.
 fn value(compared: &[Finding], requests: f64) -> Value {
     let (rates, latency): (Vec<&Finding>, Vec<&Finding>) =
         compared.iter().partition(|finding| finding.key.ends_with("Rate"));

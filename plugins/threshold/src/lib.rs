@@ -1,4 +1,4 @@
-//! The threshold analyzer: error rate and latency in plain words, judged over a window and not without enough requests.
+//! The threshold analyzer: limits for error rate and latency over a window with enough requests.
 //!
 //! ```yaml
 //! gateway: contour
@@ -8,11 +8,12 @@
 //! window: 1m
 //! ```
 //!
-//! It asks a Prometheus server for the requests of the window, those that failed (5xx) and the percentiles, all at one instant,
-//! and judges. Value: `{"requests": 412, "errorRate": 0.052, "latency": {"p99": 120}}`, latencies in milliseconds; the same as
-//! texts in the metadata. Where fewer than `minimum` requests were counted, `noData` says what that means. It keeps no memory.
+//! It queries a Prometheus server for the requests of the window, the failed ones (5xx) and the percentiles, all at one
+//! instant, and judges. Value: `{"requests": 412, "errorRate": 0.052, "latency": {"p99": 120}}`, latencies in
+//! milliseconds; the metadata has the same as texts. With fewer than `minimum` requests, `noData` is the verdict. It
+//! has no state.
 //!
-//! `errorRate: "< 1%"` looks at the canary alone: an outage that both versions share fails it too.
+//! `errorRate: "< 1%"` judges the canary alone: an outage of both versions fails it too.
 
 mod config;
 mod judge;
@@ -45,8 +46,8 @@ impl Analyzer for Threshold {
         policy::check(config)
     }
 
-    fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-        policy::analyze(&config, occasion)
+    fn analyze(config: Config, input: &Occasion) -> Result<Action, Error> {
+        policy::analyze(&config, input)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Limits in plain words: `< 1%`, `<= 0.01`, `< 300ms`.
+//! Limits: `< 1%`, `<= 0.01`, `< 300ms`.
 
 use std::fmt;
 
 const HUNDRED: f64 = 100.0;
-/// Milliseconds of each unit. Longer names first: `m` begins others.
+/// Milliseconds of each unit. Longer names first: `m` is a prefix of others.
 const TIME_UNITS: [(&str, f64); 5] = [("ms", 1.0), ("us", 0.001), ("µs", 0.001), ("s", 1_000.0), ("m", 60_000.0)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ enum Comparison {
     GreaterOrEqual,
 }
 
-/// What a quantity must be. Rates are 0 to 1, latencies are milliseconds.
+/// A limit of a quantity. Rates are 0 to 1, latencies are milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
     comparison: Comparison,
@@ -68,7 +68,7 @@ impl Limit {
         Some(Self { comparison, bound, quantity })
     }
 
-    /// NaN holds to nothing.
+    /// NaN satisfies no limit.
     pub fn holds(&self, measured: f64) -> bool {
         match self.comparison {
             Comparison::Less => measured < self.bound,
@@ -78,7 +78,7 @@ impl Limit {
         }
     }
 
-    /// A measured quantity as a person reads it.
+    /// A measured quantity for users.
     pub fn shown(&self, measured: f64) -> String {
         match self.quantity {
             Quantity::ErrorRate | Quantity::SuccessRate => format!("{} %", rounded(measured * HUNDRED, 4)),
@@ -99,7 +99,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// At most that many digits behind the point, and no zeros at the end.
+/// At most this number of decimals, without trailing zeros.
 pub fn rounded(number: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (number * scale).round() / scale
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_limit_is_refused() {
+    fn an_invalid_limit_is_rejected() {
         for (text, quantity) in [
             ("", Quantity::ErrorRate),
             ("1%", Quantity::ErrorRate),

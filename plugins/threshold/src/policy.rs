@@ -1,4 +1,4 @@
-//! From configuration to requests, from answers to a verdict.
+//! Builds requests, and judges their answers.
 
 use crate::config::Config;
 use crate::judge::{Findings, judge};
@@ -10,7 +10,7 @@ use kulta_plugin::text::shortened;
 use promql::{Data, Query, read};
 use serde::de::IgnoredAny;
 
-/// What holds whatever the occasion is. An error begins with the field's path.
+/// Checks that do not depend on the input. An error begins with the field's path.
 pub fn check(config: &Config) -> Result<(), Error> {
     config.limits()?;
     if config.minimum == 0 {
@@ -20,26 +20,26 @@ pub fn check(config: &Config) -> Result<(), Error> {
     config.server().check()
 }
 
-/// Asks all at once, and then judges what came back.
-pub fn analyze(config: &Config, occasion: &Occasion) -> Result<Action, Error> {
+/// Returns all requests, and in the second call the verdict.
+pub fn analyze(config: &Config, input: &Occasion) -> Result<Action, Error> {
     check(config)?;
     let limits = config.limits()?;
-    let Some(asked) = asked(config, &limits, occasion)? else {
+    let Some(asked) = asked(config, &limits, input)? else {
         let none = Findings { requests: 0.0, errors: f64::NAN, latency: vec![f64::NAN; limits.latency.len()] };
         return Ok(judge(&limits, config.minimum, config.no_data, &none));
     };
-    if occasion.answers.is_empty() {
-        return requests(config, &asked, occasion).map(Action::fetch);
+    if input.answers.is_empty() {
+        return requests(config, &asked, input).map(Action::fetch);
     }
-    let findings = findings(&asked, &occasion.answers)?;
+    let findings = findings(&asked, &input.answers)?;
     Ok(judge(&limits, config.minimum, config.no_data, &findings))
 }
 
-/// All for one instant, so that the counts belong together.
-fn requests(config: &Config, asked: &Asked, occasion: &Occasion) -> Result<Vec<Request>, Error> {
+/// All for one instant, so that the counts are consistent.
+fn requests(config: &Config, asked: &Asked, input: &Occasion) -> Result<Vec<Request>, Error> {
     let server = config.server();
-    let instant = |query| Query::Instant { query, time: Some(occasion.now) };
-    asked.queries().map(|query| server.request(occasion, &instant(query))).collect()
+    let instant = |query| Query::Instant { query, time: Some(input.now) };
+    asked.queries().map(|query| server.request(input, &instant(query))).collect()
 }
 
 fn findings(asked: &Asked, answers: &[Answer]) -> Result<Findings, Error> {
@@ -51,16 +51,16 @@ fn findings(asked: &Asked, answers: &[Answer]) -> Result<Findings, Error> {
     let mut numbers = numbers.into_iter();
     let mut next = || numbers.next().flatten();
     let requests = next().unwrap_or(f64::NAN);
-    // A series of errors comes into being with the first one.
+    // The first error creates the series of errors.
     let errors = if asked.errors.is_some() { next().unwrap_or(0.0) } else { f64::NAN };
     let latency = asked.latency.iter().map(|_| next().unwrap_or(f64::NAN) * asked.latency_scale).collect();
     Ok(Findings { requests, errors, latency })
 }
 
-/// As much of a query as an error quotes, in bytes.
+/// Bytes of a query that an error quotes.
 const QUERY_BYTES: usize = 256;
 
-/// One number, or nothing.
+/// One number, or none.
 fn number(answer: &Answer, query: &str) -> Result<Option<f64>, Error> {
     let query = shortened(query, QUERY_BYTES);
     match read::<IgnoredAny>(answer)?.data {

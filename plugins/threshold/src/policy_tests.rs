@@ -4,7 +4,7 @@ use crate::Threshold;
 use kulta_plugin::analyzer::{Action, Judged, Occasion};
 use kulta_plugin::fetch::{Answer, Request};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{check_config, measure, occasion, with_fact};
+use kulta_plugin::testing::analyzer::{check_config, input, measure, with_fact};
 use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Label, Verdict};
 use proptest::prelude::*;
@@ -29,18 +29,18 @@ fn measured(config: &str, answers: &[&str]) -> Judged {
         Some(value) => vector(&[value]),
         None => panic!("more requests than answers"),
     };
-    match measure::<Threshold>(config, &occasion(), server).0 {
+    match measure::<Threshold>(config, &input(), server).0 {
         Ok(Action::Judged(judged)) => judged,
         other => panic!("expected a verdict, got {other:?}"),
     }
 }
 
 fn queries_of(config: &str) -> Vec<String> {
-    queries_at(config, &occasion())
+    queries_at(config, &input())
 }
 
-fn queries_at(config: &str, occasion: &Occasion) -> Vec<String> {
-    let (_, requests) = measure::<Threshold>(config, occasion, |_| vector(&["1"]));
+fn queries_at(config: &str, input: &Occasion) -> Vec<String> {
+    let (_, requests) = measure::<Threshold>(config, input, |_| vector(&["1"]));
     let decoded = |request: Request| {
         let query = request.url.split_once("query=").unwrap().1.split('&').next().unwrap().to_owned();
         percent_decoded(&query)
@@ -63,11 +63,11 @@ fn metadata(judged: &Judged) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn the_window_does_not_reach_back_before_the_update_began() {
-    let since = |millis: u64| with_fact(occasion(), "rollout.started-at", &(NOW - millis).to_string());
+fn the_window_does_not_begin_before_the_update() {
+    let since = |millis: u64| with_fact(input(), "rollout.started-at", &(NOW - millis).to_string());
 
-    let windows = [since(12_500), since(3_600_000), occasion()].map(|occasion| {
-        let query = queries_at(ERRORS, &occasion).remove(0);
+    let windows = [since(12_500), since(3_600_000), input()].map(|input| {
+        let query = queries_at(ERRORS, &input).remove(0);
         query.split_once("}[").unwrap().1.split_once(']').unwrap().0.to_owned()
     });
 
@@ -75,14 +75,14 @@ fn the_window_does_not_reach_back_before_the_update_began() {
 }
 
 #[test]
-fn the_window_begins_when_the_revision_serves_and_what_came_before_has_settled() {
+fn the_window_begins_after_the_revision_serves_alone() {
     let since = |millis: u64| {
-        let updated = with_fact(occasion(), "rollout.started-at", &(NOW - 50_000).to_string());
+        let updated = with_fact(input(), "rollout.started-at", &(NOW - 50_000).to_string());
         with_fact(updated, "rollout.serving-since", &(NOW - millis).to_string())
     };
 
-    let windows = [since(12_500), since(3_600_000)].map(|occasion| {
-        let query = queries_at(ERRORS, &occasion).remove(0);
+    let windows = [since(12_500), since(3_600_000)].map(|input| {
+        let query = queries_at(ERRORS, &input).remove(0);
         query.split_once("}[").unwrap().1.split_once(']').unwrap().0.to_owned()
     });
 
@@ -90,10 +90,10 @@ fn the_window_begins_when_the_revision_serves_and_what_came_before_has_settled()
 }
 
 #[test]
-fn before_that_nothing_is_asked_and_nothing_can_be_said() {
-    let occasion = with_fact(occasion(), "rollout.serving-since", &(NOW - 2_900).to_string());
+fn before_that_there_is_no_request_and_no_data() {
+    let input = with_fact(input(), "rollout.serving-since", &(NOW - 2_900).to_string());
 
-    let (answer, requests) = measure::<Threshold>(BOTH, &occasion, |_| panic!("asked"));
+    let (answer, requests) = measure::<Threshold>(BOTH, &input, |_| panic!("asked"));
 
     assert_eq!(requests, []);
     match answer {
@@ -113,7 +113,7 @@ fn a_series_counts_from_nothing_only_if_a_scrape_of_the_window_was_without_it() 
 }
 
 #[test]
-fn a_broken_limit_fails_and_says_which() {
+fn a_violated_limit_fails_and_is_named() {
     let judged = measured(ERRORS, &["412.3", "21.4"]);
     let reason = "error rate 5.1904 % is not < 1 %, of 412 requests";
     assert_eq!(judged.verdict, Verdict::Fail(reason.into()));
@@ -124,7 +124,7 @@ fn a_broken_limit_fails_and_says_which() {
 }
 
 #[test]
-fn limits_that_hold_pass_and_say_so() {
+fn satisfied_limits_pass_and_are_named() {
     let judged = measured(BOTH, &["400", "1", "120.25"]);
     assert_eq!(judged.verdict, Verdict::Pass);
     assert_eq!(judged.reason, "error rate 0.25 % is < 1 % and p99 120.3 ms is < 300 ms, of 400 requests");
@@ -132,7 +132,7 @@ fn limits_that_hold_pass_and_say_so() {
 }
 
 #[test]
-fn the_reason_of_a_failure_names_only_what_is_broken() {
+fn the_reason_of_a_failure_names_only_violated_limits() {
     for (answers, reason) in [
         (["400", "1", "450"], "p99 450 ms is not < 300 ms, of 400 requests"),
         (["400", "40", "120"], "error rate 10 % is not < 1 %, of 400 requests"),
@@ -143,7 +143,7 @@ fn the_reason_of_a_failure_names_only_what_is_broken() {
 }
 
 #[test]
-fn too_few_requests_are_no_ground_for_a_verdict() {
+fn too_few_requests_give_no_verdict() {
     for requests in ["19.4", "0", "", "NaN"] {
         let judged = measured(ERRORS, &[requests, "19"]);
         assert!(matches!(judged.verdict, Verdict::Inconclusive(_)), "{requests}: {:?}", judged.verdict);
@@ -167,12 +167,12 @@ fn the_policy_for_no_data_is_followed() {
 }
 
 #[test]
-fn errors_that_were_never_counted_are_none() {
+fn a_missing_series_of_errors_means_none() {
     assert_eq!(measured(ERRORS, &["100", ""]).verdict, Verdict::Pass);
 }
 
 #[test]
-fn a_latency_that_was_not_measured_is_no_data_unless_something_else_is_broken() {
+fn a_missing_latency_is_no_data_unless_another_limit_is_violated() {
     for missing in ["NaN", ""] {
         let reason = "p99 was not measured, of 400 requests";
         assert_eq!(measured(BOTH, &["400", "0", missing]).verdict, Verdict::Inconclusive(reason.into()));
@@ -182,20 +182,20 @@ fn a_latency_that_was_not_measured_is_no_data_unless_something_else_is_broken() 
 }
 
 #[test]
-fn an_endless_latency_is_broken() {
+fn an_infinite_latency_violates_its_limit() {
     let reason = "p99 inf ms is not < 300 ms, of 400 requests";
     assert_eq!(measured(BOTH, &["400", "0", "+Inf"]).verdict, Verdict::Fail(reason.into()));
 }
 
 #[test]
-fn a_success_rate_is_the_rest() {
+fn a_success_rate_is_the_complement_of_the_error_rate() {
     let config = ERRORS.replace(r#""errorRate":"< 1%""#, r#""successRate":">= 99%""#);
     assert_eq!(measured(&config, &["100", "1"]).reason, "success rate 99 % is >= 99 %, of 100 requests");
     assert!(matches!(measured(&config, &["100", "2"]).verdict, Verdict::Fail(_)));
 }
 
 #[test]
-fn own_queries_count_seconds_unless_told_otherwise() {
+fn custom_queries_are_in_seconds_by_default() {
     let judged = measured(OWN, &["100", "0", "0.05", "0.2"]);
     assert_eq!(judged.value, r#"{"errorRate":0,"latency":{"p50":50,"p99":200},"requests":100}"#);
     let millis = OWN.replace(r#""latencyBuckets":"b""#, r#""latencyBuckets":"b","latencyUnit":"ms""#);
@@ -203,12 +203,12 @@ fn own_queries_count_seconds_unless_told_otherwise() {
 }
 
 #[test]
-fn own_queries_are_asked_as_they_are() {
+fn custom_queries_are_sent_unchanged() {
     assert_eq!(queries_of(OWN), ["r", "e", "histogram_quantile(0.5, b)", "histogram_quantile(0.99, b)"]);
 }
 
 #[test]
-fn contours_metrics_are_asked_for_by_service() {
+fn contours_metrics_are_selected_by_service() {
     let queries = queries_of(BOTH);
     assert_eq!(queries.len(), 3);
     let cluster = r#"envoy_cluster_name=~"shop_web-canary_[0-9]+""#;
@@ -222,11 +222,11 @@ fn contours_metrics_are_asked_for_by_service() {
     assert_eq!(queries[2], latency);
 }
 
-/// From an Envoy 1.40 whose clusters have the names in metrics that Contour 1.33 gives them.
+/// From an Envoy 1.40 with the cluster names that Contour 1.33 uses in metrics.
 const SCRAPE: &str = include_str!("../golden/contour.prom");
 
 #[test]
-fn what_is_asked_of_contour_is_in_a_real_scrape() {
+fn the_metrics_of_the_queries_are_in_a_real_scrape() {
     let config = BOTH.replace(r#""service":"web-canary""#, r#""service":"web-canary","port":80"#);
     for (query, series) in queries_of(&config).iter().zip([
         r#"envoy_cluster_upstream_rq_xx{envoy_cluster_name="shop_web-canary_80"}"#,
@@ -243,36 +243,36 @@ fn what_is_asked_of_contour_is_in_a_real_scrape() {
 }
 
 #[test]
-fn namespace_port_and_window_can_be_told() {
+fn namespace_port_and_window_can_be_configured() {
     let config = ERRORS.replace('}', r#","namespace":"other","port":80,"window":"90s"}"#);
     let query = &queries_of(&config)[0];
     assert!(query.contains(r#"{envoy_cluster_name="other_web-canary_80"}[1m30s]"#), "{query}");
 }
 
 #[test]
-fn any_envoys_cluster_is_asked_for_by_its_own_name() {
+fn an_envoys_cluster_is_selected_by_its_own_name() {
     let config = r#"{"address":"http://p","gateway":"envoy","cluster":"a\"b\\c","errorRate":"< 1%"}"#;
     let query = &queries_of(config)[0];
     assert!(query.contains(r#"{envoy_cluster_name="a\"b\\c"}"#), "{query}");
 }
 
 #[test]
-fn all_is_asked_for_one_instant() {
-    let (_, requests) = measure::<Threshold>(BOTH, &occasion(), |_| vector(&["1"]));
+fn all_queries_are_for_one_instant() {
+    let (_, requests) = measure::<Threshold>(BOTH, &input(), |_| vector(&["1"]));
     let time = format!("&time={}", NOW / 1_000);
     assert!(requests.iter().all(|request| request.url.ends_with(&time)), "{requests:?}");
 }
 
 #[test]
-fn one_answer_that_fails_is_no_measurement() {
+fn one_failed_request_is_an_error() {
     let mut answers = [vector(&["400"]), respond(503, "busy")].into_iter();
-    let (ended, _) = measure::<Threshold>(ERRORS, &occasion(), |_| answers.next().unwrap());
+    let (ended, _) = measure::<Threshold>(ERRORS, &input(), |_| answers.next().unwrap());
     assert_eq!(ended, Err(Error::Unavailable("the server answered 503: busy".into())));
 }
 
 #[test]
-fn more_than_one_series_is_refused_with_the_query() {
-    let (ended, _) = measure::<Threshold>(OWN, &occasion(), |_| vector(&["1", "2"]));
+fn more_than_one_series_is_rejected_with_the_query() {
+    let (ended, _) = measure::<Threshold>(OWN, &input(), |_| vector(&["1", "2"]));
     match ended {
         Err(Error::InvalidConfig(message)) => {
             assert!(
@@ -286,13 +286,13 @@ fn more_than_one_series_is_refused_with_the_query() {
 
 #[test]
 fn a_run_without_a_rollout_needs_a_namespace() {
-    let asked = kulta_plugin::analyzer::Occasion { rollout: None, ..occasion() };
+    let asked = kulta_plugin::analyzer::Occasion { rollout: None, ..input() };
     let (ended, _) = measure::<Threshold>(ERRORS, &asked, |_| vector(&["1"]));
     assert_eq!(ended, Err(Error::InvalidConfig("namespace: missing, and no rollout owns the run".into())));
 }
 
 #[test]
-fn bad_configuration_is_named_by_its_path() {
+fn bad_configuration_is_reported_by_its_path() {
     for (config, start) in [
         (r#"{"gateway":"contour","service":"a"}"#, "errorRate, successRate or latency: one is needed"),
         (r#"{"errorRate":"< 1%"}"#, "gateway or queries: one is needed"),

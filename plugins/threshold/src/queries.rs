@@ -1,28 +1,28 @@
-//! What is asked: a user's own queries, or those that a gateway's metric names make.
+//! The queries: a user's own, or those for a gateway's metrics.
 
 use crate::config::{Config, Gateway, LatencyUnit, Limits, Queries};
 use kulta_plugin::analyzer::Occasion;
 use kulta_plugin::{Duration, Error};
 
-/// The host's facts, in Unix milliseconds: since when requests reach this revision and no other by way of the canary's Service, and
-/// since when the rollout is on its way to it.
+/// The host's facts, in Unix milliseconds: since when the canary's Service sends requests to this revision alone, and
+/// since when the rollout updates to it.
 const SERVING_FACT: &str = "rollout.serving-since";
 const STARTED_FACT: &str = "rollout.started-at";
-/// Until proxies have heard of the Service's new pods, and the requests that the old ones had are answered.
+/// Time until proxies know the Service's new pods, and the old pods' requests are answered.
 const SETTLE_MILLIS: u64 = 2_000;
 const DEFAULT_WINDOW_SECONDS: u64 = 60;
 const MILLIS_PER_SECOND: f64 = 1_000.0;
 /// Of a Service and of a namespace, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// By what the answers are found again: they come in this order.
+/// The order of the queries and their answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     pub requests: String,
     pub errors: Option<String>,
     /// One for each percentile, in the limits' order.
     pub latency: Vec<String>,
-    /// Milliseconds of what the latency queries answer in.
+    /// The unit of the latency queries' answers, in milliseconds.
     pub latency_scale: f64,
 }
 
@@ -33,7 +33,7 @@ impl Asked {
     }
 }
 
-/// Checks what can be known before there is an occasion.
+/// Checks that do not depend on the input.
 pub fn check(config: &Config) -> Result<(), Error> {
     match (config.gateway, &config.queries) {
         (None, None) => invalid("gateway or queries: one is needed"),
@@ -94,8 +94,8 @@ fn check_queries(queries: &Queries, limits: &Limits) -> Result<(), Error> {
     Ok(())
 }
 
-/// The queries for this occasion; none when there was no time yet to count anything of this revision.
-pub fn asked(config: &Config, limits: &Limits, occasion: &Occasion) -> Result<Option<Asked>, Error> {
+/// The queries for this input; `None` if there was no time yet for two scrapes of this revision.
+pub fn asked(config: &Config, limits: &Limits, input: &Occasion) -> Result<Option<Asked>, Error> {
     let rates = limits.error_rate.is_some() || limits.success_rate.is_some();
     let quantiles = |buckets: &str| -> Vec<String> {
         let of = |quantile: f64| format!("histogram_quantile({quantile}, {buckets})");
@@ -112,8 +112,8 @@ pub fn asked(config: &Config, limits: &Limits, occasion: &Occasion) -> Result<Op
             },
         }));
     }
-    let cluster = cluster_matcher(config, occasion)?;
-    let Some(window) = reach(window(config)?, occasion)? else { return Ok(None) };
+    let cluster = cluster_matcher(config, input)?;
+    let Some(window) = reach(window(config)?, input)? else { return Ok(None) };
     let of_class = |class: &str| counted(&format!("envoy_cluster_upstream_rq_xx{{{cluster}{class}}}"), window);
     let buckets = format!("sum by (le) (increase(envoy_cluster_upstream_rq_time_bucket{{{cluster}}}[{window}]))");
     Ok(Some(Asked {
@@ -126,12 +126,12 @@ pub fn asked(config: &Config, limits: &Limits, occasion: &Occasion) -> Result<Op
 }
 
 /// Contour names an Envoy cluster in its metrics `<namespace>_<service>_<port>`; names hold no underscore.
-fn cluster_matcher(config: &Config, occasion: &Occasion) -> Result<String, Error> {
+fn cluster_matcher(config: &Config, input: &Occasion) -> Result<String, Error> {
     if config.gateway == Some(Gateway::Envoy) {
         let cluster = config.cluster.as_deref().unwrap_or_default();
         return Ok(format!("envoy_cluster_name=\"{}\"", escaped(cluster)));
     }
-    let rollouts = occasion.rollout.as_ref().map(|rollout| rollout.namespace.as_str());
+    let rollouts = input.rollout.as_ref().map(|rollout| rollout.namespace.as_str());
     let Some(namespace) = config.namespace.as_deref().or(rollouts) else {
         return invalid("namespace: missing, and no rollout owns the run");
     };
@@ -144,10 +144,10 @@ fn cluster_matcher(config: &Config, occasion: &Occasion) -> Result<String, Error
     })
 }
 
-/// How much a counter grew between the first and the last scrape of the window. `increase` knows nothing of what a series counted
-/// before its first scrape, and Envoy makes a series with its first event: the first errors would be missed. So the first value of a
-/// series is added if an earlier scrape of the window did not have it. One that the first scrape has may be older than the window,
-/// another revision's, or only new to Prometheus.
+/// The increase of a counter between the first and the last scrape of the window. `increase` ignores the value of a
+/// series' first scrape, and Envoy creates a series with its first event, so the first errors would be missed.
+/// Therefore the first value of a series is added if an earlier scrape of the window did not have the series. A series
+/// in the first scrape may be older than the window, another revision's, or only new to Prometheus.
 fn counted(series: &str, window: Duration) -> String {
     let grown = format!("sum(increase({series}[{window}])) or vector(0)");
     let scrapes = format!("max by (job, instance) (sum_over_time(up[{window}]))");
@@ -167,12 +167,12 @@ fn window(config: &Config) -> Result<Duration, Error> {
     }
 }
 
-/// The window, no longer than this revision alone is what the canary's Service stands for.
-fn reach(window: Duration, occasion: &Occasion) -> Result<Option<Duration>, Error> {
-    let fact = |name: &str| occasion.fact(name).and_then(|since| since.parse::<u64>().ok());
+/// The window, limited to the time in which the canary's Service selects this revision alone.
+fn reach(window: Duration, input: &Occasion) -> Result<Option<Duration>, Error> {
+    let fact = |name: &str| input.fact(name).and_then(|since| since.parse::<u64>().ok());
     let serving = fact(SERVING_FACT).map(|since| since.saturating_add(SETTLE_MILLIS));
     let Some(since) = serving.or_else(|| fact(STARTED_FACT)) else { return Ok(Some(window)) };
-    let seconds = occasion.now.saturating_sub(since) / 1_000;
+    let seconds = input.now.saturating_sub(since) / 1_000;
     if seconds == 0 {
         return Ok(None);
     }
@@ -180,7 +180,7 @@ fn reach(window: Duration, occasion: &Occasion) -> Result<Option<Duration>, Erro
     Ok(Some(if age.as_millis() < window.as_millis() { age } else { window }))
 }
 
-/// Names go into PromQL: they must be what Kubernetes lets be one.
+/// Names are inserted into PromQL: they must be valid Kubernetes names.
 fn name(field: &str, name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(allowed) {

@@ -1,10 +1,10 @@
-//! `recorded.jsonl`: what the policy answers to many occasions. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `recorded.jsonl`: what the policy answers to many inputs. The host replays it through the component.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Threshold;
 use kulta_plugin::analyzer::Occasion;
 use kulta_plugin::fetch::{Answer, Failure};
-use kulta_plugin::testing::analyzer::{occasion, record, with_fact};
+use kulta_plugin::testing::analyzer::{input, record, with_fact};
 use kulta_plugin::testing::respond;
 
 const CONFIGS: [&str; 4] = [
@@ -15,7 +15,7 @@ const CONFIGS: [&str; 4] = [
 ];
 
 #[test]
-fn the_recording_holds_what_the_policy_answers() {
+fn the_recording_equals_the_policys_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
     let answers = record::<Threshold>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {
@@ -33,7 +33,7 @@ fn number(value: &str) -> Answer {
 }
 
 fn calls() -> Vec<(String, Occasion)> {
-    let asked = with_fact(occasion(), promql::ADDRESS_FACT, "http://default:9090");
+    let asked = with_fact(input(), promql::ADDRESS_FACT, "http://default:9090");
     let mut calls = Vec::new();
     for config in CONFIGS {
         calls.push((config.to_owned(), asked.clone()));

@@ -1,8 +1,8 @@
-//! The web analyzer: what one HTTP request answers, or a part of it, is the measurement's value.
+//! The web analyzer: the measurement's value is the answer to one HTTP request, or a part of it.
 //!
-//! Configuration: `provider.web` as in Argo Rollouts. Value: the JSON that `jsonPath` finds first, without one the whole body; a body
-//! that is no JSON is a text as it stands, with its line ends, whatever `jsonPath` says; one without content is the empty text. It keeps
-//! no memory.
+//! Configuration: `provider.web` as in Argo Rollouts. Value: the first JSON value at `jsonPath`, without one the whole
+//! body. A body that is not JSON is a text, unchanged, whatever `jsonPath` is; an empty body is the empty text. It has
+//! no state.
 
 mod jsonpath;
 mod policy;
@@ -27,15 +27,15 @@ pub struct Config {
     pub method: Method,
     #[serde(default)]
     pub headers: Vec<Header>,
-    /// With POST and PUT; not beside `jsonBody`.
+    /// With POST and PUT; not with `jsonBody`.
     #[serde(default)]
     pub body: String,
-    /// With POST and PUT; not beside `body`. Sets the content type.
+    /// With POST and PUT; not with `body`. Sets the content type.
     pub json_body: Option<serde_json::Value>,
     /// 0 or less, or absent: 10.
     #[serde(default)]
     pub timeout_seconds: i64,
-    /// As kubectl reads it, for example `{$.data.ok}`. Empty or absent: the whole body.
+    /// In kubectl's syntax, for example `{$.data.ok}`. Empty or absent: the whole body.
     #[serde(default)]
     pub json_path: String,
     /// Accept any certificate.
@@ -69,8 +69,8 @@ impl Analyzer for Web {
         policy::check(config)
     }
 
-    fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-        policy::analyze(&config, occasion)
+    fn analyze(config: Config, input: &Occasion) -> Result<Action, Error> {
+        policy::analyze(&config, input)
     }
 }
 

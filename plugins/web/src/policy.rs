@@ -6,19 +6,19 @@ use kulta_plugin::Error;
 use kulta_plugin::analyzer::{Action, MAX_BODY_BYTES, MAX_VALUE_BYTES, Occasion};
 use kulta_plugin::fetch::{Request, Response, is_http_url};
 
-/// As long as Argo Rollouts waits.
+/// Argo Rollouts' timeout.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
 const MILLIS_PER_SECOND: u64 = 1_000;
 
-/// What holds whatever the occasion is. An error begins with the field's path.
+/// What holds whatever the input is. An error begins with the field's path.
 pub fn check(config: &Config) -> Result<(), Error> {
     request(config)?;
     path(config).map(|_| ())
 }
 
-/// Asks, and then answers with what came back.
-pub fn analyze(config: &Config, occasion: &Occasion) -> Result<Action, Error> {
-    match occasion.answers.first() {
+/// Returns the request, and in the second call the value.
+pub fn analyze(config: &Config, input: &Occasion) -> Result<Action, Error> {
+    match input.answers.first() {
         None => {
             check(config)?;
             Ok(Action::fetch(vec![request(config)?]))
@@ -69,7 +69,7 @@ fn value(config: &Config, response: &Response) -> Result<String, Error> {
             Ok(found) => found.to_string(),
             Err(error) => return unavailable(format!("Could not find JSONPath in body: {error}")),
         },
-        // As Argo Rollouts since its #4770: the body as it is, whatever `jsonPath` says.
+        // As Argo Rollouts since its #4770: the body unchanged, whatever `jsonPath` is.
         Err(_) => serde_json::Value::from(response.text()).to_string(),
     };
     match found.len() {

@@ -3,7 +3,7 @@
 use crate::Web;
 use kulta_plugin::analyzer::Action;
 use kulta_plugin::fetch::{Answer, Auth, Basic, Failure, Request, Response};
-use kulta_plugin::testing::analyzer::{check_config, config_schema, measure, occasion};
+use kulta_plugin::testing::analyzer::{check_config, config_schema, input, measure};
 use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Label};
 
@@ -11,14 +11,14 @@ const CONFIG: &str = r#"{"url":"http://shop/measure","jsonPath":"{$.data.ok}"}"#
 const WHOLE: &str = r#"{"url":"http://shop/measure"}"#;
 
 fn measured(config: &str, answer: Answer) -> Result<String, Error> {
-    match measure::<Web>(config, &occasion(), |_| answer.clone()).0? {
+    match measure::<Web>(config, &input(), |_| answer.clone()).0? {
         Action::Measured(measured) => Ok(measured.value),
         other => panic!("expected a measurement, got {other:?}"),
     }
 }
 
 fn request_of(config: &str) -> Request {
-    let (_, mut requests) = measure::<Web>(config, &occasion(), |_| respond(200, "1"));
+    let (_, mut requests) = measure::<Web>(config, &input(), |_| respond(200, "1"));
     assert_eq!(requests.len(), 1);
     requests.remove(0)
 }
@@ -29,7 +29,7 @@ fn typed(media_type: &str, body: &str) -> Answer {
 }
 
 #[test]
-fn the_path_finds_the_value() {
+fn the_value_is_the_one_at_the_path() {
     for (config, body, value) in [
         (CONFIG, r#"{"data":{"ok":true}}"#, "true"),
         (WHOLE, r#"{"b":[1,0.5],"a":null}"#, r#"{"a":null,"b":[1,0.5]}"#),
@@ -40,7 +40,7 @@ fn the_path_finds_the_value() {
 }
 
 #[test]
-fn what_is_no_json_is_the_text_that_it_is() {
+fn a_body_that_is_not_json_is_a_text() {
     for config in [WHOLE, CONFIG] {
         for (body, value) in [
             ("PASS", r#""PASS""#),
@@ -57,7 +57,7 @@ fn what_is_no_json_is_the_text_that_it_is() {
 }
 
 #[test]
-fn what_is_no_value_is_unavailable_with_a_short_reason() {
+fn an_invalid_value_is_unavailable_with_a_short_reason() {
     let large = format!("\"{}\"", "x".repeat(70_000));
     for (config, answer, start) in [
         (CONFIG, respond(404, "no such page"), "received non 2xx response code: 404: no such page"),
@@ -82,7 +82,7 @@ fn a_request_is_a_get_with_the_default_timeout() {
 }
 
 #[test]
-fn the_configured_ways_are_followed() {
+fn method_headers_and_body_follow_the_configuration() {
     let request = request_of(
         r#"{"url":"https://shop","method":"PUT","headers":[{"key":"Authorization","value":"Bearer kulta-secret-1"}],
             "body":"text","timeoutSeconds":20,"insecure":true,"authentication":{"basicAuth":{"username":"u","password":"p"}}}"#,
@@ -106,7 +106,7 @@ fn a_json_body_sets_the_content_type() {
 }
 
 #[test]
-fn bad_configuration_is_named_by_its_path() {
+fn bad_configuration_is_reported_by_its_path() {
     let large = format!(r#"{{"url":"http://a","method":"POST","body":"{}"}}"#, "x".repeat(70_000));
     for (config, start) in [
         ("{}", "missing field `url`"),

@@ -1,10 +1,10 @@
-//! `recorded.jsonl`: what the policy answers to many occasions. The host replays it through the component.
-//! `UPDATE_RECORDED=1 cargo test` writes it anew.
+//! `recorded.jsonl`: what the policy answers to many inputs. The host replays it through the component.
+//! `UPDATE_RECORDED=1 cargo test` regenerates it.
 
 use crate::Web;
 use kulta_plugin::analyzer::Occasion;
 use kulta_plugin::fetch::{Answer, Failure};
-use kulta_plugin::testing::analyzer::{occasion, record};
+use kulta_plugin::testing::analyzer::{input, record};
 use kulta_plugin::testing::respond;
 
 const CONFIGS: [&str; 5] = [
@@ -16,7 +16,7 @@ const CONFIGS: [&str; 5] = [
 ];
 
 #[test]
-fn the_recording_holds_what_the_policy_answers() {
+fn the_recording_equals_the_policys_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
     let answers = record::<Web>(&calls()).unwrap();
     if std::env::var_os("UPDATE_RECORDED").is_some() {
@@ -39,9 +39,9 @@ fn answers() -> [Answer; 5] {
 fn calls() -> Vec<(String, Occasion)> {
     let mut calls = Vec::new();
     for config in CONFIGS {
-        calls.push((config.to_owned(), occasion()));
+        calls.push((config.to_owned(), input()));
         for answer in answers() {
-            calls.push((config.to_owned(), Occasion { answers: vec![answer], ..occasion() }));
+            calls.push((config.to_owned(), Occasion { answers: vec![answer], ..input() }));
         }
     }
     calls

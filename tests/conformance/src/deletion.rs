@@ -29,7 +29,7 @@ pub async fn a_deletion_tells_what_is_gone(place: &Place) -> Result<()> {
     place.post(&place.gadgets(""), &gadget("a")).await?.is(201)?;
     place.delete(&place.gadgets("a"), &json!({})).await?.is(200)?;
     let right = status["status"] == "Success" && status["details"]["uid"] == object["metadata"]["uid"];
-    expect(right, "not told", &status)
+    expect(right, "no success", &status)
 }
 
 pub async fn a_deletion_of_what_is_not_there_is_not_found(place: &Place) -> Result<()> {
@@ -159,7 +159,7 @@ pub async fn an_eviction_deletes_a_pod(place: &Place) -> Result<()> {
     let answer = place.post(&place.pods("a/eviction"), &body).await?.is(201)?;
     place.get(&place.pods("a")).await?.refused(404, "NotFound")?;
     place.post(&place.pods("a/eviction"), &body).await?.refused(404, "NotFound")?;
-    expect(answer["status"] == "Success", "not told", &answer)
+    expect(answer["status"] == "Success", "no success", &answer)
 }
 
 fn inner_namespace(place: &Place) -> (String, Value) {

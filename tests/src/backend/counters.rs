@@ -1,4 +1,4 @@
-//! What a pod counts of its requests, and all pods' counters in the text form that Prometheus scrapes.
+//! Request counters of pods, in the text format that Prometheus scrapes.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -13,7 +13,7 @@ const MILLIS_PER_SECOND: f64 = 1_000.0;
 pub const REQUESTS: &str = "http_requests_total";
 pub const DURATION: &str = "http_request_duration_seconds";
 
-/// Whose counters they are.
+/// The pod of the counters.
 #[derive(Debug, Clone, Default)]
 pub struct Owner {
     pub namespace: String,
@@ -40,7 +40,7 @@ pub struct Counters {
     begun: AtomicU64,
     good: AtomicU64,
     bad: AtomicU64,
-    /// Not cumulative; the last is of what is slower than every bound.
+    /// Not cumulative; the last one counts requests slower than every bound.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
 }
@@ -65,7 +65,7 @@ impl Counters {
         self.micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// As programs do, a series begins with the first request that it counts.
+    /// As in real programs, a series begins with the first request that it counts.
     fn requests(&self, text: &mut String) {
         for (code, count) in [(200, &self.good), (500, &self.bad)] {
             let count = count.load(Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl Counters {
     }
 }
 
-/// The page of those that were asked anything.
+/// The page of all pods that had requests.
 pub fn page<'a>(all: impl Iterator<Item = &'a Counters> + Clone) -> String {
     let asked = all.filter(|one| one.begun.load(Ordering::Relaxed) > 0);
     let mut text = String::new();
@@ -114,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_nobody_asked_has_no_series() {
+    fn a_pod_without_requests_has_no_series() {
         assert!(!page([&counters()].into_iter()).contains("web-1"));
     }
 
     #[test]
-    fn answers_are_counted_by_their_code_and_time() {
+    fn answers_are_counted_by_code_and_latency() {
         let counters = counters();
         for (failed, millis) in [(false, 3), (false, 30), (true, 9000)] {
             counters.begin();

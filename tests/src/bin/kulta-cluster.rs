@@ -1,6 +1,6 @@
-//! Starts a control plane with a gateway in a namespace of its own, for a command or for a person.
+//! Starts a control plane with a gateway in a separate namespace, for a command or for a user.
 
-// It talks to a person at a terminal.
+// It prints to the user's terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::{
@@ -26,7 +26,8 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-/// A real Kubernetes control plane with kwok, Contour, Envoy and Prometheus, in a network namespace of its own. Needs root.
+/// A real Kubernetes control plane with kwok, Contour, Envoy and Prometheus, in a separate network namespace. Needs
+/// root
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
@@ -38,9 +39,9 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Starts a cluster, says how to use it, and keeps it until Ctrl-C.
+    /// Start a cluster, print how to use it, and run until Ctrl-C
     Up,
-    /// Starts a cluster, runs a command inside it with KUBECONFIG set, and ends with the command's exit code.
+    /// Start a cluster, run a command inside it with KUBECONFIG set, and exit with the command's exit code
     Run {
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The outer process stays on its main thread: the kernel ties the inner one's life to the thread that started it.
+/// The outer process stays on its main thread: the kernel ends the inner one with the thread that started it.
 fn runtime(threads: bool) -> Result<tokio::runtime::Runtime> {
     let mut builder = if threads {
         tokio::runtime::Builder::new_multi_thread()
@@ -69,7 +70,7 @@ fn runtime(threads: bool) -> Result<tokio::runtime::Runtime> {
     builder.enable_all().build().context("start the runtime")
 }
 
-/// Makes the namespace, runs this program again inside it, and cleans up whatever happens.
+/// Creates the namespace, runs this program again inside it, and always cleans up.
 async fn outside() -> Result<ExitCode> {
     ensure!(
         run_folder::tools().join("kube-apiserver").exists(),
@@ -96,7 +97,8 @@ async fn outside() -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Ctrl-C reaches the inner process too, which then ends in order; anything else, or no end in time, ends it here.
+/// Ctrl-C reaches the inner process too, which then ends regularly. On another signal, or after a timeout, it is killed
+/// here.
 /// Everything inside ends with the first process of its process namespace.
 async fn stopped(child: &mut Child, stop: Stop, signals: &mut Signals) -> Result<u8> {
     if stop == Stop::Interrupt {
@@ -117,7 +119,7 @@ async fn wait(child: &mut Child) -> Result<u8> {
 
 async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
-    // For a person Ctrl-C is the good end; a command that was interrupted has not passed.
+    // For a user Ctrl-C is the regular end; a command that was interrupted has failed.
     let wanted_end = matches!(action, Action::Up);
     let started = Instant::now();
     let life = async {
@@ -155,7 +157,7 @@ async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Until the person is done.
+/// Until the user stops it.
 async fn stay(environment: &Environment) -> Result<u8> {
     let namespace = std::env::var("KULTA_NETNS").unwrap_or_default();
     println!("kubeconfig: {}", environment.kubeconfig.display());
@@ -181,7 +183,7 @@ async fn run_command(environment: &Environment, command: &[OsString]) -> Result<
     wait(&mut child).await
 }
 
-/// The two ways to be told to stop.
+/// The two signals that stop it.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -209,7 +211,7 @@ enum Stop {
 }
 
 impl Stop {
-    /// As a shell says it: 128 and the signal's number.
+    /// As shells report it: 128 and the signal's number.
     fn code(self) -> u8 {
         match self {
             Self::Interrupt => 130,

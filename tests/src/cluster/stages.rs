@@ -1,13 +1,13 @@
-//! How kwok's pods behave. Labels on a pod choose:
+//! The behaviour of kwok's pods, by labels on the pod:
 //!
 //! | label | effect |
 //! |---|---|
 //! | none | ready at once |
 //! | `kulta.test/ready: never` | runs and is not ready; set or removed on a living pod, it turns not ready or ready |
 //! | `kulta.test/ready-after: 3s` | ready after that time |
-//! | `kulta.test/crash-after: 2s` | ready at first, then in a crash loop for good |
+//! | `kulta.test/crash-after: 2s` | ready at first, then in a crash loop |
 //! | `kulta.test/job: fail` | a Job's pod fails instead of completing |
-//! | `kulta.test/gone-after: 5s` | stays that long when deleted (2 s without it) |
+//! | `kulta.test/gone-after: 5s` | stays this long after its deletion (default 2 s) |
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -24,11 +24,11 @@ const OWNER: &str = ".metadata.ownerReferences.[].kind";
 const PHASE: &str = ".status.phase";
 const DELETED: &str = ".metadata.deletionTimestamp";
 
-/// kwok's configuration file: its options, the stock stages that fit, and ours.
+/// kwok's configuration file: its options, the usable stock stages, and our own.
 pub fn configuration(stock: &[String]) -> Result<String> {
     let mut documents = vec![json!({
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration",
-        // kwok fills in no defaults beside options that are given; no node lease (0), for there is no node-lifecycle controller.
+        // kwok sets no defaults if options are given; no node lease (0), because there is no node-lifecycle controller.
         "options": {
             "podPlayStageParallelism": 32, "nodePlayStageParallelism": 4, "podsOnNodeSyncParallelism": 4,
             "nodeLeaseDurationSeconds": 0, "nodeLeaseParallelism": 4,
@@ -82,7 +82,7 @@ fn pod_stages() -> Vec<Value> {
             Some((1000, CRASH_AFTER)),
             template(status(State::Crashing, false)),
         ),
-        // Heavier than the stock stage for Jobs, which would complete it.
+        // Takes precedence over the stock stage for Jobs, which would complete it.
         json!({
             "apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Stage", "metadata": {"name": "pod-job-fail"},
             "spec": {
@@ -146,7 +146,7 @@ fn status(state: State, first: bool) -> String {
     lines.push("containerStatuses:\n{{ range $name := $names | sortAlpha }}".to_owned());
     lines.push("{{ range $pod.spec.containers }}{{ if eq .name $name }}".to_owned());
     lines.push("- name: {{ .name | Quote }}\n  image: {{ .image | Quote }}".to_owned());
-    // A digest that depends on the image as its real one would.
+    // A digest that depends on the image, like a real one.
     lines.push(
         "  imageID: {{ printf \"%s@sha256:%s\" (splitList \":\" .image | first) (sha256sum .image) | Quote }}"
             .to_owned(),

@@ -1,4 +1,4 @@
-//! Metrics that cannot be had: what the user's limits say happens, nothing else.
+//! Metrics that are unavailable: only the user's limits decide.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kulta_tests::{
     answers::{Answers, Mode, vector},
     kinds, kulta,
     manifests::Canary,
-    story::Story,
+    scenario::Scenario,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::{WEB, analysis, count, message, metric, result, run, template, until_
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// A way to be broken, what the metric says besides, how the run ends and what of the message tells why.
+/// A kind of failure, further fields of the metric, the run's phase, and a part of its message.
 type Case = (&'static str, Mode, Value, &'static str, &'static str);
 
 fn cases() -> Vec<Case> {
@@ -41,22 +41,22 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_broken_server_leads_to_what_the_limits_say() -> Result<()> {
-    let story = Story::begin("broken").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_failing_server_leads_to_the_result_of_the_limits() -> Result<()> {
+    let scenario = Scenario::begin("broken").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let idle = controller.resident()?;
     let mut servers = Vec::new();
     for (name, mode, fields, _, _) in cases() {
         let server = Answers::start(mode).await?;
         let mut fields = fields;
         json_patch::merge(&mut fields, &json!({"consecutiveErrorLimit": 0}));
-        story.apply(run(name, vec![metric("m", &server.url(), fields)], json!({}))).await?;
+        scenario.apply(run(name, vec![metric("m", &server.url(), fields)], json!({}))).await?;
         servers.push(server);
     }
 
     let mut wrong = Vec::new();
     for (name, _, _, phase, words) in cases() {
-        let seen = until_run(&story, name, phase).await.map(|seen| message(&seen).to_owned());
+        let seen = until_run(&scenario, name, phase).await.map(|seen| message(&seen).to_owned());
         match seen {
             Ok(said) if said.contains(words) => {}
             Ok(said) => wrong.push(format!("{name}: {said:?} says nothing of {words:?}")),
@@ -69,42 +69,42 @@ async fn a_broken_server_leads_to_what_the_limits_say() -> Result<()> {
     println!("resident: {} MiB before, {} MiB at most with every broken answer", idle / MEBIBYTE, peak / MEBIBYTE);
     ensure!(peak < idle + 96 * MEBIBYTE, "an answer was taken into memory: {} MiB", peak / MEBIBYTE);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_server_that_comes_back_within_the_error_limit_costs_nothing() -> Result<()> {
-    let story = Story::begin("back").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_server_that_recovers_within_the_error_limit_has_no_effect() -> Result<()> {
+    let scenario = Scenario::begin("back").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::Down).await?;
-    story
+    scenario
         .apply(run("back", vec![metric("m", &server.url(), json!({"count": 2, "interval": "1s"}))], json!({})))
         .await?;
-    story
+    scenario
         .until(&kinds::analysis_run(), "back", "an error", |run| result(run, "m").is_ok_and(|m| count(m, "error") == 1))
         .await?;
 
     server.set(Mode::sample("1"));
 
-    let seen = until_run(&story, "back", "Successful").await?;
+    let seen = until_run(&scenario, "back", "Successful").await?;
     let m = result(&seen, "m")?;
     ensure!((count(m, "count"), count(m, "successful"), count(m, "error")) == (2, 2, 1), "{m}");
     ensure!(count(m, "consecutiveError") == 0, "{m}");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_server_that_stays_away_rolls_back_or_not_as_the_error_limit_says() -> Result<()> {
-    let story = Story::begin("away").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_server_that_stays_unavailable_rolls_back_according_to_the_error_limit() -> Result<()> {
+    let scenario = Scenario::begin("away").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::Down).await?;
     let strict = metric("m", &server.url(), json!({"interval": "1s", "consecutiveErrorLimit": 0}));
     let patient = metric("m", &server.url(), json!({"interval": "1s", "consecutiveErrorLimit": 1000}));
-    story.apply(template("strict", vec![strict], json!({}))).await?;
-    story.apply(template("patient", vec![patient], json!({}))).await?;
+    scenario.apply(template("strict", vec![strict], json!({}))).await?;
+    scenario.apply(template("patient", vec![patient], json!({}))).await?;
     let of = |name: &str| {
         Canary::new(&format!("{WEB}-{name}"))
             .without_routing()
@@ -112,25 +112,25 @@ async fn a_server_that_stays_away_rolls_back_or_not_as_the_error_limit_says() ->
             .canary(json!({"analysis": analysis(name, json!({}))}))
     };
     for name in ["strict", "patient"] {
-        kulta::deployed(&story, &of(name)).await?;
-        kulta::updated(&story, &of(name)).await?;
+        kulta::deployed(&scenario, &of(name)).await?;
+        kulta::updated(&scenario, &of(name)).await?;
     }
 
-    let seen = until_rolled_back(&story, "web-strict").await?;
+    let seen = until_rolled_back(&scenario, "web-strict").await?;
     ensure!(message(&seen).contains("consecutiveErrors (1) > consecutiveErrorLimit (0)"), "{}", message(&seen));
-    until_stable(&story, "web-patient").await?;
+    until_stable(&scenario, "web-patient").await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn addresses_that_no_analysis_may_ask_are_refused() -> Result<()> {
-    let story = Story::begin("denied").await?;
+async fn addresses_that_are_denied_to_analyses_are_rejected() -> Result<()> {
+    let scenario = Scenario::begin("denied").await?;
     let server = Answers::start(Mode::sample("1")).await?;
     let prefix = format!("{}/allowed", server.url());
     let controller = kulta::start_with(
-        &story,
+        &scenario,
         None,
         &[("KULTA_METRICS_URL_PREFIX", &format!("{prefix},http://127.0.0.1,http://169.254.169.254,http://localhost"))],
     )
@@ -143,16 +143,16 @@ async fn addresses_that_no_analysis_may_ask_are_refused() -> Result<()> {
         ("elsewhere", server.url()),
     ];
     for (name, url) in &denied {
-        story.apply(run(name, vec![metric("m", url, strict.clone())], json!({}))).await?;
+        scenario.apply(run(name, vec![metric("m", url, strict.clone())], json!({}))).await?;
     }
-    story.apply(run("allowed", vec![metric("m", &prefix, strict)], json!({}))).await?;
+    scenario.apply(run("allowed", vec![metric("m", &prefix, strict)], json!({}))).await?;
 
     for (name, _) in &denied {
-        let seen = until_run(&story, name, "Error").await?;
+        let seen = until_run(&scenario, name, "Error").await?;
         ensure!(message(&seen).contains("not allowed"), "{name}: {}", message(&seen));
     }
-    until_run(&story, "allowed", "Successful").await?;
+    until_run(&scenario, "allowed", "Successful").await?;
     ensure!(server.asked().len() == 1, "{:?}", server.asked());
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,11 +1,11 @@
-//! Bad input: each gets an answer that names the object and the field, and repair is enough to go on.
+//! Bad input: each error names the object and the field, and a repair is enough to continue.
 
 use anyhow::{Result, ensure};
 use kulta_tests::{
     answers::{Answers, Mode},
     api, kinds, kulta,
     manifests::Canary,
-    story::{SOON, Story},
+    scenario::{SOON, Scenario},
     wait,
 };
 use serde_json::{Value, json};
@@ -21,9 +21,9 @@ fn judged(rollout: &str, template: &str) -> Canary {
         .steps(json!([{"setWeight": 50}, {"analysis": analysis(template, json!({}))}, {"pause": {}}]))
 }
 
-async fn until_refused(story: &Story, rollout: &str, words: &[&str]) -> Result<()> {
+async fn until_refused(scenario: &Scenario, rollout: &str, words: &[&str]) -> Result<()> {
     wait::poll(&format!("{rollout} to be refused"), SOON, || async {
-        let seen = story.get(&kinds::rollout(), rollout).await?;
+        let seen = scenario.get(&kinds::rollout(), rollout).await?;
         let told = api::condition(&seen, "InvalidSpec").is_some();
         ensure!(told, "no InvalidSpec: {:?}", seen.data.get("status"));
         let said = message(&seen);
@@ -37,25 +37,25 @@ async fn until_refused(story: &Story, rollout: &str, words: &[&str]) -> Result<(
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_template_that_does_not_exist_is_named_and_the_rollout_goes_on_when_it_does() -> Result<()> {
-    let story = Story::begin("missing").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_missing_template_is_named_and_the_rollout_continues_once_it_exists() -> Result<()> {
+    let scenario = Scenario::begin("missing").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::sample("1")).await?;
-    story.apply_canary(&judged(WEB, "missing")).await?;
-    until_refused(&story, WEB, &["spec.strategy.canary.steps[1].analysis.templates[0]", "missing", "not found"])
+    scenario.apply_canary(&judged(WEB, "missing")).await?;
+    until_refused(&scenario, WEB, &["spec.strategy.canary.steps[1].analysis.templates[0]", "missing", "not found"])
         .await?;
-    ensure!(story.replica_sets(WEB).await?.is_empty(), "something was made of an invalid spec");
+    ensure!(scenario.replica_sets(WEB).await?.is_empty(), "something was made of an invalid spec");
 
-    story.apply(template("missing", vec![metric("m", &server.url(), json!({}))], json!({}))).await?;
+    scenario.apply(template("missing", vec![metric("m", &server.url(), json!({}))], json!({}))).await?;
 
-    story.until_phase(WEB, "Healthy").await?;
-    kulta::updated(&story, &judged(WEB, "missing")).await?;
-    until_paused_at(&story, WEB, 2).await?;
+    scenario.until_phase(WEB, "Healthy").await?;
+    kulta::updated(&scenario, &judged(WEB, "missing")).await?;
+    until_paused_at(&scenario, WEB, 2).await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
-/// What is wrong with a template, and what the answer names.
+/// An error of a template, and a part of the message.
 fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     let with = |fields: Value| json!({"metrics": [metric("m", NOWHERE, fields)]});
     let of = |provider: Value| json!({"metrics": [{"name": "m", "provider": provider, "successCondition": "true"}]});
@@ -84,7 +84,7 @@ fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         ("endless", with(json!({"interval": "1s"})), vec!["spec.metrics[0]"]),
         (
             "misspelt",
-            // What the argument will be is of no matter for it.
+            // The value of the argument does not matter for it.
             json!({
                 "metrics": [{"name": "m", "provider": {"threshold": {
                     "errorRat": "< 1%", "gateway": "contour", "service": "web-{{args.hash}}",
@@ -105,25 +105,25 @@ fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn mistakes_of_templates_are_named_with_template_and_field() -> Result<()> {
-    let story = Story::begin("mistaken").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn errors_of_templates_are_reported_with_template_and_field() -> Result<()> {
+    let scenario = Scenario::begin("mistaken").await?;
+    let controller = kulta::start(&scenario, None).await?;
     for (name, spec, _) in mistakes() {
-        story.apply(json!({
+        scenario.apply(json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": name}, "spec": spec,
         })).await?;
-        story.apply_canary(&judged(name, name)).await?;
+        scenario.apply_canary(&judged(name, name)).await?;
     }
 
     let mut wrong = Vec::new();
     for (name, _, words) in mistakes() {
         let words: Vec<&str> = words.into_iter().chain([name]).collect();
         let limit = std::time::Duration::from_secs(20);
-        match tokio::time::timeout(limit, until_refused(&story, name, &words)).await {
+        match tokio::time::timeout(limit, until_refused(&scenario, name, &words)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => wrong.push(format!("{name}: {error:#}")),
             Err(_) => {
-                let seen = story.get(&kinds::rollout(), name).await?;
+                let seen = scenario.get(&kinds::rollout(), name).await?;
                 wrong.push(format!("{name}: {:?}", seen.data.get("status")));
             }
         }
@@ -131,15 +131,15 @@ async fn mistakes_of_templates_are_named_with_template_and_field() -> Result<()>
 
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_run_made_by_hand_of_a_bad_spec_ends_in_an_error_that_names_the_field() -> Result<()> {
-    let story = Story::begin("bad-run").await?;
-    let controller = kulta::start(&story, None).await?;
-    with_role(&story, "secrets-role.yaml", "", "secrets", "get").await?;
+async fn a_users_run_with_a_bad_spec_ends_in_an_error_that_names_the_field() -> Result<()> {
+    let scenario = Scenario::begin("bad-run").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    with_role(&scenario, "secrets-role.yaml", "", "secrets", "get").await?;
     let secret = json!({"args": [{"name": "token", "valueFrom": {"secretKeyRef": {"name": "nowhere", "key": "k"}}}]});
     let cases = [
         ("secret", metric("m", NOWHERE, json!({})), secret, vec!["spec.args[0].valueFrom.secretKeyRef", "nowhere"]),
@@ -175,24 +175,24 @@ async fn a_run_made_by_hand_of_a_bad_spec_ends_in_an_error_that_names_the_field(
         ),
     ];
     for (name, metric, fields, _) in &cases {
-        story.apply(run(name, vec![metric.clone()], fields.clone())).await?;
+        scenario.apply(run(name, vec![metric.clone()], fields.clone())).await?;
     }
 
     for (name, _, _, words) in &cases {
-        let seen = until_run(&story, name, "Error").await?;
+        let seen = until_run(&scenario, name, "Error").await?;
         for words in words {
             ensure!(message(&seen).contains(words), "{name}: {words:?} is not in {:?}", message(&seen));
         }
     }
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn no_condition_can_hurt_the_controller() -> Result<()> {
-    let story = Story::begin("conditions").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn no_condition_can_harm_the_controller() -> Result<()> {
+    let scenario = Scenario::begin("conditions").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::sample("1")).await?;
     let long = format!("result[0] == 1 || '{}' == ''", "x".repeat(200_000));
     let deep = format!("{}result[0]{} == 1", "(".repeat(20_000), ")".repeat(20_000));
@@ -205,9 +205,9 @@ async fn no_condition_can_hurt_the_controller() -> Result<()> {
     ];
     for (name, condition) in &cases {
         let fields = json!({"successCondition": condition, "consecutiveErrorLimit": 0});
-        story.apply(run(name, vec![metric("m", &server.url(), fields)], json!({}))).await?;
+        scenario.apply(run(name, vec![metric("m", &server.url(), fields)], json!({}))).await?;
     }
-    story
+    scenario
         .apply(run(
             "long",
             vec![metric("m", &server.url(), json!({"successCondition": long, "consecutiveErrorLimit": 0}))],
@@ -216,15 +216,15 @@ async fn no_condition_can_hurt_the_controller() -> Result<()> {
         .await?;
 
     for (name, _) in &cases {
-        let seen = until_run(&story, name, "Error").await?;
+        let seen = until_run(&scenario, name, "Error").await?;
         ensure!(message(&seen).contains("successCondition"), "{name}: {}", message(&seen));
         ensure!(message(&seen).len() < 4096, "{name}: a message of {} bytes", message(&seen).len());
     }
-    story
+    scenario
         .until(&kinds::analysis_run(), "long", "an end", |run| !api::text(run, "/status/completedAt").is_empty())
         .await?;
-    story.apply(run("after", vec![metric("m", &server.url(), json!({}))], json!({}))).await?;
-    until_run(&story, "after", "Successful").await?;
+    scenario.apply(run("after", vec![metric("m", &server.url(), json!({}))], json!({}))).await?;
+    until_run(&scenario, "after", "Successful").await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,16 +1,16 @@
-//! The provider `job`: a batch Job of the run's own, under a right of its own.
+//! The provider `job`: a batch Job of the run, with a permission of its own.
 
 use anyhow::{Result, ensure};
 use kulta_tests::{
     api, kinds, kulta,
-    story::{SOON, Story},
+    scenario::{SOON, Scenario},
     wait,
 };
 use serde_json::{Value, json};
 
 use crate::{message, name, result, run, until_run, with_role};
 
-/// A metric by a Job whose pod has a label.
+/// A metric with a Job whose pod has a label.
 fn by_job(label: &str, value: &str) -> Vec<Value> {
     let pod = json!({
         "metadata": {"labels": {label: value}},
@@ -22,52 +22,52 @@ fn by_job(label: &str, value: &str) -> Vec<Value> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_job_says_by_its_end_whether_the_version_is_well() -> Result<()> {
-    let story = Story::begin("jobs").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_jobs_result_is_the_measurement() -> Result<()> {
+    let scenario = Scenario::begin("jobs").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let args = json!({"args": [{"name": "tag", "value": "7"}]});
-    story.apply(run("forbidden", by_job("x", "y"), args.clone())).await?;
-    let forbidden = until_run(&story, "forbidden", "Error").await?;
-    with_role(&story, "jobs-role.yaml", "batch", "jobs", "create").await?;
+    scenario.apply(run("forbidden", by_job("x", "y"), args.clone())).await?;
+    let forbidden = until_run(&scenario, "forbidden", "Error").await?;
+    with_role(&scenario, "jobs-role.yaml", "batch", "jobs", "create").await?;
 
-    story.apply(run("passes", by_job("x", "y"), args.clone())).await?;
-    story.apply(run("fails", by_job("kulta.test/job", "fail"), args)).await?;
+    scenario.apply(run("passes", by_job("x", "y"), args.clone())).await?;
+    scenario.apply(run("fails", by_job("kulta.test/job", "fail"), args)).await?;
 
     ensure!(message(&forbidden).contains("cannot create resource \"jobs\""), "{}", message(&forbidden));
-    let passes = until_run(&story, "passes", "Successful").await?;
-    until_run(&story, "fails", "Failed").await?;
+    let passes = until_run(&scenario, "passes", "Successful").await?;
+    until_run(&scenario, "fails", "Failed").await?;
     let made = result(&passes, "smoke")?.pointer("/measurements/0/metadata/job-name").and_then(Value::as_str);
-    let jobs = story.list(&kinds::job(), "team=red").await?;
+    let jobs = scenario.list(&kinds::job(), "team=red").await?;
     let job = jobs.iter().find(|job| Some(name(job).as_str()) == made);
     let job = job.ok_or_else(|| anyhow::anyhow!("no Job {made:?}"))?;
     let image = api::text(job, "/spec/template/spec/containers/0/image");
     ensure!(image == "example.test/test:7", "{image}");
     ensure!(jobs.len() == 2, "{} Jobs", jobs.len());
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_job_that_runs_is_deleted_when_its_run_is_ended() -> Result<()> {
-    let story = Story::begin("job-ended").await?;
-    let controller = kulta::start(&story, None).await?;
-    with_role(&story, "jobs-role.yaml", "batch", "jobs", "create").await?;
+async fn a_running_job_is_deleted_when_its_run_is_ended() -> Result<()> {
+    let scenario = Scenario::begin("job-ended").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    with_role(&scenario, "jobs-role.yaml", "batch", "jobs", "create").await?;
     let args = json!({"args": [{"name": "tag", "value": "7"}]});
-    story.apply(run("long", by_job("kulta.test/ready-after", "600s"), args)).await?;
+    scenario.apply(run("long", by_job("kulta.test/ready-after", "600s"), args)).await?;
     wait::poll("the Job", SOON, || async {
-        Ok((!story.list(&kinds::job(), "team=red").await?.is_empty()).then_some(()))
+        Ok((!scenario.list(&kinds::job(), "team=red").await?.is_empty()).then_some(()))
     })
     .await?;
 
-    story.patch(&kinds::analysis_run(), "long", json!({"spec": {"terminate": true}})).await?;
+    scenario.patch(&kinds::analysis_run(), "long", json!({"spec": {"terminate": true}})).await?;
 
-    until_run(&story, "long", "Successful").await?;
+    until_run(&scenario, "long", "Successful").await?;
     wait::poll("the end of the Job", SOON, || async {
-        let left = story.list(&kinds::job(), "team=red").await?;
+        let left = scenario.list(&kinds::job(), "team=red").await?;
         Ok(left.iter().all(|job| job.metadata.deletion_timestamp.is_some()).then_some(()))
     })
     .await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

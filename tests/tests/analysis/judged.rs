@@ -1,4 +1,4 @@
-//! Rollouts that real requests go through, judged by what a real Prometheus scraped.
+//! Rollouts with real requests, judged by what a real Prometheus has scraped.
 
 use anyhow::{Context, Result, ensure};
 use kube::api::DynamicObject;
@@ -8,18 +8,18 @@ use kulta_tests::{
     cdevents::Schemas,
     kinds, kulta,
     manifests::Canary,
+    scenario::{SOON, Scenario},
     sink::{Received, Sink},
-    story::{SOON, Story},
     wait,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    WEB, analysis, count, label, message, name, plain_words, result, run_of, runs_of, served, template,
+    WEB, analysis, count, label, message, name, result, run_of, runs_of, served, template, threshold_metric,
     until_rolled_back, until_run, until_stable,
 };
 
-/// The background analysis of the canary's Service by a template of [`plain_words`].
+/// The background analysis of the canary's Service by a template of [`threshold_metric`].
 fn watched(template: &str) -> Value {
     let service = format!("{WEB}-canary");
     json!({"analysis": analysis(template, json!({"args": [{"name": "service", "value": service}]}))})
@@ -42,14 +42,14 @@ fn success_rate() -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_good_version_is_promoted_by_its_background_and_its_step_analysis() -> Result<()> {
-    let story = Story::begin("good").await?;
-    let controller = kulta::start(&story, None).await?;
-    story
-        .apply(template("errors", vec![plain_words("errors", json!({"errorRate": "< 1%"}))], service_argument()))
+async fn a_good_version_is_promoted_by_its_background_and_step_analysis() -> Result<()> {
+    let scenario = Scenario::begin("good").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    scenario
+        .apply(template("errors", vec![threshold_metric("errors", json!({"errorRate": "< 1%"}))], service_argument()))
         .await?;
     let args = json!({"args": [{"name": "namespace"}, {"name": "hash"}]});
-    story.apply(template("rate", vec![success_rate()], args)).await?;
+    scenario.apply(template("rate", vec![success_rate()], args)).await?;
     let args = json!({"args": [
         {"name": "namespace", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
@@ -57,63 +57,63 @@ async fn a_good_version_is_promoted_by_its_background_and_its_step_analysis() ->
     let canary = Canary::new(WEB)
         .steps(json!([{"setWeight": 50}, {"analysis": analysis("rate", args)}, {"setWeight": 80}]))
         .canary(watched("errors"));
-    let load = served(&story, &canary).await?;
+    let load = served(&scenario, &canary).await?;
 
-    kulta::updated(&story, &canary).await?;
+    kulta::updated(&scenario, &canary).await?;
 
-    let seen = until_stable(&story, WEB).await?;
+    let seen = until_stable(&scenario, WEB).await?;
     let hash = api::text(&seen, "/status/currentPodHash");
-    let step = run_of(&story, WEB, 2, "Step").await?;
+    let step = run_of(&scenario, WEB, 2, "Step").await?;
     ensure!(name(&step) == format!("{WEB}-{hash}-2-1"), "{}", name(&step));
     ensure!(label(&step, "step-index") == "1" && label(&step, "rollouts-pod-template-hash") == hash, "{step:?}");
     ensure!(label(&step, "app") == WEB && label(&step, "team") == "red", "{:?}", step.metadata.labels);
     ensure!(api::text(&step, "/status/phase") == "Successful", "{:?}", step.data);
     ensure!(result(&step, "success-rate")?["successful"] == 3, "{:?}", step.data);
-    let background = until_run(&story, &format!("{WEB}-{hash}-2"), "Successful").await?;
+    let background = until_run(&scenario, &format!("{WEB}-{hash}-2"), "Successful").await?;
     ensure!(label(&background, "rollout-type") == "Background", "{:?}", background.metadata.labels);
     ensure!(background.data.pointer("/spec/terminate") == Some(&json!(true)), "{:?}", background.data);
-    ensure!(runs_of(&story, WEB).await?.len() == 2, "a run of the first deployment?");
+    ensure!(runs_of(&scenario, WEB).await?.len() == 2, "a run of the first deployment?");
     for reason in ["AnalysisRunRunning", "AnalysisRunSuccessful"] {
-        story.until_events("Rollout", WEB, |events| events.iter().any(|(told, _)| told == reason)).await?;
+        scenario.until_events("Rollout", WEB, |events| events.iter().any(|(told, _)| told == reason)).await?;
     }
     drop(load);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
-/// All events of a kind, from whatever subject.
+/// All events of a type, of any subject.
 fn of_kind(all: &[Received], kind: &str) -> Vec<Received> {
     all.iter().filter(|event| event.accepted && event.kind() == kind).cloned().collect()
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn five_percent_errors_are_rolled_back_and_the_whole_story_is_told() -> Result<()> {
-    let story = Story::begin("errors").await?;
+async fn five_percent_errors_are_rolled_back_and_all_events_are_sent() -> Result<()> {
+    let scenario = Scenario::begin("errors").await?;
     let sink = Sink::start().await?;
-    let controller = kulta::start(&story, Some(&sink)).await?;
-    story
-        .apply(template("errors", vec![plain_words("errors", json!({"errorRate": "< 1%"}))], service_argument()))
+    let controller = kulta::start(&scenario, Some(&sink)).await?;
+    scenario
+        .apply(template("errors", vec![threshold_metric("errors", json!({"errorRate": "< 1%"}))], service_argument()))
         .await?;
     let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}])).canary(watched("errors"));
-    let load = served(&story, &canary).await?;
+    let load = served(&scenario, &canary).await?;
 
-    kulta::updated(&story, &canary.clone().pod_label(ERRORS, "5")).await?;
+    kulta::updated(&scenario, &canary.clone().pod_label(ERRORS, "5")).await?;
 
-    let seen = until_rolled_back(&story, WEB).await?;
+    let seen = until_rolled_back(&scenario, WEB).await?;
     let hash = api::text(&seen, "/status/currentPodHash").to_owned();
-    let run = story.get(&kinds::analysis_run(), &format!("{WEB}-{hash}-2")).await?;
+    let run = scenario.get(&kinds::analysis_run(), &format!("{WEB}-{hash}-2")).await?;
     the_statuses_are_argos(&seen, &run)?;
-    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
-    the_kubernetes_events_tell_it(&story, &run).await?;
+    scenario.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    the_kubernetes_events_tell_it(&scenario, &run).await?;
     wait::poll("service.rolledback", SOON, || async {
         Ok((!of_kind(&sink.received(), "service.rolledback").is_empty()).then_some(()))
     })
     .await?;
-    the_cdevents_tell_it(&sink.received(), &format!("{}/{}", story.namespace, name(&run)))?;
+    the_cdevents_tell_it(&sink.received(), &format!("{}/{}", scenario.namespace, name(&run)))?;
     drop(load);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 fn the_statuses_are_argos(rollout: &DynamicObject, run: &DynamicObject) -> Result<()> {
@@ -135,16 +135,16 @@ fn the_statuses_are_argos(rollout: &DynamicObject, run: &DynamicObject) -> Resul
     Ok(())
 }
 
-async fn the_kubernetes_events_tell_it(story: &Story, run: &DynamicObject) -> Result<()> {
+async fn the_kubernetes_events_tell_it(scenario: &Scenario, run: &DynamicObject) -> Result<()> {
     let changed = format!("Background Analysis Run '{}' Status New: 'Failed' Previous: 'Running'", name(run));
     for (reason, words) in
         [("AnalysisRunFailed", changed.as_str()), ("RolloutAborted", "Rollout aborted update to revision 2")]
     {
         let is_wanted = |(told, message): &&(String, String)| told == reason && message.contains(words);
-        story.until_events("Rollout", WEB, |events| events.iter().filter(is_wanted).count() == 1).await?;
+        scenario.until_events("Rollout", WEB, |events| events.iter().filter(is_wanted).count() == 1).await?;
     }
     for reason in ["MetricFailed", "AnalysisRunFailed"] {
-        story.until_events_with("AnalysisRun", &name(run), reason, 1).await?;
+        scenario.until_events_with("AnalysisRun", &name(run), reason, 1).await?;
     }
     Ok(())
 }
@@ -193,48 +193,48 @@ fn the_cdevents_tell_it(all: &[Received], run: &str) -> Result<()> {
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_slow_version_is_rolled_back_by_its_latency() -> Result<()> {
-    let story = Story::begin("slow").await?;
-    let controller = kulta::start(&story, None).await?;
-    let latency = plain_words("latency", json!({"latency": {"p90": "< 250ms"}}));
-    story.apply(template("latency", vec![latency], service_argument())).await?;
+    let scenario = Scenario::begin("slow").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    let latency = threshold_metric("latency", json!({"latency": {"p90": "< 250ms"}}));
+    scenario.apply(template("latency", vec![latency], service_argument())).await?;
     let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}])).canary(watched("latency"));
-    let load = served(&story, &canary).await?;
+    let load = served(&scenario, &canary).await?;
 
-    kulta::updated(&story, &canary.clone().pod_label(DELAY, "600")).await?;
+    kulta::updated(&scenario, &canary.clone().pod_label(DELAY, "600")).await?;
 
-    let seen = until_rolled_back(&story, WEB).await?;
+    let seen = until_rolled_back(&scenario, WEB).await?;
     ensure!(message(&seen).contains("p90 ") && message(&seen).contains("is not < 250 ms"), "{}", message(&seen));
-    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    scenario.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
     drop(load);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_version_is_not_blamed_for_the_one_before_it() -> Result<()> {
-    let story = Story::begin("heir").await?;
-    let controller = kulta::start(&story, None).await?;
-    // Bad measurements are counted, and none ends the run: each version is there as long as the story wants.
+async fn a_version_is_not_judged_by_the_requests_of_the_one_before() -> Result<()> {
+    let scenario = Scenario::begin("heir").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    // Bad measurements are counted, and none ends the run: each version stays as long as the scenario needs.
     let limits = json!({"errorRate": "< 1%", "window": "30s"});
-    let mut metric = plain_words("errors", limits);
+    let mut metric = threshold_metric("errors", limits);
     json_patch::merge(&mut metric, &json!({"failureLimit": 1000}));
-    story.apply(template("errors", vec![metric], service_argument())).await?;
+    scenario.apply(template("errors", vec![metric], service_argument())).await?;
     let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}])).canary(watched("errors"));
-    let load = served(&story, &canary).await?;
+    let load = served(&scenario, &canary).await?;
 
     for round in 0..3 {
         let revision = 2 + 2 * round;
-        kulta::updated_to(&story, &canary.clone().pod_label(ERRORS, "50"), &format!("bad-{round}")).await?;
-        let bad = run_of(&story, WEB, revision, "Background").await?;
-        story
+        kulta::updated_to(&scenario, &canary.clone().pod_label(ERRORS, "50"), &format!("bad-{round}")).await?;
+        let bad = run_of(&scenario, WEB, revision, "Background").await?;
+        scenario
             .until(&kinds::analysis_run(), &name(&bad), "a bad measurement", |run| {
                 api::number(run, "/status/metricResults/0/failed") > 0
             })
             .await?;
-        kulta::updated_to(&story, &canary, &format!("good-{round}")).await?;
-        let good = run_of(&story, WEB, revision + 1, "Background").await?;
-        let good = story
+        kulta::updated_to(&scenario, &canary, &format!("good-{round}")).await?;
+        let good = run_of(&scenario, WEB, revision + 1, "Background").await?;
+        let good = scenario
             .until(&kinds::analysis_run(), &name(&good), "five good measurements", |run| {
                 api::number(run, "/status/metricResults/0/successful") >= 5
             })
@@ -244,5 +244,5 @@ async fn a_version_is_not_blamed_for_the_one_before_it() -> Result<()> {
     }
     drop(load);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,4 +1,5 @@
-//! Analyses on a real control plane: rollouts judged by a real Prometheus, runs on their own, metrics that cannot be had, bad input.
+//! Analyses on a real control plane: rollouts judged by a real Prometheus, standalone runs, unavailable metrics, bad
+//! input.
 
 mod broken;
 mod input;
@@ -20,15 +21,15 @@ use kulta_tests::{
     load::{Load, Plan},
     manifests::Canary,
     run_folder,
-    story::{SOON, Story},
+    scenario::{SOON, Scenario},
     wait,
 };
 use serde_json::{Value, json};
 
-/// The name of nearly every story's Rollout.
+/// The name of nearly every scenario's Rollout.
 const WEB: &str = "web";
 
-/// A metric that asks `address` for one number, of which at least 1 is well; `fields` are merged into it.
+/// A metric that queries one number from `address`, which passes if it is at least 1; `fields` are merged into it.
 fn metric(name: &str, address: &str, fields: Value) -> Value {
     let mut metric = json!({
         "name": name, "successCondition": "result[0] >= 1",
@@ -38,8 +39,8 @@ fn metric(name: &str, address: &str, fields: Value) -> Value {
     metric
 }
 
-/// A metric in plain words about the canary's Service behind Contour, measured every second over 5 s.
-fn plain_words(name: &str, limits: Value) -> Value {
+/// A threshold metric of the canary's Service behind Contour, measured every second over 5 s.
+fn threshold_metric(name: &str, limits: Value) -> Value {
     let mut threshold = json!({"gateway": "contour", "service": "{{args.service}}", "window": "5s", "minimum": 20});
     json_patch::merge(&mut threshold, &limits);
     json!({"name": name, "interval": "1s", "inconclusiveLimit": 90, "provider": {"threshold": threshold}})
@@ -54,7 +55,7 @@ fn template(name: &str, metrics: Vec<Value>, fields: Value) -> Value {
     template
 }
 
-/// A run that nobody's rollout makes.
+/// A run without a rollout.
 fn run(name: &str, metrics: Vec<Value>, fields: Value) -> Value {
     let mut run = template(name, metrics, fields);
     json_patch::merge(&mut run, &json!({"kind": "AnalysisRun"}));
@@ -68,26 +69,26 @@ fn analysis(template: &str, fields: Value) -> Value {
     analysis
 }
 
-async fn until_run(story: &Story, name: &str, phase: &str) -> Result<DynamicObject> {
-    story
+async fn until_run(scenario: &Scenario, name: &str, phase: &str) -> Result<DynamicObject> {
+    scenario
         .until(&kinds::analysis_run(), name, &format!("the phase {phase}"), |run| {
             api::text(run, "/status/phase") == phase
         })
         .await
 }
 
-/// The runs that a rollout made, oldest first.
-async fn runs_of(story: &Story, rollout: &str) -> Result<Vec<DynamicObject>> {
-    let mut runs = story.list(&kinds::analysis_run(), "").await?;
+/// The runs of a rollout, oldest first.
+async fn runs_of(scenario: &Scenario, rollout: &str) -> Result<Vec<DynamicObject>> {
+    let mut runs = scenario.list(&kinds::analysis_run(), "").await?;
     runs.retain(|run| run.metadata.owner_references.iter().flatten().any(|owner| owner.name == rollout));
     runs.sort_by_key(|run| run.metadata.creation_timestamp.clone().map(|time| (time.0, name(run))));
     Ok(runs)
 }
 
-/// The one run of a rollout for a revision and an occasion: `Background` or `Step`.
-async fn run_of(story: &Story, rollout: &str, revision: i64, occasion: &str) -> Result<DynamicObject> {
+/// The only run of a rollout for a revision and a type: `Background` or `Step`.
+async fn run_of(scenario: &Scenario, rollout: &str, revision: i64, occasion: &str) -> Result<DynamicObject> {
     wait::poll(&format!("the {occasion} run of revision {revision}"), SOON, || async {
-        let found = runs_of(story, rollout).await?.into_iter().find(|run| {
+        let found = runs_of(scenario, rollout).await?.into_iter().find(|run| {
             let annotation = run.metadata.annotations.as_ref().and_then(|all| all.get("rollout.argoproj.io/revision"));
             annotation == Some(&revision.to_string()) && label(run, "rollout-type") == occasion
         });
@@ -108,20 +109,20 @@ fn message(object: &DynamicObject) -> &str {
     api::text(object, "/status/message")
 }
 
-/// What a run says of one of its metrics.
+/// A run's result for one of its metrics.
 fn result<'a>(run: &'a DynamicObject, metric: &str) -> Result<&'a Value> {
     let all = run.data.pointer("/status/metricResults").and_then(Value::as_array).into_iter().flatten();
     let mut of_name = all.filter(|result| result["name"] == metric);
     of_name.next().with_context(|| format!("no result of {metric}: {:?}", run.data.get("status")))
 }
 
-/// A counter of a metric's result; those at 0 are left out.
+/// A counter of a metric's result; zeros are omitted.
 fn count(result: &Value, counter: &str) -> i64 {
     result.get(counter).and_then(Value::as_i64).unwrap_or_default()
 }
 
-async fn until_paused_at(story: &Story, rollout: &str, step: i64) -> Result<DynamicObject> {
-    story
+async fn until_paused_at(scenario: &Scenario, rollout: &str, step: i64) -> Result<DynamicObject> {
+    scenario
         .until(&kinds::rollout(), rollout, &format!("the pause at step {step}"), |object| {
             api::text(object, "/status/phase") == "Paused" && api::number(object, "/status/currentStepIndex") == step
         })
@@ -129,8 +130,8 @@ async fn until_paused_at(story: &Story, rollout: &str, step: i64) -> Result<Dyna
 }
 
 /// Waits until the update has ended and the new revision has all pods of the rollout.
-async fn until_stable(story: &Story, rollout: &str) -> Result<DynamicObject> {
-    story
+async fn until_stable(scenario: &Scenario, rollout: &str) -> Result<DynamicObject> {
+    scenario
         .until(&kinds::rollout(), rollout, "the new revision is stable and healthy", |object| {
             let generation = object.metadata.generation.unwrap_or_default().to_string();
             api::text(object, "/status/phase") == "Healthy"
@@ -140,28 +141,28 @@ async fn until_stable(story: &Story, rollout: &str) -> Result<DynamicObject> {
         .await
 }
 
-/// Waits until the newest revision was given up, as Argo says it.
-async fn until_rolled_back(story: &Story, rollout: &str) -> Result<DynamicObject> {
-    let seen = story.until_phase(rollout, "Degraded").await?;
+/// Waits until the newest revision is aborted, with Argo's status.
+async fn until_rolled_back(scenario: &Scenario, rollout: &str) -> Result<DynamicObject> {
+    let seen = scenario.until_phase(rollout, "Degraded").await?;
     ensure!(seen.data.pointer("/status/abort") == Some(&json!(true)), "{:?}", seen.data);
     ensure!(message(&seen).starts_with("RolloutAborted: Rollout aborted update to revision"), "{}", message(&seen));
     Ok(seen)
 }
 
 /// Deploys v1 and sends it 200 requests a second until the load is dropped.
-async fn served(story: &Story, canary: &Canary) -> Result<Load> {
-    kulta_tests::kulta::deployed(story, canary).await?;
-    let host = canary.host(&story.namespace);
-    story.until_served(&host).await?;
+async fn served(scenario: &Scenario, canary: &Canary) -> Result<Load> {
+    kulta_tests::kulta::deployed(scenario, canary).await?;
+    let host = canary.host(&scenario.namespace);
+    scenario.until_served(&host).await?;
     Load::start(Plan { per_second: 200, workers: 16, ..Plan::to(&host) })
 }
 
-/// Applies an optional role of `deploy/` in the story's namespace and waits until the API server goes by it.
-async fn with_role(story: &Story, file: &str, group: &str, resource: &str, verb: &str) -> Result<()> {
+/// Applies an optional role of `deploy/` in the scenario's namespace and waits until the API server applies it.
+async fn with_role(scenario: &Scenario, file: &str, group: &str, resource: &str, verb: &str) -> Result<()> {
     let role = std::fs::read_to_string(run_folder::repository().join("deploy").join(file))?;
-    story.apply_yaml(&role).await?;
+    scenario.apply_yaml(&role).await?;
     let asked = ResourceAttributes {
-        namespace: Some(story.namespace.clone()),
+        namespace: Some(scenario.namespace.clone()),
         group: Some(group.to_owned()),
         resource: Some(resource.to_owned()),
         verb: Some(verb.to_owned()),
@@ -170,7 +171,7 @@ async fn with_role(story: &Story, file: &str, group: &str, resource: &str, verb:
     let user = Some("system:serviceaccount:kulta-system:kulta".to_owned());
     let spec = SubjectAccessReviewSpec { resource_attributes: Some(asked), user, ..SubjectAccessReviewSpec::default() };
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-    let reviews: Api<SubjectAccessReview> = Api::all(story.client.clone());
+    let reviews: Api<SubjectAccessReview> = Api::all(scenario.client.clone());
     wait::poll(&format!("the right to {verb} {resource}"), SOON, || async {
         let answer = reviews.create(&PostParams::default(), &review).await?;
         Ok(answer.status.is_some_and(|status| status.allowed).then_some(()))

@@ -1,10 +1,10 @@
-//! What both versions suffer from is not the new one's fault: `sequential` compares them, a plain threshold looks at one.
+//! Outages of both versions: `sequential` compares the versions, a threshold judges the canary alone.
 
 use anyhow::{Result, ensure};
-use kulta_tests::{api, backend::behaviour::ERRORS, kinds, kulta, load::Load, manifests::Canary, story::Story};
+use kulta_tests::{api, backend::behaviour::ERRORS, kinds, kulta, load::Load, manifests::Canary, scenario::Scenario};
 use serde_json::{Value, json};
 
-use crate::{analysis, message, plain_words, result, run_of, served, template, until_rolled_back, until_stable};
+use crate::{analysis, message, result, run_of, served, template, threshold_metric, until_rolled_back, until_stable};
 
 /// Counters of one revision, by pod.
 fn side(hash: &str) -> Value {
@@ -38,34 +38,34 @@ fn judged_by(name: &str, template: &str) -> Canary {
     Canary::new(name).steps(json!([{"setWeight": 50}, {"analysis": analysis(template, args)}]))
 }
 
-async fn templates(story: &Story) -> Result<()> {
+async fn templates(scenario: &Scenario) -> Result<()> {
     let args = json!({"args": [{"name": "namespace"}, {"name": "canary"}, {"name": "stable"}]});
-    story.apply(template("sequential", vec![compared(10)], args)).await?;
-    let mut plain = plain_words("plain", json!({"errorRate": "< 1%"}));
+    scenario.apply(template("sequential", vec![compared(10)], args)).await?;
+    let mut plain = threshold_metric("plain", json!({"errorRate": "< 1%"}));
     json_patch::merge(&mut plain, &json!({"count": 90}));
-    story.apply(template("threshold", vec![plain], json!({"args": [{"name": "service"}]}))).await?;
+    scenario.apply(template("threshold", vec![plain], json!({"args": [{"name": "service"}]}))).await?;
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_shared_outage_is_blamed_on_the_canary_by_a_threshold_and_not_by_a_comparison() -> Result<()> {
-    let story = Story::begin("outage").await?;
-    let controller = kulta::start(&story, None).await?;
-    templates(&story).await?;
+async fn a_shared_outage_fails_a_threshold_but_not_a_comparison() -> Result<()> {
+    let scenario = Scenario::begin("outage").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    templates(&scenario).await?;
     let (fair, unfair) = (judged_by("fair", "sequential"), judged_by("unfair", "threshold"));
     let ill = |canary: &Canary| canary.clone().pod_label(ERRORS, "20");
     let mut loads: Vec<Load> = Vec::new();
     for canary in [&fair, &unfair] {
-        loads.push(served(&story, &ill(canary)).await?);
-        kulta::updated(&story, &ill(canary)).await?;
+        loads.push(served(&scenario, &ill(canary)).await?);
+        kulta::updated(&scenario, &ill(canary)).await?;
     }
 
-    let seen = until_rolled_back(&story, "unfair").await?;
+    let seen = until_rolled_back(&scenario, "unfair").await?;
     ensure!(message(&seen).contains("Step-based analysis phase error/failed"), "{}", message(&seen));
-    until_stable(&story, "fair").await?;
+    until_stable(&scenario, "fair").await?;
 
-    let run = run_of(&story, "fair", 2, "Step").await?;
+    let run = run_of(&scenario, "fair", 2, "Step").await?;
     let compared = result(&run, "compared")?;
     ensure!(compared["phase"] == "Successful" && compared.get("failed").is_none(), "{compared}");
     let evidence = compared["measurements"].as_array().and_then(|all| all.last().cloned()).unwrap_or_default();
@@ -73,29 +73,29 @@ async fn a_shared_outage_is_blamed_on_the_canary_by_a_threshold_and_not_by_a_com
     println!("a shared outage of 20 %: {}", evidence["metadata"]);
     drop(loads);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_comparison_blames_the_canary_for_what_is_its_own() -> Result<()> {
-    let story = Story::begin("blamed").await?;
-    let controller = kulta::start(&story, None).await?;
-    templates(&story).await?;
+async fn a_comparison_fails_for_errors_of_the_canary_alone() -> Result<()> {
+    let scenario = Scenario::begin("blamed").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    templates(&scenario).await?;
     let canary = judged_by("bad", "sequential");
-    let load = served(&story, &canary).await?;
+    let load = served(&scenario, &canary).await?;
 
-    kulta::updated(&story, &canary.clone().pod_label(ERRORS, "20")).await?;
+    kulta::updated(&scenario, &canary.clone().pod_label(ERRORS, "20")).await?;
 
-    let seen = until_rolled_back(&story, "bad").await?;
-    let run = run_of(&story, "bad", 2, "Step").await?;
+    let seen = until_rolled_back(&scenario, "bad").await?;
+    let run = run_of(&scenario, "bad", 2, "Step").await?;
     ensure!(api::text(&run, "/status/phase") == "Failed", "{:?}", run.data);
     let record = seen.data.pointer("/status/canary/currentStepAnalysisRunStatus/status");
     ensure!(record == Some(&json!("Failed")), "{record:?}");
     ensure!(message(&seen).contains("Step-based analysis phase error/failed"), "{}", message(&seen));
-    let weights = story.get(&kinds::http_route(), "bad").await?;
-    ensure!(kulta_tests::story::weights(&weights).iter().any(|(_, weight)| *weight == 0), "{:?}", weights.data);
+    let weights = scenario.get(&kinds::http_route(), "bad").await?;
+    ensure!(kulta_tests::scenario::weights(&weights).iter().any(|(_, weight)| *weight == 0), "{:?}", weights.data);
     drop(load);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,4 +1,4 @@
-//! AnalysisRuns that a person makes: what is measured, kept and said.
+//! AnalysisRuns of users: measurements, stored results and messages.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use kulta_tests::{
     answers::{Answers, Mode, vector},
     api, kinds, kulta,
-    story::{SOON, Story},
+    scenario::{SOON, Scenario},
     wait,
 };
 use serde_json::{Value, json};
@@ -16,19 +16,19 @@ use crate::{count, message, metric, result, run, until_run};
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_run_made_by_hand_is_measured_as_its_spec_says() -> Result<()> {
-    let story = Story::begin("byhand").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_users_run_is_measured_by_its_spec() -> Result<()> {
+    let scenario = Scenario::begin("byhand").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::sample("2")).await?;
 
     let metrics = vec![
         metric("thrice", &server.url(), json!({"count": 3, "interval": "1s"})),
-        // A query of its own: the same one asked at the same moment is sent once.
+        // A separate query: an equal concurrent query would be sent once.
         metric("once", &server.url(), json!({"initialDelay": "1s", "provider": {"prometheus": {"query": "other"}}})),
     ];
-    story.apply(run("made", metrics, json!({}))).await?;
+    scenario.apply(run("made", metrics, json!({}))).await?;
 
-    let seen = until_run(&story, "made", "Successful").await?;
+    let seen = until_run(&scenario, "made", "Successful").await?;
     let (thrice, once) = (result(&seen, "thrice")?, result(&seen, "once")?);
     ensure!(
         (count(thrice, "count"), count(thrice, "successful"), count(once, "count")) == (3, 3, 1),
@@ -46,17 +46,17 @@ async fn a_run_made_by_hand_is_measured_as_its_spec_says() -> Result<()> {
         ("AnalysisRunSuccessful", "Analysis Completed. Result: Successful"),
     ] {
         let is_wanted = |(reason, message): &&(String, String)| (reason.as_str(), message.as_str()) == wanted;
-        story.until_events("AnalysisRun", "made", |events| events.iter().filter(is_wanted).count() == 1).await?;
+        scenario.until_events("AnalysisRun", "made", |events| events.iter().filter(is_wanted).count() == 1).await?;
     }
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_metric_that_fails_ends_the_run_and_what_runs_dry_does_not() -> Result<()> {
-    let story = Story::begin("dry").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_failed_metric_ends_the_run_and_a_dry_run_metric_does_not() -> Result<()> {
+    let scenario = Scenario::begin("dry").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::sample("0")).await?;
     let good = Answers::start(Mode::sample("1")).await?;
 
@@ -66,57 +66,57 @@ async fn a_metric_that_fails_ends_the_run_and_what_runs_dry_does_not() -> Result
             metric("good", also, json!({"interval": "1s", "count": 5})),
         ]
     };
-    story.apply(run("wet", metrics(&good.url()), json!({}))).await?;
-    story.apply(run("dry", metrics(&good.url()), json!({"dryRun": [{"metricName": "bad"}]}))).await?;
+    scenario.apply(run("wet", metrics(&good.url()), json!({}))).await?;
+    scenario.apply(run("dry", metrics(&good.url()), json!({"dryRun": [{"metricName": "bad"}]}))).await?;
 
-    let wet = until_run(&story, "wet", "Failed").await?;
+    let wet = until_run(&scenario, "wet", "Failed").await?;
     ensure!(
         message(&wet) == "Metric \"bad\" assessed Failed due to failed (2) > failureLimit (1)",
         "{}",
         message(&wet)
     );
     ensure!(result(&wet, "good")?["phase"] == "Successful", "{:?}", wet.data);
-    let dry = until_run(&story, "dry", "Successful").await?;
+    let dry = until_run(&scenario, "dry", "Successful").await?;
     let bad = result(&dry, "bad")?;
     ensure!(bad["phase"] == "Failed" && bad["dryRun"] == true, "{bad}");
     ensure!(bad["message"] == "Metric assessed Failed due to failed (2) > failureLimit (1)", "{bad}");
     ensure!(dry.data.pointer("/status/dryRunSummary") == Some(&json!({"count": 1, "failed": 1})), "{:?}", dry.data);
     ensure!(count(result(&dry, "good")?, "count") == 5, "{:?}", dry.data);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_run_is_ended_by_hand_and_deleted_when_its_time_to_live_is_over() -> Result<()> {
-    let story = Story::begin("ttl").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_run_is_terminated_by_a_user_and_deleted_after_its_time_to_live() -> Result<()> {
+    let scenario = Scenario::begin("ttl").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::sample("1")).await?;
     let endless = vec![metric("endless", &server.url(), json!({"interval": "1s"}))];
     let fields = json!({"measurementRetention": [{"metricName": "endless", "limit": 2}]});
-    story.apply(run("kept", endless.clone(), fields)).await?;
-    story.apply(run("gone", endless, json!({"ttlStrategy": {"secondsAfterCompletion": 1}}))).await?;
+    scenario.apply(run("kept", endless.clone(), fields)).await?;
+    scenario.apply(run("gone", endless, json!({"ttlStrategy": {"secondsAfterCompletion": 1}}))).await?;
     server.until_asked(8, SOON).await?;
 
     for name in ["kept", "gone"] {
-        story.patch(&kinds::analysis_run(), name, json!({"spec": {"terminate": true}})).await?;
+        scenario.patch(&kinds::analysis_run(), name, json!({"spec": {"terminate": true}})).await?;
     }
 
-    let kept = until_run(&story, "kept", "Successful").await?;
+    let kept = until_run(&scenario, "kept", "Successful").await?;
     ensure!(message(&kept) == "Run Terminated", "{}", message(&kept));
     let endless = result(&kept, "endless")?;
     ensure!(endless["measurements"].as_array().map(Vec::len) == Some(2) && count(endless, "count") > 2, "{endless}");
-    wait::until_gone(&story.api(&kinds::analysis_run()), "gone", SOON).await?;
-    story.get(&kinds::analysis_run(), "kept").await?;
+    wait::until_gone(&scenario.api(&kinds::analysis_run()), "gone", SOON).await?;
+    scenario.get(&kinds::analysis_run(), "kept").await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn how_long_a_run_lives_depends_on_how_it_ended() -> Result<()> {
-    let story = Story::begin("ttls").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn the_time_to_live_of_a_run_depends_on_its_result() -> Result<()> {
+    let scenario = Scenario::begin("ttls").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let (good, bad) = (Answers::start(Mode::sample("1")).await?, Answers::start(Mode::sample("0")).await?);
     let unsure = json!({"failureCondition": "result[0] < 0"});
     let (soon, late) = (1, 3600);
@@ -145,62 +145,62 @@ async fn how_long_a_run_lives_depends_on_how_it_ended() -> Result<()> {
     ];
 
     for (name, metric, ttl, _) in &cases {
-        story.apply(run(name, vec![metric.clone()], json!({"ttlStrategy": ttl}))).await?;
+        scenario.apply(run(name, vec![metric.clone()], json!({"ttlStrategy": ttl}))).await?;
     }
 
     for (name, ..) in cases.iter().filter(|(.., goes)| !goes) {
-        until_ended(&story, name).await?;
+        until_ended(&scenario, name).await?;
     }
     for (name, ..) in cases.iter().filter(|(.., goes)| *goes) {
-        wait::until_gone(&story.api(&kinds::analysis_run()), name, SOON).await?;
+        wait::until_gone(&scenario.api(&kinds::analysis_run()), name, SOON).await?;
     }
     for (name, ..) in cases.iter().filter(|(.., goes)| !goes) {
-        story.get(&kinds::analysis_run(), name).await?;
+        scenario.get(&kinds::analysis_run(), name).await?;
     }
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn limits_and_counts_may_come_from_arguments() -> Result<()> {
-    let story = Story::begin("limits").await?;
-    let controller = kulta::start(&story, None).await?;
+    let scenario = Scenario::begin("limits").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::sample("0")).await?;
     let limits = json!({"count": "{{args.count}}", "interval": "{{ args.every }}", "failureLimit": "{{args.limit}}"});
     let args = json!({"args": [
         {"name": "count", "value": "4"}, {"name": "every", "value": "1s"}, {"name": "limit", "value": "2"},
     ]});
 
-    story.apply(run("templated", vec![metric("bad", &server.url(), limits)], args)).await?;
+    scenario.apply(run("templated", vec![metric("bad", &server.url(), limits)], args)).await?;
 
-    let seen = until_run(&story, "templated", "Failed").await?;
+    let seen = until_run(&scenario, "templated", "Failed").await?;
     ensure!(message(&seen).ends_with("failed (3) > failureLimit (2)"), "{}", message(&seen));
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_controller_killed_in_the_middle_of_a_measurement_counts_none_twice() -> Result<()> {
-    let story = Story::begin("killed").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_controller_killed_during_a_measurement_counts_none_twice() -> Result<()> {
+    let scenario = Scenario::begin("killed").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let slow = |value: &str| Mode::Late(Duration::from_secs(3), vector(&[value]));
     let server = Answers::start(Mode::sample("1")).await?;
     let metrics = vec![metric("slow", &server.url(), json!({"count": 4, "interval": "1s"}))];
-    story.apply(run("killed", metrics, json!({}))).await?;
+    scenario.apply(run("killed", metrics, json!({}))).await?;
     server.until_asked(1, SOON).await?;
     server.set(slow("1"));
-    // The second is in the air, and the first is stored.
+    // The second measurement is in flight, and the first is stored.
     server.until_asked(2, SOON).await?;
 
     controller.kill().await?;
-    let before = story.get(&kinds::analysis_run(), "killed").await?;
+    let before = scenario.get(&kinds::analysis_run(), "killed").await?;
     server.set(Mode::sample("1"));
-    let controller = kulta::start(&story, None).await?;
+    let controller = kulta::start(&scenario, None).await?;
 
     ensure!(count(result(&before, "slow")?, "count") == 1, "{:?}", before.data);
-    let seen = until_run(&story, "killed", "Successful").await?;
+    let seen = until_run(&scenario, "killed", "Successful").await?;
     let slow = result(&seen, "slow")?;
     ensure!((count(slow, "count"), count(slow, "successful"), count(slow, "error")) == (4, 4, 0), "{slow}");
     let started: Vec<&str> = slow["measurements"]
@@ -212,14 +212,14 @@ async fn a_controller_killed_in_the_middle_of_a_measurement_counts_none_twice() 
     ensure!(started.len() == 4, "{slow}");
     ensure!(server.asked().len() == 5, "{} requests: one was in the air and is made again", server.asked().len());
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_web_metric_takes_its_value_by_its_path_and_sends_what_it_says() -> Result<()> {
-    let story = Story::begin("web").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_web_metric_reads_its_value_by_its_path_and_sends_its_headers() -> Result<()> {
+    let scenario = Scenario::begin("web").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let server = Answers::start(Mode::Json(json!({"data": {"ok": true, "rate": 0.99}}))).await?;
     let web = json!({
         "url": format!("{}/judge?of=web", server.url()), "method": "POST", "jsonBody": {"service": "{{args.service}}"},
@@ -229,9 +229,9 @@ async fn a_web_metric_takes_its_value_by_its_path_and_sends_what_it_says() -> Re
         "name": "judge", "provider": {"web": web}, "successCondition": "result.ok && result.rate >= 0.95",
     });
 
-    story.apply(run("web", vec![metric], json!({"args": [{"name": "service", "value": "shop"}]}))).await?;
+    scenario.apply(run("web", vec![metric], json!({"args": [{"name": "service", "value": "shop"}]}))).await?;
 
-    until_run(&story, "web", "Successful").await?;
+    until_run(&scenario, "web", "Successful").await?;
     let asked = server.asked();
     let request = &asked.first().ok_or_else(|| anyhow::anyhow!("no request"))?.request;
     ensure!(request.start.starts_with("POST /judge?of=web "), "{}", request.start);
@@ -239,14 +239,14 @@ async fn a_web_metric_takes_its_value_by_its_path_and_sends_what_it_says() -> Re
     let body: Value = serde_json::from_slice(&request.body)?;
     ensure!(body == json!({"service": "shop"}), "{body}");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_real_prometheus_answers_instant_and_range_queries_and_tells_what_is_wrong_with_one() -> Result<()> {
-    let story = Story::begin("real").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_real_prometheus_answers_instant_and_range_queries_and_reports_errors() -> Result<()> {
+    let scenario = Scenario::begin("real").await?;
+    let controller = kulta::start(&scenario, None).await?;
     // No address: the controller's default.
     let asks = |query: &str, condition: &str, more: Value| {
         let mut provider = json!({ "query": query });
@@ -264,12 +264,12 @@ async fn a_real_prometheus_answers_instant_and_range_queries_and_tells_what_is_w
         ("wrong", asks("sum(up", "result[0] == 0", json!({})), "Error", "parse error"),
     ];
     for (name, metric, _, _) in &cases {
-        story.apply(run(name, vec![metric.clone()], json!({}))).await?;
+        scenario.apply(run(name, vec![metric.clone()], json!({}))).await?;
     }
 
     let mut wrong = Vec::new();
     for (name, _, phase, words) in &cases {
-        let seen = until_ended(&story, name).await?;
+        let seen = until_ended(&scenario, name).await?;
         if api::text(&seen, "/status/phase") != *phase || !message(&seen).contains(words) {
             wrong.push(format!("{name}: {:?}", seen.data.get("status")));
         }
@@ -277,19 +277,19 @@ async fn a_real_prometheus_answers_instant_and_range_queries_and_tells_what_is_w
 
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
-async fn until_ended(story: &Story, name: &str) -> Result<DynamicObject> {
+async fn until_ended(scenario: &Scenario, name: &str) -> Result<DynamicObject> {
     let ended = |run: &DynamicObject| !api::text(run, "/status/completedAt").is_empty();
-    story.until(&kinds::analysis_run(), name, "an end", ended).await
+    scenario.until(&kinds::analysis_run(), name, "an end", ended).await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_threshold_under_plugin_does_without_data_what_it_was_told_to() -> Result<()> {
-    let story = Story::begin("no-data").await?;
-    let controller = kulta::start(&story, None).await?;
+async fn a_threshold_under_plugin_uses_its_policy_for_no_data() -> Result<()> {
+    let scenario = Scenario::begin("no-data").await?;
+    let controller = kulta::start(&scenario, None).await?;
     let (empty, all) = (Answers::start(Mode::empty()).await?, Answers::start(Mode::sample("100")).await?);
     let threshold = |address: String, policy: &str| {
         let queries = json!({"requests": "requests", "errors": "errors"});
@@ -302,17 +302,17 @@ async fn a_threshold_under_plugin_does_without_data_what_it_was_told_to() -> Res
         ("fail", empty.url(), "Failed"),
     ];
     for (policy, url, _) in &cases {
-        story.apply(run(policy, threshold(url.clone(), policy), json!({}))).await?;
+        scenario.apply(run(policy, threshold(url.clone(), policy), json!({}))).await?;
     }
-    story.apply(run("all-bad", threshold(all.url(), "pass"), json!({}))).await?;
+    scenario.apply(run("all-bad", threshold(all.url(), "pass"), json!({}))).await?;
 
     for (policy, _, phase) in &cases {
-        let seen = until_run(&story, policy, phase).await?;
+        let seen = until_run(&scenario, policy, phase).await?;
         let said = result(&seen, "m")?.pointer("/measurements/0/metadata/requests");
         ensure!(said == Some(&json!("0")), "{policy}: {:?}", seen.data);
     }
-    let seen = until_run(&story, "all-bad", "Failed").await?;
+    let seen = until_run(&scenario, "all-bad", "Failed").await?;
     ensure!(message(&seen).contains("error rate 100 % is not < 1 %, of 100 requests"), "{}", message(&seen));
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

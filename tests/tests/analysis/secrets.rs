@@ -1,16 +1,16 @@
-//! Secrets that arguments name: the server that is asked gets them, and nobody else ever sees them.
+//! Secret arguments: only the requested server gets them.
 
 use anyhow::{Context, Result, ensure};
 use kulta_tests::{
     answers::{Answers, Mode, vector},
     kinds, kulta,
-    story::Story,
+    scenario::Scenario,
 };
 use serde_json::{Value, json};
 
 use crate::{message, metric, run, until_run, with_role};
 
-const SECRET: &str = "s3cret-of-the-story-0451";
+const SECRET: &str = "s3cret-of-the-scenario-0451";
 
 fn with_token(url: &str) -> Vec<Value> {
     vec![json!({
@@ -29,21 +29,21 @@ fn from_secret(key: &str) -> Value {
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_secret_reaches_the_server_and_nothing_else() -> Result<()> {
-    let story = Story::begin("secret").await?;
-    let controller = kulta::start(&story, None).await?;
-    // A server that repeats what it was told, in its answer's value.
+    let scenario = Scenario::begin("secret").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    // A server that echoes the request in its value.
     let server = Answers::start(Mode::Json(json!({"ok": true, "you": format!("Bearer {SECRET}")}))).await?;
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": SECRET}});
-    story.apply(secret).await?;
+    scenario.apply(secret).await?;
 
-    story.apply(run("forbidden", with_token(&server.url()), from_secret("token"))).await?;
-    let forbidden = until_run(&story, "forbidden", "Error").await?;
-    with_role(&story, "secrets-role.yaml", "", "secrets", "get").await?;
-    story.apply(run("keyless", with_token(&server.url()), from_secret("other"))).await?;
-    let keyless = until_run(&story, "keyless", "Error").await?;
-    story.apply(run("allowed", with_token(&server.url()), from_secret("token"))).await?;
-    until_run(&story, "allowed", "Successful").await?;
+    scenario.apply(run("forbidden", with_token(&server.url()), from_secret("token"))).await?;
+    let forbidden = until_run(&scenario, "forbidden", "Error").await?;
+    with_role(&scenario, "secrets-role.yaml", "", "secrets", "get").await?;
+    scenario.apply(run("keyless", with_token(&server.url()), from_secret("other"))).await?;
+    let keyless = until_run(&scenario, "keyless", "Error").await?;
+    scenario.apply(run("allowed", with_token(&server.url()), from_secret("token"))).await?;
+    until_run(&scenario, "allowed", "Successful").await?;
 
     let said = message(&forbidden);
     for words in ["args.token", "Secret metrics may not be read", "cannot get resource \"secrets\""] {
@@ -53,56 +53,58 @@ async fn a_secret_reaches_the_server_and_nothing_else() -> Result<()> {
     let asked = server.asked();
     ensure!(asked.len() == 1, "{} requests", asked.len());
     let request = &asked.first().context("no request")?.request;
-    ensure!(request.header("authorization") == Some(&format!("Bearer {SECRET}")), "the server was told something else");
+    ensure!(request.header("authorization") == Some(&format!("Bearer {SECRET}")), "the server got something else");
     let mut told = controller.log();
-    for object in story.list(&kinds::analysis_run(), "").await?.iter().chain(&story.list(&kinds::event(), "").await?) {
+    for object in
+        scenario.list(&kinds::analysis_run(), "").await?.iter().chain(&scenario.list(&kinds::event(), "").await?)
+    {
         told.push_str(&serde_json::to_string(object)?);
     }
-    ensure!(!told.contains(SECRET), "the secret is told");
-    let masked = story.get(&kinds::analysis_run(), "allowed").await?;
+    ensure!(!told.contains(SECRET), "the secret is in the log");
+    let masked = scenario.get(&kinds::analysis_run(), "allowed").await?;
     let value = masked.data.pointer("/status/metricResults/0/measurements/0/value").and_then(Value::as_str);
     ensure!(value.is_some_and(|value| value.contains("Bearer ***")), "{value:?}");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_password_and_a_token_for_a_client_go_out_as_the_server_wants_them() -> Result<()> {
-    let story = Story::begin("password").await?;
-    let controller = kulta::start(&story, None).await?;
-    // One answer for both questions: a token, and a sample.
+async fn a_password_and_a_client_token_are_sent_as_the_server_expects() -> Result<()> {
+    let scenario = Scenario::begin("password").await?;
+    let controller = kulta::start(&scenario, None).await?;
+    // One answer for both requests: a token, and a sample.
     let mut both = vector(&["1"]);
     json_patch::merge(
         &mut both,
-        &json!({"access_token": "token-of-the-story", "token_type": "bearer", "expires_in": 60}),
+        &json!({"access_token": "token-of-the-scenario", "token_type": "bearer", "expires_in": 60}),
     );
     let (basic, oauth2) = (Answers::start(Mode::sample("1")).await?, Answers::start(Mode::Json(both)).await?);
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": SECRET}});
-    story.apply(secret).await?;
-    with_role(&story, "secrets-role.yaml", "", "secrets", "get").await?;
+    scenario.apply(secret).await?;
+    with_role(&scenario, "secrets-role.yaml", "", "secrets", "get").await?;
     let with = |authentication: Value| json!({"provider": {"prometheus": {"authentication": authentication}}});
     let password = with(json!({"basicAuth": {"username": "kulta", "password": "{{args.token}}"}}));
     let client =
         json!({"tokenUrl": format!("{}/token", oauth2.url()), "clientId": "kulta", "clientSecret": "{{args.token}}"});
     let client = with(json!({ "oauth2": client }));
 
-    story.apply(run("basic", vec![metric("m", &basic.url(), password)], from_secret("token"))).await?;
-    story.apply(run("oauth2", vec![metric("m", &oauth2.url(), client)], from_secret("token"))).await?;
+    scenario.apply(run("basic", vec![metric("m", &basic.url(), password)], from_secret("token"))).await?;
+    scenario.apply(run("oauth2", vec![metric("m", &oauth2.url(), client)], from_secret("token"))).await?;
 
-    until_run(&story, "basic", "Successful").await?;
-    until_run(&story, "oauth2", "Successful").await?;
+    until_run(&scenario, "basic", "Successful").await?;
+    until_run(&scenario, "oauth2", "Successful").await?;
     let asked = basic.asked();
     let sent = asked.first().and_then(|asked| asked.request.header("authorization"));
-    // base64 of kulta:s3cret-of-the-story-0451
-    ensure!(sent == Some("Basic a3VsdGE6czNjcmV0LW9mLXRoZS1zdG9yeS0wNDUx"), "{sent:?}");
+    // base64 of kulta:s3cret-of-the-scenario-0451
+    ensure!(sent == Some("Basic a3VsdGE6czNjcmV0LW9mLXRoZS1zY2VuYXJpby0wNDUx"), "{sent:?}");
     let asked = oauth2.asked();
     let starts: Vec<&str> = asked.iter().map(|asked| asked.request.second()).collect();
     ensure!(starts == ["/token", "/api/v1/query?query=up"], "{starts:?}");
     let sent = asked.last().and_then(|asked| asked.request.header("authorization"));
-    ensure!(sent == Some("Bearer token-of-the-story"), "{sent:?}");
-    ensure!(!controller.log().contains(SECRET), "the secret is told");
+    ensure!(sent == Some("Bearer token-of-the-scenario"), "{sent:?}");
+    ensure!(!controller.log().contains(SECRET), "the secret is in the log");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,4 +1,4 @@
-//! Taking over from Argo Rollouts: ReplicaSets, Services and statuses as it leaves them, and no pod is restarted.
+//! Adoption from Argo Rollouts: ReplicaSets, Services and statuses as Argo leaves them; no pod is restarted.
 
 use anyhow::{Result, ensure};
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -6,7 +6,7 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, pods, rights, start, updated, updated_to},
     manifests::{self, Canary},
-    story::{SOON, Story},
+    scenario::{SOON, Scenario},
     wait,
 };
 use serde_json::{Value, json};
@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use crate::{WEB, annotation, living_uids, name, replica_set, text, uid, until_paused_at, until_pods};
 
 const HASH_KEY: &str = "rollouts-pod-template-hash";
-/// As Argo's own hashes look: ten characters of a few.
+/// The form of Argo's hashes: ten characters of a small alphabet.
 const FIRST: &str = "5847b96c8d";
 const SECOND: &str = "75dcb5ddd6";
 const STEPS: &str = "6fc4d9b587";
 
-/// A ReplicaSet as Argo makes it for a version of the canary.
+/// A ReplicaSet as Argo creates it for a version of the canary.
 fn argos_replica_set(rollout: &DynamicObject, hash: &str, revision: u32, replicas: u32) -> Value {
     let mut template = rollout.data.pointer("/spec/template").cloned().unwrap_or_default();
     json_patch::merge(&mut template, &json!({"metadata": {"labels": {HASH_KEY: hash}}}));
@@ -56,13 +56,13 @@ fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
         "lastUpdateTime": at, "lastTransitionTime": at})
 }
 
-async fn applied(story: &Story, canary: &Canary, revision: u32) -> Result<DynamicObject> {
+async fn applied(scenario: &Scenario, canary: &Canary, revision: u32) -> Result<DynamicObject> {
     let noted = canary.clone().metadata(json!({"annotations": {"rollout.argoproj.io/revision": revision.to_string()}}));
-    story.apply(noted.version(&format!("v{revision}")).rollout()).await
+    scenario.apply(noted.version(&format!("v{revision}")).rollout()).await
 }
 
-async fn until_ready(story: &Story, hash: &str, count: i64) -> Result<()> {
-    story
+async fn until_ready(scenario: &Scenario, hash: &str, count: i64) -> Result<()> {
+    scenario
         .until(&kinds::replica_set(), &format!("{WEB}-{hash}"), "its pods", |set| {
             api::number(set, "/status/availableReplicas") == count
         })
@@ -70,25 +70,25 @@ async fn until_ready(story: &Story, hash: &str, count: i64) -> Result<()> {
     Ok(())
 }
 
-async fn store_status(story: &Story, status: Value) -> Result<()> {
+async fn store_status(scenario: &Scenario, status: Value) -> Result<()> {
     let patch = Patch::Merge(json!({ "status": status }));
-    story.api(&kinds::rollout()).patch_status(WEB, &PatchParams::default(), &patch).await?;
+    scenario.api(&kinds::rollout()).patch_status(WEB, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
-/// What Argo leaves of a routed canary whose first revision is stable.
-async fn argo_at_rest(story: &Story, canary: &Canary) -> Result<()> {
-    rights(story).await?;
+/// Argo's objects of a routed canary whose first revision is stable.
+async fn argo_at_rest(scenario: &Scenario, canary: &Canary) -> Result<()> {
+    rights(scenario).await?;
     for service in [canary.stable_service(), canary.canary_service()] {
-        story.apply(argos_service(&service, FIRST)).await?;
+        scenario.apply(argos_service(&service, FIRST)).await?;
     }
-    story.apply(canary.route(&story.namespace)).await?;
-    let rollout = applied(story, canary, 1).await?;
-    story.apply(argos_replica_set(&rollout, FIRST, 1, 2)).await?;
-    until_ready(story, FIRST, 2).await?;
+    scenario.apply(canary.route(&scenario.namespace)).await?;
+    let rollout = applied(scenario, canary, 1).await?;
+    scenario.apply(argos_replica_set(&rollout, FIRST, 1, 2)).await?;
+    until_ready(scenario, FIRST, 2).await?;
     let weight =
         |weight: i32, service: String| json!({"weight": weight, "serviceName": service, "podTemplateHash": FIRST});
-    store_status(story, json!({
+    store_status(scenario, json!({
         "HPAReplicas": 2, "availableReplicas": 2, "readyReplicas": 2, "replicas": 2, "updatedReplicas": 2,
         "blueGreen": {}, "currentPodHash": FIRST, "currentStepHash": STEPS, "currentStepIndex": 2, "stableRS": FIRST,
         "observedGeneration": "1", "phase": "Healthy", "selector": "app=web",
@@ -104,17 +104,17 @@ async fn argo_at_rest(story: &Story, canary: &Canary) -> Result<()> {
 }
 
 /// … and of its second revision, paused at 50 %.
-async fn argo_in_mid_update(story: &Story, canary: &Canary) -> Result<()> {
-    argo_at_rest(story, canary).await?;
-    let rollout = applied(story, canary, 2).await?;
-    story.apply(argos_replica_set(&rollout, SECOND, 2, 1)).await?;
-    until_ready(story, SECOND, 1).await?;
-    story.apply(argos_service(&canary.canary_service(), SECOND)).await?;
+async fn argo_in_mid_update(scenario: &Scenario, canary: &Canary) -> Result<()> {
+    argo_at_rest(scenario, canary).await?;
+    let rollout = applied(scenario, canary, 2).await?;
+    scenario.apply(argos_replica_set(&rollout, SECOND, 2, 1)).await?;
+    until_ready(scenario, SECOND, 1).await?;
+    scenario.apply(argos_service(&canary.canary_service(), SECOND)).await?;
     let backends = [(canary.stable_service(), 50), (canary.canary_service(), 50)];
-    story.apply(manifests::http_route(WEB, &canary.host(&story.namespace), &backends)).await?;
+    scenario.apply(manifests::http_route(WEB, &canary.host(&scenario.namespace), &backends)).await?;
     let weight = |service: String, hash: &str| json!({"weight": 50, "serviceName": service, "podTemplateHash": hash});
     store_status(
-        story,
+        scenario,
         json!({
             "HPAReplicas": 3, "availableReplicas": 3, "readyReplicas": 3, "replicas": 3, "updatedReplicas": 1,
             "currentPodHash": SECOND, "currentStepIndex": 1, "observedGeneration": "2", "controllerPause": true,
@@ -134,133 +134,133 @@ async fn argo_in_mid_update(story: &Story, canary: &Canary) -> Result<()> {
     .await
 }
 
-/// Waits until KULTA has looked and left its record.
-async fn until_taken_over(story: &Story) -> Result<DynamicObject> {
-    story
+/// Waits until KULTA has reconciled the Rollout and stored its record.
+async fn until_taken_over(scenario: &Scenario) -> Result<DynamicObject> {
+    scenario
         .until(&kinds::rollout(), WEB, "KULTA's record", |rollout| rollout.data.pointer("/status/kulta").is_some())
         .await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_rollout_at_rest_is_taken_over_and_no_pod_is_restarted() -> Result<()> {
-    let story = Story::begin("adopt-rest").await?;
+async fn an_idle_rollout_is_adopted_without_restarting_a_pod() -> Result<()> {
+    let scenario = Scenario::begin("adopt-rest").await?;
     let canary = Canary::new(WEB);
-    argo_at_rest(&story, &canary).await?;
-    let before = living_uids(&story, WEB, "v1").await?;
+    argo_at_rest(&scenario, &canary).await?;
+    let before = living_uids(&scenario, WEB, "v1").await?;
 
-    let controller = start(&story, None).await?;
+    let controller = start(&scenario, None).await?;
 
-    let seen = until_taken_over(&story).await?;
+    let seen = until_taken_over(&scenario).await?;
     ensure!(text(&seen, "/status/stableRS") == FIRST && text(&seen, "/status/phase") == "Healthy", "{:?}", seen.data);
-    story
+    scenario
         .until(&kinds::replica_set(), &format!("{WEB}-{FIRST}"), "its canonical hash", |set| {
             annotation(set, "kulta.io/template-hash").is_some()
         })
         .await?;
-    ensure!(pods(&story, WEB).await? == [2], "no second ReplicaSet");
-    ensure!(living_uids(&story, WEB, "v1").await? == before, "no pod is made anew");
-    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    ensure!(pods(&scenario, WEB).await? == [2], "no second ReplicaSet");
+    ensure!(living_uids(&scenario, WEB, "v1").await? == before, "no pod is created again");
+    scenario.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
 
-    // It goes on as KULTA's own.
-    updated(&story, &canary).await?;
-    until_paused_at(&story, WEB, 1).await?;
-    ensure!(living_uids(&story, WEB, "v1").await? == before, "stable stays whole");
-    story.verbs(WEB).promote().await?;
-    story.until_phase(WEB, "Healthy").await?;
+    // Later updates work as for KULTA's own.
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, WEB, 1).await?;
+    ensure!(living_uids(&scenario, WEB, "v1").await? == before, "stable stays whole");
+    scenario.verbs(WEB).promote().await?;
+    scenario.until_phase(WEB, "Healthy").await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_rollout_in_mid_update_goes_on_where_it_was() -> Result<()> {
-    let story = Story::begin("adopt-mid").await?;
+async fn a_rollout_in_progress_continues_after_its_adoption() -> Result<()> {
+    let scenario = Scenario::begin("adopt-mid").await?;
     let canary = Canary::new(WEB);
-    argo_in_mid_update(&story, &canary).await?;
-    let old = living_uids(&story, WEB, "v1").await?;
-    let new = living_uids(&story, WEB, "v2").await?;
+    argo_in_mid_update(&scenario, &canary).await?;
+    let old = living_uids(&scenario, WEB, "v1").await?;
+    let new = living_uids(&scenario, WEB, "v2").await?;
 
-    let controller = start(&story, None).await?;
+    let controller = start(&scenario, None).await?;
 
-    let seen = until_taken_over(&story).await?;
+    let seen = until_taken_over(&scenario).await?;
     ensure!(text(&seen, "/status/pauseConditions/0/startTime") == "2026-01-01T00:00:00Z", "{:?}", seen.data);
-    let seen = until_paused_at(&story, WEB, 1).await?;
+    let seen = until_paused_at(&scenario, WEB, 1).await?;
     ensure!(
         text(&seen, "/status/currentPodHash") == SECOND && text(&seen, "/status/stableRS") == FIRST,
         "{:?}",
         seen.data
     );
-    story.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
-    story
+    scenario.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
+    scenario
         .until(&kinds::replica_set(), &format!("{WEB}-{SECOND}"), "its canonical hash", |set| {
             annotation(set, "kulta.io/template-hash").is_some()
         })
         .await?;
-    ensure!(pods(&story, WEB).await? == [2, 1], "the ReplicaSets that were there");
-    ensure!(living_uids(&story, WEB, "v1").await? == old, "no stable pod is made anew");
-    ensure!(living_uids(&story, WEB, "v2").await? == new, "no canary pod is made anew");
+    ensure!(pods(&scenario, WEB).await? == [2, 1], "the ReplicaSets that were there");
+    ensure!(living_uids(&scenario, WEB, "v1").await? == old, "no stable pod is created again");
+    ensure!(living_uids(&scenario, WEB, "v2").await? == new, "no canary pod is created again");
 
-    story.verbs(WEB).promote().await?;
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    scenario.verbs(WEB).promote().await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
     ensure!(text(&seen, "/status/stableRS") == SECOND, "{:?}", seen.data);
-    ensure!(living_uids(&story, WEB, "v2").await?.is_superset(&new), "the canary's pod stayed");
+    ensure!(living_uids(&scenario, WEB, "v2").await?.is_superset(&new), "the canary's pod stayed");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn going_back_to_what_argo_made_finds_its_replica_set() -> Result<()> {
-    let story = Story::begin("adopt-undo").await?;
+async fn a_rollback_to_argos_revision_finds_its_replica_set() -> Result<()> {
+    let scenario = Scenario::begin("adopt-undo").await?;
     let canary = Canary::new(WEB);
-    argo_in_mid_update(&story, &canary).await?;
-    let old = living_uids(&story, WEB, "v1").await?;
-    let controller = start(&story, None).await?;
-    until_taken_over(&story).await?;
+    argo_in_mid_update(&scenario, &canary).await?;
+    let old = living_uids(&scenario, WEB, "v1").await?;
+    let controller = start(&scenario, None).await?;
+    until_taken_over(&scenario).await?;
 
-    // The template as a person has it: without the defaults that Argo's ReplicaSet has, and no hash of KULTA's anywhere.
-    updated_to(&story, &canary, "v1").await?;
+    // The template as a user writes it: without the defaults in Argo's ReplicaSet, and without a hash of KULTA's.
+    updated_to(&scenario, &canary, "v1").await?;
 
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
     ensure!(text(&seen, "/status/currentPodHash") == FIRST, "{:?}", seen.data);
-    ensure!(pods(&story, WEB).await?.len() == 2, "no third ReplicaSet");
-    ensure!(living_uids(&story, WEB, "v1").await? == old, "no pod is made anew");
+    ensure!(pods(&scenario, WEB).await?.len() == 2, "no third ReplicaSet");
+    ensure!(living_uids(&scenario, WEB, "v1").await? == old, "no pod is created again");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_name_that_a_stranger_holds_is_left_to_it_and_counted() -> Result<()> {
-    let story = Story::begin("collision").await?;
-    let controller = start(&story, None).await?;
+async fn a_name_that_a_foreign_object_has_is_not_taken_and_counted() -> Result<()> {
+    let scenario = Scenario::begin("collision").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).without_routing().spec(json!({"revisionHistoryLimit": 0}));
-    deployed(&story, &canary).await?;
-    let held = name(&replica_set(&story, WEB, 1).await?);
-    updated(&story, &canary).await?;
-    until_paused_at(&story, WEB, 1).await?;
-    story.verbs(WEB).promote().await?;
-    story.until_phase(WEB, "Healthy").await?;
-    wait::until_gone(&story.api(&kinds::replica_set()), &held, SOON).await?;
-    let stranger = story.apply(manifests::replica_set(&held, 1, "other")).await?;
+    deployed(&scenario, &canary).await?;
+    let held = name(&replica_set(&scenario, WEB, 1).await?);
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, WEB, 1).await?;
+    scenario.verbs(WEB).promote().await?;
+    scenario.until_phase(WEB, "Healthy").await?;
+    wait::until_gone(&scenario.api(&kinds::replica_set()), &held, SOON).await?;
+    let stranger = scenario.apply(manifests::replica_set(&held, 1, "other")).await?;
 
-    updated_to(&story, &canary, "v1").await?;
+    updated_to(&scenario, &canary, "v1").await?;
 
-    let seen = until_paused_at(&story, WEB, 1).await?;
+    let seen = until_paused_at(&scenario, WEB, 1).await?;
     ensure!(api::number(&seen, "/status/collisionCount") == 1, "{:?}", seen.data);
     let hash = text(&seen, "/status/currentPodHash");
     ensure!(format!("{WEB}-{hash}") != held, "another name");
-    ensure!(name(&replica_set(&story, WEB, 2).await?) != held, "revision 2 is stable");
-    let third = replica_set(&story, WEB, 3).await?;
+    ensure!(name(&replica_set(&scenario, WEB, 2).await?) != held, "revision 2 is stable");
+    let third = replica_set(&scenario, WEB, 3).await?;
     ensure!(name(&third) == format!("{WEB}-{hash}"), "{:?}", third.metadata);
-    let after = story.get(&kinds::replica_set(), &held).await?;
+    let after = scenario.get(&kinds::replica_set(), &held).await?;
     ensure!(uid(&after) == uid(&stranger) && after.metadata.owner_references.is_none(), "{:?}", after.metadata);
-    // Three updates, each begun once.
-    story.until_events_with("Rollout", WEB, "RolloutUpdated", 3).await?;
-    story.verbs(WEB).promote().await?;
-    story.until_phase(WEB, "Healthy").await?;
-    until_pods(&story, WEB, &[2]).await?;
+    // Three updates, each started once.
+    scenario.until_events_with("Rollout", WEB, "RolloutUpdated", 3).await?;
+    scenario.verbs(WEB).promote().await?;
+    scenario.until_phase(WEB, "Healthy").await?;
+    until_pods(&scenario, WEB, &[2]).await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

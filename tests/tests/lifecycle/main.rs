@@ -1,5 +1,5 @@
-//! A rollout's life on a real control plane: what its fields do, what people's verbs do, what it says of itself, how it is taken
-//! over from another controller, and strategies made by plugins.
+//! A rollout's lifecycle on a real control plane: fields, users' verbs, status, adoption from another controller, and
+//! plugin strategies.
 
 mod adoption;
 mod autoscaling;
@@ -19,12 +19,12 @@ use kube::api::DynamicObject;
 use kulta_tests::{
     api, kinds,
     kulta::pods,
-    story::{SOON, Story, revision},
+    scenario::{SOON, Scenario, revision},
     wait,
 };
 use serde_json::{Value, json};
 
-/// The name of nearly every story's Rollout.
+/// The name of nearly every scenario's Rollout.
 const WEB: &str = "web";
 
 fn text(object: &DynamicObject, pointer: &str) -> String {
@@ -43,9 +43,9 @@ fn uid(object: &DynamicObject) -> String {
     object.metadata.uid.clone().unwrap_or_default()
 }
 
-/// Waits until the Rollout is paused at a step (counted from 0) and the controller has seen its newest spec.
-async fn until_paused_at(story: &Story, rollout: &str, step: i64) -> Result<DynamicObject> {
-    story
+/// Waits until the Rollout is paused at a step (counted from 0) and the controller has observed its newest spec.
+async fn until_paused_at(scenario: &Scenario, rollout: &str, step: i64) -> Result<DynamicObject> {
+    scenario
         .until(&kinds::rollout(), rollout, &format!("the pause at step {step}"), |object| {
             text(object, "/status/phase") == "Paused"
                 && api::number(object, "/status/currentStepIndex") == step
@@ -56,10 +56,10 @@ async fn until_paused_at(story: &Story, rollout: &str, step: i64) -> Result<Dyna
         .await
 }
 
-/// Waits until the revisions, oldest first, want so many pods each.
-async fn until_pods(story: &Story, rollout: &str, wanted: &[i64]) -> Result<()> {
+/// Waits until the revisions, oldest first, have these numbers of desired pods.
+async fn until_pods(scenario: &Scenario, rollout: &str, wanted: &[i64]) -> Result<()> {
     wait::poll(&format!("{wanted:?} pods of each revision"), SOON, || async {
-        let seen = pods(story, rollout).await?;
+        let seen = pods(scenario, rollout).await?;
         anyhow::ensure!(seen == wanted, "the revisions want {seen:?} pods");
         Ok(Some(()))
     })
@@ -67,33 +67,33 @@ async fn until_pods(story: &Story, rollout: &str, wanted: &[i64]) -> Result<()> 
 }
 
 /// The ReplicaSet of a revision.
-async fn replica_set(story: &Story, rollout: &str, number: i64) -> Result<DynamicObject> {
-    let sets = story.replica_sets(rollout).await?;
+async fn replica_set(scenario: &Scenario, rollout: &str, number: i64) -> Result<DynamicObject> {
+    let sets = scenario.replica_sets(rollout).await?;
     sets.into_iter().find(|set| revision(set) == number).with_context(|| format!("no ReplicaSet of revision {number}"))
 }
 
 /// The living pods of a version.
-async fn living(story: &Story, rollout: &str, version: &str) -> Result<Vec<DynamicObject>> {
-    let mut pods = story.list(&kinds::pod(), &format!("app={rollout},version={version}")).await?;
+async fn living(scenario: &Scenario, rollout: &str, version: &str) -> Result<Vec<DynamicObject>> {
+    let mut pods = scenario.list(&kinds::pod(), &format!("app={rollout},version={version}")).await?;
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     Ok(pods)
 }
 
-async fn living_uids(story: &Story, rollout: &str, version: &str) -> Result<BTreeSet<String>> {
-    Ok(living(story, rollout, version).await?.iter().map(uid).collect())
+async fn living_uids(scenario: &Scenario, rollout: &str, version: &str) -> Result<BTreeSet<String>> {
+    Ok(living(scenario, rollout, version).await?.iter().map(uid).collect())
 }
 
-/// Pods that were made never to be ready turn ready: at most so many of them.
-async fn let_be_ready(story: &Story, rollout: &str, at_most: usize) -> Result<()> {
-    let unready = story.list(&kinds::pod(), &format!("app={rollout},kulta.test/ready=never")).await?;
+/// Lets pods that were created never to become ready become ready: at most this number of them.
+async fn let_be_ready(scenario: &Scenario, rollout: &str, at_most: usize) -> Result<()> {
+    let unready = scenario.list(&kinds::pod(), &format!("app={rollout},kulta.test/ready=never")).await?;
     for pod in unready.iter().take(at_most) {
         let label = json!({"metadata": {"labels": {"kulta.test/ready": null}}});
-        story.patch(&kinds::pod(), &name(pod), label).await?;
+        scenario.patch(&kinds::pod(), &name(pod), label).await?;
     }
     Ok(())
 }
 
-/// Waits until a second has begun in which nothing that exists was created: the API keeps whole seconds.
+/// Waits for a second in which no existing object was created: the API stores whole seconds.
 async fn until_a_new_second(newest: &DynamicObject) -> Result<()> {
     let created = newest.metadata.creation_timestamp.clone().context("no creation time")?.0.as_second();
     wait::poll("the next second", SOON, || async { Ok((jiff::Timestamp::now().as_second() > created).then_some(())) })

@@ -1,4 +1,4 @@
-//! `spec.strategy.plugin`: the strategy that is made by a plugin, with every field of the canary but its steps.
+//! `spec.strategy.plugin`: a strategy plugin, with every field of the canary except its steps.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, start},
     manifests::Canary,
-    story::Story,
+    scenario::Scenario,
     wait,
 };
 use serde_json::{Value, json};
 
 use crate::{WEB, living_uids, says, text, until_pods};
 
-/// A debug build of the controller compiles a plugin slowly when it is first asked for.
+/// A debug build of the controller compiles a plugin slowly at its first use.
 const FIRST_LOOK: Duration = Duration::from_secs(120);
 
-/// The canary with a plugin in the place of its steps.
+/// The canary with a plugin strategy instead of steps.
 fn decided_by(canary: &Canary, plugin: &str, config: Value) -> Result<Value> {
     let mut rollout = canary.rollout();
     let strategy = rollout.pointer_mut("/spec/strategy").and_then(Value::as_object_mut).context("no strategy")?;
@@ -30,10 +30,10 @@ fn decided_by(canary: &Canary, plugin: &str, config: Value) -> Result<Value> {
 }
 
 /// Deploys version v1 with the plugin, and waits until it is healthy.
-async fn deployed_with(story: &Story, canary: &Canary, config: Value) -> Result<()> {
-    story.apply_all(canary.services().into_iter().chain([canary.route(&story.namespace)])).await?;
-    story.apply(decided_by(canary, "linear", config)?).await?;
-    wait::until(&story.api(&kinds::rollout()), WEB, "the first deploy", FIRST_LOOK, |rollout| {
+async fn deployed_with(scenario: &Scenario, canary: &Canary, config: Value) -> Result<()> {
+    scenario.apply_all(canary.services().into_iter().chain([canary.route(&scenario.namespace)])).await?;
+    scenario.apply(decided_by(canary, "linear", config)?).await?;
+    wait::until(&scenario.api(&kinds::rollout()), WEB, "the first deploy", FIRST_LOOK, |rollout| {
         text(rollout, "/status/phase") == "Healthy"
     })
     .await?;
@@ -42,88 +42,88 @@ async fn deployed_with(story: &Story, canary: &Canary, config: Value) -> Result<
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn the_linear_strategy_goes_from_nothing_to_all() -> Result<()> {
-    let story = Story::begin("linear").await?;
-    let controller = start(&story, None).await?;
+async fn the_linear_strategy_goes_from_no_traffic_to_all() -> Result<()> {
+    let scenario = Scenario::begin("linear").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).canary(json!({"scaleDownDelaySeconds": 1}));
     let config = json!({"stepWeight": 40, "interval": "1s"});
-    deployed_with(&story, &canary, config.clone()).await?;
-    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    deployed_with(&scenario, &canary, config.clone()).await?;
+    scenario.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
 
-    story.apply(decided_by(&canary.clone().version("v2"), "linear", config)?).await?;
+    scenario.apply(decided_by(&canary.clone().version("v2"), "linear", config)?).await?;
 
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
     ensure!(text(&seen, "/status/stableRS") == text(&seen, "/status/currentPodHash"), "{:?}", seen.data);
-    until_pods(&story, WEB, &[0, 2]).await?;
+    until_pods(&scenario, WEB, &[0, 2]).await?;
     let moved = [(0, 40), (40, 80), (80, 100), (100, 0)]
         .map(|(from, to)| format!("Traffic weight updated from {from} to {to}"));
-    story
+    scenario
         .until_events("Rollout", WEB, |events| {
             let moves = events.iter().filter(|(reason, _)| reason == "TrafficWeightUpdated");
             moves.filter_map(|(_, message)| message.split(" (").next()).eq(moved.iter())
         })
         .await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_change_of_a_plugins_configuration_begins_the_update_anew() -> Result<()> {
-    let story = Story::begin("linear-config").await?;
-    let controller = start(&story, None).await?;
+async fn a_change_of_a_plugins_configuration_restarts_the_update() -> Result<()> {
+    let scenario = Scenario::begin("linear-config").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB);
     let slow = json!({"stepWeight": 40, "interval": "1h"});
-    deployed_with(&story, &canary, slow.clone()).await?;
+    deployed_with(&scenario, &canary, slow.clone()).await?;
     let canary = canary.version("v2");
-    story.apply(decided_by(&canary, "linear", slow)?).await?;
-    story.until_weights(WEB, &[("web-stable", 60), ("web-canary", 40)]).await?;
-    let before = story.get(&kinds::rollout(), WEB).await?;
-    let pods = living_uids(&story, WEB, "v2").await?;
+    scenario.apply(decided_by(&canary, "linear", slow)?).await?;
+    scenario.until_weights(WEB, &[("web-stable", 60), ("web-canary", 40)]).await?;
+    let before = scenario.get(&kinds::rollout(), WEB).await?;
+    let pods = living_uids(&scenario, WEB, "v2").await?;
 
-    story.apply(decided_by(&canary, "linear", json!({"stepWeight": 10, "interval": "1h"}))?).await?;
+    scenario.apply(decided_by(&canary, "linear", json!({"stepWeight": 10, "interval": "1h"}))?).await?;
 
-    story.until_weights(WEB, &[("web-stable", 90), ("web-canary", 10)]).await?;
-    let after = story.get(&kinds::rollout(), WEB).await?;
+    scenario.until_weights(WEB, &[("web-stable", 90), ("web-canary", 10)]).await?;
+    let after = scenario.get(&kinds::rollout(), WEB).await?;
     ensure!(text(&before, "/status/currentStepHash") != text(&after, "/status/currentStepHash"), "{:?}", after.data);
     ensure!(text(&before, "/status/currentPodHash") == text(&after, "/status/currentPodHash"), "{:?}", after.data);
-    ensure!(living_uids(&story, WEB, "v2").await? == pods, "the canary's pod stays");
-    story.verbs(WEB).promote_full().await?;
-    story.until_phase(WEB, "Healthy").await?;
+    ensure!(living_uids(&scenario, WEB, "v2").await? == pods, "the canary's pod stays");
+    scenario.verbs(WEB).promote_full().await?;
+    scenario.until_phase(WEB, "Healthy").await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn an_update_of_a_plugin_can_be_aborted_and_tried_again() -> Result<()> {
-    let story = Story::begin("linear-abort").await?;
-    let controller = start(&story, None).await?;
+async fn an_update_of_a_plugin_can_be_aborted_and_retried() -> Result<()> {
+    let scenario = Scenario::begin("linear-abort").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).canary(json!({"abortScaleDownDelaySeconds": 1}));
     let config = json!({"stepWeight": 50, "interval": "1h"});
-    deployed_with(&story, &canary, config.clone()).await?;
-    story.apply(decided_by(&canary.version("v2"), "linear", config)?).await?;
-    story.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
+    deployed_with(&scenario, &canary, config.clone()).await?;
+    scenario.apply(decided_by(&canary.version("v2"), "linear", config)?).await?;
+    scenario.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
 
-    story.verbs(WEB).abort().await?;
+    scenario.verbs(WEB).abort().await?;
 
-    story.until_phase(WEB, "Degraded").await?;
-    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
-    until_pods(&story, WEB, &[2, 0]).await?;
-    story.verbs(WEB).retry().await?;
-    story.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
+    scenario.until_phase(WEB, "Degraded").await?;
+    scenario.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    until_pods(&scenario, WEB, &[2, 0]).await?;
+    scenario.verbs(WEB).retry().await?;
+    scenario.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_plugin_that_is_not_there_or_refuses_its_configuration_is_named() -> Result<()> {
-    let story = Story::begin("plugin-invalid").await?;
-    let controller = start(&story, None).await?;
+async fn a_missing_plugin_or_a_rejected_configuration_is_reported() -> Result<()> {
+    let scenario = Scenario::begin("plugin-invalid").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).without_routing();
-    deployed(&story, &canary).await?;
-    let pods = living_uids(&story, WEB, "v1").await?;
+    deployed(&scenario, &canary).await?;
+    let pods = living_uids(&scenario, WEB, "v1").await?;
     let good = json!({"stepWeight": 50, "interval": "1s"});
     let canary = canary.version("v2");
 
@@ -138,19 +138,19 @@ async fn a_plugin_that_is_not_there_or_refuses_its_configuration_is_named() -> R
             "spec.strategy.plugin.config: stepWeight",
         ),
     ] {
-        story.apply(decided_by(&canary, plugin, config)?).await?;
-        wait::until(&story.api(&kinds::rollout()), WEB, &format!("{field} to be named"), FIRST_LOOK, |rollout| {
+        scenario.apply(decided_by(&canary, plugin, config)?).await?;
+        wait::until(&scenario.api(&kinds::rollout()), WEB, &format!("{field} to be named"), FIRST_LOOK, |rollout| {
             says(rollout, "InvalidSpec").is_some_and(|(_, _, message)| message.contains(field))
                 && text(rollout, "/status/phase") == "Degraded"
         })
         .await?;
     }
-    ensure!(living_uids(&story, WEB, "v1").await? == pods, "nothing that runs is touched");
+    ensure!(living_uids(&scenario, WEB, "v1").await? == pods, "nothing that runs is touched");
 
-    story.apply(decided_by(&canary, "linear", good)?).await?;
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    scenario.apply(decided_by(&canary, "linear", good)?).await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
     ensure!(says(&seen, "InvalidSpec").is_none(), "{:?}", seen.data);
     ensure!(api::number(&seen, "/status/updatedReplicas") == 2, "{:?}", seen.data);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,4 +1,5 @@
-//! What a Rollout says of itself, as Argo's readers expect it (upstream `utils/conditions/conditions.go`, `utils/rollout/rolloututil.go`).
+//! The status of a Rollout, as Argo's readers expect it (upstream `utils/conditions/conditions.go`,
+//! `utils/rollout/rolloututil.go`).
 
 use anyhow::{Result, ensure};
 use kube::api::DynamicObject;
@@ -6,7 +7,7 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, start, updated},
     manifests::Canary,
-    story::Story,
+    scenario::Scenario,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::{WEB, let_be_ready, said, says, text, until_paused_at};
 const AVAILABLE: &str = "Rollout has minimum availability";
 const NOT_AVAILABLE: &str = "Rollout does not have minimum availability";
 
-/// The status without what differs from run to run: times, and KULTA's own record.
+/// The status without the parts that differ between runs: times, and KULTA's own record.
 fn lasting(rollout: &DynamicObject) -> Value {
     let mut status = rollout.data.get("status").cloned().unwrap_or_default();
     if let Some(all) = status.as_object_mut() {
@@ -28,13 +29,13 @@ fn lasting(rollout: &DynamicObject) -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_first_deploy_says_what_it_waits_for_and_then_that_it_is_healthy() -> Result<()> {
-    let story = Story::begin("status-first").await?;
-    let controller = start(&story, None).await?;
+async fn a_first_deploy_reports_what_it_waits_for_and_then_that_it_is_healthy() -> Result<()> {
+    let scenario = Scenario::begin("status-first").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).without_routing().pod_label("kulta.test/ready", "never");
 
-    story.apply_canary(&canary).await?;
-    let seen = story
+    scenario.apply_canary(&canary).await?;
+    let seen = scenario
         .until(&kinds::rollout(), WEB, "pods that are not available", |rollout| {
             api::number(rollout, "/status/updatedReplicas") == 2
         })
@@ -55,8 +56,8 @@ async fn a_first_deploy_says_what_it_waits_for_and_then_that_it_is_healthy() -> 
     });
     ensure!(lasting(&seen) == wanted, "{}", lasting(&seen));
 
-    let_be_ready(&story, WEB, usize::MAX).await?;
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    let_be_ready(&scenario, WEB, usize::MAX).await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
 
     let done = format!("ReplicaSet \"web-{hash}\" has successfully progressed.");
     ensure!(says(&seen, "Progressing") == said("True", "NewReplicaSetAvailable", &done), "{:?}", seen.data);
@@ -72,20 +73,20 @@ async fn a_first_deploy_says_what_it_waits_for_and_then_that_it_is_healthy() -> 
     ensure!(lasting(&seen) == wanted, "{}", lasting(&seen));
     ensure!(text(&seen, "/status/duration/completionStatus") == "Promoted", "{:?}", seen.data);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_paused_update_and_an_aborted_one_say_so() -> Result<()> {
-    let story = Story::begin("status-paused").await?;
-    let controller = start(&story, None).await?;
-    deployed(&story, &Canary::new(WEB)).await?;
-    let stable = text(&story.get(&kinds::rollout(), WEB).await?, "/status/stableRS");
-    updated(&story, &Canary::new(WEB)).await?;
-    until_paused_at(&story, WEB, 1).await?;
+async fn a_paused_update_and_an_aborted_one_are_reported() -> Result<()> {
+    let scenario = Scenario::begin("status-paused").await?;
+    let controller = start(&scenario, None).await?;
+    deployed(&scenario, &Canary::new(WEB)).await?;
+    let stable = text(&scenario.get(&kinds::rollout(), WEB).await?, "/status/stableRS");
+    updated(&scenario, &Canary::new(WEB)).await?;
+    until_paused_at(&scenario, WEB, 1).await?;
 
-    let seen = story
+    let seen = scenario
         .until(&kinds::rollout(), WEB, "all counts", |rollout| api::number(rollout, "/status/availableReplicas") == 3)
         .await?;
 
@@ -107,8 +108,8 @@ async fn a_paused_update_and_an_aborted_one_say_so() -> Result<()> {
     });
     ensure!(lasting(&seen) == wanted, "{}", lasting(&seen));
 
-    story.verbs(WEB).abort().await?;
-    let seen = story.until_phase(WEB, "Degraded").await?;
+    scenario.verbs(WEB).abort().await?;
+    let seen = scenario.until_phase(WEB, "Degraded").await?;
 
     let message = "Rollout aborted update to revision 2";
     ensure!(says(&seen, "Progressing") == said("False", "RolloutAborted", message), "{:?}", seen.data);
@@ -119,20 +120,20 @@ async fn a_paused_update_and_an_aborted_one_say_so() -> Result<()> {
     ensure!(status.get("pauseConditions").is_none() && status.get("controllerPause").is_none(), "{status}");
     ensure!(text(&seen, "/status/duration/completionStatus") == "Aborted", "{:?}", seen.data);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn an_invalid_spec_is_degraded_names_the_fields_and_heals() -> Result<()> {
-    let story = Story::begin("status-invalid").await?;
-    let controller = start(&story, None).await?;
+async fn an_invalid_spec_is_degraded_names_the_fields_and_recovers() -> Result<()> {
+    let scenario = Scenario::begin("status-invalid").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).without_routing();
     let bad = canary.clone().canary(json!({"maxSurge": 0, "maxUnavailable": 0}));
 
-    story.apply(bad.steps(json!([{"setWeight": 250}])).rollout()).await?;
+    scenario.apply(bad.steps(json!([{"setWeight": 250}])).rollout()).await?;
 
-    let seen = story.until_phase(WEB, "Degraded").await?;
+    let seen = scenario.until_phase(WEB, "Degraded").await?;
     let (status, reason, message) = says(&seen, "InvalidSpec").unwrap_or_default();
     ensure!((status.as_str(), reason.as_str()) == ("True", "InvalidSpec"), "{:?}", seen.data);
     ensure!(message.starts_with("The Rollout \"web\" is invalid: "), "{message}");
@@ -140,27 +141,27 @@ async fn an_invalid_spec_is_degraded_names_the_fields_and_heals() -> Result<()> 
         ensure!(message.contains(field), "{field} is not named: {message}");
     }
     ensure!(text(&seen, "/status/message") == format!("InvalidSpec: {message}"), "{:?}", seen.data);
-    story.apply(canary.rollout()).await?;
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    scenario.apply(canary.rollout()).await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
     ensure!(says(&seen, "InvalidSpec").is_none(), "{:?}", seen.data);
-    story.until_events_with("Rollout", WEB, "InvalidSpec", 1).await?;
+    scenario.until_events_with("Rollout", WEB, "InvalidSpec", 1).await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_completed_rollout_that_loses_a_pod_is_not_healthy_until_it_is_back() -> Result<()> {
-    let story = Story::begin("status-lost").await?;
-    let controller = start(&story, None).await?;
+    let scenario = Scenario::begin("status-lost").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).without_routing();
-    deployed(&story, &canary).await?;
+    deployed(&scenario, &canary).await?;
     let pod =
-        crate::living(&story, WEB, "v1").await?.into_iter().next().map(|pod| crate::name(&pod)).unwrap_or_default();
+        crate::living(&scenario, WEB, "v1").await?.into_iter().next().map(|pod| crate::name(&pod)).unwrap_or_default();
 
-    story.patch(&kinds::pod(), &pod, json!({"metadata": {"labels": {"kulta.test/ready": "never"}}})).await?;
+    scenario.patch(&kinds::pod(), &pod, json!({"metadata": {"labels": {"kulta.test/ready": "never"}}})).await?;
 
-    let seen = story
+    let seen = scenario
         .until(&kinds::rollout(), WEB, "Healthy to be false", |rollout| {
             says(rollout, "Healthy") == said("False", "RolloutHealthy", "Rollout is not healthy")
         })
@@ -168,33 +169,33 @@ async fn a_completed_rollout_that_loses_a_pod_is_not_healthy_until_it_is_back() 
     ensure!(says(&seen, "Progressing") == said("True", "ReplicaSetNotAvailable", NOT_AVAILABLE), "{:?}", seen.data);
     ensure!(says(&seen, "Completed") == said("True", "RolloutCompleted", "RolloutCompleted"), "{:?}", seen.data);
     ensure!(text(&seen, "/status/phase") == "Progressing", "{:?}", seen.data);
-    story.patch(&kinds::pod(), &pod, json!({"metadata": {"labels": {"kulta.test/ready": null}}})).await?;
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    scenario.patch(&kinds::pod(), &pod, json!({"metadata": {"labels": {"kulta.test/ready": null}}})).await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
     ensure!(says(&seen, "Healthy") == said("True", "RolloutHealthy", "Rollout is healthy"), "{:?}", seen.data);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn events_tell_a_canary_without_routes_in_argos_order_each_once() -> Result<()> {
-    let story = Story::begin("events").await?;
-    let controller = start(&story, None).await?;
+async fn events_of_a_canary_without_routes_are_in_argos_order_each_once() -> Result<()> {
+    let scenario = Scenario::begin("events").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).replicas(1).without_routing();
     let canary = canary.steps(json!([{"setWeight": 50}, {"pause": {"duration": "3s"}}]));
-    deployed(&story, &canary).await?;
-    let first = text(&story.get(&kinds::rollout(), WEB).await?, "/status/stableRS");
+    deployed(&scenario, &canary).await?;
+    let first = text(&scenario.get(&kinds::rollout(), WEB).await?, "/status/stableRS");
 
-    updated(&story, &canary).await?;
-    let second = text(&until_paused_at(&story, WEB, 1).await?, "/status/currentPodHash");
-    story.verbs(WEB).abort().await?;
-    story.until_phase(WEB, "Degraded").await?;
-    crate::until_pods(&story, WEB, &[1, 0]).await?;
-    story.verbs(WEB).retry().await?;
-    story.until_phase(WEB, "Healthy").await?;
+    updated(&scenario, &canary).await?;
+    let second = text(&until_paused_at(&scenario, WEB, 1).await?, "/status/currentPodHash");
+    scenario.verbs(WEB).abort().await?;
+    scenario.until_phase(WEB, "Degraded").await?;
+    crate::until_pods(&scenario, WEB, &[1, 0]).await?;
+    scenario.verbs(WEB).retry().await?;
+    scenario.until_phase(WEB, "Healthy").await?;
 
     let wanted: Vec<(String, String)> = [
-        ("RolloutAddedToInformer", format!("Rollout resource added to informer: {}/{WEB}", story.namespace)),
+        ("RolloutAddedToInformer", format!("Rollout resource added to informer: {}/{WEB}", scenario.namespace)),
         ("RolloutUpdated", "Rollout updated to revision 1".to_owned()),
         ("NewReplicaSetCreated", format!("Created ReplicaSet web-{first} (revision 1)")),
         ("RolloutNotCompleted", format!("Rollout not completed, started update to revision 1 ({first})")),
@@ -222,25 +223,25 @@ async fn events_tell_a_canary_without_routes_in_argos_order_each_once() -> Resul
     ]
     .map(|(reason, message)| (reason.to_owned(), message))
     .to_vec();
-    until_told(&story, &wanted).await?;
+    until_told(&scenario, &wanted).await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn events_tell_a_routed_canary_each_once() -> Result<()> {
-    let story = Story::begin("events-routed").await?;
-    let controller = start(&story, None).await?;
+async fn events_of_a_routed_canary_are_emitted_once_each() -> Result<()> {
+    let scenario = Scenario::begin("events-routed").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new(WEB).steps(json!([{"setWeight": 50}, {"pause": {}}]));
     let canary = canary.canary(json!({"scaleDownDelaySeconds": 1}));
-    deployed(&story, &canary).await?;
-    story.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
-    updated(&story, &canary).await?;
-    until_paused_at(&story, WEB, 1).await?;
-    story.verbs(WEB).promote().await?;
-    story.until_phase(WEB, "Healthy").await?;
-    crate::until_pods(&story, WEB, &[0, 2]).await?;
+    deployed(&scenario, &canary).await?;
+    scenario.until_weights(WEB, &[("web-stable", 100), ("web-canary", 0)]).await?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, WEB, 1).await?;
+    scenario.verbs(WEB).promote().await?;
+    scenario.until_phase(WEB, "Healthy").await?;
+    crate::until_pods(&scenario, WEB, &[0, 2]).await?;
 
     let wanted = [
         ("NewReplicaSetCreated", 2),
@@ -258,7 +259,7 @@ async fn events_tell_a_routed_canary_each_once() -> Result<()> {
         // 50, 100, and back to 0 once stable is the new one.
         ("TrafficWeightUpdated", 3),
     ];
-    story
+    scenario
         .until_events("Rollout", WEB, |events| {
             let mut counts = std::collections::BTreeMap::new();
             for (reason, _) in events {
@@ -268,10 +269,10 @@ async fn events_tell_a_routed_canary_each_once() -> Result<()> {
         })
         .await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 /// Waits until the events are these, in this order.
-async fn until_told(story: &Story, wanted: &[(String, String)]) -> Result<()> {
-    story.until_events("Rollout", WEB, |events| events == wanted).await.map(drop)
+async fn until_told(scenario: &Scenario, wanted: &[(String, String)]) -> Result<()> {
+    scenario.until_events("Rollout", WEB, |events| events == wanted).await.map(drop)
 }

@@ -1,11 +1,11 @@
-//! What goes out with CDEvents.
+//! Enrichers of CDEvents.
 
 use anyhow::{Context, Result, ensure};
 use kulta_tests::{
     cdevents::Schemas,
     manifests::Canary,
+    scenario::SOON,
     sink::{Received, Sink},
-    story::SOON,
     wait,
 };
 use kulta_wasm::fixtures::HOSTILE_ENRICHER;
@@ -19,7 +19,7 @@ fn custom<'a>(event: &'a Received, name: &str) -> Option<&'a Value> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn events_carry_the_commit_and_a_failing_enricher_costs_only_its_own_addition() -> Result<()> {
+async fn events_have_the_commit_and_a_failing_enricher_loses_only_its_own_addition() -> Result<()> {
     let place = Place::begin("plugin-enrich").await?;
     let sink = Sink::start().await?;
     let controller = place.controller(Some(&sink), &[]).await?;
@@ -35,9 +35,9 @@ async fn events_carry_the_commit_and_a_failing_enricher_costs_only_its_own_addit
         "kulta.io/git-author": "Ada",
     });
     json_patch::merge(&mut rollout, &json!({"metadata": {"annotations": notes}}));
-    place.story.apply_all(canary.services().into_iter().chain([canary.route(&place.story.namespace)])).await?;
-    place.story.apply(rollout).await?;
-    place.story.until_phase(WEB, "Healthy").await?;
+    place.scenario.apply_all(canary.services().into_iter().chain([canary.route(&place.scenario.namespace)])).await?;
+    place.scenario.apply(rollout).await?;
+    place.scenario.until_phase(WEB, "Healthy").await?;
 
     let deployed = wait::poll("the deployed event", SOON, || async {
         Ok(sink.received().into_iter().find(|event| event.kind() == "service.deployed"))

@@ -1,10 +1,10 @@
-//! What a plugin may reach.
+//! Grants of plugins.
 
 use anyhow::{Result, ensure};
 use kulta_tests::{
     answers::{Answers, Mode},
     api, kinds,
-    story::SOON,
+    scenario::SOON,
     wait,
 };
 use kulta_wasm::fixtures::{WEB as WEB_ANALYZER, noted};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{OWN_NAMESPACE, Place};
 
-/// A run by hand that asks an address through the analyzer.
+/// A user's run that requests an address through the analyzer.
 fn run(place: &Place, name: &str, url: &str) -> Value {
     place.ours(json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": name},
@@ -25,22 +25,22 @@ fn run(place: &Place, name: &str, url: &str) -> Value {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_plugin_reaches_what_it_is_granted_with_headers_that_it_never_sees() -> Result<()> {
+async fn a_plugin_reaches_granted_urls_with_headers_that_it_cannot_read() -> Result<()> {
     let place = Place::begin("plugin-grants").await?;
     let answers = Answers::start(Mode::Json(json!(1))).await?;
     let controller = place.controller(None, &[]).await?;
-    let story = &place.story;
-    let secret = format!("token-{}", story.namespace);
+    let scenario = &place.scenario;
+    let secret = format!("token-{}", scenario.namespace);
     let object = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret, "namespace": OWN_NAMESPACE},
         "stringData": {"token": "hunter2hunter2"},
     });
-    api::apply(&story.client, OWN_NAMESPACE, object).await?;
+    api::apply(&scenario.client, OWN_NAMESPACE, object).await?;
     let source = json!({"file": place.file("web.wasm", &noted(WEB_ANALYZER, "granted"))?});
     place.apply("asker", json!({"source": source})).await?;
     place.until("asker", "Serving").await?;
     let end = |name: &'static str| {
-        let api = story.api(&kinds::analysis_run());
+        let api = scenario.api(&kinds::analysis_run());
         async move {
             wait::until(&api, name, "its end", SOON, |run| {
                 ["Successful", "Failed", "Error", "Inconclusive"].contains(&api::text(run, "/status/phase"))
@@ -49,13 +49,13 @@ async fn a_plugin_reaches_what_it_is_granted_with_headers_that_it_never_sees() -
         }
     };
 
-    story.apply(run(&place, "refused", &answers.url())).await?;
+    scenario.apply(run(&place, "refused", &answers.url())).await?;
     let refused = end("refused").await?;
     let header = json!({"name": "X-Token", "prefix": "Bearer ", "secretKeyRef": {"name": secret, "key": "token"}});
     let grants = json!([{"urlPrefix": answers.url(), "headersFrom": [header]}]);
     place.apply("asker", json!({"source": source, "grants": grants})).await?;
     place.until("asker", "Serving").await?;
-    story.apply(run(&place, "granted", &answers.url())).await?;
+    scenario.apply(run(&place, "granted", &answers.url())).await?;
     let granted = end("granted").await?;
 
     ensure!(refused.data.to_string().contains("none of the plugin's grants"), "{:?}", refused.data);

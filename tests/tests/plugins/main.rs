@@ -1,5 +1,5 @@
-//! Plugins that admins bring, on a real control plane: from a ConfigMap, a file or a real registry, swapped while rollouts run, gone,
-//! hostile, what they may reach, and the steps that they make.
+//! Plugin objects on a real control plane: from a ConfigMap, a file or a real registry, replaced while rollouts run,
+//! deleted, hostile; grants and steps.
 
 mod enrichers;
 mod grants;
@@ -19,33 +19,34 @@ use kulta_tests::{
     kinds,
     kulta::{rights, start_as},
     manifests::Canary,
+    scenario::{SOON, Scenario},
     sink::Sink,
-    story::{SOON, Story},
     wait,
 };
 use serde_json::{Value, json};
 
-/// The name of nearly every story's Rollout.
+/// The name of nearly every scenario's Rollout.
 const WEB: &str = "web";
-/// Where the controller's own Secrets and ConfigMaps are.
+/// Namespace of the controller's own Secrets and ConfigMaps.
 const OWN_NAMESPACE: &str = "kulta-system";
 const INSTANCE: &str = "argo-rollouts.argoproj.io/controller-instance-id";
 
-/// A story with Plugins of its own: they are in no namespace, so an instance id keeps them apart from those of other stories.
+/// A scenario with its own Plugins: they are cluster-scoped, so an instance id separates them from those of other
+/// scenarios.
 struct Place {
-    story: Story,
+    scenario: Scenario,
     folder: PathBuf,
 }
 
 impl Place {
     async fn begin(name: &str) -> Result<Self> {
-        let story = Story::begin(name).await?;
-        let folder = story.environment.run.join("plugins").join(&story.namespace);
+        let scenario = Scenario::begin(name).await?;
+        let folder = scenario.environment.run.join("plugins").join(&scenario.namespace);
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { story, folder })
+        Ok(Self { scenario, folder })
     }
 
-    /// Deletes the Plugins that were named, and the story.
+    /// Deletes the Plugins and the scenario.
     async fn end(self, plugins: &[&str]) -> Result<()> {
         for plugin in plugins {
             let patch = json!({"metadata": {"finalizers": null}});
@@ -54,27 +55,27 @@ impl Place {
             let _ = self.plugins().patch(&name, &kube::api::PatchParams::default(), &merge).await;
             let _ = self.plugins().delete(&name, &kube::api::DeleteParams::default()).await;
         }
-        self.story.end().await
+        self.scenario.end().await
     }
 
     async fn controller(&self, sink: Option<&Sink>, more: &[(&str, &str)]) -> Result<Controller> {
-        let kubeconfig = rights(&self.story).await?;
-        let instance = self.story.namespace.clone();
+        let kubeconfig = rights(&self.scenario).await?;
+        let instance = self.scenario.namespace.clone();
         let mut variables = vec![("KULTA_INSTANCE_ID", instance.as_str()), ("KULTA_OWN_NAMESPACE", OWN_NAMESPACE)];
         variables.extend(more);
-        start_as(&self.story, &kubeconfig, sink, &variables).await
+        start_as(&self.scenario, &kubeconfig, sink, &variables).await
     }
 
-    /// Plugins are in no namespace: the story's keeps their names apart.
+    /// Plugins are cluster-scoped: the scenario's namespace makes their names unique.
     fn plugin(&self, name: &str) -> String {
-        format!("{name}-{}", self.story.namespace)
+        format!("{name}-{}", self.scenario.namespace)
     }
 
     fn plugins(&self) -> Api<DynamicObject> {
-        Api::all_with(self.story.client.clone(), &kinds::plugin())
+        Api::all_with(self.scenario.client.clone(), &kinds::plugin())
     }
 
-    /// Writes a component where the controller can read it, and gives the path.
+    /// Writes a component to a file for the controller, and returns the path.
     fn file(&self, name: &str, component: &[u8]) -> Result<String> {
         let path = self.folder.join(name);
         std::fs::write(&path, component).with_context(|| format!("write {}", path.display()))?;
@@ -86,10 +87,10 @@ impl Place {
         json_patch::merge(&mut spec, &json!({"serves": [name]}));
         let object = json!({
             "apiVersion": "kulta.io/v1alpha1", "kind": "Plugin",
-            "metadata": {"name": self.plugin(name), "labels": {INSTANCE: self.story.namespace}},
+            "metadata": {"name": self.plugin(name), "labels": {INSTANCE: self.scenario.namespace}},
             "spec": spec,
         });
-        api::apply(&self.story.client, "", object).await.map(drop)
+        api::apply(&self.scenario.client, "", object).await.map(drop)
     }
 
     /// Waits until a Plugin's condition Ready has that reason.
@@ -102,15 +103,18 @@ impl Place {
         .await
     }
 
-    /// Waits until a Plugin's condition Ready says that.
+    /// Waits until the message of a Plugin's condition Ready contains this text.
     async fn until_message(&self, name: &str, said: &str) -> Result<DynamicObject> {
         wait::until(&self.plugins(), &self.plugin(name), said, SOON, |plugin| ready(plugin).1.contains(said)).await
     }
 
-    /// Waits until a Plugin that is being deleted says so.
+    /// Waits until a Plugin's condition Ready reports its deletion.
     async fn until_deleting(&self, name: &str) -> Result<DynamicObject> {
         let api = self.plugins();
-        wait::until(&api, &self.plugin(name), "its end to be told", SOON, |plugin| ready(plugin).0 == "Deleting").await
+        wait::until(&api, &self.plugin(name), "its deletion to be reported", SOON, |plugin| {
+            ready(plugin).0 == "Deleting"
+        })
+        .await
     }
 
     async fn until_gone(&self, name: &str) -> Result<()> {
@@ -121,25 +125,26 @@ impl Place {
         .await
     }
 
-    /// The Kubernetes events about a Plugin: reason and message. Objects in no namespace have theirs in the default one.
+    /// The Kubernetes events about a Plugin: reason and message. Events of cluster-scoped objects are in the default
+    /// namespace.
     async fn events(&self, name: &str) -> Result<Vec<(String, String)>> {
         let fields = format!("involvedObject.kind=Plugin,involvedObject.name={}", self.plugin(name));
-        let api: Api<DynamicObject> = Api::namespaced_with(self.story.client.clone(), "default", &kinds::event());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.scenario.client.clone(), "default", &kinds::event());
         let events = api.list(&kube::api::ListParams::default().fields(&fields)).await?.items;
         Ok(events.iter().map(|event| (text(event, "/reason"), text(event, "/message"))).collect())
     }
 
     fn ours(&self, mut object: Value) -> Value {
-        json_patch::merge(&mut object, &json!({"metadata": {"labels": {INSTANCE: self.story.namespace}}}));
+        json_patch::merge(&mut object, &json!({"metadata": {"labels": {INSTANCE: self.scenario.namespace}}}));
         object
     }
 
-    /// Deploys version v1, led by a plugin, and waits until it is healthy.
+    /// Deploys version v1 with a plugin strategy, and waits until it is healthy.
     async fn deploy(&self, canary: &Canary, plugin: &str, config: Value) -> Result<()> {
-        let story = &self.story;
-        story.apply_all(canary.services().into_iter().chain([canary.route(&story.namespace)])).await?;
-        story.apply(self.ours(canary.led_by(plugin, config))).await?;
-        story.until_phase(&canary.name, "Healthy").await.map(drop)
+        let scenario = &self.scenario;
+        scenario.apply_all(canary.services().into_iter().chain([canary.route(&scenario.namespace)])).await?;
+        scenario.apply(self.ours(canary.led_by(plugin, config))).await?;
+        scenario.until_phase(&canary.name, "Healthy").await.map(drop)
     }
 }
 
@@ -154,13 +159,13 @@ fn text(object: &DynamicObject, pointer: &str) -> String {
     api::text(object, pointer).to_owned()
 }
 
-/// The component that a Rollout's revision keeps to.
+/// The component that a Rollout's revision is pinned to.
 fn pin(rollout: &DynamicObject, plugin: &str) -> String {
     let pins = rollout.data.pointer("/status/kulta/plugins").cloned().unwrap_or_default();
     pins.get(format!("strategy/{plugin}")).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Reason and message of a Rollout's condition StrategyReady; empty while it holds.
+/// Reason and message of a Rollout's condition StrategyReady; empty while it is true.
 fn strategy_ready(rollout: &DynamicObject) -> (String, String) {
     let conditions = rollout.data.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let mut conditions =
@@ -170,9 +175,9 @@ fn strategy_ready(rollout: &DynamicObject) -> (String, String) {
     (text("reason"), text("message"))
 }
 
-/// Waits until the Rollout is under way at a weight.
-async fn until_weight(story: &Story, rollout: &str, weight: i64) -> Result<DynamicObject> {
-    story
+/// Waits until the Rollout has an update in progress at a weight.
+async fn until_weight(scenario: &Scenario, rollout: &str, weight: i64) -> Result<DynamicObject> {
+    scenario
         .until(&kinds::rollout(), rollout, &format!("the weight {weight}"), |object| {
             api::number(object, "/status/canary/weights/canary/weight") == weight
         })

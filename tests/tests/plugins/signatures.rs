@@ -1,4 +1,4 @@
-//! Only what a trusted key has signed is served, where the admin wants it so.
+//! Signatures: only components with a trusted signature are served, if the admin requires it.
 
 use anyhow::{Context, Result, ensure};
 use kulta_oci::fixtures::{PREDICATE, Signer};
@@ -34,7 +34,7 @@ impl Signed {
         Ok(Self { place, registry: Some(registry), address, signer, client })
     }
 
-    /// One that serves only what the signer has signed.
+    /// A controller that serves only components that the signer has signed.
     async fn controller(&self) -> Result<Controller> {
         self.controller_with("cache").await
     }
@@ -56,7 +56,7 @@ impl Signed {
         format!("{}/acme/linear", self.address)
     }
 
-    /// Pushes a component of that note, and gives its manifest's digest.
+    /// Pushes a component with that note, and returns its manifest's digest.
     async fn push(&self, note: &str) -> Result<Digest> {
         let (image, registry) = (format!("{}:1", self.image()), self.registry.as_ref().context("no registry")?);
         Ok(push(registry, &image, &noted(LINEAR, note), Users::Everybody).await?.parse()?)
@@ -95,7 +95,7 @@ async fn an_image_is_served_once_a_trusted_key_has_signed_it() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn what_was_signed_is_served_after_a_restart_without_the_registry_and_by_its_keys_alone() -> Result<()> {
+async fn signed_components_are_served_after_a_restart_without_the_registry_if_their_keys_are_trusted() -> Result<()> {
     let mut signed = Signed::begin("plugin-resigned").await?;
     let (controller, digest) = (signed.controller().await?, signed.push("signed").await?);
     let ours = signed.signer.payload(&digest)?;
@@ -122,7 +122,7 @@ async fn what_was_signed_is_served_after_a_restart_without_the_registry_and_by_i
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_rollout_under_way_goes_on_after_a_restart_that_lost_every_proof() -> Result<()> {
+async fn a_rollout_in_progress_continues_after_a_restart_that_lost_every_signature() -> Result<()> {
     let signed = Signed::begin("plugin-proofless").await?;
     let (controller, digest) = (signed.controller().await?, signed.push("signed").await?);
     let ours = signed.signer.payload(&digest)?;
@@ -131,13 +131,13 @@ async fn a_rollout_under_way_goes_on_after_a_restart_that_lost_every_proof() -> 
     let served = text(&signed.place.until("proofless", "Serving").await?, "/status/digest");
     let (canary, config) = (Canary::new(WEB), json!({"stepWeight": 40, "interval": "15s"}));
     signed.place.deploy(&canary, "proofless", config.clone()).await?;
-    let (place, story) = (&signed.place, &signed.place.story);
-    story.apply(place.ours(canary.version("v2").led_by("proofless", config))).await?;
-    until_weight(story, WEB, 40).await?;
+    let (place, scenario) = (&signed.place, &signed.place.scenario);
+    scenario.apply(place.ours(canary.version("v2").led_by("proofless", config))).await?;
+    until_weight(scenario, WEB, 40).await?;
 
     controller.kill().await?;
     let controller = signed.controller_with("another-cache").await?;
-    let went_on = until_weight(story, WEB, 80).await?;
+    let went_on = until_weight(scenario, WEB, 80).await?;
 
     ensure!(pin(&went_on, "proofless") == served, "{:?}", went_on.data);
     controller.stop().await?;
@@ -146,7 +146,7 @@ async fn a_rollout_under_way_goes_on_after_a_restart_that_lost_every_proof() -> 
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn what_cannot_carry_a_signature_is_not_served_where_one_is_wanted() -> Result<()> {
+async fn sources_without_signatures_are_not_served_if_signatures_are_required() -> Result<()> {
     let signed = Signed::begin("plugin-unsignable").await?;
     let (controller, place) = (signed.controller().await?, &signed.place);
     let file = place.file("linear.wasm", LINEAR)?;

@@ -1,4 +1,4 @@
-//! Where components come from.
+//! Sources of components.
 
 use anyhow::{Result, ensure};
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use kulta_tests::{
     api,
     manifests::Canary,
     registry::{PASSWORD, Registry, USER, Users},
-    story::SOON,
+    scenario::SOON,
     wait,
 };
 use kulta_wasm::fixtures::{LINEAR, noted};
@@ -20,7 +20,7 @@ fn slow() -> serde_json::Value {
     json!({"stepWeight": 40, "interval": "1h"})
 }
 
-/// Pushes a component and gives the manifest's digest.
+/// Pushes a component and returns the manifest's digest.
 pub async fn push(registry: &Registry, image: &str, component: &[u8], users: Users) -> Result<String> {
     let plain_http = [registry.address.to_string()].into();
     let client = Client::new(Settings { plain_http, ..Settings::default() })?;
@@ -41,24 +41,24 @@ pub async fn push(registry: &Registry, image: &str, component: &[u8], users: Use
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_plugin_in_a_config_map_leads_a_rollout() -> Result<()> {
+async fn a_plugin_from_a_config_map_decides_for_a_rollout() -> Result<()> {
     let place = Place::begin("plugin-configmap").await?;
     let controller = place.controller(None, &[]).await?;
-    let (story, name) = (&place.story, format!("component-{}", place.story.namespace));
+    let (scenario, name) = (&place.scenario, format!("component-{}", place.scenario.namespace));
     let map = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": OWN_NAMESPACE},
         "binaryData": {"linear.wasm": STANDARD.encode(noted(LINEAR, "in a map"))},
     });
-    api::apply(&story.client, OWN_NAMESPACE, map).await?;
+    api::apply(&scenario.client, OWN_NAMESPACE, map).await?;
     let source = json!({"configMap": {"namespace": OWN_NAMESPACE, "name": name, "key": "linear.wasm"}});
     place.apply("mapped", json!({"source": source, "config": {"interval": "1s"}})).await?;
     let served = place.until("mapped", "Serving").await?;
 
     let canary = Canary::new(WEB).canary(json!({"scaleDownDelaySeconds": 1}));
     place.deploy(&canary, "mapped", json!({"stepWeight": 50})).await?;
-    story.apply(place.ours(canary.clone().version("v2").led_by("mapped", json!({"stepWeight": 50})))).await?;
+    scenario.apply(place.ours(canary.clone().version("v2").led_by("mapped", json!({"stepWeight": 50})))).await?;
 
-    story.until_phase(WEB, "Healthy").await?;
+    scenario.until_phase(WEB, "Healthy").await?;
     ensure!(served.data["status"]["kinds"] == json!(["strategy"]), "{:?}", served.data);
     ensure!(text(&served, "/status/digest").starts_with("sha256:"), "{:?}", served.data);
     ensure!(served.data["status"]["imports"].to_string().contains("kulta:plugin/types"), "{:?}", served.data);
@@ -72,12 +72,12 @@ async fn a_plugin_in_a_config_map_leads_a_rollout() -> Result<()> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_key_that_is_not_in_the_config_map_is_named_with_the_way_out() -> Result<()> {
+async fn a_missing_key_of_a_config_map_is_reported_with_the_remedy() -> Result<()> {
     let place = Place::begin("plugin-no-key").await?;
     let controller = place.controller(None, &[]).await?;
-    let name = format!("empty-{}", place.story.namespace);
+    let name = format!("empty-{}", place.scenario.namespace);
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": OWN_NAMESPACE}});
-    api::apply(&place.story.client, OWN_NAMESPACE, map).await?;
+    api::apply(&place.scenario.client, OWN_NAMESPACE, map).await?;
 
     let source = json!({"configMap": {"namespace": OWN_NAMESPACE, "name": name, "key": "x.wasm"}});
     place.apply("keyless", json!({ "source": source })).await?;
@@ -90,7 +90,7 @@ async fn a_key_that_is_not_in_the_config_map_is_named_with_the_way_out() -> Resu
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_bad_spec_is_told_field_by_field_and_a_wrong_digest_is_not_served() -> Result<()> {
+async fn errors_of_a_spec_are_reported_by_field_and_a_wrong_digest_is_not_served() -> Result<()> {
     let place = Place::begin("plugin-spec").await?;
     let controller = place.controller(None, &[]).await?;
     let file = place.file("linear.wasm", LINEAR)?;
@@ -112,7 +112,7 @@ async fn a_bad_spec_is_told_field_by_field_and_a_wrong_digest_is_not_served() ->
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_plugin_from_a_registry_outlives_the_registry() -> Result<()> {
+async fn a_plugin_from_a_registry_is_served_after_the_registry_is_gone() -> Result<()> {
     let place = Place::begin("plugin-oci").await?;
     let registry = Registry::start(&place.folder.join("registry"), Users::One).await?;
     let address = registry.address.to_string();
@@ -120,16 +120,16 @@ async fn a_plugin_from_a_registry_outlives_the_registry() -> Result<()> {
     let digest = push(&registry, &format!("{image}:1"), &noted(LINEAR, "pushed"), Users::One).await?;
     let cache = place.folder.join("cache").display().to_string();
     let variables = [("KULTA_PLUGIN_CACHE", cache.as_str()), ("KULTA_PLUGIN_HTTP_REGISTRIES", address.as_str())];
-    let secret = format!("pull-{}", place.story.namespace);
+    let secret = format!("pull-{}", place.scenario.namespace);
     let docker = json!({"auths": {address.clone(): {"username": USER, "password": PASSWORD}}}).to_string();
     let object = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
         "metadata": {"name": secret, "namespace": OWN_NAMESPACE}, "stringData": {".dockerconfigjson": docker},
     });
-    api::apply(&place.story.client, OWN_NAMESPACE, object).await?;
+    api::apply(&place.scenario.client, OWN_NAMESPACE, object).await?;
     let controller = place.controller(None, &variables).await?;
 
-    // By tag alone it is refused, without credentials it cannot be had, by digest and with credentials it is served.
+    // By tag alone it is rejected, without credentials it is unavailable, by digest and with credentials it is served.
     place.apply("pushed", json!({"source": {"oci": {"image": format!("{image}:1")}}})).await?;
     let (_, tagged) = ready(&place.until("pushed", "DigestRequired").await?);
     place.apply("pushed", json!({"source": {"oci": {"image": image}}, "digest": digest})).await?;
@@ -139,7 +139,7 @@ async fn a_plugin_from_a_registry_outlives_the_registry() -> Result<()> {
     place.until("pushed", "Serving").await?;
     let canary = Canary::new(WEB);
     place.deploy(&canary, "pushed", slow()).await?;
-    // Asked for something that cannot be had: what was served stays, also for whoever takes over.
+    // After a change to an unavailable image, the previous component stays served, also after a restart.
     drop(registry);
     let unknown = format!("sha256:{}", "0".repeat(64));
     place.apply("pushed", json!({"source": source, "digest": unknown})).await?;
@@ -147,8 +147,8 @@ async fn a_plugin_from_a_registry_outlives_the_registry() -> Result<()> {
     controller.stop().await?;
 
     let controller = place.controller(None, &variables).await?;
-    place.story.apply(place.ours(canary.version("v2").led_by("pushed", slow()))).await?;
-    let led = crate::until_weight(&place.story, WEB, 40).await?;
+    place.scenario.apply(place.ours(canary.version("v2").led_by("pushed", slow()))).await?;
+    let led = crate::until_weight(&place.scenario, WEB, 40).await?;
 
     ensure!(tagged.contains("sha256:"), "{tagged}");
     ensure!(anonymous.contains("credentials"), "{anonymous}");

@@ -1,4 +1,4 @@
-//! Routes that others have a say in: rights, other writers, admission policies.
+//! Routes that others control too: permissions, other writers, admission policies.
 
 use std::time::Duration;
 
@@ -12,19 +12,18 @@ use kulta_tests::{
     api, kinds,
     kulta::{deployed, pods, start, start_as, updated},
     run_folder,
-    story::{SOON, Story, accepted, weights},
+    scenario::{SOON, Scenario, accepted, weights},
     wait,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    gateway, obstacle, told_once,
-    trouble::{half, halfway},
-    until_no_obstacle, until_obstacle, until_paused_at, until_share,
+    blocked::{half, halfway},
+    blocked_traffic, emitted_once, gateway, until_blocked, until_paused_at, until_share, until_unblocked,
 };
 
-/// The shipped rights but for one resource, given in the story's namespace alone.
-async fn rights_without(story: &Story, resource: &str) -> Result<std::path::PathBuf> {
+/// The shipped permissions except for one resource, granted in the scenario's namespace only.
+async fn rights_without(scenario: &Scenario, resource: &str) -> Result<std::path::PathBuf> {
     let yaml = std::fs::read_to_string(run_folder::repository().join("deploy/rbac.yaml"))?;
     let shipped = api::documents(&yaml)?;
     let role = shipped.iter().find(|document| document["kind"] == "ClusterRole").context("the shipped ClusterRole")?;
@@ -36,13 +35,13 @@ async fn rights_without(story: &Story, resource: &str) -> Result<std::path::Path
         .cloned()
         .collect();
     let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "limited" } });
-    story.apply(account).await?;
-    grant(story, &story.namespace, "limited", Value::Array(rules)).await?;
-    story.kubeconfig_of(&story.namespace, "limited").await
+    scenario.apply(account).await?;
+    grant(scenario, &scenario.namespace, "limited", Value::Array(rules)).await?;
+    scenario.kubeconfig_of(&scenario.namespace, "limited").await
 }
 
-/// Gives the story's account rights in a namespace.
-async fn grant(story: &Story, namespace: &str, name: &str, rules: Value) -> Result<()> {
+/// Grants the scenario's account permissions in a namespace.
+async fn grant(scenario: &Scenario, namespace: &str, name: &str, rules: Value) -> Result<()> {
     let group = "rbac.authorization.k8s.io";
     let role = json!({
         "apiVersion": format!("{group}/v1"), "kind": "Role",
@@ -52,28 +51,28 @@ async fn grant(story: &Story, namespace: &str, name: &str, rules: Value) -> Resu
         "apiVersion": format!("{group}/v1"), "kind": "RoleBinding",
         "metadata": { "name": name, "namespace": namespace },
         "roleRef": { "apiGroup": group, "kind": "Role", "name": name },
-        "subjects": [{ "kind": "ServiceAccount", "name": "limited", "namespace": story.namespace }],
+        "subjects": [{ "kind": "ServiceAccount", "name": "limited", "namespace": scenario.namespace }],
     });
-    story.apply_all([role, binding]).await
+    scenario.apply_all([role, binding]).await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_route_in_another_namespace_needs_rights_and_says_which() -> Result<()> {
-    let story = Story::begin("edge").await?;
-    let edge = format!("{}-edge", story.namespace);
-    api::apply(&story.client, "", json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": edge } }))
+async fn a_route_in_another_namespace_needs_permissions_that_are_named() -> Result<()> {
+    let scenario = Scenario::begin("edge").await?;
+    let edge = format!("{}-edge", scenario.namespace);
+    api::apply(&scenario.client, "", json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": edge } }))
         .await?;
     let kubeconfig = {
-        api::apply_crds(&story.client, &run_folder::repository().join("crds")).await?;
-        rights_without(&story, "httproutes").await?
+        api::apply_crds(&scenario.client, &run_folder::repository().join("crds")).await?;
+        rights_without(&scenario, "httproutes").await?
     };
-    let controller = start_as(&story, &kubeconfig, None, &[]).await?;
+    let controller = start_as(&scenario, &kubeconfig, None, &[]).await?;
     let canary = half().canary(gateway(json!({ "namespace": edge })));
-    let mut route = canary.route(&story.namespace);
+    let mut route = canary.route(&scenario.namespace);
     route["metadata"]["namespace"] = json!(edge);
     for backend in route["spec"]["rules"][0]["backendRefs"].as_array_mut().into_iter().flatten() {
-        backend["namespace"] = json!(story.namespace);
+        backend["namespace"] = json!(scenario.namespace);
     }
     let permission = json!({
         "apiVersion": "gateway.networking.k8s.io/v1beta1", "kind": "ReferenceGrant", "metadata": { "name": "edge" },
@@ -82,71 +81,71 @@ async fn a_route_in_another_namespace_needs_rights_and_says_which() -> Result<()
             "to": [{ "group": "", "kind": "Service" }],
         },
     });
-    story.apply_all(canary.services()).await?;
-    story.apply_all([permission, route, canary.rollout()]).await?;
+    scenario.apply_all(canary.services()).await?;
+    scenario.apply_all([permission, route, canary.rollout()]).await?;
 
-    let unseen = until_obstacle(&story, "RouteForbidden").await?;
+    let unseen = until_blocked(&scenario, "RouteForbidden").await?;
     let rule = |verbs: Value| json!([{ "apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": verbs }]);
-    grant(&story, &edge, "see", rule(json!(["list", "watch"]))).await?;
-    until_no_obstacle(&story).await?;
-    story.until_phase("web", "Healthy").await?;
-    updated(&story, &canary).await?;
-    let unwritten = until_obstacle(&story, "RouteForbidden").await?;
-    grant(&story, &edge, "write", rule(json!(["patch"]))).await?;
-    let routes: Api<DynamicObject> = Api::namespaced_with(story.client.clone(), &edge, &kinds::http_route());
+    grant(&scenario, &edge, "see", rule(json!(["list", "watch"]))).await?;
+    until_unblocked(&scenario).await?;
+    scenario.until_phase("web", "Healthy").await?;
+    updated(&scenario, &canary).await?;
+    let unwritten = until_blocked(&scenario, "RouteForbidden").await?;
+    grant(&scenario, &edge, "write", rule(json!(["patch"]))).await?;
+    let routes: Api<DynamicObject> = Api::namespaced_with(scenario.client.clone(), &edge, &kinds::http_route());
     let wanted = [("web-stable".to_owned(), 50), ("web-canary".to_owned(), 50)];
     wait::until(&routes, "web", "the weights", SOON, |route| weights(route) == wanted && accepted(route)).await?;
-    until_paused_at(&story, 1).await?;
-    until_no_obstacle(&story).await?;
+    until_paused_at(&scenario, 1).await?;
+    until_unblocked(&scenario).await?;
 
     for (message, verb) in [(&unseen, "list"), (&unwritten, "patch")] {
         let named = format!("HTTPRoute \"{edge}/web\": ");
         ensure!(message.starts_with(&named) && message.contains(verb) && message.contains("httproutes"), "{message}");
     }
     controller.stop().await?;
-    let namespaces: Api<DynamicObject> = Api::all_with(story.client.clone(), &kinds::namespace());
+    let namespaces: Api<DynamicObject> = Api::all_with(scenario.client.clone(), &kinds::namespace());
     namespaces.delete(&edge, &kube::api::DeleteParams::background()).await?;
-    story.end().await
+    scenario.end().await
 }
 
 /// Writes the route's weights as another field manager.
-async fn meddle(story: &Story, canary: i64) -> Result<()> {
+async fn meddle(scenario: &Scenario, canary: i64) -> Result<()> {
     let weight = |place: usize, weight: i64| json!({ "op": "replace", "path": format!("/spec/rules/0/backendRefs/{place}/weight"), "value": weight });
     let patch: json_patch::Patch = serde_json::from_value(json!([weight(0, 100 - canary), weight(1, canary)]))?;
     let params = PatchParams { field_manager: Some("meddler".to_owned()), ..PatchParams::default() };
-    story.api(&kinds::http_route()).patch("web", &params, &Patch::Json::<()>(patch)).await?;
+    scenario.api(&kinds::http_route()).patch("web", &params, &Patch::Json::<()>(patch)).await?;
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_foreign_writer_is_put_right_at_once_then_seldom_and_is_named_until_it_stops() -> Result<()> {
+async fn a_foreign_writer_is_corrected_at_once_then_rarely_and_is_named_until_it_stops() -> Result<()> {
     const PAUSE: Duration = Duration::from_secs(10);
     /// The condition stays for a minute after the last correction.
     const SHOWN: Duration = Duration::from_secs(75);
-    let story = Story::begin("foreign").await?;
-    let controller = start(&story, None).await?;
-    halfway(&story).await?;
-    let audit = story.audit()?;
+    let scenario = Scenario::begin("foreign").await?;
+    let controller = start(&scenario, None).await?;
+    halfway(&scenario).await?;
+    let audit = scenario.audit()?;
     let patches = || -> Result<usize> {
-        let ours = audit.of_agent("kulta")?.in_namespace(&story.namespace);
+        let ours = audit.of_agent("kulta")?.in_namespace(&scenario.namespace);
         Ok(ours.writes().0.iter().filter(|write| write.resource == "httproutes").count())
     };
 
     let began = tokio::time::Instant::now();
-    meddle(&story, 90).await?;
-    until_share(&story, 50).await?;
+    meddle(&scenario, 90).await?;
+    until_share(&scenario, 50).await?;
     let at_once = began.elapsed();
-    let message = until_obstacle(&story, "ForeignWeight").await?;
+    let message = until_blocked(&scenario, "ForeignWeight").await?;
     while began.elapsed() < Duration::from_secs(15) {
-        meddle(&story, 90).await?;
+        meddle(&scenario, 90).await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let corrections = patches()?;
-    until_share(&story, 50).await?;
-    let still = until_paused_at(&story, 1).await?;
-    wait::until(&story.api(&kinds::rollout()), "web", "no obstacle in the condition TrafficReady", SHOWN, |rollout| {
-        obstacle(rollout).is_none()
+    until_share(&scenario, 50).await?;
+    let still = until_paused_at(&scenario, 1).await?;
+    wait::until(&scenario.api(&kinds::rollout()), "web", "no False condition TrafficReady", SHOWN, |rollout| {
+        blocked_traffic(rollout).is_none()
     })
     .await?;
 
@@ -156,10 +155,10 @@ async fn a_foreign_writer_is_put_right_at_once_then_seldom_and_is_named_until_it
         message == "HTTPRoute \"web\": field manager \"meddler\" writes weights that this rollout owns",
         "{message}"
     );
-    ensure!(obstacle(&still).is_some(), "forgotten while it goes on");
-    told_once(&story, "TrafficRoutingError", "meddler").await?;
+    ensure!(blocked_traffic(&still).is_some(), "no longer reported although it continues");
+    emitted_once(&scenario, "TrafficRoutingError", "meddler").await?;
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 fn cluster_wide(kind: &str, plural: &str) -> ApiResource {
@@ -172,15 +171,15 @@ fn cluster_wide(kind: &str, plural: &str) -> ApiResource {
     }
 }
 
-/// An admission policy that lets nobody change the weights of routes in the story's namespace.
-async fn forbid_weights(story: &Story) -> Result<()> {
+/// An admission policy that denies changes of the weights of routes in the scenario's namespace.
+async fn forbid_weights(scenario: &Scenario) -> Result<()> {
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        "metadata": { "name": story.namespace },
+        "metadata": { "name": scenario.namespace },
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {
-                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": story.namespace } },
+                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": scenario.namespace } },
                 "resourceRules": [{
                     "apiGroups": ["gateway.networking.k8s.io"], "apiVersions": ["v1"],
                     "operations": ["UPDATE"], "resources": ["httproutes"],
@@ -191,58 +190,58 @@ async fn forbid_weights(story: &Story) -> Result<()> {
     });
     let binding = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": { "name": story.namespace },
-        "spec": { "policyName": story.namespace, "validationActions": ["Deny"] },
+        "metadata": { "name": scenario.namespace },
+        "spec": { "policyName": scenario.namespace, "validationActions": ["Deny"] },
     });
     for object in [policy, binding] {
-        api::apply(&story.client, "", object).await?;
+        api::apply(&scenario.client, "", object).await?;
     }
-    // A policy counts some moments after it was stored: until then a trial goes through.
+    // A policy takes effect some time after it was stored: until then a write succeeds.
     wait::poll("the policy to count", SOON, || async {
-        let mut trial = story.get(&kinds::http_route(), "web").await?;
+        let mut trial = scenario.get(&kinds::http_route(), "web").await?;
         trial.metadata.managed_fields = None;
         json_patch::merge(&mut trial.data, &json!({ "spec": { "hostnames": ["trial.test"] } }));
-        let refused = api::dry_run(&story.client, &story.namespace, serde_json::to_value(&trial)?).await.is_err();
+        let refused = api::dry_run(&scenario.client, &scenario.namespace, serde_json::to_value(&trial)?).await.is_err();
         Ok(refused.then_some(()))
     })
     .await
 }
 
-async fn allow_weights(story: &Story) -> Result<()> {
+async fn allow_weights(scenario: &Scenario) -> Result<()> {
     for (kind, plural) in [
         ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
         ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
     ] {
-        let api: Api<DynamicObject> = Api::all_with(story.client.clone(), &cluster_wide(kind, plural));
-        api.delete(&story.namespace, &kube::api::DeleteParams::background()).await?;
+        let api: Api<DynamicObject> = Api::all_with(scenario.client.clone(), &cluster_wide(kind, plural));
+        api.delete(&scenario.namespace, &kube::api::DeleteParams::background()).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn weights_that_are_refused_again_and_again_are_told_in_the_api_servers_words() -> Result<()> {
-    let story = Story::begin("refused").await?;
-    let controller = start(&story, None).await?;
+async fn repeatedly_rejected_weights_are_reported_with_the_api_servers_message() -> Result<()> {
+    let scenario = Scenario::begin("refused").await?;
+    let controller = start(&scenario, None).await?;
     let canary = half();
-    deployed(&story, &canary).await?;
-    until_share(&story, 0).await?;
-    forbid_weights(&story).await?;
-    updated(&story, &canary).await?;
+    deployed(&scenario, &canary).await?;
+    until_share(&scenario, 0).await?;
+    forbid_weights(&scenario).await?;
+    updated(&scenario, &canary).await?;
 
-    let message = until_obstacle(&story, "RouteConflict").await?;
-    story.verbs("web").patch_spec(json!({ "spec": { "replicas": 4 } })).await?;
+    let message = until_blocked(&scenario, "RouteConflict").await?;
+    scenario.verbs("web").patch_spec(json!({ "spec": { "replicas": 4 } })).await?;
     wait::poll("pods of both sides", SOON, || async {
-        Ok(pods(&story, "web").await.is_ok_and(|pods| pods == [4, 2]).then_some(()))
+        Ok(pods(&scenario, "web").await.is_ok_and(|pods| pods == [4, 2]).then_some(()))
     })
     .await?;
-    allow_weights(&story).await?;
-    until_share(&story, 50).await?;
-    until_paused_at(&story, 1).await?;
-    until_no_obstacle(&story).await?;
+    allow_weights(&scenario).await?;
+    until_share(&scenario, 50).await?;
+    until_paused_at(&scenario, 1).await?;
+    until_unblocked(&scenario).await?;
 
     ensure!(message.starts_with("HTTPRoute \"web\": the API server refuses its weights: "), "{message}");
     ensure!(message.contains("routes are frozen"), "{message}");
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,4 +1,5 @@
-//! Real requests through Envoy while pods, weights and revisions change: who answers, and that nobody is turned away.
+//! Real requests through Envoy while pods, weights and revisions change: which version answers, and that no request
+//! fails.
 
 use std::time::Duration;
 
@@ -9,24 +10,24 @@ use kulta_tests::{
     kulta::{deployed, pods, start, updated, updated_to},
     load::{self, Load, Plan, Split},
     manifests::Canary,
-    story::{SOON, Story},
+    scenario::{SOON, Scenario},
     wait,
 };
 use serde_json::{Value, json};
 
-use crate::{obstacle, until_paused_at, until_share, until_stable};
+use crate::{blocked_traffic, until_paused_at, until_share, until_stable};
 
-/// Between a gateway's word that it took a route and its proxy's having it.
+/// Between a gateway's acceptance of a route and its proxy's configuration.
 const PROXY_DELAY: Duration = Duration::from_millis(500);
-/// Requests of a window that shares are counted in.
+/// Requests of a window for counting shares.
 const WINDOW: usize = 4_000;
 
-/// Requests as they come in a story; several run side by side on a small machine.
-fn load(canary: &Canary, story: &Story) -> Result<Load> {
-    Load::start(Plan { per_second: 500, ..Plan::to(&canary.host(&story.namespace)) })
+/// Request rate of a scenario; several run in parallel on a small machine.
+fn load(canary: &Canary, scenario: &Scenario) -> Result<Load> {
+    Load::start(Plan { per_second: 500, ..Plan::to(&canary.host(&scenario.namespace)) })
 }
 
-/// A window of requests of which `percent` are answered by a version, within 3 points.
+/// A window of requests of which a version answers `percent`, within 3 points.
 async fn share(running: &Load, version: &str, percent: f64) -> Result<()> {
     tokio::time::sleep(PROXY_DELAY).await;
     let split = running.next(WINDOW).await?;
@@ -35,64 +36,64 @@ async fn share(running: &Load, version: &str, percent: f64) -> Result<()> {
     Ok(())
 }
 
-/// Ends the stream; not one request of all may have failed.
+/// Ends the stream; no request may have failed.
 async fn nobody_was_turned_away(running: Load) -> Result<Split> {
     let all = load::total(&running.stop().await);
     ensure!(all.failed() == 0 && all.answered() > 0, "{all}");
     Ok(all)
 }
 
-/// Waits until the ReplicaSets want these pods, oldest first.
-async fn until_pods(story: &Story, wanted: &[i64]) -> Result<()> {
+/// Waits until the ReplicaSets have these desired pods, oldest first.
+async fn until_pods(scenario: &Scenario, wanted: &[i64]) -> Result<()> {
     wait::poll(&format!("the pods {wanted:?}"), SOON, || async {
-        let seen = pods(story, "web").await?;
+        let seen = pods(scenario, "web").await?;
         if seen == wanted { Ok(Some(())) } else { Err(anyhow::anyhow!("pods are {seen:?}")) }
     })
     .await
 }
 
 /// Deploys v1 and sends requests to it.
-async fn served(story: &Story, canary: &Canary) -> Result<Load> {
-    deployed(story, canary).await?;
-    story.until_served(&canary.host(&story.namespace)).await?;
-    load(canary, story)
+async fn served(scenario: &Scenario, canary: &Canary) -> Result<Load> {
+    deployed(scenario, canary).await?;
+    scenario.until_served(&canary.host(&scenario.namespace)).await?;
+    load(canary, scenario)
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn pods_and_weights_go_apart_with_set_canary_scale() -> Result<()> {
-    let story = Story::begin("scale").await?;
-    let controller = start(&story, None).await?;
+async fn set_canary_scale_separates_pods_from_weights() -> Result<()> {
+    let scenario = Scenario::begin("scale").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new("web").replicas(4).steps(json!([
         { "setCanaryScale": { "replicas": 3 } }, { "setWeight": 10 }, { "pause": {} },
         { "setCanaryScale": { "weight": 50 } }, { "pause": {} },
         { "setWeight": 50 }, { "setCanaryScale": { "matchTrafficWeight": true } }, { "pause": {} },
     ]));
     let canary = canary.canary(json!({ "scaleDownDelaySeconds": 1 }));
-    let running = served(&story, &canary).await?;
+    let running = served(&scenario, &canary).await?;
 
-    updated(&story, &canary).await?;
-    until_paused_at(&story, 2).await?;
-    until_share(&story, 10).await?;
-    let three = pods(&story, "web").await?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, 2).await?;
+    until_share(&scenario, 10).await?;
+    let three = pods(&scenario, "web").await?;
     share(&running, "v2", 10.0).await?;
-    story.verbs("web").promote().await?;
-    until_paused_at(&story, 4).await?;
-    until_share(&story, 10).await?;
-    let two = pods(&story, "web").await?;
-    story.verbs("web").promote().await?;
-    until_paused_at(&story, 7).await?;
-    until_share(&story, 50).await?;
+    scenario.verbs("web").promote().await?;
+    until_paused_at(&scenario, 4).await?;
+    until_share(&scenario, 10).await?;
+    let two = pods(&scenario, "web").await?;
+    scenario.verbs("web").promote().await?;
+    until_paused_at(&scenario, 7).await?;
+    until_share(&scenario, 50).await?;
     share(&running, "v2", 50.0).await?;
-    story.verbs("web").promote().await?;
-    until_stable(&story, "web").await?;
-    until_pods(&story, &[0, 4]).await?;
+    scenario.verbs("web").promote().await?;
+    until_stable(&scenario, "web").await?;
+    until_pods(&scenario, &[0, 4]).await?;
     share(&running, "v2", 100.0).await?;
 
     ensure!((three.as_slice(), two.as_slice()) == (&[4, 3], &[4, 2]), "{three:?}, {two:?}");
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 fn dynamic(steps: Value) -> Canary {
@@ -104,195 +105,195 @@ fn dynamic(steps: Value) -> Canary {
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_dynamic_stable_shrinks_with_its_share_and_is_whole_again_after_an_abort() -> Result<()> {
-    let story = Story::begin("dynamic").await?;
-    let controller = start(&story, None).await?;
+async fn a_dynamic_stable_shrinks_with_its_share_and_is_restored_after_an_abort() -> Result<()> {
+    let scenario = Scenario::begin("dynamic").await?;
+    let controller = start(&scenario, None).await?;
     let canary = dynamic(json!([{ "setWeight": 25 }, { "pause": {} }, { "setWeight": 75 }, { "pause": {} }]));
-    let running = served(&story, &canary).await?;
+    let running = served(&scenario, &canary).await?;
 
-    updated(&story, &canary).await?;
-    until_paused_at(&story, 1).await?;
-    until_pods(&story, &[3, 1]).await?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, 1).await?;
+    until_pods(&scenario, &[3, 1]).await?;
     share(&running, "v2", 25.0).await?;
-    story.verbs("web").promote().await?;
-    until_paused_at(&story, 3).await?;
-    until_pods(&story, &[1, 3]).await?;
+    scenario.verbs("web").promote().await?;
+    until_paused_at(&scenario, 3).await?;
+    until_pods(&scenario, &[1, 3]).await?;
     share(&running, "v2", 75.0).await?;
-    story.verbs("web").abort().await?;
-    until_share(&story, 0).await?;
-    until_pods(&story, &[4, 0]).await?;
+    scenario.verbs("web").abort().await?;
+    until_share(&scenario, 0).await?;
+    until_pods(&scenario, &[4, 0]).await?;
     share(&running, "v1", 100.0).await?;
-    story.verbs("web").retry().await?;
-    until_paused_at(&story, 1).await?;
-    story.verbs("web").promote_full().await?;
-    until_stable(&story, "web").await?;
-    until_pods(&story, &[0, 4]).await?;
+    scenario.verbs("web").retry().await?;
+    until_paused_at(&scenario, 1).await?;
+    scenario.verbs("web").promote_full().await?;
+    until_stable(&scenario, "web").await?;
+    until_pods(&scenario, &[0, 4]).await?;
 
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_third_revision_and_a_rollback_in_mid_rollout_turn_nobody_away() -> Result<()> {
-    let story = Story::begin("third").await?;
-    let controller = start(&story, None).await?;
+async fn a_third_revision_and_a_rollback_during_an_update_fail_no_request() -> Result<()> {
+    let scenario = Scenario::begin("third").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new("web").replicas(4).steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
-    let running = served(&story, &canary).await?;
-    updated(&story, &canary).await?;
-    until_paused_at(&story, 1).await?;
+    let running = served(&scenario, &canary).await?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, 1).await?;
     share(&running, "v2", 50.0).await?;
 
-    updated_to(&story, &canary, "v3").await?;
-    until_pods(&story, &[4, 0, 2]).await?;
-    until_paused_at(&story, 1).await?;
-    until_share(&story, 50).await?;
+    updated_to(&scenario, &canary, "v3").await?;
+    until_pods(&scenario, &[4, 0, 2]).await?;
+    until_paused_at(&scenario, 1).await?;
+    until_share(&scenario, 50).await?;
     share(&running, "v3", 50.0).await?;
-    updated_to(&story, &canary, "v1").await?;
-    until_share(&story, 0).await?;
-    until_stable(&story, "web").await?;
+    updated_to(&scenario, &canary, "v1").await?;
+    until_share(&scenario, 0).await?;
+    until_stable(&scenario, "web").await?;
     share(&running, "v1", 100.0).await?;
 
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_third_revision_and_a_rollback_turn_nobody_away_when_stable_has_shrunk_to_nothing() -> Result<()> {
-    let story = Story::begin("shrunk").await?;
-    let controller = start(&story, None).await?;
+async fn a_third_revision_and_a_rollback_fail_no_request_if_stable_has_shrunk_to_zero() -> Result<()> {
+    let scenario = Scenario::begin("shrunk").await?;
+    let controller = start(&scenario, None).await?;
     let canary = dynamic(json!([{ "setWeight": 100 }, { "pause": {} }]));
-    let running = served(&story, &canary).await?;
-    updated(&story, &canary).await?;
-    until_paused_at(&story, 1).await?;
-    until_pods(&story, &[0, 4]).await?;
+    let running = served(&scenario, &canary).await?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, 1).await?;
+    until_pods(&scenario, &[0, 4]).await?;
 
-    updated_to(&story, &canary, "v3").await?;
-    until_pods(&story, &[0, 0, 4]).await?;
-    until_paused_at(&story, 1).await?;
+    updated_to(&scenario, &canary, "v3").await?;
+    until_pods(&scenario, &[0, 0, 4]).await?;
+    until_paused_at(&scenario, 1).await?;
     share(&running, "v3", 100.0).await?;
-    updated_to(&story, &canary, "v1").await?;
-    until_share(&story, 0).await?;
-    until_stable(&story, "web").await?;
+    updated_to(&scenario, &canary, "v1").await?;
+    until_share(&scenario, 0).await?;
+    until_stable(&scenario, "web").await?;
     share(&running, "v1", 100.0).await?;
 
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn scaling_in_mid_rollout_scales_both_sides_and_turns_nobody_away() -> Result<()> {
-    let story = Story::begin("rescale").await?;
-    let controller = start(&story, None).await?;
+async fn scaling_during_an_update_scales_both_sides_and_fails_no_request() -> Result<()> {
+    let scenario = Scenario::begin("rescale").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new("web").replicas(4).steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
-    let running = served(&story, &canary).await?;
-    updated(&story, &canary).await?;
-    until_paused_at(&story, 1).await?;
+    let running = served(&scenario, &canary).await?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, 1).await?;
 
     for (replicas, wanted) in [(8, [8, 4]), (2, [2, 1])] {
-        story.verbs("web").patch_spec(json!({ "spec": { "replicas": replicas } })).await?;
-        until_pods(&story, &wanted).await?;
-        until_paused_at(&story, 1).await?;
+        scenario.verbs("web").patch_spec(json!({ "spec": { "replicas": replicas } })).await?;
+        until_pods(&scenario, &wanted).await?;
+        until_paused_at(&scenario, 1).await?;
         share(&running, "v2", 50.0).await?;
     }
-    story.verbs("web").promote().await?;
-    until_stable(&story, "web").await?;
+    scenario.verbs("web").promote().await?;
+    until_stable(&scenario, "web").await?;
 
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_rollout_without_replicas_goes_through_its_steps_and_serves_once_it_has_some() -> Result<()> {
-    let story = Story::begin("zero").await?;
-    let controller = start(&story, None).await?;
+    let scenario = Scenario::begin("zero").await?;
+    let controller = start(&scenario, None).await?;
     let canary =
         Canary::new("web").replicas(0).steps(json!([{ "setWeight": 50 }, { "pause": {} }, { "setWeight": 80 }]));
-    deployed(&story, &canary).await?;
+    deployed(&scenario, &canary).await?;
 
-    updated(&story, &canary).await?;
-    until_paused_at(&story, 1).await?;
-    story.verbs("web").promote().await?;
-    until_stable(&story, "web").await?;
-    let rested = story.get(&kinds::rollout(), "web").await?;
-    story.verbs("web").patch_spec(json!({ "spec": { "replicas": 2 } })).await?;
-    until_stable(&story, "web").await?;
-    story.until_served(&canary.host(&story.namespace)).await?;
-    let running = load(&canary, &story)?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, 1).await?;
+    scenario.verbs("web").promote().await?;
+    until_stable(&scenario, "web").await?;
+    let rested = scenario.get(&kinds::rollout(), "web").await?;
+    scenario.verbs("web").patch_spec(json!({ "spec": { "replicas": 2 } })).await?;
+    until_stable(&scenario, "web").await?;
+    scenario.until_served(&canary.host(&scenario.namespace)).await?;
+    let running = load(&canary, &scenario)?;
     share(&running, "v2", 100.0).await?;
 
-    ensure!(obstacle(&rested).is_none(), "{:?}", obstacle(&rested));
+    ensure!(blocked_traffic(&rested).is_none(), "{:?}", blocked_traffic(&rested));
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_canary_that_never_becomes_ready_gets_no_traffic() -> Result<()> {
-    let story = Story::begin("never").await?;
-    let controller = start(&story, None).await?;
+    let scenario = Scenario::begin("never").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new("web").steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
     let canary = canary.spec(json!({ "progressDeadlineSeconds": 5 }));
-    let running = served(&story, &canary).await?;
+    let running = served(&scenario, &canary).await?;
 
-    story.apply(canary.clone().version("v2").pod_label("kulta.test/ready", "never").rollout()).await?;
-    story.until_phase("web", "Degraded").await?;
+    scenario.apply(canary.clone().version("v2").pod_label("kulta.test/ready", "never").rollout()).await?;
+    scenario.until_phase("web", "Degraded").await?;
     share(&running, "v1", 100.0).await?;
-    let weights = story.weights("web").await?;
-    let pods = pods(&story, "web").await?;
-    story.apply(canary.clone().version("v3").rollout()).await?;
-    until_paused_at(&story, 1).await?;
+    let weights = scenario.weights("web").await?;
+    let pods = pods(&scenario, "web").await?;
+    scenario.apply(canary.clone().version("v3").rollout()).await?;
+    until_paused_at(&scenario, 1).await?;
     share(&running, "v3", 50.0).await?;
 
     ensure!(weights == [("web-stable".to_owned(), 100), ("web-canary".to_owned(), 0)], "{weights:?}");
     ensure!(pods == [2, 1], "{pods:?}");
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 /// Sets or removes the label that keeps a pod from being ready.
-async fn keep_unready(story: &Story, pods: &[DynamicObject], value: Value) -> Result<()> {
+async fn keep_unready(scenario: &Scenario, pods: &[DynamicObject], value: Value) -> Result<()> {
     for pod in pods {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let patch = json!({ "metadata": { "labels": { "kulta.test/ready": value } } });
-        story.patch(&kinds::pod(), name, patch).await?;
+        scenario.patch(&kinds::pod(), name, patch).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_canary_whose_pods_become_unready_loses_its_traffic_and_gets_it_back_with_them() -> Result<()> {
-    let story = Story::begin("unready").await?;
-    let controller = start(&story, None).await?;
+async fn a_canary_whose_pods_become_unready_loses_its_traffic_and_regains_it_with_them() -> Result<()> {
+    let scenario = Scenario::begin("unready").await?;
+    let controller = start(&scenario, None).await?;
     let canary = Canary::new("web").steps(json!([{ "setWeight": 50 }, { "pause": {} }]));
-    deployed(&story, &canary).await?;
-    updated(&story, &canary).await?;
-    until_paused_at(&story, 1).await?;
-    story.until_served(&canary.host(&story.namespace)).await?;
-    let canaries = story.list(&kinds::pod(), "app=web,version=v2").await?;
+    deployed(&scenario, &canary).await?;
+    updated(&scenario, &canary).await?;
+    until_paused_at(&scenario, 1).await?;
+    scenario.until_served(&canary.host(&scenario.namespace)).await?;
+    let canaries = scenario.list(&kinds::pod(), "app=web,version=v2").await?;
 
-    keep_unready(&story, &canaries, json!("never")).await?;
-    until_share(&story, 0).await?;
-    // Requests of the moments in between fail: nobody can know before the pod says so.
-    let running = load(&canary, &story)?;
+    keep_unready(&scenario, &canaries, json!("never")).await?;
+    until_share(&scenario, 0).await?;
+    // Requests fail for a moment: only the pod's status shows that it is unready.
+    let running = load(&canary, &scenario)?;
     share(&running, "v1", 100.0).await?;
-    keep_unready(&story, &canaries, Value::Null).await?;
-    until_share(&story, 50).await?;
+    keep_unready(&scenario, &canaries, Value::Null).await?;
+    until_share(&scenario, 50).await?;
     share(&running, "v2", 50.0).await?;
 
-    let rollout = story.get(&kinds::rollout(), "web").await?;
+    let rollout = scenario.get(&kinds::rollout(), "web").await?;
     ensure!(api::number(&rollout, "/status/currentStepIndex") == 1, "moved on");
     println!("in all: {}", nobody_was_turned_away(running).await?);
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }

@@ -1,28 +1,28 @@
-//! The numbers of a metric, once its arguments are filled in.
+//! The limits of a metric as numbers, after its arguments are resolved.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metric::Metric;
 
-/// `consecutiveErrorLimit` when absent.
+/// Default of `consecutiveErrorLimit`.
 pub const DEFAULT_CONSECUTIVE_ERROR_LIMIT: i32 = 4;
-/// `failureLimit` that lets any number of measurements fail.
+/// Value of `failureLimit` that allows any number of failed measurements.
 const DISABLED: i32 = -1;
 
-/// How many measurements there are, and how many of a kind the metric bears.
+/// The number of measurements, and the limits per kind of result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Absent: without end.
+    /// `None`: unlimited.
     pub count: Option<i32>,
-    /// Absent: any number may fail.
+    /// `None`: unlimited.
     pub failure: Option<i32>,
     pub inconclusive: i32,
     pub consecutive_error: i32,
-    /// Absent: off.
+    /// `None`: disabled.
     pub consecutive_success: Option<i32>,
 }
 
-/// The field holds text that is no whole number.
+/// The field contains text that is not an integer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no whole number")]
 pub struct NumberError {
@@ -33,7 +33,7 @@ pub struct NumberError {
 
 impl Metric {
     /// # Errors
-    /// For the first number that is not one.
+    /// For the first value that is not a number.
     pub fn limits(&self) -> Result<Limits, NumberError> {
         let count = number("count", self.count.as_ref())?.filter(|count| *count != 0);
         let failure = number("failureLimit", self.failure_limit.as_ref())?.unwrap_or(0);
@@ -48,14 +48,14 @@ impl Metric {
         })
     }
 
-    /// Measures until somebody ends the run. An analysis that a rollout waits for must not.
+    /// True if it measures until the run is ended from outside. An analysis that a rollout waits for must not do that.
     #[must_use]
     pub fn runs_forever(&self) -> bool {
         self.limits().is_ok_and(|limits| limits.count.is_none())
     }
 }
 
-/// Empty text is as good as an absent field.
+/// An empty text counts as absent.
 fn number(field: &'static str, value: Option<&IntOrString>) -> Result<Option<i32>, NumberError> {
     match value {
         None => Ok(None),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_interval_measures_without_end() {
+    fn only_a_metric_with_an_interval_measures_without_end() {
         for (fields, forever) in [
             (json!({ "interval": "5s" }), true),
             (json!({ "interval": "5s", "count": 0 }), true),
@@ -112,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_limit_of_minus_one_is_off() {
+    fn a_failure_limit_of_minus_one_disables_it() {
         assert_eq!(metric(json!({ "failureLimit": -1 })).limits().unwrap().failure, None);
     }
 
     #[test]
-    fn text_that_is_no_number_is_told_with_its_field() {
+    fn text_that_is_not_a_number_is_reported_with_its_field() {
         let error = metric(json!({ "inconclusiveLimit": "some" })).limits().unwrap_err();
 
         assert_eq!((error.field, error.to_string().as_str()), ("inconclusiveLimit", "\"some\" is no whole number"));

@@ -1,4 +1,4 @@
-//! What is measured and with which arguments: the parts that templates and runs share.
+//! Metrics and their arguments, which templates and runs share.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::request::FieldRef;
 
-/// Empty text means absent. Any text may hold `{{args.name}}`; the numbers are int-or-string so that they may, too.
+/// An empty text counts as absent. Any text may contain `{{args.name}}`; the numbers are int-or-string for the same
+/// reason.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metric {
@@ -21,7 +22,7 @@ pub struct Metric {
     /// Time from the start of the run to the first measurement.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub initial_delay: String,
-    /// How many measurements are taken, errors not counted; absent: one, or without end when `interval` is given.
+    /// Number of measurements, without errors; default: one, or unlimited if `interval` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<IntOrString>,
     /// An expression over `result`.
@@ -29,22 +30,23 @@ pub struct Metric {
     pub success_condition: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub failure_condition: String,
-    /// More failed measurements than this fail the metric; absent: 0; -1: any number may fail.
+    /// The metric fails if more measurements than this fail; default 0; -1: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_limit: Option<IntOrString>,
-    /// More inconclusive measurements than this make the metric inconclusive; absent: 0.
+    /// The metric is inconclusive if more measurements than this are inconclusive; default 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inconclusive_limit: Option<IntOrString>,
-    /// More errors in a row than this make the metric an error; absent: 4.
+    /// The metric is an error if more consecutive measurements than this are errors; default 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consecutive_error_limit: Option<IntOrString>,
-    /// So many successful measurements in a row make the metric successful; absent or 0: off.
+    /// The metric succeeds after this number of consecutive successful measurements; absent or 0: disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consecutive_success_limit: Option<IntOrString>,
     pub provider: Provider,
 }
 
-/// One key: the name of an analyzer; its value: that analyzer's configuration. `plugin` holds a further map of that kind.
+/// One key, the name of an analyzer, with that analyzer's configuration as its value. `plugin` contains another such
+/// map.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Provider(pub Map<String, Value>);
@@ -59,7 +61,7 @@ impl JsonSchema for Provider {
     }
 }
 
-/// The key of [`Provider`] that names analyzers where a stock CRD prunes unknown keys.
+/// The key of [`Provider`] that contains analyzers where a stock CRD prunes unknown keys.
 pub(crate) const PLUGIN: &str = "plugin";
 /// The other keys that Argo Rollouts' CRD knows (upstream `pkg/apis/rollouts/v1alpha1/analysis_types.go`).
 const PROVIDERS: [&str; 11] = [
@@ -77,8 +79,9 @@ const PROVIDERS: [&str; 11] = [
 ];
 
 impl Provider {
-    /// Name and configuration of each analyzer that is named; validation accepts exactly one. A `plugin` that is no map
-    /// names none. Beside a provider of Argo Rollouts other keys count for nothing, as its CRD drops them.
+    /// Name and configuration of each analyzer; validation accepts exactly one. A `plugin` that is not a map contains
+    /// none.
+    /// Beside a provider of Argo Rollouts other keys are ignored, as its CRD drops them.
     #[must_use]
     pub fn analyzers(&self) -> Vec<(&str, &Value)> {
         let has_argos = self.has_argos();
@@ -100,13 +103,13 @@ impl Provider {
         self.0.get(PLUGIN).and_then(Value::as_object).into_iter().flatten()
     }
 
-    /// The analyzers are named below `plugin`.
+    /// True if the analyzers are below `plugin`.
     #[must_use]
     pub fn is_plugin(&self) -> bool {
         self.plugins().next().is_some()
     }
 
-    /// The one analyzer that is named.
+    /// The only analyzer.
     #[must_use]
     pub fn analyzer(&self) -> Option<(&str, &Value)> {
         match self.analyzers().as_slice() {
@@ -120,8 +123,8 @@ fn is_argos(key: &str) -> bool {
     PROVIDERS.contains(&key)
 }
 
-/// An argument of a template or a run. In a template it may have neither `value` nor `valueFrom`: then whoever makes a run
-/// must give the value.
+/// An argument of a template or a run. In a template both `value` and `valueFrom` may be missing: then the creator of a
+/// run must set the value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Argument {
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn none_or_several_are_no_analyzer() {
+    fn no_analyzer_or_several_are_invalid() {
         for written in [
             json!({}),
             json!({ "plugin": {} }),

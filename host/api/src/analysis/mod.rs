@@ -1,5 +1,4 @@
-//! Analysis: how a rollout asks for it, the templates that say what is measured, and the runs that measure
-//! (`reference/argo-rollouts.md` sections 1.5 and 1.6).
+//! Analysis: a rollout's requests for it, templates, and runs (`reference/argo-rollouts.md` sections 1.5 and 1.6).
 
 mod limits;
 mod metric;

@@ -1,11 +1,11 @@
-//! How a rollout asks for analysis (`reference/argo-rollouts.md` section 1.5).
+//! A rollout's request for an analysis (`reference/argo-rollouts.md` section 1.5).
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which templates to run, and with what: in the background, as a step, or around a blue-green switch.
+/// Templates to run and their arguments: in the background, as a step, or around a blue-green switch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutAnalysis {
@@ -19,7 +19,7 @@ pub struct RolloutAnalysis {
     pub measurement_retention: Vec<MeasurementRetention>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis_run_metadata: Option<RunMetadata>,
-    /// Index of the step at which a background analysis begins; of no meaning elsewhere.
+    /// Index of the step at which a background analysis begins; ignored elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starting_step: Option<i32>,
 }
@@ -72,7 +72,7 @@ pub struct DryRun {
 #[serde(rename_all = "camelCase", default)]
 pub struct MeasurementRetention {
     pub metric_name: String,
-    /// Measurements kept.
+    /// Number of measurements to keep.
     pub limit: i32,
 }
 
@@ -85,7 +85,7 @@ pub struct RunMetadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// `spec.analysis`: how many finished analysis runs and experiments are kept.
+/// `spec.analysis`: the number of finished analysis runs and experiments to keep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisHistory {

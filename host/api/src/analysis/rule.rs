@@ -1,11 +1,11 @@
-//! Which metrics a `metricName` of `dryRun` or `measurementRetention` means.
+//! Matches a `metricName` of `dryRun` or `measurementRetention` to metrics.
 
 use regex::Regex;
 
-/// `*` alone is no expression, but means what it seems to.
+/// `*` alone is not a valid expression, but matches every metric.
 const ALL: &str = "*";
 
-/// A regular expression that is looked for anywhere in a metric's name, as Argo does.
+/// A regular expression that matches anywhere in a metric's name, as with Argo.
 #[derive(Clone, Debug)]
 pub enum MetricRule {
     All,
@@ -14,7 +14,7 @@ pub enum MetricRule {
 
 impl MetricRule {
     /// # Errors
-    /// When the text is no regular expression.
+    /// If the text is not a regular expression.
     pub fn parse(text: &str) -> Result<Self, regex::Error> {
         if text == ALL { Ok(Self::All) } else { Regex::new(text).map(Self::Matching) }
     }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_is_refused() {
+    fn an_invalid_expression_is_rejected() {
         assert!(MetricRule::parse("a(").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! AnalysisRun: one analysis, made by a rollout, by an experiment, or by hand.
+//! AnalysisRun: one analysis, created by a rollout, an experiment or a user.
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -15,7 +15,7 @@ use crate::status::is_false;
     group = "argoproj.io",
     version = "v1alpha1",
     kind = "AnalysisRun",
-    doc = "One analysis: its measurements and what they say.",
+    doc = "One analysis: its measurements and their result.",
     plural = "analysisruns",
     shortname = "ar",
     namespaced,
@@ -36,10 +36,10 @@ pub struct AnalysisRunSpec {
     pub metrics: Vec<Metric>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<Argument>,
-    /// Ends the run: what has not failed by then counts as successful.
+    /// Ends the run; metrics that have not failed count as successful.
     #[serde(skip_serializing_if = "is_false")]
     pub terminate: bool,
-    /// Metrics whose outcome changes nothing.
+    /// Metrics whose result does not count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dry_run: Vec<DryRun>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +48,8 @@ pub struct AnalysisRunSpec {
     pub ttl_strategy: Option<TtlStrategy>,
 }
 
-/// When a finished run is deleted, in seconds after its end; the outcome's own field goes before the general one.
+/// Seconds after its end until a finished run is deleted; the field for its outcome takes precedence over the general
+/// one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TtlStrategy {

@@ -33,13 +33,13 @@ impl AnalysisPhase {
         }
     }
 
-    /// Nothing changes any more.
+    /// True if it is final.
     #[must_use]
     pub const fn is_completed(self) -> bool {
         !matches!(self, Self::Pending | Self::Running)
     }
 
-    /// How bad it is beside others: the worst metric is the run's phase.
+    /// Severity: the worst metric determines the run's phase.
     #[must_use]
     pub const fn badness(self) -> u8 {
         match self {
@@ -59,11 +59,11 @@ impl std::fmt::Display for AnalysisPhase {
     }
 }
 
-/// Absent numbers mean zero, absent texts mean empty: both as Argo writes them.
+/// Absent numbers are zero, absent texts are empty, as with Argo.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnalysisRunStatus {
-    /// Absent before the run is looked at for the first time; Argo's controller creates runs with an empty text.
+    /// Absent before the run's first reconciliation; Argo's controller creates runs with an empty text.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "phase_or_empty")]
     pub phase: Option<AnalysisPhase>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -75,7 +75,7 @@ pub struct AnalysisRunStatus {
     /// The metrics that count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_summary: Option<RunSummary>,
-    /// The metrics that run dry.
+    /// The metrics in dry-run mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dry_run_summary: Option<RunSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,7 @@ fn phase_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<A
     if text.is_empty() { Ok(None) } else { AnalysisPhase::deserialize(text.into_deserializer()).map(Some) }
 }
 
-/// How many metrics there are, and how many ended in which way.
+/// The number of metrics in all and by result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunSummary {
@@ -113,7 +113,7 @@ pub struct MetricResult {
     pub measurements: Vec<Measurement>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Measurements that were no error: successful, failed and inconclusive ones.
+    /// Measurements without errors: successful, failed and inconclusive ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub count: i32,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -124,21 +124,21 @@ pub struct MetricResult {
     pub inconclusive: i32,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub error: i32,
-    /// Errors since the last measurement that was none.
+    /// Consecutive errors up to now.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub consecutive_error: i32,
-    /// Successful measurements since the last one that was not.
+    /// Consecutive successful measurements up to now.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub consecutive_success: i32,
     #[serde(default, skip_serializing_if = "is_false")]
     pub dry_run: bool,
-    /// What the provider says of the metric as a whole.
+    /// The provider's data about the metric as a whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
 }
 
 impl MetricResult {
-    /// Of a metric whose first measurement is being taken.
+    /// For a metric whose first measurement is in progress.
     #[must_use]
     pub fn new(name: &str, dry_run: bool) -> Self {
         Self {
@@ -167,14 +167,14 @@ pub struct Measurement {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
-    /// Absent while it is not yet known what the value is.
+    /// Absent while the value is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub value: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// When to ask again for a measurement that is not finished.
+    /// Time of the next call for a measurement in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_at: Option<Time>,
 }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_phase_is_refused() {
+    fn an_unknown_phase_is_rejected() {
         assert!(serde_json::from_value::<AnalysisRunStatus>(json!({ "phase": "Odd" })).is_err());
     }
 

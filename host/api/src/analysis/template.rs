@@ -12,7 +12,7 @@ use super::request::{AnalysisTemplateRef, DryRun, MeasurementRetention};
     group = "argoproj.io",
     version = "v1alpha1",
     kind = "AnalysisTemplate",
-    doc = "What an analysis measures and how it is judged.",
+    doc = "Metrics of an analysis and their limits.",
     plural = "analysistemplates",
     shortname = "at",
     namespaced,
@@ -31,12 +31,12 @@ pub struct AnalysisTemplateSpec {
     pub metrics: Vec<Metric>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<Argument>,
-    /// Metrics whose outcome changes nothing.
+    /// Metrics whose result does not count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dry_run: Vec<DryRun>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measurement_retention: Vec<MeasurementRetention>,
-    /// Templates whose metrics and arguments are added to these.
+    /// Templates whose metrics and arguments are added to this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub templates: Vec<AnalysisTemplateRef>,
 }
@@ -47,7 +47,7 @@ pub struct AnalysisTemplateSpec {
     group = "argoproj.io",
     version = "v1alpha1",
     kind = "ClusterAnalysisTemplate",
-    doc = "What an analysis measures and how it is judged, for every namespace.",
+    doc = "Metrics of an analysis and their limits, for every namespace.",
     plural = "clusteranalysistemplates",
     shortname = "cat",
     derive = "PartialEq",

@@ -1,20 +1,20 @@
-//! A Plugin's limits in numbers.
+//! A Plugin's limits as numbers.
 
 use super::PluginLimits;
 use crate::duration;
 
 /// Python's interpreter fits in 16 MiB; four times that leaves room for data.
 const MEMORY_BYTES: u64 = 64 << 20;
-/// A decision takes microseconds. This is for a busy machine and slow languages, not for thinking.
+/// A decision takes microseconds. The limit is for busy machines and slow languages.
 const TIME_MILLIS: u64 = 1_000;
-/// One page for each of two sides, a few times over.
+/// Some pages for each of two sides.
 const REQUESTS: u32 = 32;
 /// A large answer of Prometheus.
 const RESPONSE_BYTES: u64 = 1 << 20;
 
 /// The controller itself takes a tenth of this.
 pub const MAX_MEMORY_BYTES: u64 = 512 << 20;
-/// Longer, and a worker is held up.
+/// A longer call would block a worker.
 pub const MAX_TIME_MILLIS: u64 = 10_000;
 /// Eight rounds of sixteen.
 pub const MAX_REQUESTS: u32 = 128;
@@ -43,7 +43,7 @@ impl Default for Limits {
     }
 }
 
-/// What is wrong, and the field of `limits` that it is wrong with.
+/// An error of a field of `limits`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct LimitError {
@@ -53,14 +53,14 @@ pub struct LimitError {
 
 impl Limits {
     /// # Errors
-    /// For the first limit that is no amount, or more than the controller allows.
+    /// For the first limit that is invalid or above the controller's own.
     pub fn of(limits: &PluginLimits) -> Result<Self, LimitError> {
         let bytes = |field, given: &Option<String>, default, most| match given {
             None => Ok(default),
             Some(text) => match parse_bytes(text) {
                 Some(bytes) if (1..=most).contains(&bytes) => Ok(bytes),
                 Some(_) => Err(LimitError { field, message: format!("{text:?} is not from 1 to {}Mi", most >> 20) }),
-                None => Err(LimitError { field, message: format!("{text:?} is no amount of bytes, such as 64Mi") }),
+                None => Err(LimitError { field, message: format!("{text:?} is not an amount of bytes, such as 64Mi") }),
             },
         };
         let time_millis = match &limits.time {
@@ -93,7 +93,7 @@ impl Limits {
     }
 }
 
-/// Whole amounts as Kubernetes writes them: `1048576`, `64Mi`, `1M`.
+/// Amounts in Kubernetes' notation: `1048576`, `64Mi`, `1M`.
 #[must_use]
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let (number, unit) = UNITS
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_read_as_kubernetes_writes_them() {
+    fn amounts_are_parsed_as_by_kubernetes() {
         let read = ["5", "2Ki", "64Mi", "1G", "", "Mi", "-1", "1.5Mi", "99999999999Gi"].map(parse_bytes);
 
         let expected = [Some(5), Some(2_048), Some(64 << 20), Some(1_000_000_000), None, None, None, None, None];
@@ -121,17 +121,17 @@ mod tests {
     }
 
     #[test]
-    fn absent_limits_are_the_defaults() {
+    fn absent_limits_have_the_defaults() {
         assert_eq!(Limits::of(&PluginLimits::default()), Ok(Limits::default()));
     }
 
     #[test]
-    fn a_limit_above_the_controllers_own_is_refused_by_its_field() {
+    fn a_limit_above_the_controllers_own_is_rejected_by_its_field() {
         assert_eq!(limits("1Gi").unwrap_err().to_string(), "memory: \"1Gi\" is not from 1 to 512Mi");
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_by_its_field() {
+    fn an_invalid_duration_is_rejected_by_its_field() {
         let time = Some("soon".to_owned());
 
         let refused = Limits::of(&PluginLimits { time, ..PluginLimits::default() }).unwrap_err();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_number_of_requests_is_refused() {
+    fn a_negative_number_of_requests_is_rejected() {
         let refused = Limits::of(&PluginLimits { requests: Some(-1), ..PluginLimits::default() }).unwrap_err();
 
         assert_eq!(refused.to_string(), "requests: -1 is not from 0 to 128");

@@ -1,4 +1,4 @@
-//! Plugin (`kulta.io/v1alpha1`, cluster scope): a component that an admin lets KULTA run, and what it may do.
+//! Plugin (`kulta.io/v1alpha1`, cluster scope): a component that an admin lets KULTA run, and its permissions.
 
 mod limits;
 mod status;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::template::Opaque;
 
-/// The kind's name and group, as owners and events write them.
+/// The kind's name and group, as in owner references and events.
 pub const KIND: &str = "Plugin";
 pub const API_VERSION: &str = "kulta.io/v1alpha1";
 
@@ -24,7 +24,7 @@ pub const API_VERSION: &str = "kulta.io/v1alpha1";
     group = "kulta.io",
     version = "v1alpha1",
     kind = "Plugin",
-    doc = "A WebAssembly component that KULTA may ask, where it comes from and what it may do.",
+    doc = "A WebAssembly component that KULTA may call, its source and its permissions.",
     plural = "plugins",
     status = "PluginStatus",
     derive = "PartialEq",
@@ -33,38 +33,38 @@ pub const API_VERSION: &str = "kulta.io/v1alpha1";
         name = "Kinds",
         type_ = "string",
         json_path = ".status.kinds",
-        description = "What it can be asked for"
+        description = "Kinds of plugins that the component implements"
     ),
     printcolumn(
         name = "Version",
         type_ = "string",
         json_path = ".status.version",
-        description = "What it says of itself"
+        description = "Version that the component reports"
     ),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether the component that the spec names is served"
+        description = "Whether the component of the spec is served"
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
-        description = "Why, or why not"
+        description = "Reason of the readiness"
     ),
     printcolumn(
         name = "Users",
         type_ = "integer",
         json_path = ".status.users",
-        description = "Rollouts and templates that name it"
+        description = "Number of Rollouts and templates that name it"
     ),
     printcolumn(
         name = "Digest",
         type_ = "string",
         json_path = ".status.digest",
         priority = 1,
-        description = "What is served"
+        description = "Digest of the served component"
     ),
     printcolumn(
         name = "Age",
@@ -76,18 +76,18 @@ pub const API_VERSION: &str = "kulta.io/v1alpha1";
 #[serde(rename_all = "camelCase", default)]
 pub struct PluginSpec {
     pub source: PluginSource,
-    /// Names that it answers to, such as Argo's `argoproj-labs/sample`; its own name when empty.
+    /// Names under which it is served, such as Argo's `argoproj-labs/sample`; default: its own name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub serves: Vec<String>,
-    /// `sha256:` and hex: of the image's manifest for `oci`, of the component's bytes for the others.
+    /// `sha256:` and hex: digest of the image's manifest for `oci`, of the component's bytes for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     #[serde(skip_serializing_if = "PluginLimits::is_empty")]
     pub limits: PluginLimits,
-    /// Where it may have requests sent. None: nowhere.
+    /// URLs that it may request. If empty, none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
-    /// A configuration, as JSON; what a user writes goes over it, field by field.
+    /// Defaults for the user's configuration, as JSON; the user's values override it field by field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Opaque>,
     /// For enrichers.
@@ -98,7 +98,7 @@ pub struct PluginSpec {
     pub disabled: bool,
 }
 
-/// Exactly one of them.
+/// Exactly one of them is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PluginSource {
@@ -129,7 +129,7 @@ pub struct LocalSecret {
     pub name: String,
 }
 
-/// A key of a ConfigMap, under `binaryData`. A ConfigMap holds 1 MiB.
+/// A key of a ConfigMap, under `binaryData`. A ConfigMap can contain 1 MiB.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConfigMapSource {
@@ -138,7 +138,7 @@ pub struct ConfigMapSource {
     pub key: String,
 }
 
-/// What one call, and one measurement, enrichment or step, may use. Absent: the default, and never more than the controller's own limits.
+/// Limits of one call, and of one measurement, enrichment or step. They cannot exceed the controller's own limits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PluginLimits {
@@ -148,7 +148,7 @@ pub struct PluginLimits {
     /// Computing time of one call, such as `1s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// Requests of one measurement, enrichment or round of a step.
+    /// Requests of one measurement, enrichment or call of a step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<i32>,
     /// Size of one answer to a request, such as `1Mi`.
@@ -162,13 +162,13 @@ impl PluginLimits {
     }
 }
 
-/// Requests to one place.
+/// Permission for requests below one URL.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Grant {
-    /// `https://host[:port][/path]`; the host is compared whole, the path by whole segments.
+    /// `https://host[:port][/path]`; the host must be equal, the path must match by whole segments.
     pub url_prefix: String,
-    /// Headers that the host adds to these requests; the plugin does not see them.
+    /// Headers that the host adds to these requests; the plugin cannot read them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers_from: Vec<HeaderFrom>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,9 +179,9 @@ pub struct Grant {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HeaderFrom {
-    /// Of the header, such as `Authorization`.
+    /// Name of the header, such as `Authorization`.
     pub name: String,
-    /// What stands before the Secret's value, such as `Bearer `.
+    /// Text before the Secret's value, such as `Bearer `.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub prefix: String,
     pub secret_key_ref: SecretKey,
@@ -197,7 +197,7 @@ pub struct SecretKey {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GrantTls {
-    /// Takes whatever certificate the server shows.
+    /// Accepts any certificate of the server.
     #[serde(skip_serializing_if = "crate::status::is_false")]
     pub insecure_skip_verify: bool,
 }
@@ -205,12 +205,12 @@ pub struct GrantTls {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Enrich {
-    /// Enrichers add to an event in this order, smallest first, then by name.
+    /// Enrichers run in this order, smallest first, then by name.
     pub order: i32,
 }
 
 impl Plugin {
-    /// The names that it answers to.
+    /// The names under which it is served.
     #[must_use]
     pub fn serves(&self) -> Vec<String> {
         if self.spec.serves.is_empty() {

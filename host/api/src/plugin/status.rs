@@ -1,33 +1,33 @@
-//! What has become of a Plugin.
+//! `status` of a Plugin.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Type of the one condition: what the spec names is served.
+/// Type of the only condition: the component of the spec is served.
 pub const READY: &str = "Ready";
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PluginStatus {
-    /// `metadata.generation` that this status speaks of.
+    /// `metadata.generation` of this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// What the component that is served can be asked for: strategy, analyzer, enricher, step, condition.
+    /// Kinds of the served component: strategy, analyzer, enricher, step, condition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
-    /// What it says of itself.
+    /// The version that it reports.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub summary: String,
-    /// What it imports: the log and types, or it would not be served.
+    /// Its imports: only the log and types are allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<String>,
-    /// Of the component that is served: `sha256:` and hex.
+    /// Digest of the served component: `sha256:` and hex.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub digest: String,
-    /// What the image's tag was resolved to, once: `sha256:` and hex of its manifest.
+    /// The digest of the manifest that the image's tag was resolved to, once: `sha256:` and hex.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resolved: String,
     /// The image, with its tag, that `resolved` belongs to.
@@ -39,31 +39,32 @@ pub struct PluginStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// Why a Plugin is ready, or not. Where it is not, what was served before still is, unless the reason says otherwise.
+/// Why a Plugin is ready or not. If it is not, the previous component is still served, unless the reason says
+/// otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PluginReason {
-    /// The component that the spec names is served.
+    /// The component of the spec is served.
     Serving,
     InvalidSpec,
     /// An image without a digest, and tags are not allowed.
     DigestRequired,
-    /// What was fetched is not what the digest says.
+    /// The fetched bytes do not have the digest.
     DigestMismatch,
-    /// No key that the controller trusts has signed it.
+    /// No trusted key has signed it.
     Unsigned,
-    /// The source cannot be had now.
+    /// The source is temporarily unavailable.
     SourceUnavailable,
-    /// The source says no, or has no such thing.
+    /// The source denies access, or does not have it.
     SourceRefused,
-    /// It imports what plugins may not have, is no plugin, or cannot say what it is.
+    /// It has imports that are not allowed, is not a plugin, or cannot describe itself.
     Refused,
     /// It could not be compiled within its limits.
     CompileFailed,
-    /// A configuration that is in use is not one that it takes.
+    /// It rejects a configuration that is in use.
     ConfigRejected,
-    /// Another Plugin serves one of the names already.
+    /// Another Plugin already serves one of the names.
     NameTaken,
-    /// It is being deleted: nothing of it is served, and it is gone once nobody names it.
+    /// It is being deleted: it is not served, and it is removed once no object names it.
     Deleting,
 }
 

@@ -1,5 +1,5 @@
-//! What an analysis must fulfil before it is run (`reference/argo-rollouts.md` section 1.6). Where text still holds `{{`, an argument
-//! is not filled in yet, and what it will say is not judged.
+//! Validates analyses (`reference/argo-rollouts.md` section 1.6). A text that contains `{{` has an unresolved argument,
+//! and its value is not checked.
 
 mod args;
 mod limits;
@@ -19,10 +19,10 @@ use crate::analysis::{
 use crate::duration;
 use crate::field_error::{Faults, Path};
 
-/// With one measurement of each, whose value and message are of 1 KiB, more make a status beyond the megabyte that it may have: the API
-/// server would not take it.
+/// With more metrics, one measurement of each with a value and a message of 1 KiB would exceed a status of one
+/// megabyte, which the API server rejects.
 pub const MAX_METRICS: usize = 400;
-/// What an argument that is not filled in begins with.
+/// Begin of an unresolved argument.
 const PLACEHOLDER: &str = "{{";
 
 /// An analyzer that can be named under `provider`.
@@ -31,10 +31,10 @@ pub struct ServedAnalyzer<'a> {
     pub name: &'a str,
 }
 
-/// A run whose metrics have their arguments filled in.
+/// Validates a run whose arguments are resolved.
 ///
 /// # Errors
-/// Every fault of the spec.
+/// Every error of the spec.
 pub fn validate_run(spec: &AnalysisRunSpec, served: &[ServedAnalyzer<'_>]) -> Result<(), Vec<FieldError>> {
     let path = Path::new("spec");
     let mut faults = Faults::default();
@@ -45,10 +45,10 @@ pub fn validate_run(spec: &AnalysisRunSpec, served: &[ServedAnalyzer<'_>]) -> Re
     faults.done()
 }
 
-/// A template by itself: what it leaves open and what other templates add to it is not judged.
+/// Validates a template by itself: neither open arguments nor the content of other templates are checked.
 ///
 /// # Errors
-/// Every fault of the spec.
+/// Every error of the spec.
 pub fn validate_template(spec: &AnalysisTemplateSpec, served: &[ServedAnalyzer<'_>]) -> Result<(), Vec<FieldError>> {
     let path = Path::new("spec");
     let mut faults = Faults::default();
@@ -69,20 +69,20 @@ pub fn validate_template(spec: &AnalysisTemplateSpec, served: &[ServedAnalyzer<'
     faults.done()
 }
 
-/// Metrics alone, as they stand in a template or a run.
+/// Validates the metrics of a template or a run.
 ///
 /// # Errors
-/// Every fault, below `spec.metrics`.
+/// Every error, below `spec.metrics`.
 pub fn validate_metrics(list: &[Metric], served: &[ServedAnalyzer<'_>]) -> Result<(), Vec<FieldError>> {
     let mut faults = Faults::default();
     metrics(list, served, &Path::new("spec"), &mut faults);
     faults.done()
 }
 
-/// How a rollout asks for analysis, at that path; the templates themselves are not looked at.
+/// Validates a rollout's request for an analysis at that path; the templates themselves are not checked.
 ///
 /// # Errors
-/// Every fault.
+/// Every error.
 pub fn validate_request(analysis: &RolloutAnalysis, at: &str) -> Result<(), Vec<FieldError>> {
     let path = Path::new(at);
     let mut faults = Faults::default();
@@ -131,7 +131,7 @@ fn each_matches<'a>(rules: impl Iterator<Item = &'a str>, metrics: &[Metric], pa
     for (index, rule) in rules.enumerate() {
         let path = path.index(index).field("metricName");
         match MetricRule::parse(rule) {
-            Err(error) => faults.add(&path, format!("{rule:?} is no regular expression: {error}")),
+            Err(error) => faults.add(&path, format!("{rule:?} is not a regular expression: {error}")),
             Ok(parsed) => {
                 let matched = metrics.iter().any(|metric| parsed.matches(&metric.name));
                 faults.add_if(!matched, &path, format!("{rule:?} matches the name of no metric"));

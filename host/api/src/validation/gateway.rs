@@ -1,4 +1,5 @@
-//! The configuration under `plugins["argoproj-labs/gatewayAPI"]`. The CRD has no schema for it, so a slip can only be told here.
+//! Validates the configuration under `plugins["argoproj-labs/gatewayAPI"]`. The CRD has no schema for it, so only this
+//! check finds typos.
 
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub(super) fn validate(config: &Value, path: &Path, faults: &mut Faults) {
     }
 }
 
-/// Argo's plugin takes an empty value as none.
+/// Argo's plugin treats an empty value as absent.
 fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -34,7 +35,7 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-/// The fields that neither this build nor Argo's plugin knows: Argo's plugin goes on without them.
+/// Fields that neither this build nor Argo's plugin knows: Argo's plugin ignores them.
 pub(super) fn unknown_keys(config: &Value, path: &Path) -> Vec<Path> {
     let known = |key: &str| SERVED_KEYS.contains(&key) || LATER_KEYS.contains(&key);
     let keys =
@@ -48,7 +49,7 @@ pub(super) fn unknown_keys(config: &Value, path: &Path) -> Vec<Path> {
     unknown
 }
 
-/// A kind of route that comes later was refused already; that no HTTPRoute stands beside it is no second fault.
+/// An unsupported kind of route is already an error; a missing HTTPRoute is then not reported as well.
 fn routes(config: &Value, routing: &GatewayRouting, other_kinds: bool, path: &Path, faults: &mut Faults) {
     for (index, route) in routing.http_routes.iter().enumerate() {
         faults.add_if(route.name.is_empty(), &path.field("httpRoutes").index(index).field("name"), "is required");
@@ -60,9 +61,9 @@ fn routes(config: &Value, routing: &GatewayRouting, other_kinds: bool, path: &Pa
     if named || routing.http_route_selector.is_some() || other_kinds {
         return;
     }
-    // One of them may be meant to name the routes.
+    // An unknown field may be a typo for the routes.
     for path in unknown_keys(config, path) {
-        faults.add(&path, "is no field of this plugin");
+        faults.add(&path, "is not a field of this plugin");
     }
     faults.add(path, "must name the routes: httpRoute, httpRoutes or httpRouteSelector");
 }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_named_singly_in_a_list_or_by_labels() {
+    fn routes_are_named_individually_in_a_list_or_by_labels() {
         assert_faults(vec![
             (configured(json!({ "httpRoute": "a" })), &[]),
             (configured(json!({ "httpRoutes": [{ "name": "a", "useHeaderRoutes": true }, { "name": "b" }] })), &[]),
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_without_a_route_is_refused() {
+    fn a_configuration_without_a_route_is_rejected() {
         for config in
             [json!({}), json!({ "httpRoute": "" }), json!({ "httpRoutes": [] }), json!({ "namespace": "edge" })]
         {
@@ -116,12 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn a_value_that_is_not_an_object_is_rejected() {
         assert_fault_at(json!("httpRoute: a"), "");
     }
 
     #[test]
-    fn other_kinds_of_routes_are_refused_by_their_name() {
+    fn other_kinds_of_routes_are_rejected_by_their_name() {
         for key in LATER_KEYS {
             let value = if key.ends_with("Selector") { json!({}) } else { json!("a") };
             assert_fault_at(json!({ key: value }), &format!(".{key}"));
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_no_fault() {
+    fn an_unknown_key_is_not_an_error() {
         assert_faults(vec![
             (configured(json!({ "httpRoute": "a", "httproute": "b" })), &[]),
             (configured(json!({ "httpRoutes": [{ "name": "a", "weight": 5 }] })), &[]),
@@ -137,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_named() {
+    fn a_value_of_the_wrong_type_is_reported() {
         assert_fault_at(json!({ "httpRoute": ["a"] }), ".httpRoute");
         assert_fault_at(json!({ "httpRoutes": [{ "name": "a" }, { "name": 1 }] }), ".httpRoutes[1].name");
         assert_fault_at(json!({ "httpRoute": "a", "disableInProgressLabel": "yes" }), ".disableInProgressLabel");
     }
 
     #[test]
-    fn an_entry_needs_a_name_and_a_selector_known_operators() {
+    fn an_entry_needs_a_name_and_a_selector_needs_known_operators() {
         assert_fault_at(json!({ "httpRoutes": [{ "useHeaderRoutes": true }] }), ".httpRoutes[0].name");
         assert_fault_at(
             json!({ "httpRouteSelector": { "matchExpressions": [{ "key": "a", "operator": "Like" }] } }),

@@ -1,5 +1,5 @@
-//! What a Rollout must fulfil before KULTA acts on it (`reference/argo-rollouts.md` sections 1.1 to 1.3 and 3). All faults are told at
-//! once; a field whose support comes later is refused by its path, never ignored.
+//! Validates Rollouts (`reference/argo-rollouts.md` sections 1.1 to 1.3 and 3). All errors are reported at once. An
+//! unsupported field is rejected by its path, never ignored.
 
 pub mod analysis;
 mod gateway;
@@ -19,14 +19,14 @@ use crate::rollout::{DEFAULT_PROGRESS_DEADLINE_SECONDS, Rollout, RolloutSpec};
 const WHOLE_PERCENT: u32 = 100;
 
 /// # Errors
-/// Every fault of the spec.
+/// Every error of the spec.
 pub fn validate(rollout: &Rollout) -> Result<(), Vec<FieldError>> {
     let spec = &rollout.spec;
     let path = Path::new("spec");
     let mut faults = Faults::default();
     faults.not_negative(spec.replicas, &path.field("replicas"));
     if spec.workload_ref.is_some() {
-        // It stands for selector and template, so their absence is no fault of its own.
+        // It replaces selector and template, so their absence is not another error.
         faults.unsupported(true, &path.field("workloadRef"));
     } else {
         pods::validate(spec, &path, &mut faults);
@@ -55,7 +55,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::decode::decode;
 
-    /// A rollout without a fault, changed by a merge patch.
+    /// A valid rollout, changed by a merge patch.
     pub(crate) fn rollout(patch: Value) -> Rollout {
         let mut object = json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": { "name": "shop" },
@@ -73,7 +73,7 @@ pub(crate) mod tests {
         decode(&object).unwrap()
     }
 
-    /// The same with a traffic routing that is complete.
+    /// The same with complete traffic routing.
     pub(crate) fn routed(canary: Value) -> Rollout {
         let mut whole = json!({
             "canaryService": "canary", "stableService": "stable",
@@ -110,7 +110,7 @@ pub(crate) mod tests {
         validate(rollout).err().unwrap_or_default().into_iter().map(|error| error.path).collect()
     }
 
-    /// Each entry is a rollout and the paths of all its faults.
+    /// Each entry has a rollout and the paths of all its errors.
     pub(crate) fn assert_faults(cases: Vec<(Rollout, &[&str])>) {
         for (rollout, expected) in cases {
             assert_eq!(paths(&rollout), expected, "{:?}\n{}", validate(&rollout), json!(rollout.spec));
@@ -124,7 +124,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once_in_the_order_of_the_fields() {
+    fn all_errors_are_reported_at_once_in_the_order_of_the_fields() {
         let rollout = rollout(json!({ "replicas": -1, "minReadySeconds": -2, "revisionHistoryLimit": -3 }));
 
         let errors = validate(&rollout).unwrap_err();
@@ -137,7 +137,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_numbers_of_a_rollout_are_checked() {
+    fn the_numbers_of_a_rollout_are_validated() {
         assert_faults(vec![
             (rollout(json!({ "replicas": 0 })), &[]),
             (rollout(json!({ "progressDeadlineSeconds": 10, "minReadySeconds": 9 })), &[]),
@@ -158,7 +158,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_workload_reference_is_refused_once_and_not_for_the_template_it_stands_for() {
+    fn a_workload_reference_is_rejected_once_and_not_for_the_missing_template() {
         let rollout = rollout(json!({ "workloadRef": { "kind": "Deployment" }, "selector": null, "template": null }));
 
         assert_eq!(paths(&rollout), ["spec.workloadRef"]);

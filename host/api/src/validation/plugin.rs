@@ -1,4 +1,4 @@
-//! What a Plugin must fulfil before anything is fetched for it.
+//! Validates Plugins before anything is fetched.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use crate::plugin::{ConfigMapSource, Grant, Limits, PluginSource, PluginSpec};
 
 const DIGEST_PREFIX: &str = "sha256:";
 const DIGEST_HEX: usize = 64;
-/// As Kubernetes names objects, with the slashes of Argo's plugin names.
+/// Kubernetes' rules for object names, plus the slashes of Argo's plugin names.
 const NAME_BYTES: usize = 253;
 const SCHEMES: [&str; 2] = ["http://", "https://"];
 
 /// # Errors
-/// Every fault of the spec. What an image's name must be is for whoever pulls it to say.
+/// Every error of the spec. The registry client validates the image's name.
 pub fn validate(spec: &PluginSpec) -> Result<(), Vec<FieldError>> {
     let path = Path::new("spec");
     let mut faults = Faults::default();
@@ -66,7 +66,7 @@ fn names(names: &[String], path: &Path, faults: &mut Faults) {
         let path = path.index(index);
         faults.required(name, &path);
         faults.add_if(name.len() > NAME_BYTES, &path, format!("is longer than {NAME_BYTES} bytes"));
-        faults.add_if(!seen.insert(name), &path, format!("{name:?} is there already"));
+        faults.add_if(!seen.insert(name), &path, format!("{name:?} is a duplicate"));
     }
 }
 
@@ -75,7 +75,7 @@ fn grant(grant: &Grant, path: &Path, faults: &mut Faults) {
     faults.add_if(
         !SCHEMES.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())),
         &path.field("urlPrefix"),
-        format!("{url:?} is no http or https URL"),
+        format!("{url:?} is not an http or https URL"),
     );
     for (index, header) in grant.headers_from.iter().enumerate() {
         let path = path.field("headersFrom").index(index);
@@ -107,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_alone_is_enough() {
+    fn a_file_alone_is_valid() {
         assert_eq!(faults(json!({})), Vec::<String>::new());
     }
 
     #[test]
-    fn each_fault_is_named_by_its_field() {
+    fn each_error_names_its_field() {
         for (patch, expected) in [
             (json!({ "source": { "file": null } }), "spec.source: must hold one of oci, file and configMap"),
             (
@@ -132,11 +132,11 @@ mod tests {
                 json!({ "digest": "sha256:12" }),
                 "spec.digest: \"sha256:12\" is not sha256: and 64 lower-case hex digits",
             ),
-            (json!({ "serves": ["a", "a"] }), "spec.serves[1]: \"a\" is there already"),
+            (json!({ "serves": ["a", "a"] }), "spec.serves[1]: \"a\" is a duplicate"),
             (json!({ "limits": { "memory": "9Gi" } }), "spec.limits.memory: "),
             (
                 json!({ "grants": [{ "urlPrefix": "ftp://x" }] }),
-                "spec.grants[0].urlPrefix: \"ftp://x\" is no http or https URL",
+                "spec.grants[0].urlPrefix: \"ftp://x\" is not an http or https URL",
             ),
             (
                 json!({ "grants": [{ "urlPrefix": "https://x", "headersFrom": [{ "name": "A", "secretKeyRef": { "name": "s" } }] }] }),

@@ -1,4 +1,5 @@
-//! Selector and pod template. Light checks only: the API server judges a template in full when a ReplicaSet is made of it.
+//! Validates selector and pod template. Only basic checks: the API server validates a template completely when a
+//! ReplicaSet is created from it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub(super) fn validate(spec: &RolloutSpec, path: &Path, faults: &mut Faults) {
             None
         }
         Some(empty) if is_empty(empty) => {
-            faults.add(&selector_path, "must not be empty: it would take every pod of the namespace");
+            faults.add(&selector_path, "must not be empty: it would select every pod of the namespace");
             None
         }
         Some(selector) => selector_is_sound(selector, &selector_path, faults).then_some(selector),
@@ -79,7 +80,7 @@ impl Operator {
     }
 }
 
-/// Names what is wrong with the expressions of a selector; says whether nothing is.
+/// Reports errors of a selector's expressions; returns true if there are none.
 pub(super) fn selector_is_sound(selector: &LabelSelector, path: &Path, faults: &mut Faults) -> bool {
     let mut sound = true;
     for (index, requirement) in selector.match_expressions.iter().flatten().enumerate() {
@@ -127,7 +128,7 @@ mod tests {
     use crate::validation::tests::{assert_faults, rollout};
 
     #[test]
-    fn a_selector_must_be_there_and_not_be_empty() {
+    fn a_selector_is_required_and_must_not_be_empty() {
         assert_faults(vec![
             (rollout(json!({ "selector": null })), &["spec.selector"]),
             (rollout(json!({ "selector": { "matchLabels": null } })), &["spec.selector"]),
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_says_nothing_is_refused() {
+    fn an_incomplete_expression_is_rejected() {
         let with = |operator: &str, values: &[&str]| {
             rollout(
                 json!({ "selector": { "matchExpressions": [{ "key": "app", "operator": operator, "values": values }] } }),

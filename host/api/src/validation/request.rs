@@ -1,4 +1,4 @@
-//! What a rollout asks to be analysed. Whether the templates are there, and what is in them, is seen elsewhere.
+//! Validates a rollout's requests for analyses. Whether the templates exist and are valid is checked elsewhere.
 
 use super::analysis::validate_request;
 use crate::analysis::RolloutAnalysis;
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_background_may_begin_at_any_step() {
+    fn the_background_analysis_may_begin_at_any_step() {
         let starting = |step: i32| background(json!({ "templates": named(), "startingStep": step }));
         assert_faults(vec![
             (starting(0), &[]),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_strategy_has_a_background_too() {
+    fn a_plugin_strategy_may_have_a_background_analysis() {
         let plugin = |analysis: Value| {
             rollout(json!({ "strategy": { "canary": null, "plugin": { "name": "linear", "analysis": analysis } } }))
         };
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_that_is_wrong_is_told_with_its_path() {
+    fn an_invalid_argument_is_reported_with_its_path() {
         let args = json!([{ "name": "a", "valueFrom": { "podTemplateHashValue": "Newest" } }]);
         assert_faults(vec![(
             background(json!({ "templates": named(), "args": args })),

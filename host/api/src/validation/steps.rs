@@ -1,4 +1,4 @@
-//! The steps of a canary.
+//! Validates the steps of a canary.
 
 use super::request;
 use crate::duration;
@@ -23,10 +23,10 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
         0 => faults.add_if(
             step.set_canary_scale.is_none(),
             path,
-            "must say what to do: setWeight, pause, setCanaryScale, analysis or plugin",
+            "must have one of setWeight, pause, setCanaryScale, analysis or plugin",
         ),
         1 => {}
-        _ => faults.add(path, "must say one thing only: make a step of each"),
+        _ => faults.add(path, "must have only one action: use a separate step for each"),
     }
     for (present, field) in later {
         faults.unsupported(present, &path.field(field));
@@ -51,8 +51,8 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
     faults.add_if(nameless, &path.field("plugin").field("name"), "must name the step plugin");
 }
 
-/// A weight above 100 is fine, as in Argo Rollouts: it asks for more canary pods than there are wanted pods. So are several measures
-/// and none: Argo has an order among them (`utils/replicaset/canary.go`, `UseSetCanaryScale`).
+/// A weight above 100 is valid, as in Argo Rollouts: it requests more canary pods than `spec.replicas`. Several
+/// measures and none are valid too: Argo defines their precedence (`utils/replicaset/canary.go`, `UseSetCanaryScale`).
 fn validate_scale(scale: &SetCanaryScale, path: &Path, faults: &mut Faults) {
     faults.not_negative(scale.replicas, &path.field("replicas"));
     faults.not_negative(scale.weight, &path.field("weight"));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_does_exactly_one_thing() {
+    fn a_step_has_exactly_one_action() {
         let at: &[&str] = &["spec.strategy.canary.steps[0]"];
         assert_faults(vec![
             (step(json!({})), at),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_of_kinds_but_a_canary_scale_is_one_too_many() {
+    fn two_actions_are_rejected_unless_one_is_a_canary_scale() {
         let kinds = [
             ("setWeight", json!(5)),
             ("pause", json!({})),
@@ -102,9 +102,9 @@ mod tests {
         }
     }
 
-    /// As in Argo Rollouts, whose check of exclusive kinds leaves it out.
+    /// As in Argo Rollouts, whose check of exclusive kinds omits it.
     #[test]
-    fn a_canary_scale_may_stand_beside_another_kind() {
+    fn a_canary_scale_may_be_combined_with_another_action() {
         let scale = json!({ "replicas": 1 });
         assert_faults(vec![
             (step(json!({ "setWeight": 5, "setCanaryScale": scale })), &[]),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_lies_between_zero_and_the_maximum() {
+    fn a_weight_is_between_zero_and_the_maximum() {
         let at: &[&str] = &["spec.strategy.canary.steps[1].setWeight"];
         let weight = |weight: i32| routed(json!({ "steps": [{ "pause": {} }, { "setWeight": weight }] }));
         let of_1000 = |weight: i32| {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_lasts_for_good_or_for_a_readable_time() {
+    fn a_pause_is_indefinite_or_has_a_valid_duration() {
         let at: &[&str] = &["spec.strategy.canary.steps[0].pause.duration"];
         let pause = |duration: Value| step(json!({ "pause": { "duration": duration } }));
         assert_faults(vec![
@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_come_later_are_refused_by_their_path() {
+    fn unsupported_steps_are_rejected_by_their_path() {
         for kind in ["experiment", "setHeaderRoute", "setMirrorRoute"] {
             assert_eq!(paths(&step(json!({ kind: {} }))), [format!("spec.strategy.canary.steps[0].{kind}")]);
         }
     }
 
     #[test]
-    fn a_step_plugin_has_a_name() {
+    fn a_step_plugin_needs_a_name() {
         let at: &[&str] = &["spec.strategy.canary.steps[0].plugin.name"];
         assert_faults(vec![
             (step(json!({ "plugin": { "name": "team/gate" } })), &[]),

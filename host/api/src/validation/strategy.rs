@@ -1,4 +1,4 @@
-//! The strategy, and what canary and plugin strategies share.
+//! Validates the strategy.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -32,7 +32,11 @@ pub(super) fn validate(strategy: &RolloutStrategy, path: &Path, faults: &mut Fau
     if let Some(plugin) = &strategy.plugin {
         let path = path.field("plugin");
         faults.add_if(plugin.name.is_empty(), &path.field("name"), "is required");
-        faults.add_if(plugin.steps.is_some(), &path.field("steps"), "is for canary only: this plugin makes the steps");
+        faults.add_if(
+            plugin.steps.is_some(),
+            &path.field("steps"),
+            "is for canary only: this plugin decides about steps",
+        );
         fields(&plugin.fields, &path, faults);
     }
 }
@@ -115,7 +119,7 @@ fn traffic_routing(routing: &TrafficRouting, path: &Path, faults: &mut Faults) {
     faults.add_if(
         routing.plugins.is_empty() && !other_router,
         &plugins,
-        format!("must have {GATEWAY_PLUGIN}: without a router no traffic can be moved"),
+        format!("must have {GATEWAY_PLUGIN}: without a router no traffic can be shifted"),
     );
     faults.add_if(
         routing.max_traffic_weight.is_some_and(|weight| weight <= 0),
@@ -139,7 +143,7 @@ fn anti_affinity(affinity: &AntiAffinity, path: &Path, faults: &mut Faults) {
     );
 }
 
-/// How long pods are kept that serve no more.
+/// Validates the delays before unused pods are scaled down.
 fn scaling(fields: &CanaryFields, path: &Path, faults: &mut Faults) {
     let routed = fields.traffic_routing.is_some();
     let routed_only = "can only be used with trafficRouting";

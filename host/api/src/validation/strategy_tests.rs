@@ -4,7 +4,7 @@ use crate::validation::tests::{assert_faults, canary, paths, rollout, routed};
 use crate::validation::{joined, validate};
 
 #[test]
-fn an_empty_strategy_is_told_which_crd_to_install() {
+fn an_empty_strategy_is_reported_with_the_crd_to_install() {
     let rollout = rollout(json!({ "strategy": { "canary": null } }));
 
     let message = joined(&validate(&rollout).unwrap_err());
@@ -18,7 +18,7 @@ fn an_empty_strategy_is_told_which_crd_to_install() {
 }
 
 #[test]
-fn two_strategies_are_one_too_many() {
+fn two_strategies_are_rejected() {
     assert_faults(vec![
         (rollout(json!({ "strategy": { "plugin": { "name": "linear" } } })), &["spec.strategy"]),
         (
@@ -29,7 +29,7 @@ fn two_strategies_are_one_too_many() {
 }
 
 #[test]
-fn a_plugin_strategy_needs_a_name_and_makes_its_own_steps() {
+fn a_plugin_strategy_needs_a_name_and_has_no_steps() {
     let plugin = |plugin| rollout(json!({ "strategy": { "canary": null, "plugin": plugin } }));
     assert_faults(vec![
         (plugin(json!({ "name": "linear", "config": { "step": 5 }, "maxSurge": 1 })), &[]),
@@ -40,7 +40,7 @@ fn a_plugin_strategy_needs_a_name_and_makes_its_own_steps() {
 }
 
 #[test]
-fn the_two_services_must_differ_and_are_needed_with_routes() {
+fn the_two_services_must_differ_and_are_required_with_routes() {
     assert_faults(vec![
         (canary(json!({ "canaryService": "a" })), &[]),
         (canary(json!({ "canaryService": "a", "stableService": "a" })), &["spec.strategy.canary.stableService"]),
@@ -67,14 +67,14 @@ fn surge_and_unavailability_are_counts_or_percentages_and_not_both_zero() {
 }
 
 #[test]
-fn a_refused_share_names_what_was_written() {
+fn an_invalid_share_is_reported_with_its_value() {
     let message = joined(&validate(&canary(json!({ "maxSurge": "a lot" }))).unwrap_err());
 
     assert!(message.contains("\"a lot\""), "{message}");
 }
 
 #[test]
-fn delays_belong_to_traffic_routing() {
+fn delays_require_traffic_routing() {
     let delay = "spec.strategy.canary.scaleDownDelaySeconds";
     let dynamic = "spec.strategy.canary.dynamicStableScale";
     assert_faults(vec![
@@ -97,7 +97,7 @@ fn delays_belong_to_traffic_routing() {
 }
 
 #[test]
-fn anti_affinity_is_of_one_kind_and_its_weight_of_1_to_100() {
+fn anti_affinity_has_one_kind_and_a_weight_of_1_to_100() {
     let preferred = |weight: i32| json!({ "antiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": { "weight": weight } } });
     let required = json!({ "antiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {} } });
     let mut both = preferred(1);
@@ -116,7 +116,7 @@ fn anti_affinity_is_of_one_kind_and_its_weight_of_1_to_100() {
 }
 
 #[test]
-fn a_threshold_is_not_judged() {
+fn a_threshold_is_not_validated() {
     let with = |kind: &str, value: i32| canary(json!({ "replicaProgressThreshold": { "type": kind, "value": value } }));
     assert_faults(vec![
         (with("Percent", 100), &[]),
@@ -138,7 +138,7 @@ fn the_maximum_weight_is_greater_than_zero() {
 }
 
 #[test]
-fn every_other_router_is_refused_by_its_name() {
+fn every_other_router_is_rejected_by_its_name() {
     for router in ["alb", "ambassador", "apisix", "appMesh", "istio", "nginx", "smi", "traefik"] {
         let rollout = canary(json!({ "trafficRouting": { router: { "some": "config" } } }));
 
@@ -147,19 +147,19 @@ fn every_other_router_is_refused_by_its_name() {
 }
 
 #[test]
-fn every_other_traffic_plugin_is_refused_by_its_name() {
+fn every_other_traffic_plugin_is_rejected_by_its_name() {
     let rollout = routed(json!({ "trafficRouting": { "plugins": { "acme/router": {} } } }));
 
     assert_eq!(paths(&rollout), ["spec.strategy.canary.trafficRouting.plugins[\"acme/router\"]"]);
 }
 
 #[test]
-fn traffic_routing_without_a_router_is_refused() {
+fn traffic_routing_without_a_router_is_rejected() {
     assert_faults(vec![(canary(json!({ "trafficRouting": {} })), &["spec.strategy.canary.trafficRouting.plugins"])]);
 }
 
 #[test]
-fn parts_that_come_later_are_refused_by_their_path() {
+fn unsupported_fields_are_rejected_by_their_path() {
     assert_faults(vec![
         (canary(json!({ "pingPong": {} })), &["spec.strategy.canary.pingPong"]),
         (

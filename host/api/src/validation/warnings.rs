@@ -1,5 +1,5 @@
-//! What looks wrong in a Rollout's spec and runs all the same, as in Argo Rollouts (`reference/argo-rollouts.md` sections 1.1 to 1.5):
-//! each says what is done instead.
+//! Warnings about a Rollout's spec that looks wrong but is valid, as in Argo Rollouts (`reference/argo-rollouts.md`
+//! sections 1.1 to 1.5). Each warning describes the actual effect.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::share::{ProgressThreshold, Share};
 use crate::step::{CanaryStep, SetCanaryScale};
 use crate::strategy::CanaryFields;
 
-/// Every doubt about the spec. They are of use only where [`super::validate`] finds no fault.
+/// Every warning about the spec. They are useful only if [`super::validate`] reports no error.
 #[must_use]
 pub fn warnings(rollout: &Rollout) -> Vec<FieldError> {
     let spec = &rollout.spec;
@@ -45,7 +45,7 @@ fn fields(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
     negative(fields.scale_down_delay_seconds, &path.field("scaleDownDelaySeconds"), doubts);
     negative(fields.scale_down_delay_revision_limit, &path.field("scaleDownDelayRevisionLimit"), doubts);
     let delay = path.field("abortScaleDownDelaySeconds");
-    let at_once = "is negative: the canary's pods go as soon as the rollout is aborted";
+    let at_once = "is negative: the canary is scaled down as soon as the rollout is aborted";
     doubts.add_if(fields.abort_scale_down_delay_seconds.is_some_and(|seconds| seconds < 0), &delay, at_once);
     let floor = path.field("minPodsPerReplicaSet");
     negative(fields.min_pods_per_replica_set, &floor, doubts);
@@ -62,7 +62,7 @@ fn fields(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
     if let Some(config) = fields.traffic_routing.as_ref().and_then(|routing| routing.gateway()) {
         let path = path.field("trafficRouting").field("plugins").field(GATEWAY_PLUGIN);
         for path in unknown_keys(config, &path) {
-            doubts.add(&path, "is no field of this plugin: it has no effect");
+            doubts.add(&path, "is not a field of this plugin: it has no effect");
         }
     }
     if let Some(analysis) = &fields.analysis {
@@ -76,10 +76,10 @@ fn fields(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
 fn threshold(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
     let Some(written) = &fields.replica_progress_threshold else { return };
     match written.threshold() {
-        None => doubts.add(&path.field("type"), "is neither Percent nor Pods: all pods are waited for"),
+        None => doubts.add(&path.field("type"), "is neither Percent nor Pods: all pods must be available"),
         Some(ProgressThreshold::Percent(percent)) => {
             let more = percent > WHOLE_PERCENT;
-            doubts.add_if(more, &path.field("value"), "is more than 100 percent: all pods are waited for");
+            doubts.add_if(more, &path.field("value"), "is more than 100 percent: all pods must be available");
         }
         Some(ProgressThreshold::Pods(_)) => {}
     }
@@ -88,7 +88,7 @@ fn threshold(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
 fn starting_step(analysis: &RolloutAnalysis, steps: usize, path: &Path, doubts: &mut Faults) {
     let start = analysis.starting_step.and_then(|index| usize::try_from(index).ok());
     let Some(start) = start.filter(|start| *start > steps) else { return };
-    let message = format!("{start} lies behind the last of {steps} steps: the analysis never begins");
+    let message = format!("{start} is after the last of {steps} steps: the analysis never begins");
     doubts.add(&path.field("startingStep"), message);
 }
 
@@ -96,7 +96,7 @@ fn step(step: &CanaryStep, path: &Path, doubts: &mut Faults) {
     if let Some(scale) = &step.set_canary_scale {
         let others = [step.set_weight.is_some(), step.pause.is_some(), step.analysis.is_some(), step.plugin.is_some()];
         let beside = others.into_iter().any(|present| present);
-        doubts.add_if(beside, path, "does more than one thing: setCanaryScale is done first");
+        doubts.add_if(beside, path, "has more than one action: setCanaryScale is applied first");
         self::scale(scale, &path.field("setCanaryScale"), doubts);
     }
     if let Some(analysis) = &step.analysis {
@@ -112,8 +112,10 @@ fn scale(scale: &SetCanaryScale, path: &Path, doubts: &mut Faults) {
     match kinds.into_iter().filter(|present| *present).count() {
         0 => doubts.add(path, "has none of replicas, weight and matchTrafficWeight: pods follow the traffic weight"),
         1 => {}
-        _ => doubts
-            .add(path, "has several measures: matchTrafficWeight goes before replicas, and replicas before weight"),
+        _ => doubts.add(
+            path,
+            "has several measures: matchTrafficWeight takes precedence over replicas, and replicas over weight",
+        ),
     }
 }
 
@@ -124,13 +126,13 @@ fn args(args: &[AnalysisArgument], path: &Path, doubts: &mut Faults) {
         let name = path.field("name");
         doubts.add_if(arg.name.is_empty(), &name, "is empty: no template has an argument of this name");
         let again = !names.insert(&arg.name);
-        doubts.add_if(again, &name, format!("{:?} is there already: the last value counts", arg.name));
+        doubts.add_if(again, &name, format!("{:?} is a duplicate: the last value counts", arg.name));
         let Some(from) = &arg.value_from else { continue };
         doubts.add_if(arg.value.is_some(), &path.field("value"), "has no effect beside valueFrom");
         let from_path = path.field("valueFrom");
         match (&from.pod_template_hash_value, &from.field_ref) {
             (Some(_), Some(_)) => doubts.add(&from_path.field("fieldRef"), "has no effect beside podTemplateHashValue"),
-            (None, None) => doubts.add(&from_path, "names no source: value counts, or the empty text"),
+            (None, None) => doubts.add(&from_path, "has no source: value is used, or the empty text"),
             _ => {}
         }
     }

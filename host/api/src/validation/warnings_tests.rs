@@ -4,7 +4,7 @@ use super::warnings;
 use crate::rollout::Rollout;
 use crate::validation::tests::{assert_faults, canary, rollout, routed};
 
-/// Each is without a fault, and has doubts at these paths.
+/// Each is valid, and has warnings at these paths.
 fn assert_doubts(cases: Vec<(Rollout, &[&str])>) {
     for (rollout, expected) in cases {
         let told: Vec<String> = warnings(&rollout).into_iter().map(|doubt| doubt.path).collect();
@@ -15,7 +15,7 @@ fn assert_doubts(cases: Vec<(Rollout, &[&str])>) {
 }
 
 #[test]
-fn a_plain_rollout_leaves_no_doubt() {
+fn a_plain_rollout_has_no_warning() {
     assert_doubts(vec![
         (rollout(json!({ "rollbackWindow": { "revisions": 3 } })), &[]),
         (
@@ -32,7 +32,7 @@ fn a_plain_rollout_leaves_no_doubt() {
 }
 
 #[test]
-fn a_negative_number_counts_as_nothing() {
+fn a_negative_number_counts_as_zero() {
     assert_doubts(vec![
         (rollout(json!({ "rollbackWindow": { "revisions": -1 } })), &["spec.rollbackWindow.revisions"]),
         (routed(json!({ "scaleDownDelaySeconds": -1 })), &["spec.strategy.canary.scaleDownDelaySeconds"]),
@@ -43,7 +43,7 @@ fn a_negative_number_counts_as_nothing() {
 }
 
 #[test]
-fn a_number_beyond_the_whole_counts_as_the_whole() {
+fn a_number_above_the_total_counts_as_the_total() {
     let threshold = |kind: &str| canary(json!({ "replicaProgressThreshold": { "type": kind, "value": 101 } }));
     assert_doubts(vec![
         (canary(json!({ "maxUnavailable": "101%" })), &["spec.strategy.canary.maxUnavailable"]),
@@ -54,12 +54,12 @@ fn a_number_beyond_the_whole_counts_as_the_whole() {
 }
 
 #[test]
-fn a_floor_of_pods_is_of_no_use_without_routes() {
+fn a_minimum_of_pods_has_no_effect_without_routes() {
     assert_doubts(vec![(canary(json!({ "minPodsPerReplicaSet": 2 })), &["spec.strategy.canary.minPodsPerReplicaSet"])]);
 }
 
 #[test]
-fn a_field_that_the_gateway_plugin_does_not_know_is_named() {
+fn a_field_that_the_gateway_plugin_does_not_know_is_reported() {
     let at = "spec.strategy.canary.trafficRouting.plugins[\"argoproj-labs/gatewayAPI\"]";
     let config =
         |config: Value| routed(json!({ "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": config } } }));
@@ -74,7 +74,7 @@ fn a_field_that_the_gateway_plugin_does_not_know_is_named() {
 }
 
 #[test]
-fn a_background_that_begins_nowhere_in_the_steps_is_told() {
+fn a_background_analysis_that_begins_at_no_step_is_reported() {
     let starting = |step: i32| {
         let analysis = json!({ "templates": [{ "templateName": "a" }], "startingStep": step });
         canary(json!({ "steps": [{ "setWeight": 5 }], "analysis": analysis }))
@@ -84,7 +84,7 @@ fn a_background_that_begins_nowhere_in_the_steps_is_told() {
 }
 
 #[test]
-fn a_step_of_two_kinds_or_with_several_measures_is_told() {
+fn a_step_with_two_actions_or_several_measures_is_reported() {
     let step = |step: Value| routed(json!({ "steps": [step] }));
     let at = "spec.strategy.canary.steps[0]";
     let scale = format!("{at}.setCanaryScale");
@@ -105,7 +105,7 @@ fn an_analysis_step_has_no_starting_step() {
 }
 
 #[test]
-fn an_argument_with_more_or_less_than_one_source_is_told() {
+fn an_argument_with_more_or_less_than_one_source_is_reported() {
     let at = "spec.strategy.canary.steps[0].analysis.args";
     let args = |args: Value| {
         let analysis = json!({ "templates": [{ "templateName": "a" }], "args": args });

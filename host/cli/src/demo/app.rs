@@ -16,43 +16,43 @@ pub const STABLE: &str = "web-stable";
 pub const CANARY: &str = "web-canary";
 /// The container that versions differ in.
 const CONTAINER: &str = "web";
-/// The pods' label that metrics are told apart by.
+/// Pod label that separates the metrics of the versions.
 pub const VERSION_LABEL: &str = "version";
 const PODS: u32 = 4;
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
-/// Requests of a second at speed 1: enough that a tenth of them shows an error rate within seconds.
+/// Requests per second at speed 1: enough that a tenth of them shows an error rate within seconds.
 const REQUESTS: u32 = 500;
-/// Pods of a real application take about as long, and it can be seen.
+/// About as long as pods of a real application take, and visible in the demo.
 const READY_AFTER: Duration = Duration::from_millis(1500);
 const GONE_AFTER: Duration = Duration::from_secs(1);
-/// How long each weight is watched.
+/// Duration of the pause after each weight.
 const PAUSE: Duration = Duration::from_secs(7);
-/// An analysis measures once a second at most, whatever the speed, and needs some looks.
+/// The shortest interval of an analysis is one second, at any speed, and a verdict needs some measurements.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(4);
-/// How long pods stay that get no more requests.
+/// How long pods without requests are kept.
 const SCALE_DOWN_DELAY: Duration = Duration::from_secs(3);
 pub const SCRAPE_INTERVAL: Duration = Duration::from_millis(500);
-/// What rates are taken over: long enough for a tenth of the requests to tell.
+/// Window of the rates: long enough that a tenth of the requests is significant.
 pub const WINDOW: Duration = Duration::from_secs(4);
-/// Share of errors that an update may have.
+/// Highest share of errors that an update may have.
 const ERRORS_ALLOWED: &str = "< 3%";
 const TEMPLATE: &str = "errors";
-/// What measures and judges: a plugin.
+/// The analyzer, a plugin.
 pub const ANALYZER: &str = "threshold";
-/// Between measurements: the shortest there is.
+/// Between measurements: the shortest interval of the API.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
-/// An error rate is believed when it is seen so often and once more.
+/// Failed measurements that are tolerated.
 const FAILURES_ALLOWED: u32 = 1;
-/// Measurements without enough requests that are borne.
+/// Measurements without enough requests that are tolerated.
 const TOO_FEW_ALLOWED: u32 = 5;
 const ROUTE_DELAY: Duration = Duration::from_millis(100);
 
-/// Good: half of the answers within 20 ms, no errors.
+/// A good version: half of the answers within 20 ms, no errors.
 const GOOD_MEDIAN: f64 = 0.02;
 const BAD_MEDIAN: f64 = 0.25;
 const BAD_ERRORS: f64 = 0.06;
-/// Spread of the latencies' logarithm.
+/// Standard deviation of the latencies' logarithm.
 const SIGMA: f64 = 0.5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// As its pods' label and its image's tag have it.
+    /// The version as in the pods' label and the image's tag.
     #[must_use]
     pub const fn tag(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl Version {
     }
 }
 
-/// What the world around the application does.
+/// How pods and traffic of the application behave.
 #[must_use]
 pub fn world(speed: Speed, seed: u64) -> Settings {
     let images = [Version::First, Version::Good, Version::Bad];
@@ -103,14 +103,14 @@ pub fn world(speed: Speed, seed: u64) -> Settings {
         route_delay: speed.scaled(ROUTE_DELAY),
         requests_per_second: speed.hastened(REQUESTS),
         scrape_interval: speed.scaled(SCRAPE_INTERVAL),
-        // Nothing looks further back than the window.
+        // No query needs samples older than the window.
         retention: SignedDuration::try_from(WINDOW.saturating_mul(2)).unwrap_or(SignedDuration::MAX),
         seed,
         ..Settings::default()
     }
 }
 
-/// Everything around the Rollout, each with the path that it is created at, in order.
+/// All objects except the Rollout, each with the path that it is created at, in order.
 #[must_use]
 pub fn surroundings(controller_name: &str) -> Vec<(String, Value)> {
     let gateway_api = format!("/apis/{GATEWAY_API}/v1");
@@ -153,7 +153,7 @@ pub fn surroundings(controller_name: &str) -> Vec<(String, Value)> {
     ]
 }
 
-/// What judges an update: in plain words, by an analyzer that is a plugin.
+/// The AnalysisTemplate of an update, judged by an analyzer plugin.
 fn template() -> Value {
     let window = format!("{}s", WINDOW.as_secs());
     let requests = format!("http_requests_total{{{VERSION_LABEL}=\"{{{{args.version}}}}\"");
@@ -221,7 +221,7 @@ pub fn rollout(speed: Speed) -> Value {
     })
 }
 
-/// A JSON Patch of the Rollout that brings another version.
+/// A JSON Patch that sets another version in the Rollout.
 #[must_use]
 pub fn update(version: Version) -> Value {
     json!([
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rollout_is_one_that_kulta_serves() {
+    fn the_rollout_is_valid() {
         for speed in ["1", "20"] {
             let rollout = kulta_api::decode(&rollout(speed.parse().unwrap())).unwrap();
 

@@ -1,4 +1,4 @@
-//! The embedded cluster, and the real controller joined to it over HTTP.
+//! The embedded cluster, and the real controller that talks to it over HTTP.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -31,20 +31,20 @@ use super::writes::Writes;
 use crate::arguments::COMPILE_MEMORY_MIB;
 use crate::plugins;
 
-/// The system chooses the port.
+/// The operating system chooses the port.
 const ANY_PORT: u16 = 0;
-/// The world's dice: any number will do, and one that stays makes demos alike.
+/// Seed of the simulation: any number works, and a fixed one makes demos similar.
 const SEED: u64 = 4;
-/// Rollouts looked at side by side: the demo has one.
+/// Rollouts that are reconciled in parallel: the demo has one.
 const WORKERS: usize = 1;
 const EVENT_SOURCE: &str = "/kulta/demo";
 const ENVIRONMENT: &str = "demo";
 
 pub struct Cluster {
     store: Store,
-    /// Of the API server.
+    /// Address of the API server.
     pub address: SocketAddr,
-    /// Of the Prometheus API.
+    /// Address of the Prometheus API.
     pub prometheus: SocketAddr,
     controller_name: String,
     pub writes: Arc<Writes>,
@@ -54,10 +54,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the API server, the world and its metrics.
+    /// Starts the API server, the simulated cluster and its metrics.
     ///
     /// # Errors
-    /// When no port is to be had.
+    /// If no port is available.
     pub async fn start(speed: Speed) -> Result<Self> {
         let clock = Clock::wall();
         let store = Store::new(store::Settings::new(clock, SEED));
@@ -75,20 +75,20 @@ impl Cluster {
         tasks.spawn(async move { axum::serve(metrics_listener, metrics).await.context("the Prometheus API") });
         tasks.spawn(async move {
             world.run().await;
-            bail!("the world has come to an end")
+            bail!("the simulated cluster has ended")
         });
         let events = Events::default();
         Ok(Self { store, address, prometheus, controller_name, writes, events, tallies, tasks })
     }
 
-    /// Starts the controller: the one that `kulta controller` runs.
+    /// Starts the same controller as `kulta controller`.
     ///
     /// # Errors
-    /// When one of its parts cannot be made.
+    /// If one of its parts cannot be created.
     pub fn control(&mut self) -> Result<()> {
         let client = client(self.address, MANAGER)?;
         let plugins = plugins::start(COMPILE_MEMORY_MIB, None)?;
-        // The cluster in memory is on this host.
+        // The embedded cluster listens on a loopback address.
         let settings = kulta_fetch::Settings { loopback: true, ..kulta_fetch::Settings::default() };
         let requests = Fetcher::new(settings).context("set up the requests of analyses")?;
         let environment = Environment { id: ENVIRONMENT.to_owned(), source: None };
@@ -114,7 +114,7 @@ impl Cluster {
         };
         let analyzers = Arc::clone(&parts.plugins);
         self.tasks.spawn(async move {
-            // The bad version is on its way for seconds only: none of them is for compiling.
+            // Compiled now: the bad version has traffic for seconds only, too short to compile the analyzer meanwhile.
             analyzers.analyzer(app::ANALYZER).await.context("the demo's analyzer")?;
             let controller = Controller::new(parts, settings).await;
             lease::lead(controller, None, CancellationToken::new()).await.context("the controller")
@@ -122,14 +122,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// What a GatewayClass has to name for the gateway to take it.
+    /// Controller name of GatewayClasses that the simulated gateway implements.
     #[must_use]
     pub fn controller_name(&self) -> &str {
         &self.controller_name
     }
 
     /// # Errors
-    /// When a part of it has ended.
+    /// If a part of the cluster has ended.
     pub fn check(&mut self) -> Result<()> {
         match self.tasks.try_join_next() {
             None => Ok(()),
@@ -140,7 +140,7 @@ impl Cluster {
         }
     }
 
-    /// An object of the application's namespace as it is now; nothing when it is not there.
+    /// The current object in the application's namespace; `None` if it does not exist.
     #[must_use]
     pub fn get(&self, api_version: &str, kind: &str, name: &str) -> Option<Arc<Value>> {
         let kind = self.store.kind(api_version, kind)?;
@@ -155,7 +155,7 @@ impl Cluster {
         page.map(|page| page.items).unwrap_or_default()
     }
 
-    /// What became of the application's requests so far.
+    /// The results of the application's requests so far.
     #[must_use]
     pub fn requests(&self) -> Tally {
         self.tallies.all().get(&format!("{NAMESPACE}/{ROUTE}")).copied().unwrap_or_default()
@@ -168,10 +168,10 @@ async fn listen() -> Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// A client that signs with that name.
+/// A client with this user agent.
 ///
 /// # Errors
-/// When the client cannot be made.
+/// If the client cannot be created.
 pub fn client(address: SocketAddr, name: &'static str) -> Result<Client> {
     let mut config = Config::new(format!("http://{address}").parse().context("the server's address")?);
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(name)));

@@ -1,4 +1,4 @@
-//! The demo's own folder in the system's temporary one: the log, and the kubeconfig.
+//! The demo's own temporary folder, for the log and the kubeconfig.
 
 use std::fs::{self, DirBuilder, File};
 use std::net::SocketAddr;
@@ -13,16 +13,16 @@ use super::app::NAMESPACE;
 
 const LOG: &str = "kulta.log";
 const KUBECONFIG: &str = "kubeconfig";
-/// Nobody else needs to look in.
+/// Only the owner needs access.
 const MODE: u32 = 0o700;
-/// As the controller logs outside the demo.
+/// The controller's default level.
 const LEVEL: &str = "info";
 
 pub struct Folder(PathBuf);
 
 impl Folder {
     /// # Errors
-    /// When it is there already or cannot be made.
+    /// If it exists already or cannot be created.
     pub fn create() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("kulta-demo-{}", std::process::id()));
         DirBuilder::new().mode(MODE).create(&path).with_context(|| format!("make the folder {}", path.display()))?;
@@ -34,10 +34,10 @@ impl Folder {
         self.0.join(LOG)
     }
 
-    /// From now on nothing is logged to the terminal.
+    /// Sends all log lines to a file from now on.
     ///
     /// # Errors
-    /// When the file cannot be made, or logging goes elsewhere already.
+    /// If the file cannot be created, or a subscriber is already set.
     pub fn log_to_file(&self) -> Result<()> {
         let path = self.log();
         let file = File::create(&path).with_context(|| format!("make the log {}", path.display()))?;
@@ -49,10 +49,10 @@ impl Folder {
             .map_err(|error| anyhow::anyhow!("log to {}: {error}", path.display()))
     }
 
-    /// Writes a kubeconfig of the API server at that address, as JSON, which is YAML too.
+    /// Writes a kubeconfig for the API server at this address, as JSON, which is also YAML.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_kubeconfig(&self, server: SocketAddr) -> Result<PathBuf> {
         let name = "kulta-demo";
         let kubeconfig = json!({
@@ -69,7 +69,7 @@ impl Folder {
     }
 
     /// # Errors
-    /// When it cannot be removed.
+    /// If it cannot be removed.
     pub fn remove(self) -> Result<()> {
         fs::remove_dir_all(&self.0).with_context(|| format!("remove the folder {}", self.0.display()))
     }

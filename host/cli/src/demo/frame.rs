@@ -1,10 +1,10 @@
-//! One moment of the demo, as both the picture and the plain lines show it.
+//! A snapshot of the demo, for both the picture and the plain lines.
 
 use std::time::Duration;
 
 use kulta_embedded::metrics::traffic::Tally;
 
-use super::observe::Seen;
+use super::observe::Observation;
 use super::sink::Event;
 use super::speed::Speed;
 use super::traffic::Traffic;
@@ -14,14 +14,14 @@ pub struct Frame<'a> {
     pub at: Duration,
     pub speed: Speed,
     pub title: &'a str,
-    /// What the demo has done in a person's place, oldest first.
-    pub doings: &'a [String],
-    pub seen: &'a Seen,
+    /// User actions of the demo, oldest first.
+    pub actions: &'a [String],
+    pub seen: &'a Observation,
     pub traffic: &'a Traffic,
     /// CDEvents, oldest first.
     pub events: &'a [Event],
     pub requests: Tally,
-    /// What the controller has written: objects, and Kubernetes events beside them.
+    /// Number of the controller's writes: objects, and Kubernetes events separately.
     pub writes: u64,
     pub kube_events: u64,
 }
@@ -53,26 +53,26 @@ pub mod fixtures {
     use kulta_api::{DecisionEntry, RolloutPhase, Time};
 
     use super::*;
-    use crate::demo::observe::{Revision, Role, Seeable, Weights};
+    use crate::demo::observe::{ObservedRollout, Revision, Role, Weights};
     use crate::demo::traffic::Measured;
 
-    /// What a frame borrows.
-    pub struct Scene {
+    /// The values that a frame borrows.
+    pub struct Stage {
         pub title: &'static str,
-        pub doings: Vec<String>,
-        pub seen: Seen,
+        pub actions: Vec<String>,
+        pub seen: Observation,
         pub traffic: Traffic,
         pub events: Vec<Event>,
         pub requests: Tally,
     }
 
-    impl Scene {
+    impl Stage {
         pub fn frame(&self) -> Frame<'_> {
             Frame {
                 at: Duration::from_millis(23_400),
                 speed: "1".parse().unwrap(),
                 title: self.title,
-                doings: &self.doings,
+                actions: &self.actions,
                 seen: &self.seen,
                 traffic: &self.traffic,
                 events: &self.events,
@@ -83,11 +83,11 @@ pub mod fixtures {
         }
     }
 
-    pub fn empty() -> Scene {
-        Scene {
+    pub fn empty() -> Stage {
+        Stage {
             title: "starting",
-            doings: Vec::new(),
-            seen: Seen::default(),
+            actions: Vec::new(),
+            seen: Observation::default(),
             traffic: Traffic::default(),
             events: Vec::new(),
             requests: Tally::default(),
@@ -98,23 +98,23 @@ pub mod fixtures {
         DecisionEntry { time: Time(jiff::Timestamp::UNIX_EPOCH), step, weight, reason: reason.into() }
     }
 
-    pub fn event(name: &str, words: &str) -> Event {
-        Event { name: name.into(), words: words.into() }
+    pub fn event(name: &str, summary: &str) -> Event {
+        Event { name: name.into(), summary: summary.into() }
     }
 
     fn revision(number: u64, version: &str, role: Role, wanted: u64, ready: u64) -> Revision {
         Revision { number, version: version.into(), role, wanted, pods: wanted, ready }
     }
 
-    fn seeable(version: &str, phase: RolloutPhase, step: usize, message: &str) -> Seeable {
-        Seeable {
+    fn observed_rollout(version: &str, phase: RolloutPhase, step: usize, message: &str) -> ObservedRollout {
+        ObservedRollout {
             phase: Some(phase),
             message: message.into(),
             steps: ["weight 10 %", "pause 7 s", "weight 50 %", "pause 7 s"].map(str::to_owned).into(),
             step,
             up_to_date: true,
             version: version.into(),
-            ..Seeable::default()
+            ..ObservedRollout::default()
         }
     }
 
@@ -123,7 +123,7 @@ pub mod fixtures {
     }
 
     /// Half of the requests go to a good version.
-    pub fn half() -> Scene {
+    pub fn half() -> Stage {
         let mut traffic = Traffic::default();
         for share in [0.1, 0.1, 0.1, 0.3, 0.5, 0.5] {
             traffic.add(BTreeMap::from([
@@ -131,16 +131,16 @@ pub mod fixtures {
                 ("v2".to_owned(), measured(500.0 * share, 0.0, 0.046)),
             ]));
         }
-        Scene {
+        Stage {
             title: "2/4  a good version, v2: 10 %, 50 %, then all requests",
-            doings: vec!["a person deploys v1".into(), "a person deploys v2".into()],
-            seen: Seen {
-                rollout: Some(Seeable {
+            actions: vec!["a user deploys v1".into(), "a user deploys v2".into()],
+            seen: Observation {
+                rollout: Some(ObservedRollout {
                     decisions: vec![
                         decision(0, 10, "step 1/4: moving the weight to 10 %"),
                         decision(3, 50, "step 4/4: paused for 7 s at 50 %"),
                     ],
-                    ..seeable("v2", RolloutPhase::Paused, 3, "CanaryPauseStep")
+                    ..observed_rollout("v2", RolloutPhase::Paused, 3, "CanaryPauseStep")
                 }),
                 weights: Weights { stable: 50, canary: 50 },
                 revisions: vec![revision(1, "v1", Role::Stable, 4, 4), revision(2, "v2", Role::Canary, 2, 2)],
@@ -155,7 +155,7 @@ pub mod fixtures {
     }
 
     /// A tenth of the requests goes to a bad version.
-    pub fn bad() -> Scene {
+    pub fn bad() -> Stage {
         let mut traffic = Traffic::default();
         for errors in [0.0, 0.02, 0.05, 0.063] {
             traffic.add(BTreeMap::from([
@@ -163,13 +163,13 @@ pub mod fixtures {
                 ("v3".to_owned(), measured(50.0, errors, 0.58)),
             ]));
         }
-        Scene {
+        Stage {
             title: "3/4  a bad version, v3: slow, and some answers are errors",
-            doings: vec!["a person deploys v3".into()],
-            seen: Seen {
-                rollout: Some(Seeable {
+            actions: vec!["a user deploys v3".into()],
+            seen: Observation {
+                rollout: Some(ObservedRollout {
                     decisions: vec![decision(1, 10, "step 2/4: paused for 7 s at 10 %")],
-                    ..seeable("v3", RolloutPhase::Paused, 1, "CanaryPauseStep")
+                    ..observed_rollout("v3", RolloutPhase::Paused, 1, "CanaryPauseStep")
                 }),
                 weights: Weights { stable: 90, canary: 10 },
                 revisions: vec![revision(2, "v2", Role::Stable, 4, 4), revision(3, "v3", Role::Canary, 2, 1)],
@@ -184,20 +184,23 @@ pub mod fixtures {
         }
     }
 
-    /// The bad version is gone.
-    pub fn back() -> Scene {
-        let mut scene = bad();
-        scene.title = "4/4  back to v2";
-        scene.doings.push("KULTA takes v3 back: error rate 6.3 % is not < 3 %".into());
-        scene.traffic.add(BTreeMap::from([("v2".to_owned(), measured(500.0, 0.0, 0.045))]));
+    /// The bad version has been rolled back.
+    pub fn back() -> Stage {
+        let mut stage = bad();
+        stage.title = "4/4  back to v2";
+        stage.actions.push("KULTA rolls v3 back: error rate 6.3 % is not < 3 %".into());
+        stage.traffic.add(BTreeMap::from([("v2".to_owned(), measured(500.0, 0.0, 0.045))]));
         let aborted = "RolloutAborted: Rollout aborted update to revision 3";
-        scene.seen = Seen {
-            rollout: Some(Seeable { aborted: true, ..seeable("v3", RolloutPhase::Degraded, 0, aborted) }),
+        stage.seen = Observation {
+            rollout: Some(ObservedRollout {
+                aborted: true,
+                ..observed_rollout("v3", RolloutPhase::Degraded, 0, aborted)
+            }),
             weights: Weights { stable: 100, canary: 0 },
             revisions: vec![revision(2, "v2", Role::Stable, 4, 4)],
         };
-        scene.events.push(event("service.rolledback", "v2"));
-        scene
+        stage.events.push(event("service.rolledback", "v2"));
+        stage
     }
 }
 
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_told_to_a_tenth_of_a_percent() {
+    fn a_share_is_shown_with_one_decimal() {
         assert_eq!(percent(0.0484), "4.8 %");
     }
 }

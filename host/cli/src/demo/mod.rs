@@ -1,20 +1,21 @@
-//! `kulta demo`: the embedded cluster and the real controller in one process, and a story that ends by itself within a minute.
+//! `kulta demo`: the embedded cluster and the real controller in one process, with a scenario that ends by itself
+//! within a minute.
 
 mod app;
 mod cluster;
+mod demo_run;
 mod folder;
 mod frame;
 mod observe;
-mod person;
 mod picture;
 mod plain;
 mod script;
 mod sink;
 mod speed;
 mod summary;
-mod tale;
 mod terminal;
 mod traffic;
+mod user;
 mod writes;
 
 use std::io::{IsTerminal, Write};
@@ -26,19 +27,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub use speed::Speed;
 
 use crate::arguments::DemoArguments;
+use demo_run::{DemoRun, Ended};
 use folder::Folder;
 use frame::Frame;
 use plain::Plain;
-use tale::{Ended, Tale};
 use terminal::Live;
 
-/// What a shell makes of a process that Ctrl-C ended.
+/// The exit code of a process that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
 
-/// Tells the demo; a failure is told in one line, for the one who watches is no developer.
+/// Runs the demo and prints a failure as one line.
 ///
 /// # Errors
-/// When not even that line can be written.
+/// If the line cannot be printed.
 pub fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     match attempt(arguments) {
         Ok(code) => Ok(code),
@@ -54,44 +55,45 @@ fn attempt(arguments: &DemoArguments) -> Result<ExitCode> {
     let mut screen = Screen::new(arguments.plain || !stdout.is_terminal())?;
     let folder = Folder::create()?;
     folder.log_to_file()?;
-    // All of it fits one thread, and memory grows with each thread's arenas.
+    // One thread is enough, and memory grows with each thread's arenas.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    let told = runtime.block_on(tell(arguments, &mut screen, &folder));
-    // A plugin that is still being compiled must not keep the process.
+    let result = runtime.block_on(run_on_screen(arguments, &mut screen, &folder));
+    // A plugin that is still being compiled must not delay the exit.
     runtime.shutdown_background();
     drop(screen);
-    match told {
+    match result {
         Ok(code) => {
             folder.remove()?;
             Ok(code)
         }
         Err(error) => {
-            let words = format!("it did not go as told (the controller's log is {})", folder.log().display());
-            Err(error.context(words))
+            let message =
+                format!("the demo did not run as planned (the controller's log is {})", folder.log().display());
+            Err(error.context(message))
         }
     }
 }
 
-async fn tell(arguments: &DemoArguments, screen: &mut Screen, folder: &Folder) -> Result<ExitCode> {
+async fn run_on_screen(arguments: &DemoArguments, screen: &mut Screen, folder: &Folder) -> Result<ExitCode> {
     let mut interrupts = Interrupts::new()?;
-    let mut tale = Tale::begin(arguments.speed).await?;
-    let ended = tale.tell(screen, &mut interrupts).await;
-    let summary = tale.summary();
+    let mut demo_run = DemoRun::begin(arguments.speed).await?;
+    let ended = demo_run.run_to_end(screen, &mut interrupts).await;
+    let summary = demo_run.summary();
     screen.close();
     if matches!(ended, Ok(Ended::Interrupted)) {
-        // After a hangup nobody is there to read it.
-        drop(print(&["Ended before the story did".to_owned()]));
+        // After a hangup there is no terminal to print to.
+        drop(print(&["Stopped before the end".to_owned()]));
         return Ok(ExitCode::from(INTERRUPTED));
     }
     print(&summary.lines())?;
     ended?;
     if arguments.keep {
-        let kubeconfig = folder.write_kubeconfig(tale.address())?;
+        let kubeconfig = folder.write_kubeconfig(demo_run.address())?;
         print(&[
             String::new(),
-            "The cluster and the controller stay until Ctrl-C:".to_owned(),
+            "The cluster and the controller run until Ctrl-C:".to_owned(),
             format!("  kubectl --kubeconfig {} get rollouts", kubeconfig.display()),
-            format!("  metrics: http://{}/api/v1/query?query=http_requests_total", tale.prometheus()),
+            format!("  metrics: http://{}/api/v1/query?query=http_requests_total", demo_run.prometheus()),
         ])?;
         interrupts.next().await;
     }
@@ -106,7 +108,7 @@ fn print(lines: &[String]) -> Result<()> {
     to.flush().context("write to the standard output")
 }
 
-/// Where the demo is shown.
+/// The output of the demo.
 enum Screen {
     Live(Box<Live>),
     Plain(Plain),
@@ -131,7 +133,7 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal back.
+    /// Restores the terminal.
     fn close(&mut self) {
         if let Self::Live(_) = self {
             *self = Self::Plain(Plain::default());
@@ -139,7 +141,7 @@ impl Screen {
     }
 }
 
-/// Ctrl-C while there is no picture, a terminal that is closed, and the system's wish that the process ends.
+/// Ctrl-C while there is no picture, a closed terminal, and a termination signal.
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,

@@ -1,4 +1,4 @@
-//! From the cluster's objects to what the script and the picture look at.
+//! Reads the cluster's objects into values for the script and the picture.
 
 use std::sync::Arc;
 
@@ -7,35 +7,35 @@ use serde_json::Value;
 
 use super::app::{CANARY, STABLE, VERSION_LABEL};
 
-/// All that is seen in one look. The default is an empty cluster.
+/// All objects as observed at one time. The default is an empty cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
-    pub rollout: Option<Seeable>,
+pub struct Observation {
+    pub rollout: Option<ObservedRollout>,
     pub weights: Weights,
-    /// By number, the oldest first; those without pods are left out.
+    /// By number, the oldest first, without those that have no pods.
     pub revisions: Vec<Revision>,
 }
 
-/// The Rollout, as far as a person looks at it.
+/// The fields of the Rollout that the demo shows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seeable {
+pub struct ObservedRollout {
     pub phase: Option<RolloutPhase>,
     pub message: String,
     pub steps: Vec<String>,
-    /// Of `steps`, from 0; as many as there are when all are done.
+    /// Index in `steps`, from 0; their number after the last step.
     pub step: usize,
-    /// The status is about the spec as it is now.
+    /// True if the status is about the current spec.
     pub up_to_date: bool,
-    /// The revision that was asked for is the stable one.
+    /// True if the desired revision is the stable one.
     pub stable: bool,
     pub aborted: bool,
-    /// The version that was asked for.
+    /// The desired version.
     pub version: String,
-    /// Why the last decisions were taken, oldest first.
+    /// Reasons of the last decisions, oldest first.
     pub decisions: Vec<DecisionEntry>,
 }
 
-/// What the route says.
+/// The weights in the route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weights {
     pub stable: u32,
@@ -46,7 +46,7 @@ pub struct Weights {
 pub enum Role {
     Stable,
     Canary,
-    /// Neither: it is on its way out.
+    /// Neither canary nor stable: scaled down.
     Old,
 }
 
@@ -55,13 +55,13 @@ pub struct Revision {
     pub number: u64,
     pub version: String,
     pub role: Role,
-    /// Pods that are wanted, that are there, and that take requests.
+    /// Pods that are desired, that exist, and that are available.
     pub wanted: u64,
     pub pods: u64,
     pub ready: u64,
 }
 
-impl Seen {
+impl Observation {
     /// The version of the revision in that role.
     #[must_use]
     pub fn version(&self, role: Role) -> Option<&str> {
@@ -69,9 +69,9 @@ impl Seen {
     }
 }
 
-/// Reads the objects; what is not there is left out.
+/// Reads the objects; missing objects are left out.
 #[must_use]
-pub fn look(rollout: Option<&Value>, route: Option<&Value>, replica_sets: &[Arc<Value>]) -> Seen {
+pub fn observe(rollout: Option<&Value>, route: Option<&Value>, replica_sets: &[Arc<Value>]) -> Observation {
     let rollout = rollout.and_then(|rollout| kulta_api::decode(rollout).ok());
     let weights = route.map(weights).unwrap_or_default();
     let mut revisions: Vec<Revision> = rollout.as_ref().map_or_else(Vec::new, |rollout| {
@@ -82,14 +82,14 @@ pub fn look(rollout: Option<&Value>, route: Option<&Value>, replica_sets: &[Arc<
             .collect()
     });
     revisions.sort_by_key(|revision| revision.number);
-    Seen { rollout: rollout.as_ref().map(seeable), weights, revisions }
+    Observation { rollout: rollout.as_ref().map(observed_rollout), weights, revisions }
 }
 
-fn seeable(rollout: &Rollout) -> Seeable {
+fn observed_rollout(rollout: &Rollout) -> ObservedRollout {
     let status = rollout.status.clone().unwrap_or_default();
     let steps = rollout.spec.strategy.canary.iter().flat_map(|canary| &canary.steps).map(step).collect();
     let generation = rollout.metadata.generation.unwrap_or_default();
-    Seeable {
+    ObservedRollout {
         phase: status.phase,
         message: status.message,
         steps,
@@ -102,7 +102,7 @@ fn seeable(rollout: &Rollout) -> Seeable {
     }
 }
 
-/// In the words of the demo's own steps; others go by their name only.
+/// Describes the kinds of steps that the demo uses; any other is "another step".
 fn step(step: &CanaryStep) -> String {
     match (step.set_weight, &step.pause) {
         (Some(weight), _) => format!("weight {weight} %"),
@@ -182,17 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_seen_as_a_person_sees_it() {
+    fn a_rollout_is_shown_with_its_versions_and_steps() {
         let rollout = rollout(
             json!({ "phase": "Paused", "message": "CanaryPauseStep", "currentStepIndex": 1, "observedGeneration": "2",
             "stableRS": "a", "currentPodHash": "b", "abort": true }),
         );
 
-        let seen = look(Some(&rollout), None, &[]).rollout.unwrap();
+        let seen = observe(Some(&rollout), None, &[]).rollout.unwrap();
 
         assert_eq!(
             seen,
-            Seeable {
+            ObservedRollout {
                 phase: Some(RolloutPhase::Paused),
                 message: "CanaryPauseStep".into(),
                 steps: vec!["weight 10 %".into(), "pause 7 s".into(), "weight 50 %".into(), "pause 7 s".into()],
@@ -216,7 +216,7 @@ mod tests {
             replica_set(4, "v4", "d", 0),
         ];
 
-        let seen = look(Some(&rollout), None, &sets);
+        let seen = observe(Some(&rollout), None, &sets);
 
         let roles: Vec<_> = seen.revisions.iter().map(|found| (found.number, found.role, found.ready)).collect();
         assert_eq!(roles, [(1, Role::Old, 2), (2, Role::Stable, 4), (3, Role::Canary, 1)]);
@@ -227,6 +227,6 @@ mod tests {
     fn the_route_tells_the_weights() {
         let route = json!({ "spec": { "rules": [{ "backendRefs": [{ "name": STABLE, "weight": 90 }, { "name": CANARY, "weight": 10 }] }] } });
 
-        assert_eq!(look(None, Some(&route), &[]).weights, Weights { stable: 90, canary: 10 });
+        assert_eq!(observe(None, Some(&route), &[]).weights, Weights { stable: 90, canary: 10 });
     }
 }

@@ -10,25 +10,25 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Padding, Paragraph};
 
 use super::frame::{Frame, grouped};
-use super::observe::{Revision, Role, Seeable};
+use super::observe::{ObservedRollout, Revision, Role};
 
 const STABLE_COLOR: Color = Color::Green;
 const CANARY_COLOR: Color = Color::Yellow;
 const OLD_COLOR: Color = Color::DarkGray;
 const ERROR_COLOR: Color = Color::Red;
 
-/// Told apart without colors, too.
+/// Distinguishable without colors too.
 const STABLE_FILL: &str = "█";
 const CANARY_FILL: &str = "▒";
 
-/// Title, what goes on, what a person did.
+/// Title, current stage, last user action.
 const HEAD_ROWS: u16 = 3;
-/// A phase and five lines of steps, in a frame.
+/// The phase and five lines of steps, with a border.
 const ROLLOUT_ROWS: u16 = 8;
 const FOOT_ROWS: u16 = 1;
-/// Columns of the steps.
+/// Columns for the steps.
 const STEPS_COLUMNS: u16 = 32;
-/// Columns of the pods' dots: more pods than this are only counted.
+/// Columns for the pods' dots: if there are more pods, only their number is shown.
 const DOTS: u64 = 12;
 
 pub fn draw(terminal: &mut Terminal<'_>, frame: &Frame<'_>) {
@@ -68,11 +68,11 @@ pub(super) const fn role_name(role: Role) -> &'static str {
 
 fn draw_head(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {
     let clock = format!("{:.1} s, speed {}, Ctrl-C ends ", frame.at.as_secs_f64(), frame.speed);
-    let doing = frame.doings.last().map(String::as_str).unwrap_or_default();
+    let action = frame.actions.last().map(String::as_str).unwrap_or_default();
     let lines = vec![
         Line::from(" KULTA: the real controller, a cluster in memory".bold()),
         Line::from(format!(" {}", frame.title)).fg(Color::Cyan),
-        Line::from(format!(" {doing}")).fg(Color::Magenta),
+        Line::from(format!(" {action}")).fg(Color::Magenta),
     ];
     terminal.render_widget(Paragraph::new(lines), area);
     terminal.render_widget(Line::from(clock.dim()).right_aligned(), Rect { height: 1, ..area });
@@ -91,7 +91,7 @@ fn draw_rollout(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {
     terminal.render_widget(Paragraph::new(lines), right);
 }
 
-fn steps(rollout: &Seeable) -> Vec<Line<'static>> {
+fn steps(rollout: &ObservedRollout) -> Vec<Line<'static>> {
     let (phase, style) = match rollout.phase {
         Some(phase @ RolloutPhase::Healthy) => (phase.as_str(), Style::new().fg(STABLE_COLOR)),
         Some(phase @ RolloutPhase::Degraded) => (phase.as_str(), Style::new().fg(ERROR_COLOR)),
@@ -125,7 +125,7 @@ fn weight_bar(frame: &Frame<'_>, width: u16) -> Vec<Line<'static>> {
     let weights = frame.seen.weights;
     let all = weights.stable.saturating_add(weights.canary);
     let columns = u32::from(width.saturating_sub(1));
-    // The first version has no side before it is stable.
+    // Until the first version is stable, it is on neither side.
     let Some(stable) = frame.seen.version(Role::Stable).filter(|_| all > 0) else {
         return vec![Line::default(), Line::default()];
     };
@@ -133,18 +133,18 @@ fn weight_bar(frame: &Frame<'_>, width: u16) -> Vec<Line<'static>> {
     let bar =
         |columns: u32, fill: &str, color: Color| Span::styled(fill.repeat(columns as usize), Style::new().fg(color));
     let canary = frame.seen.version(Role::Canary).map(|version| format!("{version} canary {} %", weights.canary));
-    let mut words = vec![Span::styled(format!("{stable} stable {} %", weights.stable), Style::new().fg(STABLE_COLOR))];
+    let mut text = vec![Span::styled(format!("{stable} stable {} %", weights.stable), Style::new().fg(STABLE_COLOR))];
     if let Some(canary) = canary {
-        let used = words.iter().map(Span::width).sum::<usize>().saturating_add(canary.chars().count());
-        words.push(Span::from(" ".repeat((columns as usize).saturating_sub(used))));
-        words.push(Span::styled(canary, Style::new().fg(CANARY_COLOR)));
+        let used = text.iter().map(Span::width).sum::<usize>().saturating_add(canary.chars().count());
+        text.push(Span::from(" ".repeat((columns as usize).saturating_sub(used))));
+        text.push(Span::styled(canary, Style::new().fg(CANARY_COLOR)));
     }
     vec![
         Line::from(vec![
             bar(columns.saturating_sub(canary_columns), STABLE_FILL, STABLE_COLOR),
             bar(canary_columns, CANARY_FILL, CANARY_COLOR),
         ]),
-        Line::from(words),
+        Line::from(text),
     ]
 }
 
@@ -166,10 +166,10 @@ fn draw_reasons(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {
     let rows = usize::from(block.inner(area).height);
     let rollout = frame.seen.rollout.as_ref();
     let reasons = rollout.into_iter().flat_map(|rollout| &rollout.decisions).map(|entry| entry.reason.clone());
-    // A pause says no more than its step does; the reason's name stands beside the phase.
-    let message = rollout.filter(|rollout| rollout.phase == Some(RolloutPhase::Degraded)).map(|rollout| {
-        rollout.message.split_once(": ").map_or(rollout.message.as_str(), |(_, words)| words).to_owned()
-    });
+    // The reason of a pause repeats the step; the condition's reason is next to the phase.
+    let message = rollout
+        .filter(|rollout| rollout.phase == Some(RolloutPhase::Degraded))
+        .map(|rollout| rollout.message.split_once(": ").map_or(rollout.message.as_str(), |(_, text)| text).to_owned());
     let lines: Vec<Line<'static>> = reasons.chain(message).map(Line::from).collect();
     terminal.render_widget(Paragraph::new(newest(lines, rows)).block(block), area);
 }
@@ -178,7 +178,7 @@ fn draw_events(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {
     let block = Block::bordered().title(" CDEvents ").padding(Padding::horizontal(1));
     let rows = usize::from(block.inner(area).height);
     let lines = frame.events.iter().map(|event| {
-        Line::from(vec![Span::from(event.name.clone()).fg(Color::Cyan), Span::from(format!("  {}", event.words))])
+        Line::from(vec![Span::from(event.name.clone()).fg(Color::Cyan), Span::from(format!("  {}", event.summary))])
     });
     terminal.render_widget(Paragraph::new(newest(lines.collect(), rows)).block(block), area);
 }
@@ -190,7 +190,7 @@ fn newest(mut lines: Vec<Line<'static>>, rows: usize) -> Vec<Line<'static>> {
 fn draw_foot(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {
     let requests = frame.requests;
     let sent = requests.succeeded.saturating_add(requests.failed).saturating_add(requests.unserved);
-    let words = format!(
+    let text = format!(
         " {} requests: {} failed to be served, {} errors   controller: {} API writes, {} Kubernetes events",
         grouped(sent),
         grouped(requests.unserved),
@@ -198,7 +198,7 @@ fn draw_foot(terminal: &mut Terminal<'_>, frame: &Frame<'_>, area: Rect) {
         frame.writes,
         frame.kube_events
     );
-    terminal.render_widget(Line::from(words).dim(), area);
+    terminal.render_widget(Line::from(text).dim(), area);
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use super::frame::{Frame, percent};
 use super::observe::{Role, Weights};
 
-/// Remembers what was told.
+/// The values that were last printed.
 #[derive(Debug, Default)]
 pub struct Plain {
     title: String,
-    doings: usize,
+    actions: usize,
     phase: String,
     step: Option<String>,
     weights: Weights,
@@ -17,25 +17,25 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// What is new since the frame before, without line ends.
+    /// Lines for the changes since the previous frame, without line ends.
     #[must_use]
     pub fn lines(&mut self, frame: &Frame<'_>) -> Vec<String> {
         let mut news: Vec<(&str, String)> = Vec::new();
         if self.title != frame.title {
             frame.title.clone_into(&mut self.title);
-            news.push(("story", frame.title.to_owned()));
+            news.push(("title", frame.title.to_owned()));
         }
-        news.extend(frame.doings.iter().skip(self.doings).map(|doing| ("done", doing.clone())));
-        self.doings = frame.doings.len();
+        news.extend(frame.actions.iter().skip(self.actions).map(|action| ("action", action.clone())));
+        self.actions = frame.actions.len();
         self.rollout(frame, &mut news);
         self.errors(frame, &mut news);
         news.extend(frame.events.iter().skip(self.events).map(|event| {
-            let words = if event.words.is_empty() { String::new() } else { format!(" ({})", event.words) };
-            ("event", format!("{}{words}", event.name))
+            let summary = if event.summary.is_empty() { String::new() } else { format!(" ({})", event.summary) };
+            ("event", format!("{}{summary}", event.name))
         }));
         self.events = frame.events.len();
         let at = frame.at.as_secs_f64();
-        news.into_iter().map(|(what, words)| format!("{at:>5.1} s  {what:<8} {words}")).collect()
+        news.into_iter().map(|(what, summary)| format!("{at:>5.1} s  {what:<8} {summary}")).collect()
     }
 
     fn rollout(&mut self, frame: &Frame<'_>, news: &mut Vec<(&str, String)>) {
@@ -50,7 +50,7 @@ impl Plain {
         if self.weights != weights {
             self.weights = weights;
             let side = |weight: u32, role: Role| Some(format!("{weight} % to {}", frame.seen.version(role)?));
-            // Before there is a stable version the weights mean nothing.
+            // Without a stable version the weights have no meaning.
             if let Some(stable) = side(weights.stable, Role::Stable) {
                 let canary = side(weights.canary, Role::Canary).map(|canary| format!(", {canary}"));
                 news.push(("weight", format!("{stable}{}", canary.unwrap_or_default())));
@@ -66,7 +66,7 @@ impl Plain {
                 news.push(("phase", phase));
             }
         }
-        // The first version takes no steps, and an aborted one takes no more.
+        // The first version has no steps, and an aborted one makes no more steps.
         let stepping = !rollout.stable && !rollout.aborted && frame.seen.version(Role::Stable).is_some();
         let step = rollout.steps.get(rollout.step).filter(|_| stepping);
         let step = step.map(|step| format!("{}/{}: {step}", rollout.step.saturating_add(1), rollout.steps.len()));
@@ -101,8 +101,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                " 23.4 s  story    3/4  a bad version, v3: slow, and some answers are errors",
-                " 23.4 s  done     a person deploys v3",
+                " 23.4 s  title    3/4  a bad version, v3: slow, and some answers are errors",
+                " 23.4 s  action   a user deploys v3",
                 " 23.4 s  why      step 2/4: paused for 7 s at 10 %",
                 " 23.4 s  weight   90 % to v2, 10 % to v3",
                 " 23.4 s  phase    Paused: CanaryPauseStep",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_twice() {
+    fn nothing_is_printed_twice() {
         let mut plain = Plain::default();
         let _ = plain.lines(&fixtures::bad().frame());
 
@@ -125,6 +125,6 @@ mod tests {
 
     #[test]
     fn an_empty_cluster_has_a_title_only() {
-        assert_eq!(Plain::default().lines(&fixtures::empty().frame()), [" 23.4 s  story    starting"]);
+        assert_eq!(Plain::default().lines(&fixtures::empty().frame()), [" 23.4 s  title    starting"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The story as it has to go: what the demo does next follows from what is seen.
+//! The script of the demo: decides the next action from the observed state.
 
 use std::time::Duration;
 
@@ -6,80 +6,81 @@ use anyhow::{Result, bail};
 use kulta_api::RolloutPhase;
 
 use super::app::Version;
-use super::observe::{Role, Seeable, Seen};
+use super::observe::{Observation, ObservedRollout, Role};
 use super::speed::Speed;
 
-/// How long a version serves before the next one comes.
+/// How long a version serves before the next one is deployed.
 const SERVE: Duration = Duration::from_secs(4);
-/// The whole story, at any speed; a minute is what the demo promises.
+/// Time limit of the whole demo at any speed: the demo promises to end within a minute.
 const LIMIT: Duration = Duration::from_secs(57);
 
-/// What happens now.
+/// An action of the user or of the controller.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// To be done, in a person's place.
+pub enum Action {
+    /// The user deploys a version.
     Deploy(Version),
-    /// The controller takes a version back, and says why.
-    TakenBack { version: Version, why: String },
+    /// The controller rolls a version back, for this reason.
+    RolledBack { version: Version, why: String },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Scene {
+enum Stage {
     Empty,
-    /// A version is on its way.
+    /// A version is being rolled out.
     Under(Version),
-    /// A version serves, since then.
+    /// A version serves, since this time.
     Serving(Version, Duration),
-    /// The bad version is being taken back.
+    /// The bad version is being rolled back.
     Back,
-    /// Stable serves alone again, since then.
+    /// Stable alone serves again, since this time.
     Safe(Duration),
     Over,
 }
 
 pub struct Script {
     speed: Speed,
-    scene: Scene,
+    stage: Stage,
 }
 
 impl Script {
     #[must_use]
     pub const fn new(speed: Speed) -> Self {
-        Self { speed, scene: Scene::Empty }
+        Self { speed, stage: Stage::Empty }
     }
 
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.scene == Scene::Over
+        self.stage == Stage::Over
     }
 
-    /// The first version has become ready: from now on every request has to be served.
+    /// True once the first version is ready: from then on every request must be served.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        !matches!(self.scene, Scene::Empty | Scene::Under(Version::First))
+        !matches!(self.stage, Stage::Empty | Stage::Under(Version::First))
     }
 
-    /// What goes on, for the picture's title.
+    /// Describes the current stage in the picture's title.
     #[must_use]
     pub const fn title(&self) -> &'static str {
-        match self.scene {
-            Scene::Empty => "starting an API server, a gateway and the controller",
-            Scene::Under(Version::First) | Scene::Serving(Version::First, _) => "1/4  the first version, v1",
-            Scene::Under(Version::Good) | Scene::Serving(Version::Good, _) => {
+        match self.stage {
+            Stage::Empty => "starting an API server, a gateway and the controller",
+            Stage::Under(Version::First) | Stage::Serving(Version::First, _) => "1/4  the first version, v1",
+            Stage::Under(Version::Good) | Stage::Serving(Version::Good, _) => {
                 "2/4  a good version, v2: 10 %, 50 %, then all requests"
             }
-            Scene::Under(Version::Bad) | Scene::Serving(Version::Bad, _) => {
+            Stage::Under(Version::Bad) | Stage::Serving(Version::Bad, _) => {
                 "3/4  a bad version, v3: slow, and some answers are errors"
             }
-            Scene::Back | Scene::Safe(_) | Scene::Over => "4/4  back to v2",
+            Stage::Back | Stage::Safe(_) | Stage::Over => "4/4  back to v2",
         }
     }
 
-    /// Looks at the cluster at `now`, counted from the demo's start, and tells what to do.
+    /// Advances to the next stage by the state of the cluster at `now` (time since the demo's start), and returns the
+    /// next action.
     ///
     /// # Errors
-    /// When the story does not go as it has to.
-    pub fn look(&mut self, now: Duration, seen: &Seen) -> Result<Option<Act>> {
+    /// If the demo does not run as planned.
+    pub fn advance(&mut self, now: Duration, seen: &Observation) -> Result<Option<Action>> {
         let rollout = seen.rollout.clone().unwrap_or_default();
         if now > LIMIT {
             bail!(
@@ -89,53 +90,53 @@ impl Script {
                 phase(&rollout)
             );
         }
-        match self.scene {
-            Scene::Empty => return Ok(self.deploy(Version::First)),
-            Scene::Under(version) => {
+        match self.stage {
+            Stage::Empty => return Ok(self.deploy(Version::First)),
+            Stage::Under(version) => {
                 if is_healthy(&rollout, version) {
                     if version == Version::Bad {
                         bail!("{} was promoted before its errors were seen", version.tag());
                     }
-                    self.scene = Scene::Serving(version, now);
+                    self.stage = Stage::Serving(version, now);
                 } else if version == Version::Bad && rollout.version == version.tag() && rollout.aborted {
-                    self.scene = Scene::Back;
-                    // The message begins with what the picture shows anyway: that the update to this revision was aborted.
+                    self.stage = Stage::Back;
+                    // The picture already shows the begin of the message: that the update to this revision was aborted.
                     let why = rollout.message.rsplit_once(": Background").map(|(_, why)| format!("background{why}"));
-                    return Ok(Some(Act::TakenBack { version, why: why.unwrap_or(rollout.message) }));
+                    return Ok(Some(Action::RolledBack { version, why: why.unwrap_or(rollout.message) }));
                 } else if rollout.up_to_date && rollout.phase == Some(RolloutPhase::Degraded) {
                     bail!("{} failed: {}", version.tag(), rollout.message);
                 }
             }
-            Scene::Serving(version, since) if now.saturating_sub(since) >= self.speed.scaled(SERVE) => match version {
+            Stage::Serving(version, since) if now.saturating_sub(since) >= self.speed.scaled(SERVE) => match version {
                 Version::First => return Ok(self.deploy(Version::Good)),
                 Version::Good | Version::Bad => return Ok(self.deploy(Version::Bad)),
             },
-            Scene::Back => {
+            Stage::Back => {
                 let all_back = seen.weights.canary == 0 && seen.version(Role::Canary).is_none();
                 if rollout.aborted && rollout.phase == Some(RolloutPhase::Degraded) && all_back {
-                    self.scene = Scene::Safe(now);
+                    self.stage = Stage::Safe(now);
                 }
             }
-            Scene::Safe(since) if now.saturating_sub(since) >= self.speed.scaled(SERVE) => self.scene = Scene::Over,
-            Scene::Serving(..) | Scene::Safe(_) | Scene::Over => {}
+            Stage::Safe(since) if now.saturating_sub(since) >= self.speed.scaled(SERVE) => self.stage = Stage::Over,
+            Stage::Serving(..) | Stage::Safe(_) | Stage::Over => {}
         }
         Ok(None)
     }
 
-    fn deploy(&mut self, version: Version) -> Option<Act> {
-        self.scene = Scene::Under(version);
-        Some(Act::Deploy(version))
+    fn deploy(&mut self, version: Version) -> Option<Action> {
+        self.stage = Stage::Under(version);
+        Some(Action::Deploy(version))
     }
 }
 
-fn is_healthy(rollout: &Seeable, version: Version) -> bool {
+fn is_healthy(rollout: &ObservedRollout, version: Version) -> bool {
     rollout.up_to_date
         && rollout.stable
         && rollout.version == version.tag()
         && rollout.phase == Some(RolloutPhase::Healthy)
 }
 
-fn phase(rollout: &Seeable) -> String {
+fn phase(rollout: &ObservedRollout) -> String {
     match rollout.phase {
         Some(phase) if rollout.message.is_empty() => phase.as_str().to_owned(),
         Some(phase) => format!("{} ({})", phase.as_str(), rollout.message),

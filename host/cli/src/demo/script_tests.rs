@@ -1,7 +1,7 @@
 use super::*;
 use crate::demo::observe::{Revision, Weights};
 
-/// Looks at one second after another.
+/// Advances the script by one second at a time.
 struct Watcher {
     script: Script,
     now: Duration,
@@ -12,37 +12,37 @@ impl Watcher {
         Self { script: Script::new("1".parse().unwrap()), now: Duration::ZERO }
     }
 
-    fn look(&mut self, seen: &Seen) -> Option<Act> {
+    fn advance(&mut self, seen: &Observation) -> Option<Action> {
         self.now += Duration::from_secs(1);
-        self.script.look(self.now, seen).unwrap()
+        self.script.advance(self.now, seen).unwrap()
     }
 
-    fn look_for(&mut self, seconds: u64, seen: &Seen) -> Option<Act> {
-        (0..seconds).find_map(|_| self.look(seen))
+    fn advance_for(&mut self, seconds: u64, seen: &Observation) -> Option<Action> {
+        (0..seconds).find_map(|_| self.advance(seen))
     }
 
-    /// Until the bad version is on its way.
+    /// Advances until the bad version is being rolled out.
     fn until_bad() -> Self {
         let mut watcher = Self::new();
-        watcher.look(&Seen::default());
-        watcher.look_for(6, &healthy("v1"));
-        watcher.look_for(6, &healthy("v2"));
+        watcher.advance(&Observation::default());
+        watcher.advance_for(6, &healthy("v1"));
+        watcher.advance_for(6, &healthy("v2"));
         watcher
     }
 }
 
-fn rollout(version: &str, phase: RolloutPhase) -> Seeable {
-    Seeable { phase: Some(phase), up_to_date: true, version: version.into(), ..Seeable::default() }
+fn rollout(version: &str, phase: RolloutPhase) -> ObservedRollout {
+    ObservedRollout { phase: Some(phase), up_to_date: true, version: version.into(), ..ObservedRollout::default() }
 }
 
-fn healthy(version: &str) -> Seen {
-    let rollout = Seeable { stable: true, ..rollout(version, RolloutPhase::Healthy) };
-    Seen { rollout: Some(rollout), weights: Weights { stable: 100, canary: 0 }, ..Seen::default() }
+fn healthy(version: &str) -> Observation {
+    let rollout = ObservedRollout { stable: true, ..rollout(version, RolloutPhase::Healthy) };
+    Observation { rollout: Some(rollout), weights: Weights { stable: 100, canary: 0 }, ..Observation::default() }
 }
 
-fn canary(version: &str, phase: RolloutPhase) -> Seen {
+fn canary(version: &str, phase: RolloutPhase) -> Observation {
     let revision = Revision { number: 3, version: version.into(), role: Role::Canary, wanted: 1, pods: 1, ready: 1 };
-    Seen {
+    Observation {
         rollout: Some(rollout(version, phase)),
         weights: Weights { stable: 90, canary: 10 },
         revisions: vec![revision],
@@ -51,81 +51,82 @@ fn canary(version: &str, phase: RolloutPhase) -> Seen {
 
 #[test]
 fn it_begins_with_the_first_version() {
-    assert_eq!(Watcher::new().look(&Seen::default()), Some(Act::Deploy(Version::First)));
+    assert_eq!(Watcher::new().advance(&Observation::default()), Some(Action::Deploy(Version::First)));
 }
 
 #[test]
-fn the_good_version_comes_when_the_first_has_served_for_a_while() {
+fn the_good_version_is_deployed_after_the_first_has_served_for_a_while() {
     let mut watcher = Watcher::new();
-    watcher.look(&Seen::default());
+    watcher.advance(&Observation::default());
 
-    let acts = [watcher.look_for(4, &healthy("v1")), watcher.look(&healthy("v1"))];
+    let acts = [watcher.advance_for(4, &healthy("v1")), watcher.advance(&healthy("v1"))];
 
-    assert_eq!(acts, [None, Some(Act::Deploy(Version::Good))]);
+    assert_eq!(acts, [None, Some(Action::Deploy(Version::Good))]);
 }
 
 #[test]
 fn it_is_open_to_requests_once_the_first_version_is_healthy() {
     let mut watcher = Watcher::new();
-    watcher.look(&Seen::default());
-    watcher.look(&Seen::default());
+    watcher.advance(&Observation::default());
+    watcher.advance(&Observation::default());
     let before = watcher.script.is_open();
 
-    watcher.look(&healthy("v1"));
+    watcher.advance(&healthy("v1"));
 
     assert_eq!((before, watcher.script.is_open()), (false, true));
 }
 
 #[test]
-fn a_status_of_the_version_before_does_not_count() {
+fn a_status_of_the_previous_version_does_not_count() {
     let mut watcher = Watcher::new();
-    watcher.look(&Seen::default());
-    watcher.look_for(5, &healthy("v1"));
+    watcher.advance(&Observation::default());
+    watcher.advance_for(5, &healthy("v1"));
 
-    let act = watcher.look_for(20, &healthy("v1"));
+    let act = watcher.advance_for(20, &healthy("v1"));
 
     assert_eq!(act, None);
 }
 
-fn taken_back() -> Seen {
-    let aborted = Seeable { aborted: true, message: "too many errors".into(), ..rollout("v3", RolloutPhase::Degraded) };
-    Seen { rollout: Some(aborted), weights: Weights { stable: 100, canary: 0 }, ..Seen::default() }
+fn rolled_back() -> Observation {
+    let aborted =
+        ObservedRollout { aborted: true, message: "too many errors".into(), ..rollout("v3", RolloutPhase::Degraded) };
+    Observation { rollout: Some(aborted), weights: Weights { stable: 100, canary: 0 }, ..Observation::default() }
 }
 
 #[test]
-fn a_bad_version_that_is_taken_back_is_told_with_the_reason() {
+fn a_rollback_of_the_bad_version_is_reported_with_the_reason() {
     let mut watcher = Watcher::until_bad();
 
-    let act = watcher.look(&taken_back());
+    let act = watcher.advance(&rolled_back());
 
-    assert_eq!(act, Some(Act::TakenBack { version: Version::Bad, why: "too many errors".into() }));
+    assert_eq!(act, Some(Action::RolledBack { version: Version::Bad, why: "too many errors".into() }));
 }
 
 #[test]
-fn a_bad_version_is_let_go_on_until_the_controller_takes_it_back() {
+fn a_bad_version_continues_until_the_controller_rolls_it_back() {
     let mut watcher = Watcher::until_bad();
 
-    assert_eq!(watcher.look_for(10, &canary("v3", RolloutPhase::Paused)), None);
+    assert_eq!(watcher.advance_for(10, &canary("v3", RolloutPhase::Paused)), None);
 }
 
 #[test]
-fn it_is_over_when_stable_has_served_alone_for_a_while() {
+fn the_demo_is_over_after_stable_has_served_alone_for_a_while() {
     let mut watcher = Watcher::until_bad();
-    let back = taken_back();
-    watcher.look(&back);
+    let back = rolled_back();
+    watcher.advance(&back);
 
-    watcher.look_for(4, &back);
+    watcher.advance_for(4, &back);
     let early = watcher.script.is_over();
-    watcher.look(&back);
+    watcher.advance(&back);
 
     assert_eq!((early, watcher.script.is_over()), (false, true));
 }
 
 #[test]
-fn a_bad_version_that_gets_through_is_a_failure() {
+fn a_promoted_bad_version_is_a_failure() {
     let mut watcher = Watcher::until_bad();
 
-    let failed = watcher.script.look(watcher.now, &healthy("v3")).unwrap_err();
+    let failed = watcher.script.advance(watcher.now, &healthy("v3")).unwrap_err();
 
     assert_eq!(failed.to_string(), "v3 was promoted before its errors were seen");
 }
@@ -133,20 +134,20 @@ fn a_bad_version_that_gets_through_is_a_failure() {
 #[test]
 fn a_good_version_that_fails_is_a_failure() {
     let mut watcher = Watcher::new();
-    watcher.look(&Seen::default());
-    watcher.look_for(5, &healthy("v1"));
+    watcher.advance(&Observation::default());
+    watcher.advance_for(5, &healthy("v1"));
 
-    let failed = watcher.script.look(watcher.now, &canary("v2", RolloutPhase::Degraded));
+    let failed = watcher.script.advance(watcher.now, &canary("v2", RolloutPhase::Degraded));
 
     assert!(failed.unwrap_err().to_string().starts_with("v2 failed"));
 }
 
 #[test]
-fn a_story_without_an_end_is_a_failure_that_tells_where_it_stands() {
+fn a_demo_that_exceeds_its_time_limit_is_a_failure_that_names_its_state() {
     let mut script = Script::new("1".parse().unwrap());
 
-    let failed = script.look(Duration::from_secs(58), &canary("v1", RolloutPhase::Progressing));
+    let failed = script.advance(Duration::from_secs(58), &canary("v1", RolloutPhase::Progressing));
 
-    let words = failed.unwrap_err().to_string();
-    assert!(words.contains("within 57 s") && words.ends_with("the rollout Progressing"), "{words}");
+    let message = failed.unwrap_err().to_string();
+    assert!(message.contains("within 57 s") && message.ends_with("the rollout Progressing"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Where the demo's CDEvents go: they are kept for the picture.
+//! The sink of the demo's CDEvents: stores them for the picture.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,26 +7,26 @@ use kulta_controller::outbox::EventSink;
 use kulta_fetch::{CdEventHttp, Delivery};
 use serde_json::Value;
 
-/// What all types of CDEvents begin with.
+/// Common prefix of all CDEvent types.
 const PREFIXES: [&str; 2] = ["dev.cdevents.", "dev.cdeventsx."];
-/// Parts of an event type after its name: the version's three numbers.
+/// Dot-separated parts of an event type after its name: the three numbers of its version.
 const VERSION_PARTS: usize = 3;
 
-/// An event as the demo tells it.
+/// An event as the demo shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Such as `service.upgraded`.
     pub name: String,
-    /// What it says, in a few words; may be empty.
-    pub words: String,
+    /// A short summary; may be empty.
+    pub summary: String,
 }
 
-/// Copies are the same place.
+/// Clones share the stored events.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Mutex<Vec<Event>>>);
 
 impl Events {
-    /// In the order of their coming.
+    /// In order of arrival.
     #[must_use]
     pub fn all(&self) -> Vec<Event> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -61,8 +61,8 @@ fn read(body: &Value) -> Event {
     });
     let weight = number("weight").map(|weight| format!("weight {weight} %"));
     let version = text("artifactId").and_then(|artifact| version(&artifact));
-    let words: Vec<String> = [version, step, weight, text("outcome"), text("reason")].into_iter().flatten().collect();
-    Event { name: name.to_owned(), words: words.join(", ") }
+    let summary: Vec<String> = [version, step, weight, text("outcome"), text("reason")].into_iter().flatten().collect();
+    Event { name: name.to_owned(), summary: summary.join(", ") }
 }
 
 /// The tag of a package URL, such as `pkg:oci/web?repository_url=…&tag=v2`.
@@ -78,14 +78,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_told_by_its_name_and_what_it_says() {
+    fn an_event_is_shown_with_its_name_and_a_summary() {
         let body = json!({ "context": { "type": "dev.cdeventsx.kulta-rollout.progressed.0.1.0" },
             "subject": { "content": { "stepIndex": 0, "steps": 4, "weight": 10,
                 "artifactId": "pkg:oci/web?repository_url=registry.example&tag=v2" } } });
 
         let event = read(&body);
 
-        assert_eq!(event, Event { name: "kulta-rollout.progressed".into(), words: "v2, step 1/4, weight 10 %".into() });
+        assert_eq!(
+            event,
+            Event { name: "kulta-rollout.progressed".into(), summary: "v2, step 1/4, weight 10 %".into() }
+        );
     }
 
     #[test]

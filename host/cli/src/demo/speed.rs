@@ -1,18 +1,18 @@
-//! How fast the demo's time runs.
+//! The speed factor of the demo.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The story's own pace; slower would not end within a minute.
+/// The normal speed; anything slower would not end within a minute.
 const SLOWEST: f64 = 1.0;
-/// Times in a Rollout's status are whole seconds, so little is gained beyond.
+/// Times in a Rollout's status are whole seconds, so a higher speed gains little.
 const FASTEST: f64 = 20.0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed(f64);
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no speed: write a number from {SLOWEST} to {FASTEST}")]
+#[error("{0:?} is not a speed: expected a number from {SLOWEST} to {FASTEST}")]
 pub struct NoSpeed(String);
 
 impl FromStr for Speed {
@@ -25,13 +25,13 @@ impl FromStr for Speed {
 }
 
 impl Speed {
-    /// How long it takes at this speed what takes `usual` at speed 1.
+    /// The duration at this speed of something that takes `usual` at speed 1.
     #[must_use]
     pub fn scaled(self, usual: Duration) -> Duration {
         usual.div_f64(self.0)
     }
 
-    /// How many there are in a second at this speed of what there are `usual` at speed 1.
+    /// The rate at this speed of something that has the rate `usual` at speed 1.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
     pub fn hastened(self, usual: u32) -> u32 {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_take_more_than_a_minute_or_is_no_number_is_refused() {
+    fn a_speed_below_one_or_an_invalid_number_is_rejected() {
         for text in ["", "0", "-1", "0.5", "21", "NaN", "inf", "fast"] {
             assert!(text.parse::<Speed>().is_err(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! What is told when the demo has ended.
+//! The summary at the end of the demo.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use kulta_embedded::metrics::traffic::Tally;
 
 use super::frame::grouped;
 
-/// Where Linux tells a process's memory.
+/// Memory figures of a process on Linux.
 const STATUS: &str = "/proc/self/status";
 /// In bytes.
 const MEBIBYTE: u64 = 1024 * 1024;
 /// The highest resident memory so far.
 const PEAK: &str = "VmHWM:";
 
-/// What came of the story.
+/// The results of the demo.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     pub took: Duration,
-    pub doings: Vec<String>,
+    pub actions: Vec<String>,
     pub requests: Tally,
     pub writes: u64,
     pub kube_events: u64,
     pub events: usize,
-    /// Highest resident memory in bytes, where the system tells it.
+    /// Highest resident memory in bytes, on systems that report it.
     pub peak_memory: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl Summary {
         let Tally { succeeded, failed, unserved } = self.requests;
         let sent = succeeded.saturating_add(failed).saturating_add(unserved);
         let mut lines = vec!["What happened:".to_owned()];
-        lines.extend(self.doings.iter().map(|doing| format!("  {doing}")));
+        lines.extend(self.actions.iter().map(|action| format!("  {action}")));
         lines.push(format!(
             "Requests: {} since v1 is up, {} failed to be served, {} got an error from v3",
             grouped(sent),
@@ -55,7 +55,7 @@ pub fn peak_memory() -> Option<u64> {
     read_peak(&std::fs::read_to_string(STATUS).ok()?)
 }
 
-/// The file tells it in units of 1024 bytes.
+/// The file has it in units of 1024 bytes.
 fn read_peak(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(PEAK))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -67,10 +67,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_tells_what_users_saw_and_what_it_cost() {
+    fn it_reports_user_actions_requests_and_cost() {
         let summary = Summary {
             took: Duration::from_millis(45_678),
-            doings: vec!["a person deploys v1".into()],
+            actions: vec!["a user deploys v1".into()],
             requests: Tally { succeeded: 20_000, failed: 12, unserved: 0 },
             writes: 40,
             kube_events: 20,
@@ -82,7 +82,7 @@ mod tests {
             summary.lines(),
             [
                 "What happened:",
-                "  a person deploys v1",
+                "  a user deploys v1",
                 "Requests: 20,012 since v1 is up, 0 failed to be served, 12 got an error from v3",
                 "Controller: 40 API writes, 20 Kubernetes events, 15 CDEvents",
                 "It took 45.7 s, at most 41 MiB of memory",
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_read_from_the_systems_own_words() {
+    fn the_peak_is_read_from_the_process_status() {
         assert_eq!(read_peak("VmPeak:\t  9 kB\nVmHWM:\t   2048 kB\n"), Some(2_097_152));
     }
 }

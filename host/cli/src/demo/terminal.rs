@@ -1,4 +1,4 @@
-//! The terminal while the picture is shown: taken over, and given back whatever happens.
+//! The terminal while the picture is shown: set up, and always restored.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use ratatui::crossterm::terminal;
 use super::frame::Frame;
 use super::picture;
 
-/// Gives the terminal back when it is dropped, and before a panic of its thread is told.
+/// Restores the terminal when it is dropped, and before a panic of its thread is printed.
 pub struct Live {
     terminal: DefaultTerminal,
 }
 
 impl Live {
     /// # Errors
-    /// When the terminal cannot be taken over.
+    /// If the terminal cannot be set up.
     pub fn begin() -> Result<Self> {
         let previous = std::panic::take_hook();
         let drawing = std::thread::current().id();
         std::panic::set_hook(Box::new(move |panic| {
             if std::thread::current().id() != drawing {
-                // Such a panic is caught and counted by the controller; the picture goes on.
+                // The controller catches and counts such a panic; the picture continues.
                 tracing::error!("{panic}");
                 return;
             }
             ratatui::restore();
             previous(panic);
         }));
-        terminal::enable_raw_mode().context("take over the terminal (--plain does without)")?;
+        terminal::enable_raw_mode().context("set up the terminal (--plain needs none)")?;
         let taken = take();
         if taken.is_err() {
             ratatui::restore();
@@ -39,14 +39,14 @@ impl Live {
     }
 
     /// # Errors
-    /// When the terminal is gone.
+    /// If the terminal is gone.
     pub fn show(&mut self, frame: &Frame<'_>) -> Result<()> {
         self.terminal.draw(|to| picture::draw(to, frame)).context("draw the picture")?;
         Ok(())
     }
 
-    /// Whether somebody has asked for the end: in this mode Ctrl-C is a key like any other. A terminal that has no keys any more is
-    /// closed, and with it the one who watched is gone.
+    /// True if the user has requested the end: in raw mode Ctrl-C is an ordinary key. If the terminal delivers no more
+    /// keys, it was closed.
     #[must_use]
     pub fn wants_to_stop(&self) -> bool {
         loop {
@@ -68,7 +68,7 @@ impl Drop for Live {
 
 fn take() -> Result<DefaultTerminal> {
     use ratatui::crossterm::{execute, terminal::EnterAlternateScreen};
-    execute!(std::io::stdout(), EnterAlternateScreen).context("open the terminal's other screen")?;
+    execute!(std::io::stdout(), EnterAlternateScreen).context("open the terminal's alternate screen")?;
     let mut terminal = ratatui::Terminal::new(ratatui::backend::CrosstermBackend::new(std::io::stdout()))
         .context("measure the terminal")?;
     terminal.clear().context("clear the terminal")?;

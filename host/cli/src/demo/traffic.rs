@@ -1,4 +1,4 @@
-//! What a person sees on a dashboard: rates by version, asked of the Prometheus API.
+//! The figures of a dashboard: rates by version, queried from the Prometheus API.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -12,26 +12,26 @@ use super::app::{VERSION_LABEL, WINDOW};
 use super::cluster;
 use super::speed::Speed;
 
-/// The client's name to the server.
+/// User agent of the client.
 const DASHBOARD: &str = "dashboard";
-/// Measurements that are kept: more than a picture is wide.
+/// Number of measurements that are kept: more than a picture has columns.
 const HISTORY: usize = 200;
 
-/// How a version does; a number is absent while nothing is known.
+/// Figures of one version; `None` if a figure is not known yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
-    /// Requests of a second.
+    /// Requests per second.
     pub rate: f64,
     /// Share of answers that are errors, from 0 to 1.
     pub errors: Option<f64>,
-    /// Seconds within which 95 of 100 answers come.
+    /// 95th percentile of the latency, in seconds.
     pub p95: Option<f64>,
 }
 
 /// Measurements by version, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Traffic {
-    /// How many measurements were made so far.
+    /// Number of measurements so far.
     pub measured: u64,
     pub history: VecDeque<BTreeMap<String, Measured>>,
 }
@@ -45,7 +45,7 @@ impl Traffic {
         }
     }
 
-    /// The newest measurement of a version; nothing when it has no pods that could be asked.
+    /// The newest measurement of a version; `None` if it has no pods to measure.
     #[must_use]
     pub fn of(&self, version: &str) -> Option<Measured> {
         self.history.back()?.get(version).copied()
@@ -61,7 +61,7 @@ pub struct Dashboard {
 
 impl Dashboard {
     /// # Errors
-    /// When the client cannot be made.
+    /// If the client cannot be created.
     pub fn new(address: SocketAddr, speed: Speed) -> Result<Self> {
         let window = format!("{}ms", speed.scaled(WINDOW).as_millis());
         let rate = format!("sum by ({VERSION_LABEL}) (rate(http_requests_total[{window}]))");
@@ -76,7 +76,7 @@ impl Dashboard {
     }
 
     /// # Errors
-    /// When the API refuses a query, or does not answer.
+    /// If the API rejects a query or does not answer.
     pub async fn measure(&self) -> Result<BTreeMap<String, Measured>> {
         let (rates, errors, p95) =
             futures::future::try_join3(self.ask(&self.rate), self.ask(&self.errors), self.ask(&self.p95)).await?;
@@ -97,7 +97,7 @@ impl Dashboard {
     }
 }
 
-/// The numbers of an instant vector by the version that they are about.
+/// The numbers of an instant vector by version.
 fn by_version(answer: &Value) -> BTreeMap<String, f64> {
     let rows = answer.pointer("/data/result").and_then(Value::as_array);
     let read = rows.into_iter().flatten().filter_map(|row| {
@@ -108,7 +108,7 @@ fn by_version(answer: &Value) -> BTreeMap<String, f64> {
     read.collect()
 }
 
-/// Time between two measurements: as often as there is something new.
+/// Time between two measurements: the scrape interval.
 #[must_use]
 pub fn interval(speed: Speed) -> Duration {
     speed.scaled(super::app::SCRAPE_INTERVAL)
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_measurement_counts_and_old_ones_are_forgotten() {
+    fn the_newest_measurement_counts_and_old_ones_are_dropped() {
         let mut traffic = Traffic::default();
         for rate in 0..=HISTORY {
             let rate = f64::from(u32::try_from(rate).unwrap());

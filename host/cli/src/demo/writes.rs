@@ -1,4 +1,4 @@
-//! Counts what the controller writes, where the API server takes it.
+//! Counts the controller's writes at the API server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,7 +6,7 @@ use kulta_controller::kinds::{Kind, MANAGER};
 use kulta_embedded::faults::{Call, Delivery, Faults, Verdict};
 use kulta_embedded::watch::WatchEvent;
 
-/// The server's witness: everything passes.
+/// Observes every request of the API server and rejects none.
 #[derive(Debug, Default)]
 pub struct Writes {
     events: AtomicU64,
@@ -70,7 +70,7 @@ mod tests {
         writes.before(&call(Verb::Patch, "rollouts", MANAGER));
         writes.before(&call(Verb::Create, "events", MANAGER));
         writes.before(&call(Verb::List, "rollouts", MANAGER));
-        writes.before(&call(Verb::Patch, "rollouts", "person"));
+        writes.before(&call(Verb::Patch, "rollouts", "user"));
 
         assert_eq!((writes.others(), writes.events()), (1, 1));
     }

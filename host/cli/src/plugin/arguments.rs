@@ -35,14 +35,14 @@ pub enum PluginCommand {
     Check(CheckArguments),
     /// Call a component once, and show what it answers
     #[command(
-        after_help = "Fields that --occasion leaves out are those of a made-up rollout; memory and bodies may be text.\n\nExample:\n  kulta plugin run error-rate.wasm --config '{\"url\": \"http://localhost:8080/\", \"max\": 0.05}' --fetch"
+        after_help = "Fields that --occasion leaves out are those of a sample rollout; memory and bodies may be text.\n\nExample:\n  kulta plugin run error-rate.wasm --config '{\"url\": \"http://localhost:8080/\", \"max\": 0.05}' --fetch"
     )]
     Run(RunArguments),
-    /// Call a component until it is done, and keep the answers that it got in a file
+    /// Call a component until it is done, and record its answers in a file
     Record(RecordArguments),
-    /// Call a component as it was recorded, offline, and compare what comes out; ends with 1 if that differs
+    /// Repeat a recorded call without a network and compare the outcome; the exit code is 1 if it differs
     Replay(ReplayArguments),
-    /// Push a component to a registry as a CNCF Wasm artifact, and print what a Plugin object needs to name it
+    /// Push a component to a registry as a CNCF Wasm artifact, and print the fields of a Plugin object for it
     #[command(
         after_help = "Credentials are those of ~/.docker/config.json, or of the folder that DOCKER_CONFIG names."
     )]
@@ -52,7 +52,7 @@ pub enum PluginCommand {
         after_help = "Credentials are those of ~/.docker/config.json, or of the folder that DOCKER_CONFIG names."
     )]
     Pull(PullArguments),
-    /// List the cluster's Plugin objects, or the plugins that come with this program
+    /// List the cluster's Plugin objects, or the built-in plugins
     List(ListArguments),
 }
 
@@ -63,19 +63,19 @@ pub enum Language {
     Js,
 }
 
-/// Projects are written for these; a condition language is nobody's first plugin.
+/// Kinds that have project templates; condition languages have none.
 const NEW_KINDS: &[Kind] = &[Kind::Analyzer, Kind::Strategy, Kind::Enricher, Kind::Step];
 
 #[derive(Args)]
 pub struct NewArguments {
-    /// What the controller will ask it
+    /// Kind of plugin
     #[arg(long, value_parser = kind_of(NEW_KINDS))]
     pub kind: Kind,
     #[arg(long)]
     pub lang: Language,
-    /// Of the plugin: lower-case letters, digits and "-"
+    /// Name of the plugin: lower-case letters, digits and "-"
     pub name: Name,
-    /// Folder of the project; NAME in the present folder when absent
+    /// Folder of the project; default: NAME in the current folder
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
 }
@@ -85,7 +85,7 @@ pub struct BuildArguments {
     /// Folder of the project
     #[arg(default_value = ".")]
     pub dir: PathBuf,
-    /// Where the component goes; <plugin's name>.wasm in the project when absent
+    /// Output file of the component; default: <plugin's name>.wasm in the project
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -94,7 +94,7 @@ pub struct BuildArguments {
 pub struct CheckArguments {
     /// The component
     pub file: PathBuf,
-    /// A configuration that it accepts, to go further with; made up from its schema when absent
+    /// Valid configuration for the checks; default: one generated from its schema
     #[arg(long, value_name = "JSON|@FILE", allow_negative_numbers = true)]
     pub config: Option<Json>,
 }
@@ -104,13 +104,13 @@ pub struct CheckArguments {
 pub struct CallArguments {
     /// The component
     pub file: PathBuf,
-    /// What to ask it, where it is of several kinds
+    /// Kind to call, if the component has several
     #[arg(long, value_parser = kind_of(&Kind::ALL))]
     pub kind: Option<Kind>,
-    /// Its configuration
+    /// Configuration of the plugin
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}", allow_negative_numbers = true)]
     pub config: Json,
-    /// What it is asked about: a strategy's situation, any other's occasion; for a condition language, the value
+    /// Input of the call; for a condition language, the value
     #[arg(long, alias = "situation", value_name = "JSON|@FILE", default_value = "{}", allow_negative_numbers = true)]
     pub occasion: Json,
 }
@@ -119,7 +119,8 @@ pub struct CallArguments {
 pub struct RunArguments {
     #[command(flatten)]
     pub call: CallArguments,
-    /// Make the requests that it asks for, from this machine, and call it again with their answers until it is done
+    /// Make the requests that the component returns from this machine, and repeat the call with their answers until it
+    /// is done
     #[arg(long)]
     pub fetch: bool,
 }
@@ -128,7 +129,7 @@ pub struct RunArguments {
 pub struct RecordArguments {
     #[command(flatten)]
     pub call: CallArguments,
-    /// Where the recording goes; credentials in requests are masked
+    /// Output file of the recording; credentials in requests are redacted
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
 }
@@ -137,7 +138,7 @@ pub struct RecordArguments {
 pub struct ReplayArguments {
     /// The component
     pub file: PathBuf,
-    /// What `kulta plugin record` wrote
+    /// File of `kulta plugin record`
     pub tape: PathBuf,
 }
 
@@ -145,7 +146,7 @@ pub struct ReplayArguments {
 pub struct PushArguments {
     /// The component
     pub file: PathBuf,
-    /// Where to: registry/repository:tag
+    /// Target: registry/repository:tag
     pub image: Reference,
     #[command(flatten)]
     pub registry: RegistryArguments,
@@ -153,12 +154,12 @@ pub struct PushArguments {
 
 #[derive(Args)]
 pub struct PullArguments {
-    /// What: registry/repository with a tag or a digest
+    /// Image: registry/repository with a tag or a digest
     pub image: Reference,
-    /// Where the component goes
+    /// Output file of the component
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// PEM file with public keys, such as cosign.pub: nothing is written unless one of them has signed the image
+    /// PEM file with public keys, such as cosign.pub: nothing is written unless one of these keys has signed the image
     #[arg(long, value_name = "FILE")]
     pub trusted_keys: Option<PathBuf>,
     #[command(flatten)]
@@ -167,19 +168,19 @@ pub struct PullArguments {
 
 #[derive(Args)]
 pub struct RegistryArguments {
-    /// Ask the registry by http instead of https
+    /// Use http instead of https for the registry
     #[arg(long)]
     pub plain_http: bool,
 }
 
 #[derive(Args)]
 pub struct ListArguments {
-    /// The plugins that come with this program, instead of the cluster's
+    /// List the built-in plugins instead of the cluster's
     #[arg(long)]
     pub built_in: bool,
 }
 
 fn kind_of(kinds: &'static [Kind]) -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(kinds.iter().map(|kind| kind.as_str()))
-        .try_map(|name| kinds.iter().copied().find(|kind| kind.as_str() == name).ok_or("no kind of plugin"))
+        .try_map(|name| kinds.iter().copied().find(|kind| kind.as_str() == name).ok_or("not a kind of plugin"))
 }

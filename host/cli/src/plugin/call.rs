@@ -1,4 +1,4 @@
-//! One call of a component: whom to ask, as what, and about what.
+//! One call of a component: component, kind and input.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use super::json::fill;
 
-/// The made-up rollout has so many pods.
+/// Pods of the sample rollout.
 const PODS: u32 = 4;
 const MAX_WEIGHT: u32 = 100;
-/// What a condition language is told about the value.
+/// The subject of the value for a condition language.
 const ABOUT: &str = "shop/web errors";
 
-/// Whom to ask, and about what.
+/// The component, the kind and the input.
 #[derive(Clone)]
 pub enum Call {
     Strategy(Arc<StrategyPlugin>, Situation),
@@ -30,11 +30,11 @@ pub enum Call {
     Condition(Arc<ConditionPlugin>, String),
 }
 
-/// What came of a call.
+/// The outcome of a call.
 pub struct Reply {
-    /// As the interface has it.
+    /// In the form of the interface.
     pub answer: Value,
-    /// What has to be done before it can be asked again; absent when it is done.
+    /// What must happen before the next call; `None` if the plugin is done.
     pub wanted: Option<Wanted>,
 }
 
@@ -44,10 +44,10 @@ pub struct Wanted {
 }
 
 impl Call {
-    /// `given` goes over a made-up rollout that begins at `now` (Unix milliseconds).
+    /// `given` overrides fields of a sample rollout that begins at `now` (Unix milliseconds).
     ///
     /// # Errors
-    /// When the component is not of the kind, or what is given is no occasion.
+    /// If the component is not of the kind, or the input is invalid.
     pub fn new(loaded: &Loaded, kind: Kind, given: &Value, now: u64) -> Result<Self> {
         const NOT_OF_THE_KIND: &str = "the component is not of that kind";
         Ok(match kind {
@@ -73,10 +73,10 @@ impl Call {
         })
     }
 
-    /// What it is asked about, whole.
+    /// The complete input.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
+    /// If it cannot be written as JSON.
     pub fn occasion(&self) -> Result<Value> {
         match self {
             Self::Strategy(_, situation) => serde_json::to_value(situation),
@@ -88,10 +88,10 @@ impl Call {
         .context("write the occasion as JSON")
     }
 
-    /// Asks once. The outer error is this program's, the inner one the call's.
+    /// Makes one call. The outer error is this program's, the inner one the call's.
     ///
     /// # Errors
-    /// When a condition language's configuration is no expression.
+    /// If a condition language's configuration is not an expression.
     pub async fn ask(&self, config: &Value) -> Result<Result<Reply, CallError>> {
         let text = config.to_string();
         Ok(match self {
@@ -128,13 +128,13 @@ impl Call {
         })
     }
 
-    /// The next round: with the memory that the last one left, and the answers to its requests.
+    /// The next call: with the state that the last one returned, and the answers to its requests.
     pub fn go_on(&mut self, memory: Vec<u8>, answers: Vec<Answer>) {
         match self {
             Self::Analyzer(_, occasion) => (occasion.memory, occasion.answers) = (memory, answers),
             Self::Enricher(_, occasion) => (occasion.memory, occasion.answers) = (memory, answers),
             Self::Step(_, occasion) => (occasion.memory, occasion.answers) = (memory, answers),
-            // Neither asks for requests.
+            // Neither returns requests.
             Self::Strategy(..) | Self::Condition(..) => {}
         }
     }
@@ -148,10 +148,10 @@ fn wanted(requests: &[Request], memory: &[u8]) -> Wanted {
     Wanted { requests: requests.to_vec(), memory: memory.to_vec() }
 }
 
-/// The kind to ask for: the one that is named, or the only one that there is.
+/// The kind to call: the named one, or the only one.
 ///
 /// # Errors
-/// When it is not one of the component's, or there are several to choose from.
+/// If the component does not have the kind, or has several and none is named.
 pub fn kind(loaded: &Loaded, named: Option<Kind>) -> Result<Kind> {
     let kinds = loaded.kinds();
     let listed = || kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
@@ -161,11 +161,11 @@ pub fn kind(loaded: &Loaded, named: Option<Kind>) -> Result<Kind> {
             bail!("--kind {}: the component is {}; name that, or leave --kind out", kind.as_str(), listed())
         }
         (None, [kind]) => Ok(*kind),
-        (None, _) => bail!("the component is of several kinds ({}); say by --kind as which to ask it", listed()),
+        (None, _) => bail!("the component is of several kinds ({}); choose one with --kind", listed()),
     }
 }
 
-/// 4 pods, whose new revision has none yet.
+/// 4 pods; the new revision has none yet.
 fn rollout() -> Rollout {
     let revision = |hash: &str, number, pods| Revision {
         hash: hash.to_owned(),

@@ -1,4 +1,4 @@
-//! `kulta plugin check`: what a component is, what it may do, and what it does when it is given what nobody expects.
+//! `kulta plugin check`: describes a component, its imports and limits, and calls it with unexpected inputs.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,11 +16,11 @@ use super::json::Json;
 use super::load::{self, Component};
 use super::table::{bytes, table};
 
-/// The one import that is more than types.
+/// The one allowed import that has functions.
 const LOG: &str = "kulta:plugin/log@";
 
 /// # Errors
-/// When the component is refused, or the configuration that is named for it is.
+/// If the component or the named configuration is rejected.
 pub async fn check(file: &Path, config: Option<&Json>, out: &mut dyn Write) -> Result<ExitCode> {
     let began = Instant::now();
     let Component { bytes: content, loaded } = load::component(file).await?;
@@ -68,7 +68,7 @@ fn limits() -> String {
     let (call, plugin) = (Limits::default(), PluginLimits::default());
     let response = usize::try_from(plugin.response_bytes).unwrap_or(usize::MAX);
     format!(
-        "{} and {:?} a call; {} requests, of which none is answered with more than {}",
+        "{} and {:?} a call; {} requests, each answer at most {}",
         bytes(call.memory_bytes),
         call.deadline,
         plugin.requests,
@@ -76,7 +76,7 @@ fn limits() -> String {
     )
 }
 
-/// The schema has been read by the runtime already.
+/// The runtime has already validated the schema.
 fn fields(schema: &str) -> String {
     let read: Value = serde_json::from_str(schema).unwrap_or_default();
     let required: Vec<_> =
@@ -97,12 +97,12 @@ fn fields(schema: &str) -> String {
 fn tried(outcome: &Outcome) -> Vec<Vec<String>> {
     let with = match &outcome.config {
         Some(config) => format!("with {config}"),
-        None => "with {}: nothing that was made up from the schema is accepted; name a configuration by --config to go further".to_owned(),
+        None => "with {}: no configuration that was generated from the schema is accepted; pass one with --config to check more".to_owned(),
     };
     let time = |at: Option<&Duration>| at.copied().unwrap_or_default();
     let (median, slowest) = (time(outcome.times.get(outcome.times.len() / 2)), time(outcome.times.last()));
     let summary = format!(
-        "{} calls: {} answered, {} refused by the plugin, findings: {}; a fresh instance and a call take {median:.1?}, at most {slowest:.1?}",
+        "{} calls: {} answered, {} rejected by the plugin, findings: {}; a fresh instance and a call take {median:.1?}, at most {slowest:.1?}",
         outcome.calls(),
         outcome.answered,
         outcome.refused,

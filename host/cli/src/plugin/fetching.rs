@@ -1,4 +1,4 @@
-//! A call to its end: the requests that a component asks for are made, and it is asked again with their answers.
+//! Runs a call to its end: makes the requests that a component returns, and calls it again with their answers.
 
 use std::io::Write;
 
@@ -11,21 +11,21 @@ use serde_json::Value;
 
 use super::call::Call;
 
-/// What came of it: the last answer, or the words of the failure.
+/// The outcome: the last answer, or the message of the failure.
 pub type Outcome = Result<Value, String>;
 
-/// As a Plugin object without limits of its own has it; this machine itself may be asked.
+/// As for a Plugin object without limits of its own; loopback addresses are allowed.
 #[must_use]
 pub fn settings() -> fetch::Settings {
     let body_limit = usize::try_from(Limits::default().response_bytes).unwrap_or(usize::MAX);
     fetch::Settings { loopback: true, body_limit, aws: AwsEnvironment::of_process(), ..fetch::Settings::default() }
 }
 
-/// Asks until there are no more requests. `told` gets a line for each of them.
+/// Repeats the call until there are no more requests. `output` gets a line for each request.
 ///
 /// # Errors
-/// What keeps this program from asking; what the component does wrong is an outcome.
-pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, told: &mut dyn Write) -> Result<Outcome> {
+/// If this program cannot make the call. A failure of the component is an outcome.
+pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, output: &mut dyn Write) -> Result<Outcome> {
     let secrets = Secrets::new();
     let mut left = Limits::default().requests;
     for _ in 0..MOST_ROUNDS {
@@ -36,7 +36,7 @@ pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, told:
         let Some(wanted) = reply.wanted else { return Ok(Ok(reply.answer)) };
         let count = u32::try_from(wanted.requests.len()).unwrap_or(u32::MAX);
         let Some(rest) = left.checked_sub(count) else {
-            return Ok(Err(format!("it asks for more than {} requests, its limit", Limits::default().requests)));
+            return Ok(Err(format!("it returned more than {} requests, its limit", Limits::default().requests)));
         };
         left = rest;
         let sent = wanted.requests.into_iter().map(|asked| async {
@@ -50,13 +50,13 @@ pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, told:
         let mut answers = Vec::new();
         for (shown, answer) in join_all(sent).await {
             match &answer {
-                Ok(response) => writeln!(told, "{shown}: {}, {} bytes", response.status, response.body.len()),
-                Err(failure) => writeln!(told, "{shown}: {failure}"),
+                Ok(response) => writeln!(output, "{shown}: {}, {} bytes", response.status, response.body.len()),
+                Err(failure) => writeln!(output, "{shown}: {failure}"),
             }
-            .context("tell of the requests")?;
+            .context("print the requests")?;
             answers.push(errands::answer(answer));
         }
         call.go_on(wanted.memory, answers);
     }
-    Ok(Err(format!("it asked for requests {MOST_ROUNDS} times and came to no end")))
+    Ok(Err(format!("it returned requests {MOST_ROUNDS} times without finishing")))
 }

@@ -1,4 +1,5 @@
-//! The hostile pass: odd configurations and odd occasions, each of which has to end in an answer or in a plugin's own error.
+//! The hostile checks: unexpected configurations and inputs. Each call must end in an answer or in an error of the
+//! plugin's own.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +11,26 @@ use super::call::Call;
 use super::occasions::odd;
 use super::sample::samples;
 
-/// A configuration's text of this size fits any object.
+/// A string of this size fits any object.
 const LONG: usize = 32 << 10;
 const DEEP: usize = 64;
 
-/// What came of it.
+/// The result of all calls.
 #[derive(Default)]
 pub struct Outcome {
     pub answered: usize,
-    /// The plugin's own errors, and configurations that its schema refuses.
+    /// Errors of the plugin's own, and configurations that its schema rejects.
     pub refused: usize,
     pub findings: Vec<Finding>,
-    /// Of each call: a fresh instance, and the call.
+    /// Per call: a fresh instance and the call.
     pub times: Vec<Duration>,
-    /// A configuration that it accepts; without one, not much of it was called.
+    /// An accepted configuration; without one, only a small part of the plugin was called.
     pub config: Option<Value>,
 }
 
-/// Something that a plugin must not do.
+/// Forbidden behaviour of a plugin.
 pub struct Finding {
-    /// What it was given.
+    /// The input of the call.
     pub case: String,
     pub error: CallError,
 }
@@ -61,10 +62,10 @@ impl Outcome {
     }
 }
 
-/// Tries a component; `config` is one that it accepts, if the author named one.
+/// Checks a component; `config` is an accepted one, if the author named one.
 ///
 /// # Errors
-/// When the named configuration is not accepted, or a call cannot be made up.
+/// If the named configuration is rejected, or an input cannot be generated.
 pub async fn pass(loaded: &Loaded, config: Option<&Value>, now: u64) -> Result<Outcome> {
     let mut outcome = Outcome { config: accepted(loaded, config).await?, ..Outcome::default() };
     for (case, config) in odd_configs(outcome.config.as_ref()) {
@@ -99,7 +100,7 @@ async fn accepted(loaded: &Loaded, named: Option<&Value>) -> Result<Option<Value
     Ok(None)
 }
 
-/// The accepted one, or else what is least likely to hurt; a condition language takes expressions.
+/// The accepted configuration, or else the least specific one; a condition language takes expressions.
 fn configs(call: &Call, accepted: Option<&Value>) -> Vec<Value> {
     match call {
         Call::Condition(..) => {

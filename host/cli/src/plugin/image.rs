@@ -14,20 +14,20 @@ use super::arguments::{PullArguments, PushArguments, RegistryArguments};
 use super::load::{self, Component};
 use crate::plugins::trusted_keys;
 
-/// Names the folder of docker's configuration.
+/// Environment variable with the folder of docker's configuration.
 const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 const DOCKER_FOLDER: &str = ".docker";
 const TRUSTED_KEYS_FLAG: &str = "--trusted-keys";
 const DOCKER_FILE: &str = "config.json";
-/// For builds that have to come out the same twice: <https://reproducible-builds.org/specs/source-date-epoch/>.
+/// For reproducible builds: <https://reproducible-builds.org/specs/source-date-epoch/>.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// # Errors
-/// When the controller would refuse the component, or the registry does.
+/// If the controller would reject the component, or the registry rejects it.
 pub async fn push(arguments: &PushArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let Component { bytes, loaded } = load::component(&arguments.file).await?;
     if arguments.image.digest().is_some() || arguments.image.tag().is_none() {
-        bail!("{}: expected a tag behind the repository to push to, such as \":1.0.0\"", arguments.image);
+        bail!("{}: expected a tag after the repository, such as \":1.0.0\"", arguments.image);
     }
     let artifact = Artifact {
         component: bytes.into(),
@@ -49,7 +49,7 @@ pub async fn push(arguments: &PushArguments, out: &mut dyn Write) -> Result<Exit
 }
 
 /// # Errors
-/// When the registry does not have it, nobody trusted has signed it, or the file cannot be written.
+/// If the registry does not have it, no trusted key has signed it, or the file cannot be written.
 pub async fn pull(arguments: &PullArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let credentials = credentials(&arguments.image)?;
     let client = client(&arguments.image, &arguments.registry)?;
@@ -72,7 +72,7 @@ fn client(image: &Reference, registry: &RegistryArguments) -> Result<Client> {
     Client::new(Settings { plain_http, ..Settings::default() }).context("set up requests to registries")
 }
 
-/// The world of its kind, in the version that it exports; none for a component of several kinds.
+/// The world of its kind, in the version that it exports; `None` for a component of several kinds.
 fn world(loaded: &Loaded) -> Option<String> {
     let [kind] = loaded.kinds() else { return None };
     let exported = |name: &String| name.strip_prefix(kind.interface()).map(|version| target(*kind, version));
@@ -83,7 +83,7 @@ fn target(kind: Kind, version: &str) -> String {
     format!("{}-plugin{version}", kind.interface())
 }
 
-/// Part of the digest, so it is the file's own time: what is pushed twice is one artifact.
+/// The file's own time, because it is part of the digest: pushing the same file twice gives one artifact.
 fn created(file: &Path) -> Result<Timestamp> {
     let seconds = match std::env::var(SOURCE_DATE_EPOCH) {
         Ok(text) => {
@@ -92,13 +92,13 @@ fn created(file: &Path) -> Result<Timestamp> {
         Err(_) => {
             let modified = fs::metadata(file).and_then(|file| file.modified());
             let modified = modified.with_context(|| format!("read the time of {}", file.display()))?;
-            Timestamp::try_from(modified).context("the file's time cannot be written down")?.as_second()
+            Timestamp::try_from(modified).context("the file's time is out of range")?.as_second()
         }
     };
-    Timestamp::from_second(seconds).with_context(|| format!("{seconds} s since 1970 cannot be written down"))
+    Timestamp::from_second(seconds).with_context(|| format!("{seconds} s since 1970 is out of range"))
 }
 
-/// Those that docker has for the registry; a machine without docker has none.
+/// Docker's credentials for the registry; none on a machine without docker.
 fn credentials(image: &Reference) -> Result<Credentials> {
     let Some(path) = docker_config() else { return Ok(Credentials::Anonymous) };
     let config = match fs::read(&path) {

@@ -1,4 +1,4 @@
-//! JSON from the command line, and values of the plugin interface as JSON that a person can write and read.
+//! JSON from the command line, and values of the plugin interface as readable JSON.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Fields that hold bytes. Where they are UTF-8 they are written as text, and may be given so.
+/// Fields that contain bytes. UTF-8 is shown as text, and text is accepted as bytes.
 const BYTES: [&str; 2] = ["memory", "body"];
 
-/// Written out, or the name of a file behind "@".
+/// A JSON value, or the name of a file after "@".
 #[derive(Clone, Debug)]
 pub struct Json(pub Value);
 
@@ -35,10 +35,10 @@ impl FromStr for Json {
     }
 }
 
-/// `given` over what is usual, field by field.
+/// Overrides `usual` with `given`, field by field.
 ///
 /// # Errors
-/// For the first field that there is none of, or that holds what it cannot hold: by its path.
+/// For the first field that does not exist or has the wrong type: its path.
 pub fn fill<T: Serialize + DeserializeOwned>(what: &str, usual: &T, given: &Value) -> Result<T> {
     if !given.is_object() {
         bail!("{what}: expected a JSON object, found {given}");
@@ -55,14 +55,14 @@ pub fn fill<T: Serialize + DeserializeOwned>(what: &str, usual: &T, given: &Valu
     }
 }
 
-/// A field that was given and is not kept.
+/// The path of a given field that does not exist.
 fn unknown(given: &Value, known: &Value, path: &str) -> Option<String> {
     match (given, known) {
         (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(name, value)| match known.get(name) {
             Some(kept) => unknown(value, kept, &format!("{path}.{name}")),
             None => {
                 let fields: Vec<_> = known.keys().map(String::as_str).collect();
-                Some(format!("{path}.{name}: there is no such field; there are: {}", fields.join(", ")))
+                Some(format!("{path}.{name}: unknown field; expected one of: {}", fields.join(", ")))
             }
         }),
         (Value::Array(given), Value::Array(known)) => {
@@ -73,7 +73,7 @@ fn unknown(given: &Value, known: &Value, path: &str) -> Option<String> {
     }
 }
 
-/// Text in the place of bytes becomes bytes.
+/// Converts text to bytes where bytes are expected.
 fn bytes(value: &mut Value) {
     each_bytes(value, &|field| {
         if let Value::String(text) = field {
@@ -82,7 +82,7 @@ fn bytes(value: &mut Value) {
     });
 }
 
-/// For a person: bytes that are UTF-8 as text.
+/// For readers: bytes that are UTF-8 become text.
 pub fn readable(mut value: Value) -> Value {
     each_bytes(&mut value, &|field| {
         let bytes: Option<Vec<u8>> = field.as_array().and_then(|bytes| {
@@ -108,7 +108,7 @@ fn each_bytes(value: &mut Value, change: &dyn Fn(&mut Value)) {
 }
 
 /// # Errors
-/// Which file, and why it cannot be read.
+/// Names the file in the error.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("read {}", path.display()))
 }
@@ -130,24 +130,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_goes_over_what_is_usual_and_bytes_may_be_text() {
+    fn given_fields_override_the_sample_and_bytes_may_be_text() {
         let filled = fill("occasion", &usual(), &json!({ "value": "2", "memory": "é" })).unwrap();
 
         assert_eq!(filled, Measured { value: "2".into(), memory: "é".into(), ..usual() });
     }
 
     #[test]
-    fn bytes_that_are_text_are_shown_as_text_and_others_as_they_are() {
+    fn bytes_are_shown_as_text_if_they_are_utf8() {
         let shown = readable(json!({ "a": [{ "body": [104, 105], "memory": [255] }] }));
 
         assert_eq!(shown, json!({ "a": [{ "body": "hi", "memory": [255] }] }));
     }
 
     #[test]
-    fn a_field_that_there_is_none_of_is_named_with_those_that_there_are() {
+    fn an_unknown_field_is_named_together_with_the_known_ones() {
         assert_eq!(
             refused(&json!({ "valu": "2" })),
-            "occasion.valu: there is no such field; there are: memory, metadata, value"
+            "occasion.valu: unknown field; expected one of: memory, metadata, value"
         );
         assert!(
             refused(&json!({ "metadata": [{ "key": "a", "value": "b", "x": 1 }] }))
@@ -156,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_holds_what_it_cannot_is_named_by_its_path() {
+    fn a_field_of_the_wrong_type_is_named_by_its_path() {
         assert!(refused(&json!({ "metadata": [{ "key": 1 }] })).starts_with("occasion.metadata[0].key: "));
         assert!(refused(&json!([])).starts_with("occasion: expected a JSON object"));
     }
 
     #[test]
-    fn json_is_written_out_or_read_from_a_file() {
+    fn json_is_read_from_the_argument_or_from_a_file() {
         let file = std::env::temp_dir().join(format!("kulta-json-{}", std::process::id()));
         std::fs::write(&file, "[1]").unwrap();
 

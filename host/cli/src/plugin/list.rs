@@ -15,11 +15,11 @@ use super::table::table;
 
 const COLUMNS: [&str; 6] = ["NAME", "KINDS", "VERSION", "READY", "REASON", "DIGEST"];
 const BUILT_IN_COLUMNS: [&str; 4] = ["NAME", "KIND", "VERSION", "DIGEST"];
-/// In the place of what is not known.
+/// Shown for an unknown value.
 const NONE: &str = "-";
 
 /// # Errors
-/// When the cluster cannot be asked, or a built-in plugin cannot be loaded.
+/// If the cluster cannot be reached, or a built-in plugin cannot be loaded.
 pub async fn list(arguments: &ListArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let rows = if arguments.built_in { built_in().await? } else { of_the_cluster().await? };
     out.write_all(table(&rows).as_bytes()).context("print the table")?;
@@ -54,7 +54,7 @@ async fn of_the_cluster() -> Result<Vec<Vec<String>>> {
     let plugins = match Api::<Plugin>::all(client).list(&ListParams::default()).await {
         Ok(plugins) => plugins,
         Err(kube::Error::Api(status)) if status.code == http::StatusCode::NOT_FOUND.as_u16() => {
-            bail!("the cluster knows no Plugin objects; run: kulta crds | kubectl apply --server-side -f -")
+            bail!("the cluster has no CRD for Plugin objects; run: kulta crds | kubectl apply --server-side -f -")
         }
         Err(error) => return Err(error).context("list the cluster's Plugin objects"),
     };

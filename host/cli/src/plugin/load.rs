@@ -1,4 +1,4 @@
-//! From a file to a component that can be called, as the controller loads it.
+//! Loads a component from a file, as the controller does.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use super::json::read;
 use crate::arguments::COMPILE_MEMORY_MIB;
 use crate::plugins;
 
-/// How a core module begins; a component has another version and layer.
+/// Header of a core module; a component has another version and layer.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
-/// Below the user's folder for what can be made again.
+/// Below the user's cache folder.
 const CACHE: &str = "kulta/plugins";
 
-/// A component and the file that it came from.
+/// A component and its file.
 pub struct Component {
     pub bytes: Vec<u8>,
     pub loaded: Arc<Loaded>,
 }
 
 /// # Errors
-/// When the file cannot be read, or the controller would refuse what is in it: why, and what to do.
+/// If the file cannot be read, or the controller would reject the component; the error says why and what to do.
 pub async fn component(file: &Path) -> Result<Component> {
     let bytes = read(file)?;
     let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -34,19 +34,19 @@ pub async fn component(file: &Path) -> Result<Component> {
     Ok(Component { bytes, loaded })
 }
 
-/// Compiled code is kept for the next call: a large component takes seconds to compile.
+/// Compiled code is stored for the next call: a large component takes seconds to compile.
 ///
 /// # Errors
-/// When there is no runtime, or the folder for compiled code cannot be used.
+/// If there is no runtime, or the folder for compiled code cannot be used.
 pub fn runtime() -> Result<Arc<Plugins>> {
     let folder = cache();
     plugins::start(COMPILE_MEMORY_MIB, folder.as_deref()).with_context(|| match &folder {
-        Some(folder) => format!("keep compiled code in {} (XDG_CACHE_HOME names another folder)", folder.display()),
+        Some(folder) => format!("store compiled code in {} (XDG_CACHE_HOME names another folder)", folder.display()),
         None => "start without a folder for compiled code".to_owned(),
     })
 }
 
-/// By the XDG base directory specification; none without a home.
+/// Follows the XDG base directory specification; `None` without a home.
 fn cache() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
@@ -56,11 +56,11 @@ fn cache() -> Option<PathBuf> {
 fn advice(error: &LoadError, bytes: &[u8]) -> &'static str {
     match error {
         LoadError::NotAComponent(_) if bytes.starts_with(CORE_MODULE) => {
-            "; this is a core module, and `kulta plugin build` makes a component of one"
+            "; this is a core module, and `kulta plugin build` makes a component from one"
         }
         LoadError::NotAComponent(_) => "; `kulta plugin build` makes one",
         LoadError::ForbiddenImports(_) => {
-            "; a plugin has nothing but its log: build for wasm32-unknown-unknown (Rust), with --stub-wasi (Python), or with all of \
+            "; a plugin may only import its log: build for wasm32-unknown-unknown (Rust), with --stub-wasi (Python), or with all of \
              disableFeatures (JavaScript), as `kulta plugin build` does"
         }
         LoadError::NoKind { .. } => {

@@ -1,4 +1,4 @@
-//! `kulta plugin`: for authors of plugins, from the first line to a registry.
+//! `kulta plugin`: for authors of plugins, from a new project to a registry.
 
 mod arguments;
 mod build;
@@ -29,13 +29,13 @@ pub use arguments::PluginArguments;
 
 use arguments::PluginCommand;
 
-/// What plugins log is shown from this level on.
+/// Minimum level of a plugin's log lines that are shown.
 const LEVEL: &str = "debug,hyper=info,reqwest=info,rustls=info,h2=info,tower=info,kube=info";
 
-/// A failure is told in one line.
+/// Prints a failure as one line.
 ///
 /// # Errors
-/// When not even that line can be written.
+/// If the line cannot be printed.
 pub fn run(arguments: PluginArguments) -> Result<ExitCode> {
     let name = name(&arguments.command);
     match attempt(arguments.command) {
@@ -65,7 +65,7 @@ fn name(command: &PluginCommand) -> &'static str {
 fn attempt(command: PluginCommand) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
     let done = runtime.block_on(perform(command));
-    // A connection that nobody waits for any more must not keep the process.
+    // A connection that is not needed any more must not delay the exit.
     runtime.shutdown_background();
     done
 }
@@ -94,7 +94,7 @@ async fn perform(command: PluginCommand) -> Result<ExitCode> {
     }
 }
 
-/// What a plugin logs goes to the standard error.
+/// Prints a plugin's log to standard error.
 fn show_logs() -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(LEVEL))

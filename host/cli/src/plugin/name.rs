@@ -1,12 +1,12 @@
-//! Names of plugins that are made here.
+//! Names of new plugins.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Of a label in DNS; a Plugin object, a crate and an image are named alike.
+/// Limit of a DNS label; the Plugin object, the crate and the image have this name too.
 const LONGEST: usize = 63;
 
-/// Fit for a Plugin object, a crate, a Python project and an npm package.
+/// Valid for a Plugin object, a crate, a Python project and an npm package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_fit_for_an_object_and_a_crate() {
+    fn a_name_is_valid_for_an_object_and_a_crate() {
         for name in ["a", "error-rate", "p99"] {
             assert_eq!(name.parse::<Name>().map(|name| name.to_string()), Ok(name.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! `kulta plugin new`: a project that needs nothing but its language's tools. The SDK and the interface come out of this program.
+//! `kulta plugin new`: a project that needs only its language's tools. This program contains the SDK and the interface.
 
 use std::fs;
 use std::io::Write;
@@ -10,26 +10,26 @@ use anyhow::{Context, Result, bail};
 use super::arguments::{Language, NewArguments};
 use super::project::WIT;
 
-/// By name: templates, `wit/0.1.0`, `sdk`, and the lock file that the SDK is built with.
+/// By name: templates, `wit/0.1.0`, `sdk`, and the SDK's lock file.
 const PACKED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/packed.rs"));
 
 const SDK: &str = "sdk/";
 const LOCK: &str = "Cargo.lock";
-/// Where a Rust project has the SDK; it finds the interface beside that.
+/// Folder of the SDK in a Rust project; the SDK finds the interface next to it.
 const SDK_FOLDER: &str = "kulta/sdk";
-/// Of a template that other tools would take for their own where it lies.
+/// Suffix of template files, which would otherwise be used by other tools in this repository.
 const HIDDEN: &str = ".in";
 const NAME: &str = "{{name}}";
 const KIND: &str = "{{kind}}";
 
 /// # Errors
-/// When there is something in the folder already, or it cannot be written.
+/// If the folder is not empty, or cannot be written.
 pub fn new(arguments: &NewArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let name = arguments.name.to_string();
     let dir = arguments.path.clone().unwrap_or_else(|| PathBuf::from(&name));
     let taken = fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some());
     if taken || dir.is_file() {
-        bail!("{} is there already and not empty; name another folder by --path", dir.display());
+        bail!("{} exists and is not empty; choose another folder with --path", dir.display());
     }
     let language = match arguments.lang {
         Language::Rust => "rust",
@@ -60,7 +60,7 @@ fn article(kind: &str) -> &'static str {
     if kind.starts_with(['a', 'e']) { "an" } else { "a" }
 }
 
-/// Writes what is packed under a prefix; a file's own name in full stands for itself.
+/// Writes the embedded files below a prefix; the full name of a file selects that file.
 fn unpack(prefix: &str, dir: &Path, change: impl Fn(&str) -> String) -> Result<()> {
     for (name, text) in PACKED {
         let Some(rest) = name.strip_prefix(prefix) else { continue };
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_inherits_nothing_once_it_is_packed() {
+    fn the_embedded_sdk_inherits_nothing_from_the_workspace() {
         let manifest = packed("sdk/Cargo.toml");
 
         assert!(!manifest.contains("workspace"), "{manifest}");

@@ -1,5 +1,5 @@
-//! What a plugin may be asked about that its author did not think of. All of it can happen: pods vanish, clocks jump, people move
-//! steps, servers answer anything.
+//! Unexpected inputs for a plugin. All of them can happen: pods disappear, clocks jump, users move steps, servers
+//! return anything.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,29 @@ use serde_json::json;
 
 use super::call::Call;
 
-/// 2096: later than any test was run.
+/// The year 2096.
 const LATER: u64 = 4_000_000_000_000;
-/// Kubernetes counts in 32-bit signed integers.
+/// Kubernetes counts in signed 32-bit integers.
 const MOST: u32 = i32::MAX as u32;
 /// The limits of the interface.
 const MEMORY_BYTES: usize = 4 << 10;
 const MANY_RUNS: usize = 16;
 const MANY_ANSWERS: usize = 16;
 const MANY_FACTS: usize = 32;
-/// What a Plugin object allows an answer unless it says otherwise.
+/// Default limit of a Plugin object for one answer.
 const BODY_BYTES: usize = 1 << 20;
 /// Kubernetes' limit for all annotations of an object.
 const ANNOTATION_BYTES: usize = 256 << 10;
 const MANY_ANNOTATIONS: usize = 4_000;
-/// Deeper than what most readers of JSON follow.
+/// Deeper than most JSON parsers allow.
 const DEEP: usize = 10_000;
-/// Of a Kubernetes name.
+/// Length of a Kubernetes name.
 const NAME_BYTES: usize = 253;
 
-/// A call and what is odd about it.
+/// A call with an unexpected input, and its description.
 pub type Case = (String, Call);
 
-/// Odd occasions to ask about, made from an ordinary one.
+/// Unexpected inputs, derived from an ordinary one.
 pub fn odd(call: &Call) -> Vec<Case> {
     match call {
         Call::Strategy(plugin, usual) => {
@@ -54,7 +54,7 @@ fn cases<T>(odd: Vec<(String, T)>, call: impl Fn(T) -> Call) -> Vec<Case> {
     odd.into_iter().map(|(name, occasion)| (name, call(occasion))).collect()
 }
 
-/// Copies of what is usual, each changed in one thing.
+/// Copies of an ordinary input, each with one change.
 struct Odd<T>(T, Vec<(String, T)>);
 
 impl<T: Clone> Odd<T> {
@@ -83,18 +83,18 @@ fn situations(usual: &Situation) -> Vec<(String, Situation)> {
     ];
     let runs: Vec<Run> = runs.into_iter().cycle().take(MANY_RUNS).map(run).collect();
     Odd(usual.clone(), vec![("an ordinary situation".to_owned(), usual.clone())])
-        .with("what was decided is in place", |it| it.reached = true)
+        .with("the decision is applied", |it| it.reached = true)
         .with("a restore from full weight", |it| (it.goal, it.weight) = (Goal::Restore, it.rollout.max_weight))
         .with("a restore at weight 0", |it| it.goal = Goal::Restore)
-        .with("a step that no strategy has", |it| it.step = MOST)
-        .with("a step that no strategy has, in place", |it| (it.step, it.reached) = (MOST, true))
-        .with("time 0, a step that began later", |it| it.now = 0)
+        .with("a step index out of range", |it| it.step = MOST)
+        .with("an applied step index out of range", |it| (it.step, it.reached) = (MOST, true))
+        .with("time 0, before the start of the step", |it| it.now = 0)
         .with("far in the future", |it| (it.now, it.reached) = (LATER, true))
         .with("full weight and a promotion by hand", |it| {
             (it.weight, it.reached, it.promoted) = (it.rollout.max_weight, true, true);
         })
-        .with("paused since ever", |it| (it.paused, it.reached) = (Some((PauseCause::Step, 0)), true))
-        .with("paused by an experiment that nobody asked for", |it| it.paused = Some((PauseCause::Experiment, LATER)))
+        .with("paused since time 0", |it| (it.paused, it.reached) = (Some((PauseCause::Step, 0)), true))
+        .with("paused by an unknown experiment", |it| it.paused = Some((PauseCause::Experiment, LATER)))
         .with("many runs of unknown names", |it| it.runs = runs)
         .with("many odd facts", |it| it.facts = facts())
         .with_each(memories(), |it, memory| it.memory = memory)
@@ -107,13 +107,13 @@ fn measurements(usual: &analyzer::Occasion) -> Vec<(String, analyzer::Occasion)>
     let rollouts = usual.rollout.as_ref().map(rollouts).unwrap_or_default();
     Odd(usual.clone(), vec![("an ordinary measurement".to_owned(), usual.clone())])
         .with("no rollout", |it| it.rollout = None)
-        .with("a resumption without memory", |it| it.call = Call::Resume)
-        .with("a termination without memory", |it| it.call = Call::Terminate)
-        .with("time 0, a run that began later", |it| it.now = 0)
+        .with("a resumption without state", |it| it.call = Call::Resume)
+        .with("a termination without state", |it| it.call = Call::Terminate)
+        .with("time 0, before the start of the run", |it| it.now = 0)
         .with("far in the future", |it| it.now = LATER)
         .with("the last measurement of very many", |it| (it.number, it.last) = (u32::MAX, true))
         .with("measurement 0", |it| it.number = 0)
-        .with("names of no characters", |it| (it.run, it.metric) = (String::new(), String::new()))
+        .with("empty names", |it| (it.run, it.metric) = (String::new(), String::new()))
         .with("many odd facts", |it| it.facts = facts())
         .with_each(memories(), |it, memory| it.memory = memory)
         .with_each(answers(), |it, answers| it.answers = answers)
@@ -126,7 +126,7 @@ fn events(usual: &enricher::Occasion) -> Vec<(String, enricher::Occasion)> {
     Odd(usual.clone(), vec![("an ordinary event".to_owned(), usual.clone())])
         .with("an event of a later version", |it| it.event = json!({ "context": {}, "subject": null }).to_string())
         .with("an empty event", |it| it.event = json!({}).to_string())
-        .with("an event with much in it", |it| it.event = json!({ "customData": "x".repeat(BODY_BYTES) }).to_string())
+        .with("an event of maximum size", |it| it.event = json!({ "customData": "x".repeat(BODY_BYTES) }).to_string())
         .with_each(annotations(), |it, annotations| it.annotations = annotations)
         .with_each(memories(), |it, memory| it.memory = memory)
         .with_each(answers(), |it, answers| it.answers = answers)
@@ -137,11 +137,11 @@ fn events(usual: &enricher::Occasion) -> Vec<(String, enricher::Occasion)> {
 fn work(usual: &step::Occasion) -> Vec<(String, step::Occasion)> {
     use step::Call;
     Odd(usual.clone(), vec![("an ordinary step".to_owned(), usual.clone())])
-        .with("a termination without memory", |it| it.call = Call::Terminate)
-        .with("an abort without memory", |it| it.call = Call::Abort)
+        .with("a termination without state", |it| it.call = Call::Terminate)
+        .with("an abort without state", |it| it.call = Call::Abort)
         .with("time 0", |it| it.now = 0)
         .with("far in the future", |it| it.now = LATER)
-        .with("a step that no rollout has", |it| it.index = u32::MAX)
+        .with("a step index out of range", |it| it.index = u32::MAX)
         .with("many odd facts", |it| it.facts = facts())
         .with_each(memories(), |it, memory| it.memory = memory)
         .with_each(memories(), |it, memory| (it.call, it.memory) = (Call::Abort, memory))
@@ -151,14 +151,14 @@ fn work(usual: &step::Occasion) -> Vec<(String, step::Occasion)> {
         .1
 }
 
-/// Texts by key, as Kubernetes keeps them; whoever may write a Rollout writes them.
+/// Labels or annotations, which a user may set freely.
 fn annotations() -> Vec<(String, String)> {
     let odd = "\u{0}\u{202e}\n\"{}[]/../".repeat(MANY_FACTS);
     let many: BTreeMap<String, &str> = (0..MANY_ANNOTATIONS).map(|n| (format!("example.com/a{n}"), "1")).collect();
     [
-        ("an annotation that is as long as it may be", json!({ "a": "é".repeat(ANNOTATION_BYTES / 2) })),
+        ("an annotation of maximum length", json!({ "a": "é".repeat(ANNOTATION_BYTES / 2) })),
         ("very many annotations", json!(many)),
-        ("annotations of odd characters", json!({ odd.clone(): odd, "": "", "__proto__": "constructor" })),
+        ("annotations with unusual characters", json!({ odd.clone(): odd, "": "", "__proto__": "constructor" })),
     ]
     .map(|(name, annotations)| (name.to_owned(), annotations.to_string()))
     .into()
@@ -167,15 +167,15 @@ fn annotations() -> Vec<(String, String)> {
 fn rollouts(usual: &Rollout) -> Vec<(String, Rollout)> {
     Odd(usual.clone(), Vec::new())
         .with("no stable revision", |it| it.stable = None)
-        .with("no pods at all", |it| {
+        .with("no pods", |it| {
             (it.replicas, it.stable) = (0, None);
             (it.canary.desired, it.canary.created, it.canary.ready, it.canary.available) = (0, 0, 0, 0);
         })
-        .with("the most pods there can be", |it| {
+        .with("the maximum number of pods", |it| {
             it.replicas = MOST;
             (it.canary.desired, it.canary.created, it.canary.ready, it.canary.available) = (MOST, MOST, MOST, MOST);
         })
-        .with("the largest weight there can be", |it| it.max_weight = MOST)
+        .with("the largest possible weight", |it| it.max_weight = MOST)
         .with("a largest weight of 1", |it| it.max_weight = 1)
         .with("more pods than wanted", |it| (it.canary.desired, it.canary.created) = (0, MOST))
         .with("names of 253 characters", |it| {
@@ -191,9 +191,13 @@ fn facts() -> Vec<Label> {
 }
 
 fn memories() -> Vec<(String, Vec<u8>)> {
-    [("of no meaning", vec![0xff; MEMORY_BYTES]), ("of an empty object", b"{}".to_vec()), ("of null", b"null".to_vec())]
-        .map(|(name, memory)| (format!("memory {name}"), memory))
-        .into()
+    [
+        ("of arbitrary bytes", vec![0xff; MEMORY_BYTES]),
+        ("of an empty object", b"{}".to_vec()),
+        ("of null", b"null".to_vec()),
+    ]
+    .map(|(name, memory)| (format!("state {name}"), memory))
+    .into()
 }
 
 fn bodies() -> Vec<(String, Vec<u8>)> {
@@ -208,7 +212,7 @@ fn bodies() -> Vec<(String, Vec<u8>)> {
         ("half an object", br#"{"data":{"result":["#.to_vec()),
         ("JSON of great depth", "[".repeat(DEEP).into_bytes()),
         ("a long text", format!("\"{}\"", "x".repeat(BODY_BYTES - 2)).into_bytes()),
-        ("bytes that are no text", vec![0xff; 64]),
+        ("bytes that are not UTF-8", vec![0xff; 64]),
     ]
     .map(|(name, body)| (name.to_owned(), body))
     .into()
@@ -223,9 +227,9 @@ fn answers() -> Vec<(String, Vec<Answer>)> {
         of_statuses.map(|status| (format!("an answer of status {status}"), vec![respond(status, b"{\"a\":1}")]));
     let failures = [
         ("denied", Failure::Denied("no grant".to_owned())),
-        ("too late", Failure::Timeout),
+        ("timed out", Failure::Timeout),
         ("too large", Failure::TooLarge(u64::MAX)),
-        ("not to be had", Failure::Failed(String::new())),
+        ("unavailable", Failure::Failed(String::new())),
     ];
     let of_failures = failures.map(|(name, failure)| (format!("an answer that is {name}"), vec![Err(failure)]));
     let headers = vec![Label { key: "retry-after".to_owned(), value: "-1".to_owned() }; MANY_FACTS];

@@ -1,4 +1,4 @@
-//! A plugin's project: where its parts are.
+//! A plugin's project: the paths of its files.
 
 use std::fs;
 use std::path::Path;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::Language;
 
-/// Folder of the interface.
+/// Folder of the WIT package.
 pub const WIT: &str = "wit/0.1.0";
-/// What a Python or JavaScript project says of itself; a Rust one says it in its code.
+/// Name and kind of a Python or JavaScript project; in a Rust project they are in its code.
 pub const DESCRIPTION: &str = "kulta.json";
 
 #[derive(Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Description {
 
 impl Description {
     /// # Errors
-    /// When there is none, or it is not one.
+    /// If the file is missing or invalid.
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(DESCRIPTION);
         let expected = r#"expected {"name": "error-rate", "kind": "analyzer"}"#;
@@ -36,7 +36,7 @@ impl Description {
     }
 }
 
-/// The file that tells in which language a project is, and is what is built.
+/// The file that identifies the language of a project, and is the input of its build.
 pub fn main_file(language: Language) -> &'static str {
     match language {
         Language::Rust => "Cargo.toml",
@@ -46,13 +46,13 @@ pub fn main_file(language: Language) -> &'static str {
 }
 
 /// # Errors
-/// When the folder is no project.
+/// If the folder is not a project.
 pub fn language(dir: &Path) -> Result<Language> {
     let all = [Language::Rust, Language::Python, Language::Js];
     match all.into_iter().find(|language| dir.join(main_file(*language)).is_file()) {
         Some(language) => Ok(language),
         None => bail!(
-            "{} is no plugin's project: expected {}; `kulta plugin new` makes one",
+            "{} is not a plugin project: expected {}; `kulta plugin new` creates one",
             dir.display(),
             all.map(main_file).join(", or ")
         ),

@@ -1,4 +1,4 @@
-//! `kulta plugin run`: one call, shown.
+//! `kulta plugin run`: makes one call and prints its result.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,7 +17,7 @@ use super::json::readable;
 use super::load;
 
 /// # Errors
-/// When the component is refused, the configuration or the occasion is no good, or the call gives no answer.
+/// If the component is rejected, the configuration or the input is invalid, or the call fails.
 pub async fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let CallArguments { file, config, .. } = &arguments.call;
     let (_, call) = prepare(&arguments.call).await?;
@@ -30,10 +30,10 @@ pub async fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitCo
     show(file, outcome, out)
 }
 
-/// What to ask, and as what.
+/// The kind of plugin to call, and its input.
 ///
 /// # Errors
-/// When the component is refused, or what it is to be asked is no good.
+/// If the component is rejected, or the input is invalid.
 pub async fn prepare(arguments: &CallArguments) -> Result<(Kind, Call)> {
     let loaded = load::component(&arguments.file).await?.loaded;
     let kind = call::kind(&loaded, arguments.kind)?;
@@ -46,7 +46,7 @@ pub async fn prepare(arguments: &CallArguments) -> Result<(Kind, Call)> {
 async fn check_config(loaded: &Loaded, config: &Value) -> Result<()> {
     loaded.check_config(config).await.map_err(|error| match error {
         CheckError::Invalid(_) => anyhow!(
-            "--config {config} is not what {} accepts: {error}; `kulta plugin check` lists its fields",
+            "--config {config} is not accepted by {}: {error}; `kulta plugin check` lists its fields",
             loaded.info().name
         ),
         CheckError::Call(error) => anyhow!("check-config of --config {config}: {error}"),
@@ -54,7 +54,7 @@ async fn check_config(loaded: &Loaded, config: &Value) -> Result<()> {
 }
 
 /// # Errors
-/// For an outcome that is none.
+/// If the outcome is an error.
 pub fn show(file: &Path, outcome: Outcome, out: &mut dyn Write) -> Result<ExitCode> {
     let answer = outcome.map_err(|why| anyhow!("{}: {why}", file.display()))?;
     writeln!(out, "{:#}", readable(answer)).context("print the answer")?;

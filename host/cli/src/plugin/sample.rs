@@ -1,15 +1,15 @@
-//! Configurations made up from a JSON Schema: what is required, and of that the least.
+//! Generates configurations from a JSON Schema: only required fields, with minimal values.
 
 use serde_json::{Map, Value, json};
 
-/// Deeper schemas are not followed; some never end.
+/// Deeper schemas are not followed; some are infinite.
 const DEEPEST: usize = 16;
-/// Texts to try where a schema says nothing of them: most plugins' are one of these.
+/// Candidates for strings without a format: most plugins accept one of these.
 const TEXTS: [&str; 4] = ["http://localhost:9/", "1m", "name", "1"];
-/// Fields of such names are URLs, even where other texts are something else.
+/// Fields with these names are URLs, even if other strings are not.
 const URL_NAMES: [&str; 3] = ["url", "address", "endpoint"];
 
-/// One for each text, the likeliest first.
+/// One configuration for each candidate string, the most probable first.
 pub fn samples(schema: &str) -> Vec<Value> {
     let Ok(schema) = serde_json::from_str::<Value>(schema) else { return Vec::new() };
     let sample = |text| Sample { root: &schema, text }.of(&schema, "", DEEPEST);
@@ -54,7 +54,7 @@ impl Sample<'_> {
         }
     }
 
-    /// The first of its types; an object where it has properties.
+    /// The first of its types; an object if it has properties.
     fn kind<'s>(&self, schema: &'s Value) -> Option<&'s str> {
         match schema.get("type") {
             Some(Value::String(one)) => Some(one),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_has_what_is_required_and_no_more() {
+    fn a_sample_has_only_required_fields() {
         let schema = json!({
             "type": "object", "required": ["url", "max", "when"],
             "properties": {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_numbers_and_alternatives_are_the_least_that_is_allowed() {
+    fn lists_numbers_and_alternatives_have_the_minimal_valid_value() {
         for (schema, sample) in [
             (json!({"type": "array", "minItems": 2, "items": {"type": "integer", "minimum": 3}}), json!([3, 3])),
             (json!({"anyOf": [{"type": "boolean"}, {"type": "null"}]}), json!(false)),
@@ -126,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_without_an_end_ends() {
+    fn an_infinite_schema_is_cut_off() {
         let schema = json!({"required": ["a"], "properties": {"a": {"$ref": "#"}}});
 
         assert!(first(&schema)["a"].is_object());
     }
 
     #[test]
-    fn what_is_no_schema_has_no_samples() {
+    fn an_invalid_schema_has_no_samples() {
         assert_eq!(samples("{"), Vec::<Value>::new());
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-/// Between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
 
-/// Rows of as many cells as there are columns, the last one as long as it likes.
+/// Rows with one cell per column; the last column is not padded.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -24,7 +24,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// As Kubernetes writes amounts of bytes.
+/// In Kubernetes' notation for bytes.
 pub fn bytes(count: usize) -> String {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;

@@ -1,7 +1,7 @@
-//! `kulta plugin record` and `replay`: a call with the world's real answers, and the same call again without the world.
+//! `kulta plugin record` and `replay`: a call with real answers, and the same call again without a network.
 //!
-//! A tape is one JSON value a line: the call; each request with its answer, as `kulta controller --metrics-record` writes them; what
-//! came of it.
+//! A recording has one JSON value per line: the call; each request with its answer, in the format of `kulta controller
+//! --metrics-record`; the outcome.
 
 use std::fs::{self, DirBuilder};
 use std::io::Write;
@@ -20,7 +20,7 @@ use super::fetching::{self, Outcome};
 use super::json::readable;
 use super::{load, run};
 
-/// Nobody else needs to look in.
+/// Only the owner needs access.
 const MODE: u32 = 0o700;
 
 /// The first line.
@@ -50,7 +50,7 @@ impl From<Outcome> for Came {
 }
 
 /// # Errors
-/// As for a run; and when the tape cannot be written.
+/// As for a run, and if the recording cannot be written.
 pub async fn record(arguments: &RecordArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let (kind, call) = run::prepare(&arguments.call).await?;
     let config = arguments.call.config.0.clone();
@@ -67,18 +67,19 @@ pub async fn record(arguments: &RecordArguments, out: &mut dyn Write) -> Result<
     run::show(&arguments.call.file, outcome, out)
 }
 
-/// Ends with 1 when something else comes of it now.
+/// The exit code is 1 if the outcome differs from the recorded one.
 ///
 /// # Errors
-/// When the component is refused, or the tape is none.
+/// If the component is rejected, or the recording is invalid.
 pub async fn replay(arguments: &ReplayArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let Tape { asked, requests, came } = Tape::read(&arguments.tape)?;
     let loaded = load::component(&arguments.file).await?.loaded;
     let named = kulta_wasm::Kind::ALL.into_iter().find(|kind| kind.as_str() == asked.kind);
-    let named = named.ok_or_else(|| anyhow!("{}: {:?} is no kind of plugin", arguments.tape.display(), asked.kind))?;
+    let named =
+        named.ok_or_else(|| anyhow!("{}: {:?} is not a kind of plugin", arguments.tape.display(), asked.kind))?;
     let kind = call::kind(&loaded, Some(named))
         .with_context(|| format!("{} was recorded with another kind", arguments.tape.display()))?;
-    // Each part of an occasion is on the tape: nothing depends on when it is replayed.
+    // The recording contains the complete input: the result does not depend on the time of the replay.
     let call = Call::new(&loaded, kind, &asked.occasion, 0).with_context(|| arguments.tape.display().to_string())?;
     let scratch = Scratch::create()?;
     fs::write(scratch.requests(), requests).context("lay out the recorded answers")?;
@@ -103,7 +104,7 @@ fn shown(came: &Came) -> String {
 
 struct Tape {
     asked: Asked,
-    /// Whole lines.
+    /// Complete lines.
     requests: String,
     came: Came,
 }
@@ -130,7 +131,7 @@ impl Tape {
     }
 }
 
-/// A folder for the requests alone; gone when it is dropped.
+/// A temporary folder for the requests, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -147,7 +148,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // In the system's temporary folder; what is left there does no harm.
+        // A remainder in the system's temporary folder is harmless.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

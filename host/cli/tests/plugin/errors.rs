@@ -1,10 +1,10 @@
-//! What an author is told when something is wrong: one line, with what to do.
+//! Errors of `kulta plugin` for an author: one line that says what to do.
 
 use std::fs;
 
 use crate::support::{analyzer, err, fixture, folder, kulta};
 
-/// The exit code and the words of a command that fails.
+/// The exit code and the error message of a failed command.
 fn refused(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let output = kulta(&folder(name)).args(arguments).output().unwrap();
     assert!(!output.status.success(), "{arguments:?}");
@@ -20,7 +20,7 @@ fn assert_one_line(name: &str, arguments: &[&str], expected: &[&str]) {
 }
 
 #[test]
-fn a_misused_command_ends_with_2_and_says_what_it_expects() {
+fn a_misused_command_ends_with_2_and_names_what_it_expects() {
     for (arguments, expected) in [
         (&["new", "--kind", "router", "--lang", "rust", "a"][..], "analyzer, strategy, enricher, step"),
         (&["new", "--kind", "step", "--lang", "go", "a"], "rust, python, js"),
@@ -36,7 +36,7 @@ fn a_misused_command_ends_with_2_and_says_what_it_expects() {
 }
 
 #[test]
-fn a_folder_that_is_not_empty_is_left_alone() {
+fn a_folder_that_is_not_empty_is_not_changed() {
     let taken = folder("taken");
     fs::write(taken.join("file"), "").unwrap();
 
@@ -46,7 +46,7 @@ fn a_folder_that_is_not_empty_is_left_alone() {
 }
 
 #[test]
-fn what_is_no_project_is_told_what_one_is() {
+fn an_invalid_project_is_reported_with_the_expected_files() {
     assert_one_line(
         "no-project",
         &["build"],
@@ -55,7 +55,7 @@ fn what_is_no_project_is_told_what_one_is() {
 }
 
 #[test]
-fn a_missing_tool_is_named_with_how_to_install_it() {
+fn a_missing_tool_is_reported_with_its_install_command() {
     for (language, expected) in [("python", "pip install componentize-py"), ("js", "run: npm install (in ")] {
         let folder = folder(&format!("no-tool-{language}"));
         assert!(kulta(&folder).args(["new", "--kind", "step", "--lang", language, "a"]).status().unwrap().success());
@@ -68,7 +68,7 @@ fn a_missing_tool_is_named_with_how_to_install_it() {
 }
 
 #[test]
-fn what_is_no_component_is_told_how_to_become_one() {
+fn an_invalid_component_is_reported_with_how_to_build_one() {
     let folder = folder("no-component");
     fs::write(folder.join("module.wasm"), b"\0asm\x01\0\0\0").unwrap();
     let file = folder.join("module.wasm");
@@ -78,12 +78,12 @@ fn what_is_no_component_is_told_how_to_become_one() {
 }
 
 #[test]
-fn a_negative_number_is_taken_for_a_value() {
+fn a_negative_number_is_parsed_as_a_value() {
     assert_one_line("negative", &["run", "none.wasm", "--occasion", "-1.5"], &["read none.wasm: No such file"]);
 }
 
 #[test]
-fn a_component_of_no_kind_is_told_the_worlds() {
+fn a_component_without_a_kind_is_reported_with_the_known_worlds() {
     let folder = folder("no-kind");
     fs::write(folder.join("empty.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
 
@@ -93,7 +93,7 @@ fn a_component_of_no_kind_is_told_the_worlds() {
 }
 
 #[test]
-fn what_a_component_does_not_take_is_named_by_its_path() {
+fn invalid_input_is_reported_with_its_path() {
     let file = analyzer();
     let file = file.to_str().unwrap();
     let config = ["--config", r#"{"url":"http://shop","max":1}"#];
@@ -101,14 +101,14 @@ fn what_a_component_does_not_take_is_named_by_its_path() {
 
     assert_one_line("config", &run(&["--config", r#"{"url":1}"#]), &["max: required", "url: ", "kulta plugin check"]);
     let misspelt = [&run(&config)[..], &["--occasion", r#"{"metrics":"errors"}"#]].concat();
-    assert_one_line("occasion", &misspelt, &["occasion.metrics: there is no such field", "metric, "]);
+    assert_one_line("occasion", &misspelt, &["occasion.metrics: unknown field", "metric, "]);
     let wrong = [&run(&config)[..], &["--occasion", r#"{"rollout":{"replicas":"four"}}"#]].concat();
     assert_one_line("occasion-2", &wrong, &["occasion.rollout.replicas: invalid type"]);
     assert_one_line("kind", &run(&["--kind", "step"]), &["--kind step: the component is analyzer"]);
 }
 
 #[test]
-fn a_call_that_fails_says_how() {
+fn a_failed_call_reports_its_cause() {
     let file = fixture("hostile_step");
 
     let arguments = ["run", file.to_str().unwrap(), "--config", r#"{"misdeed":"trap"}"#];
@@ -117,7 +117,7 @@ fn a_call_that_fails_says_how() {
 }
 
 #[test]
-fn what_is_no_tape_is_told_what_writes_one() {
+fn an_invalid_recording_is_reported_with_the_command_that_writes_one() {
     let (folder, file) = (folder("no-tape"), analyzer());
     fs::write(folder.join("tape.jsonl"), "{}\n").unwrap();
     let tape = folder.join("tape.jsonl");
@@ -128,7 +128,7 @@ fn what_is_no_tape_is_told_what_writes_one() {
 }
 
 #[test]
-fn a_registry_that_is_away_is_named() {
+fn an_unavailable_registry_is_named() {
     let file = analyzer();
     let push = ["push", file.to_str().unwrap(), "127.0.0.1:9/acme/error-rate:1", "--plain-http"];
 
@@ -140,7 +140,7 @@ fn a_registry_that_is_away_is_named() {
 }
 
 #[test]
-fn a_cluster_that_is_away_is_told_of_the_built_in_ones() {
+fn an_unavailable_cluster_is_reported_with_the_flag_for_built_in_plugins() {
     let output = kulta(&folder("no-cluster"))
         .arg("list")
         .env("KUBECONFIG", "/nonexistent")

@@ -9,7 +9,7 @@ use crate::support::{KULTA, Server, alone, err, folder, kulta, out, printed, rep
 
 const KINDS: [&str; 4] = ["analyzer", "strategy", "enricher", "step"];
 
-/// Whether a program is on this machine; a line says so where it is not.
+/// True if a program is installed; if not, prints a line.
 fn there_is(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
@@ -48,7 +48,7 @@ fn every_javascript_template_passes_its_tests() {
     }
 }
 
-/// The binary that `make languages` has built for release: an interpreter takes a minute and more to compile without optimisation.
+/// The release binary of `make languages`: an unoptimised build takes more than a minute to compile an interpreter.
 fn released() -> PathBuf {
     std::env::var_os("KULTA_BIN").map_or_else(|| KULTA.into(), PathBuf::from)
 }
@@ -61,7 +61,7 @@ fn run(folder: &std::path::Path, arguments: &[&str]) -> Value {
 
 #[test]
 #[ignore = "`make languages` runs it, with the release binary"]
-fn the_examples_in_python_and_javascript_are_built_and_asked() {
+fn the_examples_in_python_and_javascript_build_and_run() {
     if !there_is("python3") || !there_is("node") {
         return;
     }

@@ -10,7 +10,7 @@ use crate::support::{Server, err, fixture, folder, kulta, printed};
 
 const NOT_FOUND: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"NotFound","message":"the server could not find the requested resource","code":404}"#;
 
-/// Names that server as the cluster.
+/// A kubeconfig for this server.
 fn kubeconfig(folder: &Path, server: &Server) -> PathBuf {
     let file = folder.join("kubeconfig");
     let config = json!({
@@ -44,7 +44,7 @@ fn the_clusters_plugins_are_listed() {
 }
 
 #[test]
-fn a_cluster_without_the_kind_is_told_how_to_get_it() {
+fn a_cluster_without_the_crd_is_reported_with_the_command_that_installs_it() {
     let (folder, server) = (folder("list-404"), Server::answering(StatusCode::NOT_FOUND, NOT_FOUND));
 
     let output = kulta(&folder).arg("list").env("KUBECONFIG", kubeconfig(&folder, &server)).output().unwrap();
@@ -64,7 +64,7 @@ fn the_built_in_plugins_are_listed_with_their_digests() {
 }
 
 #[test]
-fn a_condition_language_is_asked_for_a_value() {
+fn a_condition_language_evaluates_a_value() {
     let conditions = fixture("conditions");
 
     let asked = printed(kulta(&folder("condition")).arg("run").arg(conditions).args([

@@ -1,4 +1,4 @@
-//! `kulta plugin` as an author types it: the binary of this build, in folders of its own.
+//! `kulta plugin` as an author uses it: this build's binary, in temporary folders.
 
 #![allow(
     clippy::unwrap_used,

@@ -22,7 +22,7 @@ fn every_rust_template_builds_and_passes_its_tests_and_the_check() {
 }
 
 #[test]
-fn a_check_shows_what_a_component_is_and_may_do() {
+fn a_check_describes_a_component() {
     let checked = printed(kulta(&folder("check")).arg("check").arg(analyzer()));
 
     for expected in [
@@ -38,7 +38,7 @@ fn a_check_shows_what_a_component_is_and_may_do() {
 }
 
 #[test]
-fn a_component_that_traps_is_found_out() {
+fn a_component_that_traps_is_a_finding() {
     let hostile = fixture("hostile_analyzer");
 
     let output = kulta(&folder("hostile"))
@@ -105,7 +105,7 @@ fn a_recording_has_the_same_verdict_without_the_server() {
 }
 
 #[test]
-fn a_replay_with_another_outcome_shows_both_and_fails() {
+fn a_replay_with_another_outcome_prints_both_and_fails() {
     let (folder, server) = (folder("other-tape"), Server::start("0.5"));
     let config = format!(r#"{{"url":"http://{}/","max":0.05}}"#, server.address);
     printed(kulta(&folder).arg("record").arg(analyzer()).args(["--config", &config, "-o", "tape.jsonl"]));

@@ -1,4 +1,4 @@
-//! Folders, programs and servers for the stories of an author.
+//! Folders, programs and servers for the tests of `kulta plugin`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 
 /// The binary of this build.
 pub const KULTA: &str = env!("CARGO_BIN_EXE_kulta");
-/// Below it, each test has a folder.
+/// Parent of the folders of all tests.
 const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -27,7 +27,7 @@ pub fn repository() -> &'static Path {
     Path::new(REPOSITORY)
 }
 
-/// `kulta plugin …` in a folder. Nested builds share one target folder, and see nothing of the build that this test belongs to.
+/// `kulta plugin …` in a folder. Nested builds share one target folder, and get none of this build's environment.
 pub fn kulta(folder: &Path) -> Command {
     let mut kulta = Command::new(KULTA);
     kulta.current_dir(folder).arg("plugin");
@@ -58,21 +58,21 @@ pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Runs it, and answers what it printed; it has to succeed.
+/// Runs it and returns its output; fails if the command fails.
 pub fn printed(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}\n{}", out(&output), err(&output));
     out(&output)
 }
 
-/// Held by whoever runs cargo. To cargo, the SDKs of all projects are one package: in the target folder that they share, one build would
-/// take the library away that another's tests are about to read.
+/// Lock for all that run cargo. To cargo, the SDKs of all projects are one package: in the shared target folder, one
+/// build would delete the library that another test is about to read.
 pub fn cargo() -> MutexGuard<'static, ()> {
     static CARGO: Mutex<()> = Mutex::new(());
     CARGO.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A project of the analyzer's template, built once for all tests.
+/// A project from the analyzer template, built once for all tests.
 pub fn analyzer() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
@@ -84,7 +84,7 @@ pub fn analyzer() -> PathBuf {
     BUILT.get_or_init(build).clone()
 }
 
-/// A component of the fixtures that the runtime's own tests are made with; its build has left the module behind.
+/// A component of the runtime's test fixtures; its build has left the module in the target folder.
 pub fn fixture(name: &str) -> PathBuf {
     let module = repository().join(format!("plugins/target/wasm32-unknown-unknown/release/{name}.wasm"));
     let module = fs::read(&module).unwrap_or_else(|error| panic!("{}: {error}", module.display()));
@@ -94,7 +94,7 @@ pub fn fixture(name: &str) -> PathBuf {
     file
 }
 
-/// A server on this machine that gives one answer to whatever it is asked, for as long as this is kept.
+/// A local server that gives the same answer to every request, until it is dropped.
 pub struct Server {
     pub address: SocketAddr,
     runtime: Option<tokio::runtime::Runtime>,

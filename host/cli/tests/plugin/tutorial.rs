@@ -1,4 +1,4 @@
-//! `docs/plugins.md` to the letter: its commands are run, its objects are read as the controller reads them.
+//! Runs the commands of `docs/plugins.md`, and decodes its objects as the controller does.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::{KULTA, alone, cargo, folder, printed, repository};
 
-/// The blocks of one kind: what stands behind their fences.
+/// The contents of all code blocks of one kind.
 fn blocks(kind: &str) -> Vec<String> {
     let tutorial = fs::read_to_string(repository().join("docs/plugins.md")).unwrap();
     let opened = format!("```{kind}\n");
@@ -23,7 +23,7 @@ fn blocks(kind: &str) -> Vec<String> {
     blocks
 }
 
-/// Read, and written again: a field that the object does not have would be gone.
+/// Decodes and encodes an object: an unknown field would be lost.
 fn whole<T: Serialize + DeserializeOwned>(yaml: &str) -> T {
     let written: Value = serde_yaml::from_str(yaml).unwrap();
     let object: T = serde_json::from_value(written.clone()).unwrap();
@@ -37,14 +37,14 @@ fn every_command_of_the_tutorial_works() {
     symlink(KULTA, programs.join("kulta")).unwrap();
     let _cargo = cargo();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    // A server that a failed command leaves behind would outlive the test.
+    // Otherwise a server would outlive the test after a failed command.
     let script = format!("set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{}", blocks("sh run").join("\n"));
 
     let mut shell = Command::new("bash");
     alone(shell.current_dir(&folder).args(["-c", &script]).env("PATH", path));
-    let told = printed(&mut shell);
+    let printed = printed(&mut shell);
 
-    assert!(told.contains(r#""verdict": "Pass""#) && told.contains("as recorded: "), "{told}");
+    assert!(printed.contains(r#""verdict": "Pass""#) && printed.contains("as recorded: "), "{printed}");
 }
 
 #[test]

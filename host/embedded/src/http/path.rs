@@ -1,4 +1,4 @@
-//! What a path names.
+//! Parses paths.
 
 use crate::kind::{BuiltIn, Kind};
 use crate::status::ApiError;
@@ -57,7 +57,7 @@ impl Part {
 }
 
 /// # Errors
-/// 404 that says what is not served.
+/// 404 that names what is not served.
 pub fn parse(path: &str, store: &Store) -> Result<Place, ApiError> {
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
     Ok(match steps.as_slice() {
@@ -81,7 +81,7 @@ pub fn parse(path: &str, store: &Store) -> Result<Place, ApiError> {
 
 fn target(store: &Store, group: &str, version: &str, rest: &[&str]) -> Result<Target, ApiError> {
     let (namespace, rest) = match rest {
-        // Parts of a namespace itself.
+        // Subresources of a namespace itself.
         ["namespaces", _, "status" | "finalize"] => ("", rest),
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
         _ => ("", rest),

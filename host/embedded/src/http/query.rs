@@ -1,4 +1,4 @@
-//! What is asked beside the path: query parameters, and the options in the body of a deletion.
+//! Query parameters, and the options in the body of a deletion.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl Query {
         Self(pairs.map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
     }
 
-    /// Empty when absent.
+    /// Empty if absent.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
@@ -62,7 +62,7 @@ impl Query {
     }
 
     /// # Errors
-    /// 400 and 422 for parameters that make no sense.
+    /// 400 and 422 for invalid parameters.
     pub fn list(&self) -> Result<ListOptions, ApiError> {
         let version = self.version("ListOptions")?;
         let token = Some(self.get("continue").to_owned()).filter(|token| !token.is_empty());
@@ -95,7 +95,7 @@ impl Query {
     }
 
     /// # Errors
-    /// 400 and 422 for parameters that make no sense.
+    /// 400 and 422 for invalid parameters.
     pub fn watch(&self) -> Result<WatchOptions, ApiError> {
         let initial = self.is_set("sendInitialEvents");
         if initial && self.get("resourceVersionMatch") != "NotOlderThan" {
@@ -110,7 +110,7 @@ impl Query {
         })
     }
 
-    /// From the body, or from the query when there is none.
+    /// From the body, or from the query without one.
     ///
     /// # Errors
     /// 422 for values that do not exist.

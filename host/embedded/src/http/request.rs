@@ -1,4 +1,4 @@
-//! A request, read whole.
+//! A complete request.
 
 use axum::body::to_bytes;
 use bytes::Bytes;
@@ -11,12 +11,12 @@ use crate::faults::{Call, Verb};
 use crate::status::{About, ApiError, Cause};
 use crate::store::{Patch, WriteOptions};
 
-/// The longest body that the real server takes.
+/// The real server's limit of a body.
 const BODY_MAX: usize = 3 * 1024 * 1024;
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
-/// What bodies may be in.
+/// Media types of bodies.
 const BODY_TYPES: &str = "application/json, application/yaml";
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Incoming {
         })
     }
 
-    /// What is asked of a resource.
+    /// The requested action on a resource.
     ///
     /// # Errors
     /// 405.
@@ -88,7 +88,7 @@ impl Incoming {
         })
     }
 
-    /// Who signs a write.
+    /// The field manager of a write.
     pub fn manager(&self) -> String {
         match self.query.get("fieldManager") {
             "" => self.agent.split('/').next().unwrap_or_default().to_owned(),
@@ -99,7 +99,7 @@ impl Incoming {
     /// The body as an object.
     ///
     /// # Errors
-    /// 415 for another media type, 400 for what cannot be read.
+    /// 415 for another media type, 400 for an undecodable body.
     pub fn object(&self) -> Result<Value, ApiError> {
         if !["", JSON, YAML].contains(&self.content_type.as_str()) {
             return Err(ApiError::unsupported_media_type(BODY_TYPES));
@@ -114,14 +114,14 @@ impl Incoming {
     /// The body, if there is one.
     ///
     /// # Errors
-    /// 400 for what cannot be read.
+    /// 400 for an undecodable body.
     pub fn options(&self) -> Result<Option<Value>, ApiError> {
         if self.body.is_empty() { Ok(None) } else { self.object().map(Some) }
     }
 
     fn value(&self) -> Result<Value, ApiError> {
         if self.content_type.ends_with("yaml") {
-            // JSON is YAML, but is read faster as what it is.
+            // JSON is valid YAML, but its own parser is faster.
             let json = serde_json::from_slice(&self.body).ok();
             return json.map_or_else(
                 || {
@@ -138,7 +138,7 @@ impl Incoming {
     /// The body as a patch.
     ///
     /// # Errors
-    /// 415 for another media type, 400 for what cannot be read.
+    /// 415 for another media type, 400 for an undecodable body.
     pub fn patch(&self) -> Result<Patch, ApiError> {
         let make = match self.content_type.as_str() {
             "application/json-patch+json" => Patch::Json,
@@ -155,7 +155,7 @@ impl Incoming {
     }
 
     /// # Errors
-    /// 422 for parameters that make no sense.
+    /// 422 for invalid parameters.
     pub fn write_options(&self, kind: &str) -> Result<WriteOptions, ApiError> {
         Ok(WriteOptions {
             manager: self.manager(),
@@ -167,7 +167,7 @@ impl Incoming {
     }
 
     /// # Errors
-    /// 422 for parameters that make no sense.
+    /// 422 for invalid parameters.
     pub fn patch_options(&self, patch: &Patch) -> Result<WriteOptions, ApiError> {
         let about = About { group: "meta.k8s.io", what: "PatchOptions" };
         let options = self.write_options("PatchOptions")?;

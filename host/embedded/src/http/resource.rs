@@ -167,7 +167,7 @@ impl Request<'_> {
     }
 }
 
-/// Whether a deletion is answered with what was deleted, rather than with a Status.
+/// True if a deletion returns the deleted object rather than a Status.
 fn answers_with_object(kind: &Kind) -> bool {
     matches!(kind.built_in(), Some(BuiltIn::Pod | BuiltIn::Service | BuiltIn::Namespace | BuiltIn::ServiceAccount))
 }

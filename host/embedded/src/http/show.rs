@@ -1,4 +1,4 @@
-//! Answers: objects, lists and events in the form that the client wants.
+//! Encodes objects, lists and events in the form that the client requests.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::status::ApiError;
 use crate::store::Page;
 use crate::table::{IncludeObject, Options, Printer, wants_table};
 
-/// How objects are shown.
+/// The form of objects.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// As they are.
+    /// Complete objects.
     Object,
-    /// Nothing but their metadata.
+    /// Metadata only.
     Metadata,
     Table(IncludeObject),
 }
@@ -55,7 +55,7 @@ impl Form {
 
     pub fn list(self, kind: &Kind, page: &Page, clock: Clock) -> Value {
         let mut metadata = json!({ "resourceVersion": page.version.to_string() });
-        // Untyped lists tell that there is nothing to continue.
+        // Untyped lists say that there is no next page.
         let none = kind.built_in().is_none().then(|| Value::from(""));
         put(&mut metadata, &["continue"], page.token.clone().map(Value::from).or(none));
         put(&mut metadata, &["remainingItemCount"], page.remaining.map(Value::from));
@@ -88,7 +88,7 @@ fn metadata_of(object: &Value) -> Value {
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object.get("metadata") })
 }
 
-/// Items of a typed list do not repeat their type.
+/// Items of a typed list have no type of their own.
 fn in_list(kind: &Kind, object: &Arc<Value>) -> Value {
     let mut object = Value::clone(object);
     if kind.built_in().is_some() {
@@ -98,7 +98,7 @@ fn in_list(kind: &Kind, object: &Arc<Value>) -> Value {
     object
 }
 
-/// A success that is no object.
+/// A success without an object.
 pub fn success(code: u16, details: Option<Value>) -> Value {
     let mut status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" });
     if code != StatusCode::OK.as_u16() {
@@ -108,9 +108,9 @@ pub fn success(code: u16, details: Option<Value>) -> Value {
     status
 }
 
-/// Quicker than by way of `Display`, which looks at each piece of text once more.
+/// Faster than `Display`, which scans each piece of text again.
 pub fn json_text(value: &impl Serialize) -> Vec<u8> {
-    // JSON values and texts can always be written down.
+    // Encoding JSON values and strings cannot fail.
     serde_json::to_vec(value).unwrap_or_default()
 }
 

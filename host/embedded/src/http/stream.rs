@@ -1,4 +1,4 @@
-//! The answer to a watch: one line for each event, for as long as it lasts.
+//! The body of a watch: one line per event until it ends.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ struct Lines {
     watch: Watch,
     form: Form,
     kind: Arc<Kind>,
-    /// Whether the columns of a table have been sent.
+    /// True if the columns of a table have been sent.
     headed: bool,
     ready: VecDeque<Bytes>,
 }
@@ -39,7 +39,7 @@ pub fn respond(server: Server, call: Call, watch: Watch, form: Form, kind: Arc<K
     typed(StatusCode::OK.as_u16(), "application/json", Body::from_stream(stream))
 }
 
-/// The type comes first, as from the real server: whoever reads knows then what to make of the object.
+/// The type is first, as from the real server, so that a reader knows how to decode the object.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
@@ -48,7 +48,7 @@ struct Line<'a> {
 }
 
 impl Lines {
-    /// The next line; nothing when the watch is over or cut.
+    /// The next line; `None` if the watch has ended.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(line) = self.ready.pop_front() {

@@ -1,5 +1,6 @@
-//! Prometheus' HTTP API, as version 2 answers it: `/api/v1/query` and `/api/v1/query_range` by GET or POST, and the two health pages.
-//! A query's `timeout` has no meaning here, for an answer takes no time; what would change the answer and is not served is refused.
+//! Prometheus' HTTP API of version 2: `/api/v1/query` and `/api/v1/query_range` by GET or POST, and the two health
+//! pages. A query's `timeout` is ignored, because an answer takes no time. Unsupported parameters that would change the
+//! answer are rejected.
 
 mod answer;
 mod parameters;
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// Samples that are scraped and asked for at the same time.
+/// Samples, shared by scrapes and queries.
 pub type Shared = Arc<RwLock<Store>>;
 
 #[derive(Clone)]
@@ -31,7 +32,7 @@ struct Server {
     clock: Clock,
 }
 
-/// The API over `store`; `clock` tells the time of a query that names none.
+/// The API over `store`; `clock` is the time of a query without one.
 pub fn router(store: Shared, clock: Clock) -> Router {
     Router::new()
         .route("/api/v1/query", routing::get(query).post(query))

@@ -7,7 +7,7 @@ pub const NAME: &str = "__name__";
 /// The label that holds a histogram bucket's upper bound.
 pub const BUCKET: &str = "le";
 
-/// Names and values, sorted by name. A label whose value is empty is a label that is not there, as in Prometheus.
+/// Names and values, sorted by name. A label with an empty value is absent, as in Prometheus.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(BTreeMap<String, String>);
 
@@ -52,7 +52,7 @@ impl Labels {
         self
     }
 
-    /// Without the metric's name: what is left after a calculation.
+    /// Without the metric's name, as after a calculation.
     #[must_use]
     pub fn nameless(self) -> Self {
         self.without(&[NAME])
@@ -87,14 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_value_is_no_label() {
+    fn an_empty_value_is_an_absent_label() {
         let labels = Labels::metric("up").with("pod", "a").with("pod", "");
 
         assert_eq!(labels, Labels::metric("up"));
     }
 
     #[test]
-    fn only_the_named_labels_stay() {
+    fn only_the_named_labels_are_kept() {
         let labels = Labels::metric("up").with("pod", "a").with("code", "200");
 
         assert_eq!(labels.only(&["pod", "zone"]), Labels::default().with("pod", "a"));

@@ -1,5 +1,5 @@
-//! PromQL over the [`Store`]: the part that metrics of a rollout are asked with, with the meaning of Prometheus 2. What it does not serve
-//! is an error that names it, never an answer that is nearly right.
+//! PromQL over the [`Store`]: the part that metrics of a rollout use, with the semantics of Prometheus 2. Unsupported
+//! parts are errors that name them.
 
 mod aggregate;
 mod binary;
@@ -18,18 +18,19 @@ use promql_parser::parser::{self, Expr, value::ValueType};
 pub use eval::{Evaluator, MAX_STEPS};
 pub use value::{Matrix, Point, Row, Run, Value};
 
-/// The longest query text in bytes: far above what a person writes, and small enough that no nesting can exhaust the stack.
+/// Limit of a query's length in bytes: above any sensible query, and small enough that nesting cannot exhaust the
+/// stack.
 pub const MAX_QUERY_BYTES: usize = 16 * 1024;
 
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum Error {
-    /// The text is no query (`bad_data` in Prometheus).
+    /// The text is not a query (`bad_data` in Prometheus).
     #[error("invalid parameter \"query\": {0}")]
     Syntax(String),
-    /// A query that Prometheus would answer and this server does not (`execution`).
+    /// A valid query that this server does not support (`execution`).
     #[error("{0} is not served")]
     NotServed(String),
-    /// A query that fails on the series it meets, as in Prometheus (`execution`).
+    /// A query that fails on its series, as in Prometheus (`execution`).
     #[error("{0}")]
     Execution(String),
 }
@@ -40,13 +41,13 @@ impl Error {
     }
 }
 
-/// A query that is understood.
+/// A parsed query.
 #[derive(Debug, Clone)]
 pub struct Query(Expr);
 
 impl Query {
     /// # Errors
-    /// [`Error::Syntax`] when it is no PromQL, [`Error::NotServed`] when it is too long.
+    /// [`Error::Syntax`] if it is not PromQL, [`Error::NotServed`] if it is too long.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_QUERY_BYTES {
             return Err(Error::not_served(format_args!("a query of more than {MAX_QUERY_BYTES} bytes")));
@@ -113,14 +114,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_is_no_query_is_a_syntax_error() {
+    fn an_invalid_query_is_a_syntax_error() {
         for text in ["", "sum(", "up{", "1 +", "x[1e400]", "{}", "up{a=~\"(\"}"] {
             assert!(matches!(Query::parse(text), Err(Error::Syntax(_))), "{text}");
         }
     }
 
     #[test]
-    fn a_query_that_is_too_long_is_refused() {
+    fn a_query_that_is_too_long_is_rejected() {
         let text = "1+".repeat(MAX_QUERY_BYTES);
 
         assert!(matches!(Query::parse(&text), Err(Error::NotServed(_))));

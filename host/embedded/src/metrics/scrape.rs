@@ -1,4 +1,4 @@
-//! Scrapes: all series as they are at one time; a series that is no longer there is ended, as Prometheus does.
+//! Scrapes: the values of all series at one time; a series that is gone is ended, as in Prometheus.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,17 @@ use super::{
     store::{OutOfOrder, Store},
 };
 
-/// Remembers which series the last scrape had.
+/// The series of the last scrape.
 #[derive(Debug, Default)]
 pub struct Scraper {
     seen: BTreeSet<Labels>,
 }
 
 impl Scraper {
-    /// Stores one value per series, ends the series that are gone and drops what is too old.
+    /// Stores one value per series, ends the series that are gone and drops old samples.
     ///
     /// # Errors
-    /// When time did not move on since the last scrape.
+    /// If the time is not after the last scrape.
     pub fn scrape(
         &mut self,
         store: &mut Store,

@@ -17,7 +17,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Whether it says that the series ended here.
+    /// True if the series ends here.
     pub fn is_stale(&self) -> bool {
         self.value.to_bits() == STALE
     }
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// # Errors
-    /// When the series already has a sample at that time or later.
+    /// If the series already has a sample at that time or later.
     pub fn append(&mut self, labels: &Labels, at: Timestamp, value: f64) -> Result<(), OutOfOrder> {
         let at = at.as_millisecond();
         let metric = self.metrics.entry(labels.get(NAME).to_owned()).or_default();
@@ -60,7 +60,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a series: from `at` on it answers no instant query until it has a new sample.
+    /// Ends a series: from `at` on no instant query returns it until it has a new sample.
     ///
     /// # Errors
     /// As [`Store::append`].
@@ -68,7 +68,7 @@ impl Store {
         self.append(labels, at, f64::from_bits(STALE))
     }
 
-    /// Drops what is older than the retention.
+    /// Drops samples older than the retention.
     pub fn expire(&mut self, now: Timestamp) {
         let oldest = now.as_millisecond().saturating_sub(self.retention);
         for metric in self.metrics.values_mut() {
@@ -89,7 +89,7 @@ impl Store {
     }
 }
 
-/// Whole milliseconds, at the ends of the range when there are too many.
+/// Whole milliseconds, clamped to the range.
 pub(super) fn milliseconds(duration: SignedDuration) -> i64 {
     let limit = if duration.is_negative() { i64::MIN } else { i64::MAX };
     i64::try_from(duration.as_millis()).unwrap_or(limit)
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_is_not_newer_is_refused() {
+    fn a_sample_that_is_not_newer_is_rejected() {
         let mut store = Store::new(SignedDuration::from_secs(10));
         let labels = Labels::metric("up");
         store.append(&labels, at(2), 1.0).unwrap();

@@ -1,5 +1,5 @@
-//! Traffic: requests that are sent one by one to the endpoints behind a route, and the counters that the applications there and the gateway
-//! would show.
+//! Traffic: requests that are sent one by one to the endpoints behind a route, and the resulting counters of the
+//! applications and the gateway.
 //! The same seed and the same requests give the same counters.
 
 mod application;
@@ -17,7 +17,7 @@ use self::{application::Application, cluster::Cluster};
 
 use super::labels::Labels;
 
-/// How a version answers.
+/// The behaviour of a version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     /// Which share of its answers is 500, from 0 to 1.
@@ -25,13 +25,13 @@ pub struct Profile {
     pub latency: Latency,
 }
 
-/// Where a route's requests go, by weight.
+/// The backends of a route, by weight.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Split(pub Vec<Backend>);
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Backend {
-    /// What the gateway calls it, such as `default_app-canary_80`; its counters there go by it.
+    /// The gateway's name for it, such as `default_app-canary_80`, which its counters have.
     pub name: String,
     pub weight: u32,
     pub endpoints: Vec<Endpoint>,
@@ -39,12 +39,12 @@ pub struct Backend {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
-    /// Who answers, such as a pod's namespace and name; its counters go by it.
+    /// The endpoint, such as a pod's namespace and name, which its counters have.
     pub name: String,
     pub profile: Profile,
 }
 
-/// What became of requests.
+/// Results of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Answered with success.
@@ -63,7 +63,7 @@ impl Tally {
     }
 }
 
-/// The counters, and the dice.
+/// The counters, and the random numbers.
 #[derive(Debug)]
 pub struct Traffic {
     random: Rng,
@@ -76,7 +76,7 @@ impl Traffic {
         Self { random: Rng::with_seed(seed), applications: BTreeMap::new(), clusters: BTreeMap::new() }
     }
 
-    /// Sends that many requests, each to a backend by weight and there to any endpoint.
+    /// Sends this number of requests, each to a backend by weight and there to any endpoint.
     pub fn send(&mut self, split: &Split, requests: u64) -> Tally {
         let mut tally = Tally::default();
         for _ in 0..requests {
@@ -100,8 +100,8 @@ impl Traffic {
         tally
     }
 
-    /// The series that these applications and the gateway's backends show now, each application's with its own labels beside those given.
-    /// The counters of what is not named are forgotten.
+    /// The current series of these applications and the gateway's backends, each application's with its own labels in
+    /// addition to those given. The counters of others are dropped.
     pub fn scrape(&mut self, applications: &BTreeMap<String, Labels>, backends: &BTreeSet<&str>) -> Vec<(Labels, f64)> {
         self.applications.retain(|name, _| applications.contains_key(name));
         self.clusters.retain(|name, _| backends.contains(name.as_str()));

@@ -1,4 +1,4 @@
-//! Server-side apply, and the record of who owns what after any other write.
+//! Server-side apply, and field ownership after any other write.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,13 +12,13 @@ use super::shape::ListKeys;
 pub use super::typed::Claims;
 use super::typed::{Comparison, check, merged};
 
-/// Owns what was there before anybody applied.
+/// The owner of fields that existed before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 
-/// Who writes, and when.
+/// The writer, and the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'a> {
-    /// The request's `fieldManager`, or what stands for it.
+    /// The request's `fieldManager`, or its default.
     pub manager: &'a str,
     /// `status`, `scale` or such; empty for the object itself.
     pub subresource: &'a str,
@@ -52,13 +52,14 @@ pub enum ApplyError {
     Internal(String),
 }
 
-/// The live object with a configuration applied, `managedFields` included. Without a live object it is the object to create.
+/// The live object with an applied configuration, including `managedFields`. Without a live object it is the object to
+/// create.
 ///
-/// A kind with a status subresource takes no `status` from the object itself, and nothing else from `status`: the caller leaves that out
-/// of the configuration.
+/// For a kind with a status subresource, the caller removes `status` from the configuration of the object itself, and
+/// everything else from the one of `status`.
 ///
 /// # Errors
-/// A configuration that is none, and, unless forced, fields that others own with other values.
+/// An invalid configuration, and, unless forced, fields that others own with other values.
 pub fn apply(
     live: Option<&Value>,
     config: &Value,
@@ -105,10 +106,11 @@ pub fn apply(
     Ok(applied)
 }
 
-/// Records in `after` who owns what, after a write that is no apply. `before` is the stored object, nothing for a create.
+/// Records field ownership in `after`, after a write that is not an apply. `before` is the stored object, `None` for a
+/// create.
 ///
-/// The writer owns the defaults of what it creates, but not what the server gives out, such as a Service's `clusterIP`: so this comes after
-/// the defaults and before the rest.
+/// The writer owns the defaults of the objects that it creates, but not values that the server assigns, such as a
+/// Service's `clusterIP`: so this runs after defaulting and before the rest.
 pub fn note_update(before: Option<&Value>, after: &mut Value, writer: &Writer<'_>, claims: Claims, keys: &ListKeys) {
     let sent = crate::json::remove(after, &["metadata", "managedFields"]);
     let Some(mut managers) = managers_of_write(before, sent, writer) else { return };
@@ -116,7 +118,7 @@ pub fn note_update(before: Option<&Value>, after: &mut Value, writer: &Writer<'_
     let (old, new) = (completed(old, keys), completed(Cow::Borrowed(after), keys));
     let mut comparison = Comparison::of_claimed(&old, &new, &keys.root, claims);
     let version = after.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
-    // Never a conflict: whoever writes without applying takes what it changes.
+    // Never a conflict: a writer that does not apply takes ownership of its changes.
     if take_over(&mut managers, &comparison, None, true).is_err() {
         return;
     }
@@ -141,18 +143,18 @@ fn completed<'a>(object: Cow<'a, Value>, keys: &ListKeys) -> Cow<'a, Value> {
     Cow::Owned(object)
 }
 
-/// The managers to start from; nothing if they are not tracked.
+/// The current managers; `None` if they are not tracked.
 fn managers_of_write(before: Option<&Value>, sent: Option<Value>, writer: &Writer<'_>) -> Option<Managers> {
     let kept = before.and_then(|before| before.pointer(MANAGED));
     let stored = || kept.cloned().and_then(Managers::stored).unwrap_or_default();
     let managers = match sent {
-        // Mostly what was stored comes back.
+        // Usually the stored managers are sent back.
         Some(sent) if kept == Some(&sent) => Managers::stored(sent).unwrap_or_default(),
         Some(sent) if writer.subresource.is_empty() => {
             if Managers::reset_by(&sent) {
                 Managers::default()
             } else {
-                // Clients that do not know managers must not lose them.
+                // Clients that do not know managers must not remove them.
                 Managers::sent(&sent).filter(|managers| !managers.0.is_empty()).unwrap_or_else(stored)
             }
         }
@@ -161,7 +163,7 @@ fn managers_of_write(before: Option<&Value>, sent: Option<Value>, writer: &Write
     (before.is_none() || !managers.0.is_empty()).then_some(managers)
 }
 
-/// An object in the words of the API server: namespace, name, type.
+/// An object as the API server names it: namespace, name, type.
 fn named(object: &Value) -> String {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
@@ -197,7 +199,7 @@ fn without_managers(object: &Value, like: &Value) -> Value {
     Value::Object(object)
 }
 
-/// Without what this manager applied last time, does not apply now, and nobody else owns.
+/// Without fields that this manager applied last time, does not apply now, and nobody else owns.
 fn pruned(applied: &Value, last: &FieldSet, managed: &FieldSet, keys: &ListKeys) -> Value {
     let shape = &keys.root;
     let all = FieldSet::of_value(applied, shape).with_parents(shape);

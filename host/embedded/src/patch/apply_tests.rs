@@ -98,7 +98,7 @@ fn the_same_value_is_shared() {
 }
 
 #[test]
-fn a_field_that_is_no_longer_applied_goes() {
+fn a_field_that_is_no_longer_applied_is_removed() {
     let live = applied(None, &replica_set(json!({ "replicas": 2, "minReadySeconds": 5 })), "me");
 
     let object = applied(Some(&live), &replica_set(json!({ "replicas": 2 })), "me");
@@ -107,7 +107,7 @@ fn a_field_that_is_no_longer_applied_goes() {
 }
 
 #[test]
-fn a_shared_field_stays_when_one_owner_leaves_it() {
+fn a_shared_field_is_kept_when_one_owner_gives_it_up() {
     let both = replica_set(json!({ "replicas": 2, "minReadySeconds": 5 }));
     let live = applied(None, &both, "one");
     let live = applied(Some(&live), &both, "two");
@@ -118,7 +118,7 @@ fn a_shared_field_stays_when_one_owner_leaves_it() {
 }
 
 #[test]
-fn fields_of_others_stay() {
+fn fields_of_other_managers_are_kept() {
     let mut live = applied(None, &replica_set(json!({ "replicas": 2 })), "me");
     let before = live.clone();
     live["spec"]["minReadySeconds"] = json!(7);
@@ -140,7 +140,7 @@ fn items_are_merged_by_key_and_owned_one_by_one() {
 }
 
 #[test]
-fn an_item_that_is_no_longer_applied_goes() {
+fn an_item_that_is_no_longer_applied_is_removed() {
     let live =
         applied(None, &containers(json!([{ "name": "a", "image": "a:1" }, { "name": "b", "image": "b:1" }])), "me");
 
@@ -150,7 +150,7 @@ fn an_item_that_is_no_longer_applied_goes() {
 }
 
 #[test]
-fn what_was_there_before_the_first_apply_belongs_to_a_manager_of_its_own() {
+fn fields_from_before_the_first_apply_have_a_separate_manager() {
     let live = replica_set(json!({ "replicas": 2 }));
 
     let object = applied(Some(&live), &replica_set(json!({ "replicas": 2 })), "me");
@@ -170,7 +170,7 @@ fn an_apply_that_changes_nothing_keeps_the_time() {
 }
 
 #[test]
-fn a_configuration_with_managers_is_refused() {
+fn a_configuration_with_managers_is_rejected() {
     let mut config = replica_set(json!({}));
     config["metadata"]["managedFields"] = json!([{}]);
 
@@ -180,7 +180,7 @@ fn a_configuration_with_managers_is_refused() {
 }
 
 #[test]
-fn two_items_with_one_key_are_refused() {
+fn two_items_with_one_key_are_rejected() {
     let config = containers(json!([{ "name": "a" }, { "name": "a" }]));
 
     let error = apply(None, &config, &writer("me"), false, &keys("ReplicaSet")).unwrap_err();
@@ -227,7 +227,7 @@ fn a_create_is_an_update_of_the_fields_it_sets() {
 }
 
 #[test]
-fn a_write_takes_only_what_it_changes() {
+fn a_write_takes_only_its_changes() {
     let mut before = replica_set(json!({ "replicas": 1, "minReadySeconds": 1 }));
     note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();
@@ -245,7 +245,7 @@ fn a_write_takes_only_what_it_changes() {
 }
 
 #[test]
-fn a_manager_whose_last_field_is_removed_goes() {
+fn a_manager_without_fields_is_removed() {
     let mut before = replica_set(json!({ "replicas": 1 }));
     note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();
@@ -269,7 +269,7 @@ fn a_write_without_a_change_keeps_all_entries() {
 }
 
 #[test]
-fn a_status_write_has_an_entry_of_its_own() {
+fn a_status_write_has_a_separate_entry() {
     let mut before = replica_set(json!({ "replicas": 1 }));
     note_update(None, &mut before, &writer("one"), Claims::All, &keys("ReplicaSet"));
     let mut after = before.clone();

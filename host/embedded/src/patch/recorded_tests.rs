@@ -1,4 +1,4 @@
-//! What kube-apiserver 1.34.4 answered to requests, one chain of requests for each object, against what comes out here.
+//! Compares with recorded answers of kube-apiserver 1.34.4, one sequence of requests per object.
 
 use serde_json::json;
 
@@ -112,7 +112,7 @@ fn newest(object: &Value) -> String {
     entries.iter().filter_map(|entry| entry["time"].as_str()).max().unwrap().to_owned()
 }
 
-/// Whether all that one value says is in another, which may say more in its objects.
+/// True if one value contains the other; its objects may have more fields.
 fn within(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => {
@@ -139,7 +139,7 @@ fn each(check: impl Fn(&Case, Option<&Value>, &Judge)) {
 }
 
 #[test]
-fn requests_are_refused_in_the_words_of_the_real_server() {
+fn errors_have_the_real_servers_messages() {
     each(|case, before, judge| {
         if let Some(error) = &case.error {
             assert_eq!(judge.result(case, before, "").as_ref(), Err(error), "{}", case.name);
@@ -148,7 +148,7 @@ fn requests_are_refused_in_the_words_of_the_real_server() {
 }
 
 #[test]
-fn patches_and_applies_give_what_the_real_server_gives() {
+fn patches_and_applies_give_the_real_servers_results() {
     each(|case, before, judge| {
         let Some(after) = &case.after else { return };
         let result = judge.result(case, before, "").unwrap();

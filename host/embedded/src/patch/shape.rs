@@ -1,4 +1,4 @@
-//! What a kind's lists and maps are: which lists are merged by which key, which are sets, what is one value as a whole.
+//! The merge rules of a kind's lists and maps: lists by key, sets, atomic values.
 
 use std::collections::BTreeMap;
 

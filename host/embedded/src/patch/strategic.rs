@@ -1,4 +1,4 @@
-//! Strategic merge patch: a merge patch that knows which lists to merge by key, and takes directives.
+//! Strategic merge patch: a merge patch with lists that are merged by key, and directives.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_VALUES: &str = "$deleteFromPrimitiveList/";
 const ORDER: &str = "$setElementOrder/";
 
-/// What a custom resource takes instead.
+/// The alternative for custom resources.
 const CUSTOM_RESOURCE_TYPES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 

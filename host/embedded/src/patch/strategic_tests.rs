@@ -90,7 +90,7 @@ fn an_order_directive_orders_the_merged_list() {
 }
 
 #[test]
-fn an_order_that_contradicts_the_patch_is_refused() {
+fn an_order_that_contradicts_the_patch_is_rejected() {
     let patch = json!({ "metadata": { "$setElementOrder/finalizers": ["a", "b"], "finalizers": ["b", "a"] } });
 
     let error = strategic(&mut json!({ "metadata": {} }), &patch, &ListKeys::of_builtin("Pod")).unwrap_err();
@@ -109,7 +109,7 @@ fn retained_keys_drop_all_others() {
 }
 
 #[test]
-fn a_key_outside_the_retained_ones_is_refused() {
+fn a_key_outside_the_retained_ones_is_rejected() {
     let patch = json!({ "spec": { "strategy": { "$retainKeys": ["type"], "rollingUpdate": {} } } });
 
     let error = strategic(&mut json!({ "spec": { "strategy": {} } }), &patch, &ListKeys::of_builtin("Deployment"));
@@ -128,7 +128,7 @@ fn ports_of_a_service_are_merged_by_number() {
 }
 
 #[test]
-fn an_item_without_its_key_is_refused() {
+fn an_item_without_its_key_is_rejected() {
     let mut target = containers(json!([{ "name": "a" }]));
 
     let error = strategic(&mut target, &containers(json!([{ "image": "x" }])), &ListKeys::of_builtin("ReplicaSet"));
@@ -145,7 +145,7 @@ fn nulls_in_a_new_object_are_dropped() {
 }
 
 #[test]
-fn a_custom_resource_refuses_it() {
+fn a_custom_resource_rejects_it() {
     let keys = ListKeys::of_schema(&json!({ "type": "object" }));
 
     let error = strategic(&mut json!({}), &json!({}), &keys).unwrap_err();

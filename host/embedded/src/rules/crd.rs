@@ -35,7 +35,7 @@ fn storage_version(crd: &Value) -> &str {
     items(crd, "/spec/versions").find(storing).map_or("", |version| text(version, "/name"))
 }
 
-/// The server accepts names and establishes the kind at once.
+/// The server accepts the names and establishes the kind at once.
 pub fn establish(crd: &mut Value, old: Option<&Value>, surroundings: &Surroundings) {
     let stored = storage_version(crd).to_owned();
     let names = crd.pointer("/spec/names").cloned().unwrap_or_default();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_other_than_plural_and_group_is_refused() {
+    fn a_name_other_than_plural_and_group_is_rejected() {
         let mut crd = crd();
         set(&mut crd, &["metadata", "name"], "other");
 

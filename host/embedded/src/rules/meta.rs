@@ -1,4 +1,4 @@
-//! Checks of metadata, common to all kinds.
+//! Validation of metadata, common to all kinds.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub fn default_namespace(object: &mut Value) {
     }
 }
 
-/// Takes away what typed metadata does not keep: empty maps and lists.
+/// Removes empty maps and lists, which typed metadata does not keep.
 pub fn tidy(object: &mut Value) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     metadata.retain(|_, field| match field {
@@ -157,7 +157,7 @@ pub fn check_update(object: &Value, old: &Value) -> Vec<Cause> {
             causes.push(Cause::forbidden("metadata.finalizers", &why));
         }
     }
-    // The real server checks the metadata of an update twice, and lists each fault as often.
+    // The real server validates the metadata of an update twice, and reports each error twice.
     let again = causes.clone();
     causes.extend(again);
     causes

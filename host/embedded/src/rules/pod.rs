@@ -8,7 +8,7 @@ use crate::status::Cause;
 
 /// Seconds that a pod stays on a node that is not ready or not reachable.
 const TOLERATED: i64 = 300;
-/// Seconds, where a pod says nothing.
+/// Default in seconds.
 const GRACE: i64 = 30;
 
 /// The lists of containers in a pod's spec.
@@ -148,7 +148,7 @@ fn quality_of_service(pod: &Value) -> &'static str {
     }
 }
 
-/// What may change in a pod's spec once it is there.
+/// The mutable fields of an existing pod's spec.
 fn without_mutable(spec: &Value) -> Value {
     let mut spec = spec.clone();
     for list in CONTAINERS {
@@ -199,7 +199,7 @@ pub fn check_template(template: Option<&Value>, field: &str) -> Vec<Cause> {
     causes
 }
 
-/// Seconds from a request to delete until the node may take the pod away. One that no node runs goes at once.
+/// Seconds from a deletion until the node may remove the pod. A pod without a node is removed at once.
 pub fn grace_period(pod: &Value, asked: Option<i64>) -> i64 {
     let over = ["Failed", "Succeeded"].contains(&text(pod, "/status/phase"));
     if over || text(pod, "/spec/nodeName").is_empty() {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_no_node_runs_has_no_grace() {
+    fn a_pod_without_a_node_has_no_grace_period() {
         let pod = json!({ "spec": { "terminationGracePeriodSeconds": 30 } });
 
         assert_eq!(grace_period(&pod, Some(10)), 0);

@@ -1,4 +1,4 @@
-//! Why an object is refused, in the API server's words.
+//! Validation errors, in the API server's wording.
 
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ impl Reason {
         }
     }
 
-    /// Rules are not evaluated on an object whose shape or size is wrong.
+    /// Rules are not evaluated on an object whose structure or size is invalid.
     pub(super) const fn blocks_rules(self) -> bool {
         matches!(self, Self::NotSupported | Self::Required | Self::TooLong | Self::TooMany | Self::TypeInvalid)
     }
@@ -63,7 +63,7 @@ impl Cause {
         Self::new(Reason::Invalid, field, with_detail(format!("Invalid value: {value}"), detail))
     }
 
-    /// A field that is named by its path, leading dot and all.
+    /// A field that is named by its path, including the leading dot.
     pub(super) fn at_path(path: &str, value: &Value, detail: &str) -> Self {
         let message = with_detail(format!("Invalid value: {value}"), detail);
         Self { reason: Reason::Invalid, message, field: path.to_owned() }

@@ -1,4 +1,4 @@
-//! Lists that are sets or maps hold nothing twice.
+//! Sets and maps have no duplicates.
 
 use serde_json::{Map, Value};
 

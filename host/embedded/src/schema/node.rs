@@ -1,4 +1,4 @@
-//! A schema, read once.
+//! A parsed schema.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Type {
 /// What is allowed under keys that `properties` does not name.
 #[derive(Debug, Default)]
 pub(super) enum Additional {
-    /// Nothing is said: such keys are pruned.
+    /// Unspecified: such keys are pruned.
     #[default]
     Unsaid,
     Any,
@@ -70,7 +70,7 @@ pub(super) struct Node {
     pub additional: Additional,
     pub items: Option<Box<Node>>,
     pub list: ListType,
-    /// It is a list that holds nothing twice, or there is one below it.
+    /// True if it is a list without duplicates, or contains one.
     pub keyed: bool,
     pub required: Vec<String>,
     pub allowed: Vec<Value>,

@@ -1,4 +1,4 @@
-//! Rules are found wherever they stand, and see what is around them as the schema says.
+//! Rules are found at every position, and see values as the schema types them.
 
 use serde_json::json;
 

@@ -23,7 +23,7 @@ const RULES: &str = "x-kubernetes-validations";
 const OLD: &str = "oldSelf";
 
 impl Rules {
-    /// Nothing if the schema has no rules.
+    /// `None` if the schema has no rules.
     pub fn of(schema: &Value) -> Result<Option<Self>, SchemaError> {
         if !has_rules(schema) {
             return Ok(None);
@@ -41,7 +41,7 @@ impl Rules {
         judge(&self.schema, object, old, "", &mut found);
         found.sort_by(|one, other| one.field_path.cmp(&other.field_path));
         let let_pass = |error: &ValidationError| {
-            // A rule about one value alone is not held against a value that has not changed.
+            // A rule about a value alone is not evaluated for an unchanged value.
             error.kind == ErrorKind::ValidationFailure
                 && !error.rule.contains(OLD)
                 && old.is_some_and(|old| {
@@ -68,12 +68,12 @@ fn first_error(schema: &CompiledSchema) -> Option<String> {
     own.or_else(|| inner.chain(&schema.all_of).chain(&schema.one_of).chain(&schema.any_of).find_map(first_error))
 }
 
-/// Takes away the places where there is nothing to judge and whose values mean the same without their schema: for each place that it
-/// knows, the evaluation makes CEL values of all that is below.
+/// Removes places without rules whose values need no schema: for each place that the schema keeps, the evaluation
+/// creates CEL values of everything below.
 fn drop_inert(schema: &mut CompiledSchema) {
     schema.items = schema.items.take().and_then(worth_keeping);
     schema.additional_properties = schema.additional_properties.take().and_then(worth_keeping);
-    // What is judged by name is not judged as one of the rest.
+    // Named properties are not additional properties.
     let rest_is_judged = schema.additional_properties.is_some();
     schema.properties.retain(|_, property| {
         drop_inert(property);
@@ -102,7 +102,7 @@ fn judges_nothing_itself(schema: &CompiledSchema) -> bool {
     schema.validations.is_empty() && schema.all_of.is_empty() && schema.one_of.is_empty() && schema.any_of.is_empty()
 }
 
-/// Goes down to the places that have rules, so that only these become CEL values.
+/// Descends to the places with rules, so that only these become CEL values.
 fn judge(schema: &CompiledSchema, value: &Value, old: Option<&Value>, path: &str, found: &mut Vec<ValidationError>) {
     if !judges_nothing_itself(schema) {
         let errors = validate_compiled(schema, value, old).err().into_iter();
@@ -165,7 +165,7 @@ fn find<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// The API server names a value by its type alone.
+/// The API server names a value by its type only.
 fn type_at(root: &Node, path: &str) -> String {
     let node = steps(path).try_fold(root, |node, step| node.of_key(step).or(node.items.as_deref()));
     node.map(Node::type_name).unwrap_or_default()

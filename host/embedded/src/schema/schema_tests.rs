@@ -80,7 +80,7 @@ fn a_null_is_dropped_unless_it_is_allowed() {
 }
 
 #[test]
-fn a_wrong_type_is_refused() {
+fn a_wrong_type_is_rejected() {
     let schema = schema_of(properties(json!({ "replicas": { "type": "integer" } })));
 
     assert_eq!(
@@ -102,14 +102,14 @@ fn an_integer_or_a_string_is_both() {
 }
 
 #[test]
-fn a_missing_field_is_refused() {
+fn a_missing_field_is_rejected() {
     let schema = schema_of(json!({ "type": "object", "required": ["a"], "properties": { "a": { "type": "string" } } }));
 
     assert_eq!(refused(&schema, json!({})), "spec.a: Required value");
 }
 
 #[test]
-fn a_value_that_is_not_listed_is_refused() {
+fn a_value_outside_the_enumeration_is_rejected() {
     let schema = schema_of(properties(json!({ "a": { "type": "string", "enum": ["x", "y"] } })));
 
     assert_eq!(refused(&schema, json!({ "a": "z" })), r#"spec.a: Unsupported value: "z": supported values: "x", "y""#);
@@ -141,7 +141,7 @@ fn bounds_are_kept() {
 }
 
 #[test]
-fn a_time_must_be_one() {
+fn a_time_must_be_valid() {
     let schema = schema_of(properties(json!({ "at": { "type": "string", "format": "date-time" } })));
 
     assert_eq!(
@@ -160,7 +160,7 @@ fn durations_are_read_as_go_reads_them() {
 }
 
 #[test]
-fn a_list_map_holds_no_key_twice() {
+fn a_list_map_has_no_duplicate_keys() {
     let items = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
     let list = json!({ "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"], "items": items });
     let schema = schema_of(properties(json!({ "list": list })));
@@ -171,7 +171,7 @@ fn a_list_map_holds_no_key_twice() {
 }
 
 #[test]
-fn exactly_one_of_the_alternatives_must_fit() {
+fn exactly_one_of_the_alternatives_must_match() {
     let schema = schema_of(json!({
         "type": "object",
         "properties": { "a": { "type": "string" }, "b": { "type": "string" } },
@@ -191,7 +191,7 @@ fn with_rule(rule: Value) -> Schema {
 }
 
 #[test]
-fn a_rule_refuses_with_its_message() {
+fn a_violated_rule_is_reported_with_its_message() {
     let schema = with_rule(json!({ "rule": "self.a > 1", "message": "a is too small" }));
 
     assert_eq!(refused(&schema, json!({ "a": 1 })), r#"spec: Invalid value: "object": a is too small"#);
@@ -235,7 +235,7 @@ fn counts_and_the_selector_of_scale_must_be_what_they_are() {
 }
 
 #[test]
-fn rules_wait_for_a_sound_object() {
+fn rules_are_evaluated_only_for_a_structurally_valid_object() {
     let schema = with_rule(json!({ "rule": "self.a > 1" }));
 
     let causes = schema.admit(&mut object(json!({ "a": "x" })), None).unwrap_err();
@@ -245,7 +245,7 @@ fn rules_wait_for_a_sound_object() {
 }
 
 #[test]
-fn what_has_not_changed_is_not_refused() {
+fn unchanged_errors_are_ignored() {
     let schema = schema_of(properties(json!({ "a": { "type": "integer", "maximum": 5 }, "b": { "type": "string" } })));
     let old = object(json!({ "a": 9, "b": "x" }));
 
@@ -254,7 +254,7 @@ fn what_has_not_changed_is_not_refused() {
 }
 
 #[test]
-fn a_rule_that_is_no_cel_makes_the_schema_unusable() {
+fn an_invalid_rule_makes_the_schema_unusable() {
     let schema = json!({ "type": "object", "x-kubernetes-validations": [{ "rule": "self.(" }] });
     let crd = json!({ "spec": { "versions": [{ "name": "v1", "schema": { "openAPIV3Schema": schema } }] } });
 
@@ -303,7 +303,7 @@ fn own(kind: &str) -> Schema {
 }
 
 #[test]
-fn our_own_definitions_are_read() {
+fn our_own_definitions_are_valid() {
     let names: Vec<String> = schemas(&crds(&root().join("crds"))).into_iter().map(|(name, _)| name).collect();
 
     assert!(names.contains(&"Rollout/v1alpha1".to_owned()), "{names:?}");
@@ -319,9 +319,9 @@ fn the_selector_of_a_rollout_is_immutable() {
     assert_eq!(Cause::joined(&causes), r#"spec.selector: Invalid value: "object": .spec.selector is immutable"#);
 }
 
-/// The definitions are there once `tests/tools/build.sh` has run.
+/// The definitions exist once `tests/tools/build.sh` has run.
 #[test]
-fn the_gateway_definitions_are_read_and_judge_a_route() {
+fn the_gateway_definitions_are_valid_and_validate_a_route() {
     let folder = root().join("tests/tools/bin/crds/gateway-api");
     let Some(crds) = folder.is_dir().then(|| crds(&folder)) else { return };
     let schemas = schemas(&crds);

@@ -167,7 +167,7 @@ fn faults(node: &Node, value: &Value, field: &str) -> Vec<Cause> {
 
 /// `anyOf`, `oneOf`, `allOf` and `not`.
 fn alternatives(node: &Node, value: &Value, field: &str, causes: &mut Vec<Cause>) {
-    // These faults carry no field of their own.
+    // These errors have no field.
     let refuse = |words: &str| Cause::invalid("<nil>", &"".into(), &format!("{:?} {words}", name(field)));
     let of = |nodes: &[Node]| nodes.iter().map(|node| faults(node, value, field)).collect::<Vec<_>>();
     let any = of(&node.any_of);

@@ -1,4 +1,4 @@
-//! Field selectors: `metadata.name=a,status.phase!=Running`. Which fields may be named depends on the kind.
+//! Field selectors: `metadata.name=a,status.phase!=Running`. The supported fields depend on the kind.
 
 use serde_json::Value;
 
@@ -101,7 +101,7 @@ struct Term {
 
 impl Fields {
     /// # Errors
-    /// A text that is no selector, or one that names a field that the kind does not offer.
+    /// An invalid selector, or one with a field that the kind does not support.
     pub fn parse(text: &str, allowed: &FieldNames) -> Result<Self, SelectorError> {
         let mut terms = Vec::new();
         for part in parts(text).into_iter().filter(|part| !part.is_empty()) {
@@ -118,14 +118,14 @@ impl Fields {
         self.terms.is_empty()
     }
 
-    /// Whether an object is meant. A field that it lacks counts as empty text.
+    /// True if an object matches. A missing field counts as empty text.
     #[must_use]
     pub fn matches(&self, object: &Value) -> bool {
         self.terms.iter().all(|term| (read(object, &term.field) == term.value) == term.equal)
     }
 }
 
-/// Splits at commas, but for those behind a backslash.
+/// Splits at commas that are not escaped with a backslash.
 fn parts(text: &str) -> Vec<&str> {
     let mut escaped = false;
     let at_comma = |letter: char| {
@@ -160,7 +160,7 @@ fn unescaped(value: &str) -> Result<String, SelectorError> {
                     ));
                 }
             },
-            // The API server tells the letter's number.
+            // The API server reports the character's code.
             ',' | '=' => return refused(format!("unescaped character in value: {}", u32::from(letter))),
             other => text.push(other),
         }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_refused_in_the_words_of_the_kind() {
+    fn an_unknown_field_is_rejected_with_the_kinds_message() {
         assert_eq!(refused("a.b=c", &FieldNames::of_builtin("", "Pod")), "field label not supported: a.b");
         assert_eq!(
             refused("a.b=c", &FieldNames::of_builtin("discovery.k8s.io", "EndpointSlice")),
@@ -252,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn a_comma_behind_a_backslash_belongs_to_the_value() {
+    fn an_escaped_comma_is_part_of_the_value() {
         let pod = json!({ "spec": { "nodeName": "a,b=" } });
 
         assert!(pods(r"spec.nodeName=a\,b\=,metadata.name=").matches(&pod));
     }
 
     #[test]
-    fn text_without_an_operator_is_refused() {
+    fn text_without_an_operator_is_rejected() {
         let names = FieldNames::of_builtin("", "Pod");
 
         assert_eq!(

@@ -31,7 +31,7 @@ enum Test {
 
 impl Labels {
     /// # Errors
-    /// A text that is no selector, with the API server's words.
+    /// An invalid selector, with the API server's message.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         Parser { tokens: tokens(text), at: 0 }.selector().map(|requirements| Self { requirements })
     }
@@ -67,7 +67,7 @@ impl Labels {
         self.requirements.is_empty()
     }
 
-    /// Whether an object is meant, by its `metadata.labels`.
+    /// True if an object matches, by its `metadata.labels`.
     #[must_use]
     pub fn matches(&self, object: &Value) -> bool {
         let labels = object.get("metadata").and_then(|metadata| metadata.get("labels"));
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn presence_and_absence_look_at_the_key_alone() {
+    fn presence_and_absence_test_the_key_alone() {
         assert!(matches("a,!b", json!({ "a": "" })));
         assert!(!matches("a,!b", json!({ "a": "", "b": "" })));
     }
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_selector_takes_everything() {
+    fn an_empty_selector_matches_everything() {
         assert!(matches("", json!({})));
     }
 
@@ -334,22 +334,22 @@ mod tests {
     }
 
     #[test]
-    fn a_second_operator_is_refused() {
+    fn a_second_operator_is_rejected() {
         assert_eq!(refused("a=b=c"), "found '=', expected: ',' or 'end of string'");
     }
 
     #[test]
-    fn a_dangling_comma_is_refused() {
+    fn a_dangling_comma_is_rejected() {
         assert_eq!(refused("a=b,"), "found '', expected: identifier after ','");
     }
 
     #[test]
-    fn a_missing_operator_is_refused() {
+    fn a_missing_operator_is_rejected() {
         assert_eq!(refused("a b"), "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt");
     }
 
     #[test]
-    fn a_bad_key_is_refused_with_the_rule() {
+    fn a_bad_key_is_rejected_with_the_rule() {
         let words = refused("-a=b");
 
         assert!(words.starts_with(
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_refused_with_its_place() {
+    fn a_bad_value_is_rejected_with_its_position() {
         let words = refused("a=-b");
 
         assert!(

@@ -1,4 +1,4 @@
-//! What a label's key and value may look like.
+//! Validation of a label's key and value.
 
 const NAME_MAX: usize = 63;
 const SUBDOMAIN_MAX: usize = 253;
@@ -16,7 +16,7 @@ fn too_long(max: usize) -> String {
     format!("must be no more than {max} bytes")
 }
 
-/// Faults of a label's key; none when it is good.
+/// Errors of a label's key; empty if it is valid.
 pub(crate) fn key_faults(key: &str) -> Vec<String> {
     let parts: Vec<&str> = key.split('/').collect();
     let mut faults = Vec::new();
@@ -52,7 +52,7 @@ pub(crate) fn key_faults(key: &str) -> Vec<String> {
     faults
 }
 
-/// Faults of a label's value; none when it is good.
+/// Errors of a label's value; empty if it is valid.
 pub(crate) fn value_faults(value: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if value.len() > NAME_MAX {

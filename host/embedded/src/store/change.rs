@@ -1,4 +1,4 @@
-//! Changes of objects that are there.
+//! Updates of existing objects.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::status::ApiError;
 /// What kind of change it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Intent {
-    /// Whether an object that is not there is created.
+    /// True if a missing object is created.
     pub create: bool,
-    /// Whether the change has noted who manages which field.
+    /// True if the change has recorded field ownership already.
     pub managed: bool,
 }
 
 impl State {
-    /// Replaces an object by what `change` makes of it.
+    /// Replaces an object by the result of `change`.
     pub(super) fn change(
         &mut self,
         kind: &Kind,
@@ -85,7 +85,7 @@ impl State {
     }
 }
 
-/// Whether an update changes nothing; when managers last wrote is no change.
+/// True if an update changes nothing; the time of a manager's last write does not count.
 fn same(object: &Value, before: &Value) -> bool {
     same_but_for("metadata", object, before, |metadata, old| {
         same_but_for("managedFields", metadata, old, |entries, old| match (entries, old) {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_a_change() {
+    fn any_other_difference_is_a_change() {
         let (fields, others) = (json!({ "f:spec": {} }), json!({}));
         let unmanaged = json!({ "metadata": { "name": "x" }, "spec": 1 });
 

@@ -1,5 +1,5 @@
-//! What the controllers of a real cluster do about deletion, done at once: garbage collection by owner references, the two deletion
-//! finalizers, the contents of namespaces, the objects of a definition.
+//! The effects of a real cluster's controllers on deletion, applied at once: garbage collection by owner references,
+//! the two deletion finalizers, the contents of namespaces, the objects of a definition.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::json::{items, meta, put, remove, set};
 use crate::kind::{BuiltIn, Collection};
 use crate::rules;
 
-/// Something to look at again.
+/// An entry of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// An owner is gone.
@@ -27,7 +27,7 @@ pub(super) enum Task {
 }
 
 impl State {
-    /// Notes what follows from a change.
+    /// Queues the consequences of a change.
     pub(super) fn note(&mut self, place: &Place, before: Option<&Value>, after: Option<&Value>) {
         let Some(object) = after else {
             self.note_removal(place, before);
@@ -85,7 +85,7 @@ impl State {
         Some(Place { collection: Arc::clone(&kind.collection), key: key.as_str().into() })
     }
 
-    /// Does all that is left to do.
+    /// Processes the queue.
     pub(super) fn settle(&mut self) {
         while let Some(task) = self.tasks.pop_front() {
             match task {
@@ -102,7 +102,7 @@ impl State {
         self.dependents.get(uid).into_iter().flatten().cloned().collect()
     }
 
-    /// Whether the owner that a reference names exists, as seen from a namespace.
+    /// True if the owner of a reference exists, as seen from a namespace.
     fn owner_exists(&self, reference: &Value, namespace: &str) -> bool {
         let uid = reference.get("uid").and_then(Value::as_str).unwrap_or_default();
         self.places.get(uid).is_some_and(|owner| {
@@ -111,13 +111,13 @@ impl State {
         })
     }
 
-    /// Whether the owner waits for the end of what depends on it.
+    /// True if the owner waits for the deletion of its dependents.
     fn owner_waits(&self, reference: &Value) -> bool {
         let uid = reference.get("uid").and_then(Value::as_str).unwrap_or_default();
         self.places.get(uid).and_then(|owner| self.at(owner)).is_some_and(|owner| waits(owner))
     }
 
-    /// Deletes an object whose owners are all gone; forgets those that are, if others are left.
+    /// Deletes an object without living owners; removes references to missing owners if others exist.
     fn check_owners(&mut self, place: &Place) {
         let Some(object) = self.at(place).cloned() else { return };
         let (present, absent): (Vec<&Value>, Vec<&Value>) =
@@ -214,7 +214,7 @@ impl State {
         }
     }
 
-    /// Changes an object that is stored; one that waits for nothing any more goes.
+    /// Updates a stored object; one that is being deleted and waits for nothing is removed.
     fn rewrite(&mut self, place: &Place, change: impl FnOnce(&mut Value)) {
         let Some(before) = self.at(place).cloned() else { return };
         let mut object = Value::clone(&before);
@@ -227,7 +227,7 @@ impl State {
     }
 }
 
-/// Whether an object that is being deleted waits for nothing any more.
+/// True if an object that is being deleted waits for nothing any more.
 pub(super) fn ready_to_go(object: &Value) -> bool {
     meta::deleting(object)
         && meta::grace(object) == 0

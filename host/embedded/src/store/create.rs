@@ -1,4 +1,4 @@
-//! New objects.
+//! Creates objects.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::kind::{BuiltIn, Key, Kind};
 use crate::rules::{self, Part, Surroundings};
 use crate::status::ApiError;
 
-/// How often a generated name that is taken is generated again, as the real server does.
+/// Attempts to generate a free name, as in the real server.
 const NAME_ATTEMPTS: usize = 8;
 /// Characters of a `generateName` that a generated name keeps: 63, the most that a label takes, less 5 random ones
 /// (`k8s.io/apiserver/pkg/storage/names`).
@@ -38,7 +38,7 @@ impl State {
         }
     }
 
-    /// `managed` says that the managers of the body's fields are noted already.
+    /// `managed`: the managers of the body's fields are recorded already.
     pub(super) fn create_once(
         &mut self,
         kind: &Kind,

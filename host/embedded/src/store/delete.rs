@@ -1,4 +1,4 @@
-//! Deletion: at once, or by way of a deletion time, a grace period and finalizers.
+//! Deletes objects: at once, or with a deletion time, a grace period and finalizers.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::kind::{BuiltIn, Key, Kind};
 use crate::rules;
 use crate::status::{About, ApiError};
 
-/// The finalizers that the garbage collector takes away.
+/// The garbage collector's finalizers.
 pub(super) const ORPHAN: &str = "orphan";
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
-/// The one of a definition whose objects are still there.
+/// The finalizer of a definition that still has objects.
 pub(super) const INSTANCES: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// What becomes of the objects that name the deleted one as their owner.
+/// The effect on the dependents of the deleted object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
     Background,
@@ -39,7 +39,7 @@ impl Propagation {
     }
 }
 
-/// What must be so for a deletion to happen.
+/// Preconditions of a deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preconditions {
     pub uid: Option<String>,
@@ -55,10 +55,10 @@ pub struct DeleteOptions {
     pub dry_run: bool,
 }
 
-/// What became of an object that was to be deleted.
+/// The result of a deletion.
 #[derive(Clone, Debug)]
 pub enum Deleted {
-    /// It is gone; this is what it was.
+    /// It is deleted; this was its last state.
     Gone(Arc<Value>),
     /// It waits for finalizers or for its grace period.
     Waiting(Arc<Value>),
@@ -66,7 +66,7 @@ pub enum Deleted {
 
 impl Store {
     /// # Errors
-    /// 404; 409 when a precondition does not hold.
+    /// 404; 409 if a precondition fails.
     pub fn delete(
         &self,
         kind: &Kind,
@@ -77,10 +77,10 @@ impl Store {
         self.step(|state| state.delete(kind, &Key::new(namespace, name), options))
     }
 
-    /// Deletes all that a selection takes in, and gives back what that was.
+    /// Deletes all selected objects, and returns them.
     ///
     /// # Errors
-    /// As for the first object that refuses.
+    /// The first error.
     pub fn delete_all(
         &self,
         kind: &Kind,
@@ -133,7 +133,7 @@ impl State {
         Ok(Deleted::Waiting(stored.unwrap_or(before)))
     }
 
-    /// One that has grace periods is seen to be deleted before it goes, even when its period is 0.
+    /// A kind with grace periods is marked as deleted before it is removed, even if its period is 0.
     fn remove(
         &mut self,
         kind: &Kind,
@@ -163,7 +163,7 @@ impl State {
             if running == 0 {
                 return Grace::None;
             }
-            // A running period can only be made shorter.
+            // A running period can only be shortened.
             let Some(asked) = options.grace.map(|asked| if asked < 0 { 1 } else { asked }) else {
                 return Grace::Pending;
             };
@@ -221,7 +221,7 @@ fn check(kind: &Kind, object: &Value, wanted: &Preconditions) -> Result<(), ApiE
     Ok(())
 }
 
-/// The finalizers of an object once its deletion was asked for.
+/// The finalizers of an object after its deletion was requested.
 fn finalizers(kind: &Kind, object: &Value, propagation: Option<Propagation>) -> Vec<String> {
     let before = meta::finalizers(object);
     let chosen = propagation.or_else(|| {

@@ -1,4 +1,4 @@
-//! A store that begins where another one is.
+//! A store that begins as a copy of another.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 use super::{Settings, State, Store};
 
 impl Store {
-    /// Another store that serves the same kinds and holds the same objects under the same versions; from now on each goes its own way.
-    /// What is alike in many stores, such as definitions, is read, checked and compiled once for all of them.
+    /// A store with the same kinds, objects and versions; after the fork both are independent. Immutable parts such as
+    /// compiled definitions are shared.
     ///
-    /// Objects that are there keep their uids and times; what is to come has those that a store of these settings would have given it.
+    /// Existing objects keep their uids and times; new ones have those of a store with these settings.
     #[must_use]
     pub fn fork(&self, settings: Settings) -> Self {
         let state = self.lock();
@@ -21,7 +21,7 @@ impl Store {
             version: state.version,
             objects: state.objects.clone(),
             history: state.history.bounded(settings.history),
-            // Who follows the one has not asked for the other.
+            // Subscribers of one store are not subscribers of the other.
             subscribers: Vec::new(),
             places: state.places.clone(),
             dependents: state.dependents.clone(),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fork_serves_and_holds_what_was_there() {
+    async fn a_fork_has_the_kinds_and_objects_of_the_original() {
         let store = prepared(1);
 
         let fork = store.fork(settings(1));
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_goes_its_own_way() {
+    async fn both_stores_are_independent() {
         let store = prepared(1);
         let mut followed = store.subscribe();
         let fork = store.fork(settings(1));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_to_come_is_as_in_a_store_of_that_seed() {
+    async fn new_objects_are_as_in_a_store_of_that_seed() {
         let (fork, fresh) = (prepared(1).fork(settings(2)), prepared(2));
 
         let (one, other) =
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_changes_are_remembered_than_the_fork_is_to() {
+    async fn the_history_has_the_forks_limit() {
         let store = prepared(1);
 
         let fork = store.fork(Settings { history: 1, ..settings(1) });

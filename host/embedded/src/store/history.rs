@@ -1,4 +1,4 @@
-//! What has changed, as far back as the bound allows.
+//! The bounded history of changes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Change {
 pub struct History {
     changes: VecDeque<Change>,
     bound: usize,
-    /// The newest version whose change is forgotten, or that was there from the start.
+    /// The newest version whose change is dropped, or that existed from the start.
     compacted: u64,
 }
 
@@ -36,7 +36,7 @@ impl History {
         self.keep_bound();
     }
 
-    /// The same changes, as far back as another bound allows.
+    /// The same changes, with another limit.
     pub fn bounded(&self, bound: usize) -> Self {
         let mut history = Self { bound, ..self.clone() };
         history.keep_bound();
@@ -51,7 +51,7 @@ impl History {
         }
     }
 
-    /// Forgets changes up to a version.
+    /// Drops changes up to a version.
     pub fn compact(&mut self, version: u64) {
         while self.changes.front().is_some_and(|change| change.version <= version) {
             self.changes.pop_front();
@@ -59,12 +59,12 @@ impl History {
         self.compacted = self.compacted.max(version);
     }
 
-    /// The oldest version that is known whole.
+    /// The oldest version with a complete history.
     pub const fn oldest(&self) -> u64 {
         self.compacted
     }
 
-    /// The changes after a version, oldest first; nothing if some of them are forgotten.
+    /// The changes after a version, oldest first; `None` if some of them are dropped.
     pub fn after(&self, version: u64) -> Option<impl DoubleEndedIterator<Item = &Change>> {
         if version < self.compacted {
             return None;
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_come_in_order_from_the_version_asked_for() {
+    fn changes_are_in_order_from_the_requested_version() {
         let mut history = History::new(10, 1);
         (2..6).for_each(|version| history.push(change(version)));
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_bound_pushed_out_is_gone() {
+    fn changes_beyond_the_limit_are_dropped() {
         let mut history = History::new(2, 1);
         (2..6).for_each(|version| history.push(change(version)));
 

@@ -1,4 +1,4 @@
-//! Lists: selections, pages, and how things were at an earlier version.
+//! Lists: selectors, pages, and earlier versions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::kind::{Key, Kind};
 use crate::selector::{Fields, Labels};
 use crate::status::ApiError;
 
-/// Which objects are meant.
+/// The selected objects.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     labels: Option<Labels>,
@@ -46,7 +46,7 @@ impl Selection {
     }
 }
 
-/// How a list's version relates to the one that was asked for.
+/// How a list's version relates to the requested one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VersionMatch {
     NotOlderThan,
@@ -78,7 +78,7 @@ pub struct Page {
 
 impl Store {
     /// # Errors
-    /// 410 for a version that is forgotten, 504 for one that is not there yet, 400 for a token that cannot be read.
+    /// 410 for a version that is dropped, 504 for a future one, 400 for an invalid token.
     pub fn list(
         &self,
         kind: &Kind,
@@ -158,7 +158,7 @@ impl State {
         self.objects.get(&kind.collection).into_iter().flatten().collect()
     }
 
-    /// The objects as they were at a version: the changes since then, undone.
+    /// The objects at a version: later changes are undone.
     fn objects_at(&self, kind: &Kind, version: u64, continued: bool) -> Result<BTreeMap<&Key, &Arc<Value>>, ApiError> {
         let changes = self.history.after(version).ok_or_else(|| {
             ApiError::expired(if continued {

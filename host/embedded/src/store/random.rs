@@ -1,6 +1,6 @@
-//! Uids and names that follow from a seed.
+//! Uids and names that are derived from a seed.
 
-/// Letters that generated names are made of: no vowels, so that they spell nothing, and nothing that looks like another.
+/// Characters of generated names: no vowels, so that they form no words, and no ambiguous ones.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX: usize = 5;
 
@@ -37,7 +37,7 @@ impl Random {
         format!("{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
     }
 
-    /// What is put behind `generateName`.
+    /// The suffix for `generateName`.
     pub fn suffix(&mut self) -> String {
         let count = u64::try_from(LETTERS.len()).unwrap_or(1);
         let letter = |random: &mut Self| {

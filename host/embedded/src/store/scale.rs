@@ -1,4 +1,4 @@
-//! The scale subresource: an object of its own kind that shows and changes one number of another.
+//! The scale subresource: a separate kind for one number of another object.
 
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ fn scale_of(kind: &Kind, paths: &ScalePaths, object: &Value) -> Value {
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
         "spec": {}, "status": { "replicas": read(&paths.status_replicas) },
     });
-    // Zero is left out, as an absent number is.
+    // Zero is omitted, like an absent number.
     let wanted = read(&paths.replicas);
     if wanted != 0 {
         set(&mut scale, &["spec", "replicas"], wanted);

@@ -1,4 +1,4 @@
-//! What every object that is sent goes through.
+//! Checks of every object that a client sends.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::patch::apply::{Claims, Writer, note_update};
 use crate::rules::{self, Surroundings};
 use crate::status::ApiError;
 
-/// An object must be of the kind that the path names; one that does not say is refused.
+/// An object must have the kind of the path; one without a kind is rejected.
 pub(super) fn name_type(kind: &Kind, object: &mut Value) -> Result<(), ApiError> {
     let wanted = (kind.api_version(), kind.kind.as_str());
     let (version, name) = (text(object, "/apiVersion"), text(object, "/kind"));
@@ -40,7 +40,7 @@ pub(super) fn name_type(kind: &Kind, object: &mut Value) -> Result<(), ApiError>
     Ok(())
 }
 
-/// The namespace of the path counts; an object may leave it out, but not name another.
+/// The namespace of the path counts; an object may omit it, but not have another one.
 pub(super) fn place(kind: &Kind, namespace: &str, object: &mut Value) -> Result<(), ApiError> {
     let named = meta::namespace(object);
     if !kind.namespaced {
@@ -86,7 +86,7 @@ pub(super) fn check_version(kind: &Kind, object: &Value, before: &Value) -> Resu
     Ok(())
 }
 
-/// Fields that a kind does not have are refused, if asked.
+/// Unknown fields are rejected, if requested.
 pub(super) fn check_fields(kind: &Kind, object: &Value, options: &WriteOptions) -> Result<(), ApiError> {
     let Rules::Custom(custom) = &kind.rules else { return Ok(()) };
     if !options.strict {
@@ -124,7 +124,7 @@ pub(super) fn note_manager(
     }
 }
 
-/// The entry of a scale has no time, and so comes first.
+/// The entry of a scale has no time, and so sorts first.
 pub(super) fn forget_time_of_scale(object: &mut Value) {
     let Some(entries) = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) else { return };
     for entry in entries.iter_mut().filter(|entry| text(entry, "/subresource") == Subresource::Scale.as_str()) {

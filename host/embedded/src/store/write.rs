@@ -1,4 +1,4 @@
-//! Creating and changing objects.
+//! Creates and changes objects.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::patch::{ListKeys, PatchError, json as json_patch, merge, strategic};
 use crate::rules;
 use crate::status::ApiError;
 
-/// How a write is made.
+/// Options of a write.
 #[derive(Clone, Debug, Default)]
 pub struct WriteOptions {
     /// The field manager.
     pub manager: String,
-    /// Everything is done but the storing.
+    /// Dry run: everything except storing.
     pub dry_run: bool,
-    /// An apply takes fields from other managers.
+    /// An apply takes ownership of other managers' fields.
     pub force: bool,
     pub subresource: Option<Subresource>,
-    /// Fields that the kind does not have are refused, rather than dropped.
+    /// Unknown fields are rejected rather than dropped.
     pub strict: bool,
 }
 
@@ -40,7 +40,7 @@ impl WriteOptions {
     }
 }
 
-/// A part of an object with a path of its own.
+/// A subresource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subresource {
     Status,
@@ -57,7 +57,7 @@ impl Subresource {
     }
 }
 
-/// What a write did.
+/// The result of a write.
 #[derive(Clone, Debug)]
 pub enum Written {
     Created(Arc<Value>),
@@ -84,10 +84,10 @@ pub enum Patch {
 }
 
 impl Store {
-    /// Creates an object; the namespace may be left out of it.
+    /// Creates an object; its namespace may be omitted.
     ///
     /// # Errors
-    /// As the API server answers: 409 for a name that is taken, 422 for an object that is invalid, 404 for a namespace that is not there.
+    /// The API server's errors: 409 for an existing name, 422 for an invalid object, 404 for a missing namespace.
     pub fn create(
         &self,
         kind: &Kind,
@@ -101,7 +101,7 @@ impl Store {
     /// Replaces an object, or its status.
     ///
     /// # Errors
-    /// As the API server answers: 409 for a version that is not the newest.
+    /// The API server's errors: 409 for a stale version.
     pub fn update(
         &self,
         kind: &Kind,
@@ -134,7 +134,8 @@ impl Store {
     /// Changes an object, or its status.
     ///
     /// # Errors
-    /// As the API server answers: 422 when a JSON Patch does not fit, 409 for a conflict between managers or a stale version.
+    /// The API server's errors: 422 if a JSON Patch does not fit, 409 for a conflict between managers or a stale
+    /// version.
     pub fn patch(
         &self,
         kind: &Kind,
@@ -179,7 +180,7 @@ fn patched(
     patched_plainly(before.unwrap_or(&Value::Null), patch, &kind.keys)
 }
 
-/// What a patch makes of an object when nobody minds who manages its fields: an apply is a merge then.
+/// The result of a patch without field ownership: an apply is then a merge.
 pub(super) fn patched_plainly(before: &Value, patch: &Patch, keys: &ListKeys) -> Result<Value, ApiError> {
     let mut object = before.clone();
     match patch {
@@ -191,7 +192,7 @@ pub(super) fn patched_plainly(before: &Value, patch: &Patch, keys: &ListKeys) ->
     Ok(object)
 }
 
-/// What an applied status may carry.
+/// The allowed content of an applied status.
 const APPLIED_TO_STATUS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
 fn refused_patch(error: &PatchError) -> ApiError {

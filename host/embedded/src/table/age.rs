@@ -1,4 +1,4 @@
-//! Ages, as short as `kubectl` shows them.
+//! Ages in `kubectl`'s short form.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -8,7 +8,7 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 const YEAR: i64 = 365 * DAY;
 
-/// The age of what a time field tells; `<unknown>` without one.
+/// The age of a time field; `<unknown>` without one.
 pub(super) fn since(time: Option<&Value>, now: Timestamp) -> String {
     let time = time.and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
     time.map_or_else(|| "<unknown>".to_owned(), |time| human(time, now))
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_told_in_one_or_two_units() {
+    fn an_age_has_one_or_two_units() {
         let cases = [
             (0, "0s"),
             (119, "119s"),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_come_is_invalid_unless_it_is_next_to_now() {
+    fn a_future_time_is_invalid_unless_it_is_close_to_now() {
         assert_eq!(after(-1), "0s");
         assert_eq!(after(-5), "<invalid>");
     }

@@ -1,4 +1,4 @@
-//! Columns of the kinds that every cluster has.
+//! Columns of the built-in kinds.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 }
 
 pub(super) const NONE: &str = "<none>";
-/// Entries of a list that a cell shows.
+/// Number of a list's entries in a cell.
 const SHOWN: usize = 3;
 
 /// A column; those with a priority above 0 are shown by `-o wide` only.

@@ -13,7 +13,7 @@ enum Step {
     /// From the end if negative.
     Index(i64),
     All,
-    /// Items in which a path leads to this value, or to another one.
+    /// Items for which a path leads to this value, or to another one.
     Where {
         path: JsonPath,
         value: Value,
@@ -22,7 +22,7 @@ enum Step {
 }
 
 impl JsonPath {
-    /// Nothing for what is not of this part.
+    /// `None` for unsupported syntax.
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.strip_prefix('$').unwrap_or(text);
         let mut steps = Vec::new();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not_read() {
+    fn other_syntax_is_rejected() {
         for path in ["", "plain", ".a[", ".a[x]", ".a[?(@.b>1)]"] {
             assert_eq!(JsonPath::parse(path), None, "{path}");
         }

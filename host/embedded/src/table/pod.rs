@@ -7,7 +7,7 @@ use super::age::since;
 use super::builtin::NONE;
 use super::{count, list, text};
 
-/// What a finished pod's row says of it.
+/// The status of a finished pod.
 pub(super) fn conditions(pod: &Value) -> Option<Value> {
     let (reason, message) = match text(pod, "/status/phase") {
         "Succeeded" => ("Succeeded", "The pod has completed successfully."),
@@ -17,7 +17,7 @@ pub(super) fn conditions(pod: &Value) -> Option<Value> {
     Some(json!([{ "type": "Completed", "status": "True", "reason": reason, "message": message }]))
 }
 
-/// What is counted over the containers.
+/// Counts over the containers.
 #[derive(Default)]
 struct Tally {
     ready: usize,
@@ -29,7 +29,7 @@ impl Tally {
     fn restarted(&mut self, status: &Value) {
         self.restarts += count(status, "/restartCount");
         let ended = text(status, "/lastState/terminated/finishedAt");
-        // Times of one form compare as texts.
+        // Times of one format compare as texts.
         if ended > self.last_restart.as_str() {
             ended.clone_into(&mut self.last_restart);
         }
@@ -74,7 +74,7 @@ pub(super) fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
                 tally.ready += 1;
             }
         }
-        // One container is done, another one runs.
+        // One container has completed, another one runs.
         if reason == "Completed" && running {
             reason = if has_condition(pod, "Ready") { "Running" } else { "NotReady" }.to_owned();
         }
@@ -117,7 +117,7 @@ fn waiting_reason(pod: &Value) -> String {
     }
 }
 
-/// Why an init container holds the pod up; nothing if it does not.
+/// Why an init container blocks the pod; `None` if it does not.
 fn init_reason(pod: &Value, status: &Value, index: usize, sidecar: bool) -> Option<String> {
     let terminated = status.pointer("/state/terminated");
     if terminated.is_some_and(|terminated| count(terminated, "/exitCode") == 0) || (sidecar && is(status, "/started")) {

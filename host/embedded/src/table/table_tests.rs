@@ -34,14 +34,14 @@ fn running(name: &str, ready: bool) -> Value {
 }
 
 #[test]
-fn a_running_pod_tells_its_ready_containers_and_age() {
+fn a_running_pod_shows_its_ready_containers_and_age() {
     let cells = pod(json!({ "phase": "Running", "containerStatuses": [running("one", true), running("two", false)] }));
 
     assert_eq!(first(&cells), ["a", "1/2", "Running", "0", "5m", "<none>", "n", "<none>", "<none>"]);
 }
 
 #[test]
-fn a_crashing_pod_tells_why_and_how_often() {
+fn a_crashing_pod_shows_the_reason_and_the_restarts() {
     let crashing = json!({
         "name": "one",
         "ready": false,
@@ -67,7 +67,7 @@ fn a_deleted_pod_is_terminating() {
 }
 
 #[test]
-fn a_pod_tells_which_init_container_it_waits_for() {
+fn a_pod_shows_the_init_container_that_it_waits_for() {
     let pod = json!({
         "spec": { "containers": [{}], "initContainers": [{ "name": "i" }, { "name": "j" }] },
         "status": { "phase": "Pending", "initContainerStatuses": [
@@ -89,7 +89,7 @@ fn a_failed_pods_row_is_complete() {
 }
 
 #[test]
-fn a_replica_set_tells_its_counts_as_numbers() {
+fn a_replica_set_shows_its_counts_as_numbers() {
     let template =
         json!({ "spec": { "containers": [{ "name": "c", "image": "i:1" }, { "name": "d", "image": "j:1" }] } });
     let spec = json!({ "replicas": 3, "template": template, "selector": { "matchLabels": { "app": "x" } } });
@@ -100,7 +100,7 @@ fn a_replica_set_tells_its_counts_as_numbers() {
 }
 
 #[test]
-fn a_service_tells_its_addresses_and_ports() {
+fn a_service_shows_its_addresses_and_ports() {
     let ports = json!([{ "port": 80, "protocol": "TCP" }, { "port": 443, "nodePort": 30000, "protocol": "TCP" }]);
     let spec = json!({ "type": "NodePort", "clusterIPs": ["10.0.0.1"], "ports": ports, "selector": { "app": "x" } });
 
@@ -110,7 +110,7 @@ fn a_service_tells_its_addresses_and_ports() {
 }
 
 #[test]
-fn an_event_tells_its_object_and_message() {
+fn an_event_shows_its_object_and_message() {
     let event = json!({
         "involvedObject": { "kind": "Rollout", "name": "r" },
         "type": "Normal",
@@ -129,7 +129,7 @@ fn an_event_tells_its_object_and_message() {
 }
 
 #[test]
-fn an_endpoint_slice_tells_three_of_its_addresses() {
+fn an_endpoint_slice_shows_three_of_its_addresses() {
     let endpoints = json!([{ "addresses": ["1", "2"] }, { "addresses": ["3", "4"] }]);
 
     let cells =
@@ -139,13 +139,13 @@ fn an_endpoint_slice_tells_three_of_its_addresses() {
 }
 
 #[test]
-fn other_kinds_tell_when_they_were_created() {
+fn other_kinds_show_their_creation_time() {
     assert_eq!(first(&builtin("PriorityClass", json!({}))), ["a", CREATED]);
     assert_eq!(first(&builtin("Namespace", json!({ "status": { "phase": "Active" } }))), ["a", "Active", "5m"]);
 }
 
 #[test]
-fn a_custom_resource_tells_its_columns_by_type() {
+fn a_custom_resource_shows_its_columns_by_type() {
     let columns = json!({ "additionalPrinterColumns": [
         { "name": "Desired", "type": "integer", "jsonPath": ".spec.replicas" },
         { "name": "Hosts", "type": "string", "jsonPath": ".spec.hosts" },
@@ -165,21 +165,21 @@ fn a_custom_resource_tells_its_columns_by_type() {
 }
 
 #[test]
-fn a_custom_resource_without_columns_tells_its_age() {
+fn a_custom_resource_without_columns_shows_its_age() {
     let object = json!({ "metadata": { "name": "a", "creationTimestamp": CREATED } });
 
     assert_eq!(first(&cells(&Printer::of_crd(&json!({})).unwrap(), object)), ["a", "5m"]);
 }
 
 #[test]
-fn a_column_that_cannot_be_read_is_refused() {
+fn an_invalid_column_is_rejected() {
     let columns = json!({ "additionalPrinterColumns": [{ "name": "X", "type": "string", "jsonPath": "nonsense" }] });
 
     assert_eq!(Printer::of_crd(&columns).unwrap_err(), TableError::Column("nonsense".into()));
 }
 
 #[test]
-fn a_row_carries_its_object_as_asked() {
+fn a_row_has_its_object_in_the_requested_form() {
     let object = json!({ "kind": "Namespace", "metadata": { "name": "a" }, "status": {} });
     let carried = |include: IncludeObject| {
         let table =
@@ -195,13 +195,13 @@ fn a_row_carries_its_object_as_asked() {
 }
 
 #[test]
-fn an_unknown_way_to_carry_it_is_refused() {
+fn an_unknown_include_object_is_rejected() {
     assert_eq!(IncludeObject::parse(""), Ok(IncludeObject::Metadata));
     assert_eq!(IncludeObject::parse("x").unwrap_err().to_string(), r#"unrecognized includeObject value: "x""#);
 }
 
 #[test]
-fn the_table_keeps_the_place_in_the_list() {
+fn the_table_has_the_lists_metadata() {
     let list = json!({ "resourceVersion": "7", "continue": "c", "remainingItemCount": 2, "selfLink": "" });
 
     let table = Printer::of_builtin("Pod").table(&[], &list, &options(IncludeObject::None));
@@ -210,14 +210,14 @@ fn the_table_keeps_the_place_in_the_list() {
 }
 
 #[test]
-fn later_events_of_a_watch_repeat_no_columns() {
+fn later_events_of_a_watch_have_no_columns() {
     let quiet = Options { headers: false, ..options(IncludeObject::None) };
 
     assert_eq!(Printer::of_builtin("Pod").table(&[], &json!({}), &quiet)["columnDefinitions"], json!([]));
 }
 
 #[test]
-fn a_table_is_given_to_those_who_ask_first_for_it() {
+fn a_table_is_returned_if_it_is_preferred() {
     assert!(wants_table("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"));
     assert!(!wants_table("application/json"));
 }
@@ -230,7 +230,7 @@ struct Recorded {
     rows: Vec<Value>,
 }
 
-/// What kube-apiserver 1.34.4 printed of the objects that its rows carry.
+/// The output of kube-apiserver 1.34.4 for the objects in its rows.
 #[test]
 fn built_in_kinds_are_printed_as_by_the_real_server() {
     let recorded: Vec<Recorded> = serde_json::from_str(include_str!("recorded.json")).unwrap();

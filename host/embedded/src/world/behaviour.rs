@@ -1,12 +1,12 @@
-//! How pods behave: by their image, and by labels that say otherwise.
+//! The behaviour of pods: by image, overridden by labels.
 //!
 //! | label | effect |
 //! |---|---|
 //! | `kulta.test/ready: never` | runs and is not ready; set or removed on a living pod, it turns not ready or ready |
 //! | `kulta.test/ready-after: 3s` | ready after that time |
-//! | `kulta.test/crash-after: 2s` | ready at first, then in a crash loop for good |
-//! | `kulta.test/gone-after: 5s` | stays that long when deleted |
-//! | `kulta.test/error-ratio: "0.05"` | answers that share of its requests with 500 |
+//! | `kulta.test/crash-after: 2s` | ready at first, then in a crash loop |
+//! | `kulta.test/gone-after: 5s` | stays this long after its deletion |
+//! | `kulta.test/error-ratio: "0.05"` | answers this share of its requests with 500 |
 //! | `kulta.test/latency: 300ms` | half of its answers take longer |
 
 use std::{collections::BTreeMap, time::Duration};
@@ -17,15 +17,15 @@ use serde_json::Value;
 use crate::metrics::traffic::{Latency, Profile};
 
 pub const PREFIX: &str = "kulta.test/";
-/// The spread of a latency of which only the median is said.
+/// Sigma of a latency with a configured median only.
 const SIGMA: f64 = 0.5;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
     pub ready: Readiness,
-    /// Time from being ready to the crash loop.
+    /// Time from readiness to the crash loop.
     pub crash_after: Option<Duration>,
-    /// How long a deleted pod stays.
+    /// Time from the deletion of a pod to its removal.
     pub gone_after: Duration,
     pub profile: Profile,
 }
@@ -37,7 +37,7 @@ pub enum Readiness {
 }
 
 impl Default for Behaviour {
-    /// Ready at once, gone after two seconds, 20 ms for an answer and no errors.
+    /// Ready at once, removed after two seconds, 20 ms latency and no errors.
     fn default() -> Self {
         Self {
             ready: Readiness::After(Duration::ZERO),
@@ -71,7 +71,7 @@ impl Behaviours {
     }
 }
 
-/// Nothing for a value that cannot be read.
+/// `None` for an invalid value.
 fn steer(behaviour: &mut Behaviour, name: &str, value: &str) -> Option<()> {
     match name {
         "ready" if value == "never" => behaviour.ready = Readiness::Never,
@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn never_goes_before_a_time() {
+    fn never_takes_precedence_over_a_time() {
         let labels = json!({"kulta.test/ready": "never", "kulta.test/ready-after": "1s"});
 
         assert_eq!(Behaviours::default().of(&pod(labels)).ready, Readiness::Never);
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_changes_nothing() {
+    fn an_invalid_value_changes_nothing() {
         let labels = json!({"kulta.test/ready-after": "soon", "kulta.test/error-ratio": "2"});
 
         assert_eq!(Behaviours::default().of(&pod(labels)), Behaviour::default());

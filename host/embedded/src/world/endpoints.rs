@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    hands::{Hands, Watched},
+    client::{Client, Watched},
     pods::is_ready,
 };
 use crate::{
@@ -19,33 +19,33 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 
-/// The pods that a Service takes; none without a selector.
+/// The pods that a Service selects; none without a selector.
 pub fn selector(service: &Value) -> Option<Labels> {
     let labels =
         service.pointer("/spec/selector").filter(|selector| selector.as_object().is_some_and(|map| !map.is_empty()))?;
     Labels::of_object(&json!({"matchLabels": labels})).ok()
 }
 
-/// Writes a Service's slice if it is not as it should be.
-pub fn publish(hands: &Hands, key: &Key) -> Option<Timestamp> {
-    let service = hands.get(Watched::Service, key)?;
+/// Reconciles a Service's slice.
+pub fn publish(client: &Client, key: &Key) -> Option<Timestamp> {
+    let service = client.get(Watched::Service, key)?;
     let selector = selector(&service)?;
     if meta::deleting(&service) {
         return None;
     }
-    let mut pods = hands.list_in(Watched::Pod, key.namespace());
+    let mut pods = client.list_in(Watched::Pod, key.namespace());
     pods.retain(|pod| {
         let over = ["Failed", "Succeeded"].contains(&text(pod, "/status/phase"));
         selector.matches(pod) && !over && !text(pod, "/status/podIP").is_empty()
     });
     let endpoints: Value = pods.iter().map(|pod| endpoint(&service, pod)).collect();
-    let found = slices(hands, key).into_iter().find(|slice| label(slice, MANAGED_BY) == MANAGER);
+    let found = slices(client, key).into_iter().find(|slice| label(slice, MANAGED_BY) == MANAGER);
     match found {
         Some(slice) => {
             let mut new = Value::clone(&slice);
             set(&mut new, &["endpoints"], endpoints);
             set(&mut new, &["ports"], ports(&service, pods.first().map(AsRef::as_ref)));
-            hands.update(Watched::Slice, &slice, new);
+            client.update(Watched::Slice, &slice, new);
         }
         None => {
             let owner = json!({
@@ -63,21 +63,21 @@ pub fn publish(hands: &Hands, key: &Key) -> Option<Timestamp> {
                 "endpoints": endpoints,
                 "ports": ports(&service, pods.first().map(AsRef::as_ref)),
             });
-            hands.create(Watched::Slice, key.namespace(), slice);
+            client.create(Watched::Slice, key.namespace(), slice);
         }
     }
     None
 }
 
-/// The Service that a slice is of.
+/// The Service of a slice.
 pub fn service_of(slice: &Value) -> Option<Key> {
     let name = label(slice, SERVICE_NAME);
     (!name.is_empty()).then(|| Key::new(meta::namespace(slice), name))
 }
 
 /// All slices of a Service.
-pub fn slices(hands: &Hands, service: &Key) -> Vec<Arc<Value>> {
-    let mut slices = hands.list_in(Watched::Slice, service.namespace());
+pub fn slices(client: &Client, service: &Key) -> Vec<Arc<Value>> {
+    let mut slices = client.list_in(Watched::Slice, service.namespace());
     slices.retain(|slice| label(slice, SERVICE_NAME) == service.name());
     slices
 }
@@ -99,7 +99,7 @@ fn endpoint(service: &Value, pod: &Value) -> Value {
     })
 }
 
-/// A port that a Service names is looked up in the first of its pods.
+/// A named target port is resolved with the first pod.
 fn ports(service: &Value, pod: Option<&Value>) -> Value {
     let port = |port: &Value| {
         let target = match port.get("targetPort") {

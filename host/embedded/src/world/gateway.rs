@@ -1,4 +1,4 @@
-//! The gateway: classes and Gateways are taken, routes are programmed a little after they changed.
+//! The gateway: accepts classes and Gateways, and programs routes after a delay.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Settings,
-    hands::{self, GATEWAY_API, Hands, RouteKind, Watched},
+    client::{self, Client, GATEWAY_API, RouteKind, Watched},
     pods::{set_condition, whole_second},
     route::{self, Share},
 };
@@ -16,10 +16,10 @@ use crate::{
     kind::Key,
 };
 
-/// Where the gateway says it listens.
+/// The gateway's address.
 const ADDRESS: &str = "192.0.2.2";
 
-/// What the gateway sends requests by.
+/// A programmed route.
 #[derive(Debug, Default)]
 pub struct Gateways {
     routes: BTreeMap<(RouteKind, Key), Programmed>,
@@ -35,7 +35,7 @@ struct Programmed {
 }
 
 impl Gateways {
-    /// Where a route's requests go; nothing if it is not programmed.
+    /// The backends of a route; `None` if it is not programmed.
     pub fn shares(&self, kind: RouteKind, route: &Key) -> Option<&[Share]> {
         self.routes
             .get(&(kind, route.clone()))
@@ -43,23 +43,29 @@ impl Gateways {
             .map(|found| found.shares.as_slice())
     }
 
-    pub fn accept_class(&mut self, hands: &Hands, key: &Key, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
-        let class = hands.get(Watched::Class, key)?;
+    pub fn accept_class(
+        &mut self,
+        client: &Client,
+        key: &Key,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let class = client.get(Watched::Class, key)?;
         if text(&class, "/spec/controllerName") == settings.controller_name {
             let accepted = [("Accepted", true, "Accepted", "")];
-            hands.set_status(Watched::Class, &class, with_conditions(&class, &accepted, now));
+            client.set_status(Watched::Class, &class, with_conditions(&class, &accepted, now));
         }
         None
     }
 
-    pub fn program(&mut self, hands: &Hands, key: &Key, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
-        let gateway = hands.get(Watched::Gateway, key)?;
-        if !is_ours(hands, &gateway, settings) {
+    pub fn program(&mut self, client: &Client, key: &Key, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
+        let gateway = client.get(Watched::Gateway, key)?;
+        if !is_ours(client, &gateway, settings) {
             return None;
         }
         let conditions = [("Accepted", true, "Accepted", ""), ("Programmed", true, "Programmed", "")];
         let mut status = with_conditions(&gateway, &conditions, now);
-        let routes = hands.routes("");
+        let routes = client.routes("");
         let attached = routes.iter().filter(|(_, route)| route::parents(route).contains(key)).count();
         let kinds: Vec<Value> =
             RouteKind::ALL.iter().map(|kind| json!({"group": GATEWAY_API, "kind": kind.kind()})).collect();
@@ -75,35 +81,35 @@ impl Gateways {
         });
         set(&mut status, &["listeners"], listeners.collect::<Vec<Value>>());
         set(&mut status, &["addresses"], json!([{"type": "IPAddress", "value": ADDRESS}]));
-        hands.set_status(Watched::Gateway, &gateway, status);
+        client.set_status(Watched::Gateway, &gateway, status);
         None
     }
 
-    /// Programs a route once its delay is over, and says so in its status.
+    /// Programs a route after its delay, and reports it in its status.
     pub fn program_route(
         &mut self,
-        hands: &Hands,
+        client: &Client,
         kind: RouteKind,
         key: &Key,
         settings: &Settings,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let place = (kind, key.clone());
-        let Some(route) = hands.get(Watched::Route(kind), key) else {
+        let Some(route) = client.get(Watched::Route(kind), key) else {
             self.routes.remove(&place);
             return None;
         };
         let ours: Vec<&Value> = items(&route, "/spec/parentRefs")
             .filter(|parent| {
-                let gateway = route::gateway_of(&route, parent).and_then(|key| hands.get(Watched::Gateway, &key));
-                gateway.is_some_and(|gateway| is_ours(hands, &gateway, settings))
+                let gateway = route::gateway_of(&route, parent).and_then(|key| client.get(Watched::Gateway, &key));
+                gateway.is_some_and(|gateway| is_ours(client, &gateway, settings))
             })
             .collect();
         if ours.is_empty() {
             self.routes.remove(&place);
             let controller = settings.controller_name.as_str();
             if items(&route, "/status/parents").any(|entry| text(entry, "/controllerName") == controller) {
-                hands.set_status(Watched::Route(kind), &route, route_status(hands, &route, &ours, settings, now));
+                client.set_status(Watched::Route(kind), &route, route_status(client, &route, &ours, settings, now));
             }
             return None;
         }
@@ -129,21 +135,21 @@ impl Gateways {
             programmed.generation = generation;
             programmed.shares = route::shares(&route);
         }
-        hands.set_status(Watched::Route(kind), &route, route_status(hands, &route, &ours, settings, now));
+        client.set_status(Watched::Route(kind), &route, route_status(client, &route, &ours, settings, now));
         None
     }
 }
 
-fn is_ours(hands: &Hands, gateway: &Value, settings: &Settings) -> bool {
-    let class =
-        hands.get(Watched::Class, &hands::key(&json!({"metadata": {"name": text(gateway, "/spec/gatewayClassName")}})));
+fn is_ours(client: &Client, gateway: &Value, settings: &Settings) -> bool {
+    let class = client
+        .get(Watched::Class, &client::key(&json!({"metadata": {"name": text(gateway, "/spec/gatewayClassName")}})));
     class.is_some_and(|class| text(&class, "/spec/controllerName") == settings.controller_name)
 }
 
-/// Entries of other controllers stay.
-fn route_status(hands: &Hands, route: &Value, ours: &[&Value], settings: &Settings, now: Timestamp) -> Value {
+/// Entries of other controllers are kept.
+fn route_status(client: &Client, route: &Value, ours: &[&Value], settings: &Settings, now: Timestamp) -> Value {
     let controller = settings.controller_name.as_str();
-    let resolved = match route::unresolved(hands, route) {
+    let resolved = match route::unresolved(client, route) {
         None => ("ResolvedRefs", true, "ResolvedRefs", String::new()),
         Some((why, message)) => ("ResolvedRefs", false, why.reason(), message),
     };
@@ -162,7 +168,7 @@ fn route_status(hands: &Hands, route: &Value, ours: &[&Value], settings: &Settin
     json!({"parents": others.chain(mine).collect::<Vec<Value>>()})
 }
 
-/// Type, whether it holds, reason and message.
+/// Type, status, reason and message.
 type Condition<'a> = (&'a str, bool, &'a str, &'a str);
 
 fn with_conditions(object: &Value, conditions: &[Condition<'_>], now: Timestamp) -> Value {
@@ -172,7 +178,7 @@ fn with_conditions(object: &Value, conditions: &[Condition<'_>], now: Timestamp)
     status
 }
 
-/// The conditions that `before` has, with these in their place.
+/// The conditions of `before`, updated with these.
 fn conditions_of(
     before: Option<&Value>,
     generation: Option<i64>,

@@ -1,4 +1,4 @@
-//! A pod's life: pending, running, ready or not, crashing, gone.
+//! The lifecycle of a pod: pending, running, ready or not, crashing, removed.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     behaviour::{Behaviour, Behaviours, Readiness},
-    hands::{Hands, Watched},
+    client::{Client, Watched},
 };
 use crate::{
     json::{items, meta, set, text},
@@ -20,17 +20,17 @@ pub const NODE: &str = "embedded";
 const NODE_ADDRESS: &str = "192.0.2.1";
 /// Pods' addresses are of 10.0.0.0/8.
 const NETWORK: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
-/// What a crash loop has behind it when it is first seen.
+/// Restarts of a crash loop when it begins.
 const RESTARTS: i64 = 3;
 
-/// What is remembered of the pods that live.
+/// State of the living pods.
 #[derive(Debug, Default)]
 pub struct Pods {
     lives: BTreeMap<String, Life>,
     addresses: u32,
 }
 
-/// Times with all their digits, for those in objects have whole seconds.
+/// Times in full resolution, because objects have whole seconds.
 #[derive(Debug, Clone, Copy)]
 struct Life {
     born: Timestamp,
@@ -46,7 +46,7 @@ enum State {
     Crashing,
 }
 
-/// What to do with a pod.
+/// The next action on a pod.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Become(State),
@@ -56,9 +56,9 @@ enum Step {
 }
 
 impl Pods {
-    /// With the addresses of the pods that are there already taken.
-    pub fn of(hands: &Hands) -> Self {
-        let pods = hands.list_in(Watched::Pod, "");
+    /// Marks the addresses of existing pods as used.
+    pub fn of(client: &Client) -> Self {
+        let pods = client.list_in(Watched::Pod, "");
         let addresses = pods.iter().filter_map(|pod| text(pod, "/status/podIP").parse::<Ipv4Addr>().ok());
         let highest = addresses.map(|address| u32::from(address) & !u32::from(NETWORK)).max();
         Self { lives: BTreeMap::new(), addresses: highest.unwrap_or(0) }
@@ -74,14 +74,14 @@ impl Pods {
         self.lives.get(meta::uid(pod)).and_then(|life| life.ready).or(noted)
     }
 
-    /// Takes a pod's next step if its time has come.
-    pub fn live(&mut self, hands: &Hands, behaviours: &Behaviours, key: &Key, now: Timestamp) -> Option<Timestamp> {
-        let pod = hands.get(Watched::Pod, key)?;
+    /// Takes a pod's next step if it is due.
+    pub fn live(&mut self, client: &Client, behaviours: &Behaviours, key: &Key, now: Timestamp) -> Option<Timestamp> {
+        let pod = client.get(Watched::Pod, key)?;
         let life = self.lives.entry(meta::uid(&pod).to_owned()).or_insert_with(|| {
             self.addresses = self.addresses.saturating_add(1);
             Life { born: now, address: self.addresses, ready: None, deleted: None }
         });
-        // Made ready by another hand, or by a world before this one.
+        // Made ready by another writer, or by an earlier simulation.
         if let (None, Some(noted)) = (life.ready, noted_ready(&pod)) {
             life.ready = Some(noted.unwrap_or(now));
         }
@@ -91,12 +91,12 @@ impl Pods {
         match step(&pod, &behaviours.of(&pod), life, now) {
             Step::Become(state) => {
                 life.ready = (state == State::Ready).then_some(now);
-                hands.set_status(Watched::Pod, &pod, status(&pod, state, life.address, now));
+                client.set_status(Watched::Pod, &pod, status(&pod, state, life.address, now));
                 None
             }
             Step::Wait(until) => Some(until),
             Step::Go => {
-                hands.delete(Watched::Pod, key, true);
+                client.delete(Watched::Pod, key, true);
                 None
             }
             Step::Rest => None,
@@ -126,7 +126,7 @@ fn after(start: Timestamp, time: Duration, now: Timestamp, then: Step) -> Step {
     match due {
         Some(due) if due <= now => then,
         Some(due) => Step::Wait(due),
-        // Beyond the end of time.
+        // Beyond the representable time.
         None => Step::Rest,
     }
 }
@@ -135,7 +135,7 @@ pub fn is_ready(pod: &Value) -> bool {
     noted_ready(pod).is_some()
 }
 
-/// Of a pod that is ready the time that its condition gives, if it can be read.
+/// The time in the condition of a ready pod, if it is valid.
 fn noted_ready(pod: &Value) -> Option<Option<Timestamp>> {
     let mut conditions = items(pod, "/status/conditions");
     let ready =
@@ -180,13 +180,13 @@ fn containers(pod: &Value, state: State, second: &str) -> Value {
             "started": true, "restartCount": restarts, "state": running,
         })
     };
-    // As the kubelet: by name, whatever their order in the spec.
+    // As the kubelet does: by name, whatever their order in the spec.
     let mut specs: Vec<&Value> = items(pod, "/spec/containers").collect();
     specs.sort_by(|one, other| text(one, "/name").cmp(text(other, "/name")));
     specs.into_iter().map(container).collect()
 }
 
-/// A digest that depends on the image, as its real one would.
+/// A digest that depends on the image, like a real one.
 fn image_id(image: &str) -> String {
     let tag = image.rfind(':').filter(|colon| image.rfind('/').is_none_or(|slash| slash < *colon));
     let name = tag.and_then(|colon| image.get(..colon)).unwrap_or(image);
@@ -198,12 +198,12 @@ fn address_of(number: u32) -> String {
     Ipv4Addr::from(u32::from(NETWORK) | number).to_string()
 }
 
-/// Kubernetes writes times in whole seconds.
+/// Kubernetes' times are whole seconds.
 pub fn whole_second(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
-/// Puts a condition in the place of the one of its type; its time is that of the last change of its status.
+/// Replaces the condition of the same type; its time is that of the last change of its status.
 pub fn set_condition(conditions: &mut Vec<Value>, mut new: Value, second: &str) {
     let found = conditions.iter_mut().find(|condition| text(condition, "/type") == text(&new, "/type"));
     let kept = found.as_deref().filter(|old| text(old, "/status") == text(&new, "/status"));

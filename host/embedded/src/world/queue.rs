@@ -1,13 +1,13 @@
-//! What is to be looked at, and when.
+//! The queue of objects to reconcile, by time.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::hands::RouteKind;
+use super::client::RouteKind;
 use crate::kind::Key;
 
-/// In the order in which things that are due at one time are looked at.
+/// Order of objects that are due at the same time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     Class(Key),
@@ -19,7 +19,7 @@ pub enum Item {
     Scrape,
 }
 
-/// Each thing at the earliest time that was asked for.
+/// Each object at its earliest requested time.
 #[derive(Debug, Default)]
 pub struct Queue(BTreeMap<Item, Timestamp>);
 
@@ -29,12 +29,12 @@ impl Queue {
         *entry = due.min(*entry);
     }
 
-    /// The time of the first thing.
+    /// The time of the first object.
     pub fn next(&self) -> Option<Timestamp> {
         self.0.values().min().copied()
     }
 
-    /// The first of what is due.
+    /// The first object that is due.
     pub fn take(&mut self, now: Timestamp) -> Option<Item> {
         let due = self.0.iter().filter(|(_, due)| **due <= now);
         let first = due.min_by_key(|(item, due)| (**due, (*item).clone())).map(|(item, _)| item.clone())?;
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn things_come_in_the_order_of_their_times_and_then_of_their_kinds() {
+    fn objects_are_ordered_by_time_and_then_by_kind() {
         let mut queue = Queue::default();
         queue.add(Item::Scrape, at(1));
         queue.add(Item::Pod(Key::new("a", "b")), at(1));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thing_stays_at_its_earliest_time() {
+    fn an_object_keeps_its_earliest_time() {
         let mut queue = Queue::default();
         queue.add(Item::Scrape, at(2));
         queue.add(Item::Scrape, at(5));

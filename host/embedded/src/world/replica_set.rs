@@ -1,4 +1,4 @@
-//! ReplicaSets: as many pods as they ask for, and their counts.
+//! ReplicaSets: create and delete pods, and report counts.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    hands::{self, Hands, Watched},
+    client::{self, Client, Watched},
     pods::{NODE, Pods},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     selector::Labels,
 };
 
-/// The annotation that says how dear a pod is; the cheapest goes first.
+/// The annotation with a pod's deletion cost; the lowest is deleted first.
 const DELETION_COST: &str = "/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost";
 
 /// The ReplicaSet that controls a pod.
@@ -24,27 +24,27 @@ pub fn owner(pod: &Value) -> Option<Key> {
     (text(owner, "/kind") == "ReplicaSet").then(|| Key::new(meta::namespace(pod), text(owner, "/name")))
 }
 
-pub fn reconcile(hands: &Hands, pods: &Pods, key: &Key, now: Timestamp) -> Option<Timestamp> {
-    let set = hands.get(Watched::ReplicaSet, key)?;
-    let mut active = active_pods(hands, &set);
+pub fn reconcile(client: &Client, pods: &Pods, key: &Key, now: Timestamp) -> Option<Timestamp> {
+    let set = client.get(Watched::ReplicaSet, key)?;
+    let mut active = active_pods(client, &set);
     let wanted = usize::try_from(number(&set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
     if !meta::deleting(&set) && active.len() != wanted {
         for _ in active.len()..wanted {
-            hands.create(Watched::Pod, key.namespace(), pod_of(&set));
+            client.create(Watched::Pod, key.namespace(), pod_of(&set));
         }
         active.sort_by_cached_key(|pod| worth(pods, pod));
         for surplus in active.iter().take(active.len().saturating_sub(wanted)) {
-            hands.delete(Watched::Pod, &hands::key(surplus), false);
+            client.delete(Watched::Pod, &client::key(surplus), false);
         }
-        active = active_pods(hands, &set);
+        active = active_pods(client, &set);
     }
     let (status, again) = counts(pods, &set, &active, now);
-    hands.set_status(Watched::ReplicaSet, &set, status);
+    client.set_status(Watched::ReplicaSet, &set, status);
     again
 }
 
-fn active_pods(hands: &Hands, set: &Value) -> Vec<Arc<Value>> {
-    let mut pods = hands.list_in(Watched::Pod, meta::namespace(set));
+fn active_pods(client: &Client, set: &Value) -> Vec<Arc<Value>> {
+    let mut pods = client.list_in(Watched::Pod, meta::namespace(set));
     pods.retain(|pod| {
         let over = ["Failed", "Succeeded"].contains(&text(pod, "/status/phase"));
         !over && !meta::deleting(pod) && meta::owners(pod).any(|owner| text(owner, "/uid") == meta::uid(set))
@@ -69,8 +69,8 @@ fn pod_of(set: &Value) -> Value {
     pod
 }
 
-/// The order in which pods go when there are too many, as in Kubernetes: first those that are not running, not ready, cheap, ready for the
-/// shortest time, young.
+/// The order in which surplus pods are deleted, as in Kubernetes: not running, not ready, low cost, ready for the
+/// shortest time, youngest.
 fn worth(pods: &Pods, pod: &Value) -> (bool, bool, i64, Reverse<Option<Timestamp>>, Reverse<String>, String) {
     let ready = pods.ready_since(pod);
     let cost = text(pod, DELETION_COST).parse().unwrap_or(0);
@@ -84,7 +84,7 @@ fn worth(pods: &Pods, pod: &Value) -> (bool, bool, i64, Reverse<Option<Timestamp
     )
 }
 
-/// The status, and when the next pod that is ready counts as available.
+/// The status, and when the next ready pod counts as available.
 fn counts(pods: &Pods, set: &Value, active: &[Arc<Value>], now: Timestamp) -> (Value, Option<Timestamp>) {
     let patience = SignedDuration::from_secs(number(set, "/spec/minReadySeconds").unwrap_or(0));
     let template = set.pointer("/spec/template/metadata/labels").cloned().unwrap_or_default();
@@ -94,7 +94,7 @@ fn counts(pods: &Pods, set: &Value, active: &[Arc<Value>], now: Timestamp) -> (V
     let due: Vec<Timestamp> = ready.iter().filter_map(|since| since.checked_add(patience).ok()).collect();
     let available = due.iter().filter(|due| **due <= now).count();
     let mut status = json!({"replicas": active.len()});
-    // Kubernetes leaves out counts of zero.
+    // Kubernetes omits counts of zero.
     for (field, count) in
         [("fullyLabeledReplicas", full), ("readyReplicas", ready.len()), ("availableReplicas", available)]
     {

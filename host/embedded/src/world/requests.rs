@@ -1,4 +1,4 @@
-//! Requests over routes: at an even pace, to the pods behind the programmed weights.
+//! Requests over routes: at a constant rate, to the pods behind the programmed weights.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{
     Settings,
     behaviour::{Behaviours, PREFIX},
+    client::{self, Client, Watched},
     endpoints,
-    hands::{self, Hands, Watched},
     route::Share,
 };
 use crate::{
@@ -28,7 +28,7 @@ pub struct Requests {
     per_second: u32,
     traffic: Traffic,
     flows: BTreeMap<Key, Flow>,
-    /// Whether endpoints or weights changed since the splits were made.
+    /// True if endpoints or weights changed since the splits were computed.
     stale: bool,
 }
 
@@ -50,12 +50,12 @@ impl Requests {
         }
     }
 
-    /// The endpoints are not what they were.
+    /// The endpoints have changed.
     pub fn stale(&mut self) {
         self.stale = true;
     }
 
-    /// A route's requests go by these weights from now on, or none go by it.
+    /// Sets a route's weights; `None` stops its requests.
     pub fn program(&mut self, route: &Key, shares: Option<&[Share]>, now: Timestamp) {
         let Some(shares) = shares else {
             self.flows.remove(route);
@@ -73,7 +73,7 @@ impl Requests {
         }
     }
 
-    /// Sends what is due, by the splits as they were made last.
+    /// Sends the requests that are due, with the last computed splits.
     pub fn send(&mut self, now: Timestamp) -> Vec<(String, Tally)> {
         let mut tallies = Vec::new();
         for (route, flow) in &mut self.flows {
@@ -89,52 +89,53 @@ impl Requests {
         tallies
     }
 
-    /// Makes the splits anew if anything changed.
-    pub fn refresh(&mut self, hands: &Hands, behaviours: &Behaviours) {
+    /// Recomputes the splits if anything changed.
+    pub fn refresh(&mut self, client: &Client, behaviours: &Behaviours) {
         if !self.stale || self.per_second == 0 {
             return;
         }
         self.stale = false;
         for flow in self.flows.values_mut() {
             let backends = flow.shares.iter().map(|share| Backend {
-                // Contour's name for it.
+                // Contour's name for the cluster.
                 name: format!("{}_{}_{}", share.service.namespace(), share.service.name(), share.port),
                 weight: share.weight,
-                endpoints: ready_endpoints(hands, behaviours, &share.service),
+                endpoints: ready_endpoints(client, behaviours, &share.service),
             });
             flow.split = Split(backends.collect());
         }
     }
 
-    /// The series of the applications that run now, and of the gateway.
-    pub fn scrape(&mut self, hands: &Hands) -> Vec<(Labels, f64)> {
+    /// The series of the running applications and the gateway.
+    pub fn scrape(&mut self, client: &Client) -> Vec<(Labels, f64)> {
         if self.per_second == 0 {
             return Vec::new();
         }
-        let pods = hands.list_in(Watched::Pod, "");
+        let pods = client.list_in(Watched::Pod, "");
         let running = pods.iter().filter(|pod| text(pod, "/status/phase") == "Running");
-        let applications = running.map(|pod| (hands::key(pod).as_str().to_owned(), labels(pod))).collect();
+        let applications = running.map(|pod| (client::key(pod).as_str().to_owned(), labels(pod))).collect();
         let backends =
             self.flows.values().flat_map(|flow| &flow.split.0).map(|backend| backend.name.as_str()).collect();
         self.traffic.scrape(&applications, &backends)
     }
 }
 
-fn ready_endpoints(hands: &Hands, behaviours: &Behaviours, service: &Key) -> Vec<Endpoint> {
-    let slices = endpoints::slices(hands, service);
+fn ready_endpoints(client: &Client, behaviours: &Behaviours, service: &Key) -> Vec<Endpoint> {
+    let slices = endpoints::slices(client, service);
     let ready = slices.iter().flat_map(|slice| items(slice, "/endpoints")).filter(|endpoint| {
         // Absent means ready.
         endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false))
     });
     let pods = ready.filter_map(|endpoint| {
         let key = Key::new(text(endpoint, "/targetRef/namespace"), text(endpoint, "/targetRef/name"));
-        let pod = hands.get(Watched::Pod, &key)?;
+        let pod = client.get(Watched::Pod, &key)?;
         Some(Endpoint { name: key.as_str().to_owned(), profile: behaviours.of(&pod).profile })
     });
     pods.collect()
 }
 
-/// As a scrape by the usual relabelling has them: namespace, pod and the pod's own labels, less those that steer this world.
+/// Labels as after the usual relabelling: namespace, pod and the pod's own labels, without those that configure the
+/// simulation.
 fn labels(pod: &Value) -> Labels {
     let mut labels = Labels::default();
     let own = pod.pointer("/metadata/labels").and_then(Value::as_object);

@@ -1,14 +1,14 @@
-//! What an HTTPRoute asks for: its parents, its backends and their weights.
+//! Reads an HTTPRoute: its parents, its backends and their weights.
 
 use serde_json::Value;
 
-use super::hands::{Hands, Watched};
+use super::client::{Client, Watched};
 use crate::{
     json::{items, meta, number, text},
     kind::Key,
 };
 
-/// The weight of a backend that names none.
+/// Default weight of a backend.
 const WEIGHT: i64 = 1;
 
 /// The Gateways that a route names.
@@ -28,7 +28,7 @@ fn namespace_of<'a>(route: &'a Value, reference: &'a Value) -> &'a str {
         .unwrap_or_else(|| meta::namespace(route))
 }
 
-/// Why a route's references do not resolve, in the Gateway API's words.
+/// Why a route's references are unresolved, in the Gateway API's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unresolved {
     InvalidKind,
@@ -46,8 +46,9 @@ impl Unresolved {
     }
 }
 
-/// The first reference that does not resolve, and why. Services of other namespaces are never permitted: grants are not looked at.
-pub fn unresolved(hands: &Hands, route: &Value) -> Option<(Unresolved, String)> {
+/// The first unresolved reference, and the reason. References to other namespaces are always denied: ReferenceGrants
+/// are ignored.
+pub fn unresolved(client: &Client, route: &Value) -> Option<(Unresolved, String)> {
     let mut references = items(route, "/spec/rules").flat_map(|rule| items(rule, "/backendRefs"));
     references.find_map(|reference| {
         let (namespace, name) = (namespace_of(route, reference), text(reference, "/name"));
@@ -58,7 +59,7 @@ pub fn unresolved(hands: &Hands, route: &Value) -> Option<(Unresolved, String)> 
         if namespace != meta::namespace(route) {
             return Some((Unresolved::RefNotPermitted, format!("Service {namespace}/{name} is in another namespace")));
         }
-        let missing = hands.get(Watched::Service, &Key::new(namespace, name)).is_none();
+        let missing = client.get(Watched::Service, &Key::new(namespace, name)).is_none();
         missing.then(|| (Unresolved::BackendNotFound, format!("Service {namespace}/{name} is not there")))
     })
 }
@@ -71,7 +72,7 @@ pub struct Share {
     pub weight: u32,
 }
 
-/// The backends of the rule that takes a plain request: the first one that matches by path alone.
+/// The backends of the rule for a plain request: the first rule that matches by path alone.
 pub fn shares(route: &Value) -> Vec<Share> {
     let plain = |rule: &&Value| {
         let mut matches = items(rule, "/matches").peekable();
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule_without_header_matches_takes_plain_requests() {
+    fn a_plain_request_matches_the_rule_without_header_matches() {
         let route = json!({"metadata": {"namespace": "a"}, "spec": {"rules": [
             {"matches": [{"headers": [{"name": "x", "value": "y"}]}], "backendRefs": [{"name": "canary"}]},
             {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "backendRefs": [
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_a_gateway_of_the_routes_namespace_unless_it_says_otherwise() {
+    fn a_parent_is_a_gateway_in_the_routes_namespace_by_default() {
         let parents_of =
             |parent: Value| parents(&json!({"metadata": {"namespace": "a"}, "spec": {"parentRefs": [parent]}}));
 

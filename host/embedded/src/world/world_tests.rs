@@ -1,4 +1,4 @@
-//! Whole stories by a virtual clock.
+//! Whole scenarios on a virtual clock.
 
 mod fixtures;
 mod pods;

@@ -1,4 +1,4 @@
-//! Amazon's signatures and the credentials for them: the controller's own, never a plugin's.
+//! AWS signatures and their credentials, which are the controller's own and never a plugin's.
 
 mod role;
 mod sigv4;
@@ -20,8 +20,8 @@ const ROLE_SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
 const WEB_IDENTITY_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 const ENDPOINT_URL_STS: &str = "AWS_ENDPOINT_URL_STS";
 
-/// What the environment says about AWS, by the names that its SDKs have. Keys go before the role; the metadata services of
-/// instances and containers are not asked, because link-local addresses never are.
+/// AWS settings of the environment, under the names that AWS SDKs use. Keys take precedence over the role. The metadata
+/// services of instances and containers are not used, because link-local addresses are always denied.
 #[derive(Clone, Default)]
 pub struct AwsEnvironment {
     pub access_key_id: Option<String>,
@@ -30,7 +30,7 @@ pub struct AwsEnvironment {
     pub role_arn: Option<String>,
     pub role_session_name: Option<String>,
     pub web_identity_token_file: Option<PathBuf>,
-    /// Instead of the region's own `https://sts.REGION.amazonaws.com`.
+    /// Replaces the region's own `https://sts.REGION.amazonaws.com`.
     pub sts_endpoint: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for AwsEnvironment {
 }
 
 impl AwsEnvironment {
-    /// Reads the process's environment; what is empty or no text counts as not set.
+    /// Reads the process's environment; an empty or non-UTF-8 value counts as unset.
     #[must_use]
     pub fn of_process() -> Self {
         let read = |name| env::var(name).ok().filter(|value| !value.is_empty());
@@ -82,7 +82,7 @@ impl AwsEnvironment {
     pub(crate) fn source(&self, region: &str) -> Result<Source, Failure> {
         // It becomes part of a host name.
         if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(Failure::Failed(format!("{region:?} is no AWS region")));
+            return Err(Failure::Failed(format!("{region:?} is not an AWS region")));
         }
         let lacks = |name: &str, by: &str| Failure::Failed(format!("SigV4: {by} is set but {name} is not"));
         match (&self.access_key_id, &self.secret_access_key, &self.role_arn, &self.web_identity_token_file) {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_environment_lacks_is_named() {
+    fn missing_environment_variables_are_named() {
         let some = || Some("x".to_owned());
         let none = AwsEnvironment::default;
         let cases = [
@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_region_that_would_be_another_host_is_refused() {
+    fn a_region_that_would_change_the_host_is_rejected() {
         for region in ["", "evil.example/", "eu west", "a.b"] {
-            assert!(refused(&AwsEnvironment::default(), region).contains("no AWS region"), "{region}");
+            assert!(refused(&AwsEnvironment::default(), region).contains("not an AWS region"), "{region}");
         }
     }
 
     #[test]
-    fn what_is_logged_of_the_environment_holds_nothing_secret() {
+    fn the_debug_output_of_the_environment_contains_no_secret() {
         let secret = || Some("hunter2".to_owned());
         let environment = AwsEnvironment { secret_access_key: secret(), session_token: secret(), ..Default::default() };
 

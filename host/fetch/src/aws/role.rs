@@ -1,4 +1,4 @@
-//! Credentials for a role, in exchange for the token that Kubernetes puts into the pod.
+//! Credentials for a role, in exchange for the token that Kubernetes mounts into the pod.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use reqwest::{Method, Url};
 
 use super::{AwsEnvironment, Credentials};
 use crate::call::{FORM, shown};
-use crate::flights::{Fetched, Key, KeyParts};
+use crate::in_flight::{Fetched, Key, KeyParts};
 use crate::mask::Mask;
 use crate::network::{Network, Outgoing};
 use crate::request::{Failure, Response};
 
 const API_VERSION: &str = "2011-06-15";
 const SESSION_NAME: &str = "kulta";
-/// China's regions have names of their own under a top-level domain of their own.
+/// Prefix of China's regions, which have a separate domain.
 const CHINA: &str = "cn-";
-/// Characters of an error that are passed on.
+/// Characters of an error that are kept.
 const ERROR_CHARS: usize = 200;
 
 pub(crate) struct Role {
@@ -30,7 +30,7 @@ pub(crate) struct Role {
     endpoint: Url,
 }
 
-/// Each region gives credentials of its own.
+/// Each region has separate credentials.
 pub(crate) fn role_key(region: &str) -> Key {
     let mut key = KeyParts::new();
     key.add(region);
@@ -48,7 +48,7 @@ impl Role {
     }
 
     pub async fn assume(&self, network: &Network) -> Fetched<Credentials> {
-        // It is a small file in memory, and renewed by the kubelet, so it is read each time.
+        // The kubelet renews this small file in memory, so it is read each time.
         let token = std::fs::read_to_string(&self.token_file)
             .map_err(|error| Failure::Failed(format!("reading {}: {error}", self.token_file.display())))?;
         let body = Serializer::new(String::new())
@@ -93,7 +93,8 @@ fn read(answer: &Response, now: Timestamp) -> Result<(Credentials, Duration), St
     Ok((credentials, life))
 }
 
-/// The text of the first element of this name. Those that are read hold identifiers, base64 or dates, which XML leaves as they are.
+/// The text of the first element of this name. The elements that are read contain identifiers, base64 or dates, which
+/// XML does not escape.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, after) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = after.split_once(&format!("</{name}>"))?;
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_credentials_says_what_is_wrong() {
+    fn an_answer_without_credentials_is_reported_with_the_cause() {
         let cases = [
             (403, "<E><Error><Message>Not authorized</Message></Error></E>", "HTTP 403 Not authorized"),
             (500, "", "HTTP 500"),
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn each_region_has_an_endpoint_of_its_own() {
+    fn each_region_has_its_own_endpoint() {
         let endpoints = ["eu-west-1", "cn-north-1"].map(|region| {
             let role = Role::new(&AwsEnvironment::default(), String::new(), PathBuf::new(), region).unwrap();
             role.endpoint.to_string()

@@ -22,10 +22,10 @@ const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The path is encoded again as it is on the wire, which every service but S3 expects.
+/// The path is encoded a second time, which every service but S3 expects.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// Signs host, date and token, which are what has to be signed, and writes the query in the form that was signed.
+/// Signs host, date and token, the required headers, and writes the query in the form that was signed.
 pub(crate) fn sign(
     outgoing: &mut Outgoing,
     credentials: &Credentials,
@@ -55,7 +55,7 @@ pub(crate) fn sign(
     Ok(())
 }
 
-/// As the client will send it.
+/// As the client sends it.
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -72,7 +72,7 @@ struct Canonical<'a> {
     method: &'a str,
     path: &'a str,
     query: &'a str,
-    /// In the order of their names.
+    /// Sorted by name.
     headers: &'a [(HeaderName, String)],
     body: &'a [u8],
 }
@@ -146,9 +146,9 @@ mod tests {
         }
     }
 
-    /// From the signing test suite that AWS publishes (awslabs/aws-c-auth, tests/aws-signing-test-suite/v4), by the names there.
+    /// From AWS' published signing test suite (awslabs/aws-c-auth, tests/aws-signing-test-suite/v4), with its names.
     #[test]
-    fn signatures_are_those_of_awss_own_test_suite() {
+    fn signatures_equal_those_of_awss_own_test_suite() {
         const SESSION: &str = "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267";
         const UNRESERVED: &str = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         let unreserved = format!("{UNRESERVED}={UNRESERVED}");

@@ -6,7 +6,7 @@ use kulta_fetch::{Auth, Basic, Failure, Request, Secrets};
 use crate::server::{Answer, Server, fetch, fetcher, get, ok, settings, text};
 
 #[tokio::test]
-async fn the_answer_comes_with_its_status_headers_and_body() {
+async fn an_answer_has_its_status_headers_and_body() {
     let server = Server::start(|_| Answer {
         status: 503,
         headers: vec![("retry-after", "7".into())],
@@ -22,7 +22,7 @@ async fn the_answer_comes_with_its_status_headers_and_body() {
 }
 
 #[tokio::test]
-async fn the_request_is_on_the_wire_as_it_was_given() {
+async fn a_request_is_sent_unchanged() {
     let server = Server::start(|_| ok("")).await;
     let request = Request {
         method: "POST".into(),
@@ -42,7 +42,7 @@ async fn the_request_is_on_the_wire_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn secrets_are_put_in_wherever_a_placeholder_stands() {
+async fn secrets_replace_placeholders_everywhere() {
     let server = Server::start(|_| ok("")).await;
     let mut secrets = Secrets::new();
     let (path, query, header) =
@@ -66,7 +66,7 @@ async fn secrets_are_put_in_wherever_a_placeholder_stands() {
 }
 
 #[tokio::test]
-async fn a_server_that_echoes_everything_tells_the_plugin_no_secret() {
+async fn a_server_that_echoes_the_request_discloses_no_secret() {
     let server = Server::start(|request| Answer {
         headers: vec![("x-echo", request.header("x-api-key").unwrap().to_owned())],
         ..ok(format!("{request:?}"))
@@ -93,7 +93,7 @@ async fn a_server_that_echoes_everything_tells_the_plugin_no_secret() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_told_without_secrets() {
+async fn failures_contain_no_secrets() {
     let mut secrets = Secrets::new();
     let host = secrets.add("secret-host").unwrap();
     let url = secrets.add("http://127.0.0.1:1/secret-host/2?x=1").unwrap();
@@ -115,7 +115,7 @@ async fn what_went_wrong_is_told_without_secrets() {
 }
 
 #[tokio::test]
-async fn requests_in_turn_use_one_connection() {
+async fn consecutive_requests_share_one_connection() {
     let server = Server::start(|_| ok("thanks")).await;
     let fetcher = fetcher(settings());
 
@@ -128,7 +128,7 @@ async fn requests_in_turn_use_one_connection() {
 }
 
 #[tokio::test]
-async fn what_became_of_requests_is_counted() {
+async fn results_of_requests_are_counted() {
     let server = Server::start(|_| ok("0123456789")).await;
     let fetcher = fetcher(kulta_fetch::Settings { body_limit: 10, ..settings() });
     let slow = crate::server::raw(|stream| async move {
@@ -165,7 +165,7 @@ async fn what_became_of_requests_is_counted() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_named() {
+async fn an_unreachable_server_is_named() {
     let failure = fetch(settings(), get("http://127.0.0.1:1/api?token=x")).await.unwrap_err();
 
     let Failure::Failed(why) = failure else { panic!("{failure:?}") };

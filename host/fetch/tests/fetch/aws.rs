@@ -67,14 +67,14 @@ fn with_role(sts: &Server, token_file: &str) -> Settings {
 }
 
 #[tokio::test]
-async fn the_pods_token_is_exchanged_once_for_credentials_of_its_role() {
+async fn the_pods_token_is_exchanged_once_for_the_roles_credentials() {
     let server = Server::start(|request| ok(request.header("x-amz-security-token").unwrap())).await;
     let sts = Server::start(|_| {
         ok("<Credentials><AccessKeyId>ASIA1</AccessKeyId><SecretAccessKey>temporary</SecretAccessKey>\
             <SessionToken>role-session</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>")
     })
     .await;
-    // STS is the operator's choice: the prefixes are for plugins.
+    // The operator configures STS: the prefixes apply to plugins only.
     let prefixes = vec![server.url.parse().unwrap()];
     let fetcher = fetcher(Settings { prefixes, ..with_role(&sts, "aws-role-token") });
 
@@ -94,7 +94,7 @@ async fn the_pods_token_is_exchanged_once_for_credentials_of_its_role() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_refused_is_a_failure_without_the_pods_token() {
+async fn a_rejected_role_is_a_failure_without_the_pods_token() {
     let server = Server::start(|_| ok("")).await;
     let sts = Server::start(|_| Answer { status: 403, ..ok("<Message>pod-token is not allowed</Message>") }).await;
 

@@ -10,7 +10,7 @@ use crate::server::{Server, fetch, get, ok, raw, redirect, settings};
 
 const MEGABYTE: usize = 1024 * 1024;
 
-/// Asks a server that writes `parts` one after the other and then hangs up.
+/// Requests from a server that writes `parts` one after the other and then closes the connection.
 async fn answered(parts: &'static [&'static [u8]]) -> Result<Response, Failure> {
     let url = raw(move |mut stream| async move {
         for part in parts {
@@ -21,7 +21,7 @@ async fn answered(parts: &'static [&'static [u8]]) -> Result<Response, Failure> 
     fetch(settings(), get(url)).await
 }
 
-/// Asks a server that writes `head` and then `part` for as long as the client takes it.
+/// Requests from a server that writes `head` and then `part` for as long as the client reads.
 async fn flooded(head: &'static str, part: Vec<u8>, pause: Duration) -> (Result<Response, Failure>, usize) {
     let (written, part) = (Arc::new(AtomicUsize::new(0)), Arc::new(part));
     let count = Arc::clone(&written);
@@ -51,25 +51,25 @@ fn chunk() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn of_a_body_of_50_megabytes_no_more_than_the_limit_is_read() {
+async fn a_body_of_50_megabytes_is_read_up_to_the_limit() {
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
     let (answer, written) = flooded(head, chunk(), Duration::ZERO).await;
 
     assert_eq!(answer, Err(Failure::TooLarge(Settings::default().body_limit as u64)));
-    // What the two sockets hold comes on top.
+    // Plus the buffers of the two sockets.
     assert!(written < 20 * MEGABYTE, "{written}");
 }
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_not_read() {
+async fn a_body_with_a_too_large_content_length_is_not_read() {
     let answer = answered(&[b"HTTP/1.1 200 OK\r\ncontent-length: 52428800\r\n\r\n"]).await;
 
     assert_eq!(answer, Err(Failure::TooLarge(Settings::default().body_limit as u64)));
 }
 
 #[tokio::test]
-async fn a_body_of_just_the_limit_is_read_and_one_byte_more_is_not() {
+async fn a_body_of_exactly_the_limit_is_read_and_a_larger_one_is_not() {
     let (fits, over) = (Server::start(|_| ok("0123456789")).await, Server::start(|_| ok("0123456789+")).await);
     let limit = || Settings { body_limit: 10, ..settings() };
 
@@ -80,7 +80,7 @@ async fn a_body_of_just_the_limit_is_read_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_say_how_long_it_is_is_counted() {
+async fn a_body_without_a_content_length_is_counted() {
     let url = raw(|mut stream| async move {
         let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n0123456789+\r\n0\r\n\r\n";
         stream.write_all(answer).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_body_that_does_not_say_how_long_it_is_is_counted() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_in_a_few_words_however_long_a_redirect_is() {
+async fn a_failure_is_short_even_for_a_very_long_redirect() {
     let server = Server::start(|_| redirect(302, format!("http://127.0.0.1:1/{}", "\u{e4}".repeat(10_000)))).await;
 
     let failure = fetch(settings(), get(&server.url)).await.unwrap_err();
@@ -103,7 +103,7 @@ async fn a_failure_is_told_in_a_few_words_however_long_a_redirect_is() {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_in_does_not_outlast_the_timeout() {
+async fn a_slow_body_does_not_exceed_the_timeout() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
 
     let (answer, written) = flooded(head, b"x".to_vec(), Duration::from_millis(20)).await;
@@ -113,7 +113,7 @@ async fn a_body_that_trickles_in_does_not_outlast_the_timeout() {
 }
 
 #[tokio::test]
-async fn headers_without_end_are_a_failure() {
+async fn endless_headers_are_a_failure() {
     let (answer, written) = flooded("HTTP/1.1 200 OK\r\n", b"x-more: and more\r\n".repeat(100), Duration::ZERO).await;
 
     assert!(matches!(answer, Err(Failure::Failed(_))), "{answer:?}");
@@ -121,14 +121,14 @@ async fn headers_without_end_are_a_failure() {
 }
 
 #[tokio::test]
-async fn headers_that_trickle_in_do_not_outlast_the_timeout() {
+async fn slow_headers_do_not_exceed_the_timeout() {
     let (answer, _) = flooded("HTTP/1.1 200 OK\r\nx-more: ", b"x".to_vec(), Duration::from_millis(20)).await;
 
     assert_eq!(answer, Err(Failure::Timeout));
 }
 
 #[tokio::test]
-async fn promises_of_an_answer_do_not_outlast_the_timeout() {
+async fn interim_responses_do_not_exceed_the_timeout() {
     let promise = b"HTTP/1.1 102 Processing\r\n\r\n".to_vec();
 
     let (answer, _) = flooded("", promise, Duration::from_millis(5)).await;
@@ -137,7 +137,7 @@ async fn promises_of_an_answer_do_not_outlast_the_timeout() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_a_failure() {
+async fn invalid_http_is_a_failure() {
     let cases: [&'static [&'static [u8]]; 8] = [
         &[],
         &[b"SSH-2.0-OpenSSH_9.6\r\n"],
@@ -157,7 +157,7 @@ async fn what_is_no_http_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_a_failure_and_no_shorter_body() {
+async fn an_incomplete_body_is_a_failure() {
     let cases: [&'static [&'static [u8]]; 5] = [
         &[b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"],
         &[b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhalf"],
@@ -174,7 +174,7 @@ async fn a_body_that_breaks_off_is_a_failure_and_no_shorter_body() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_handed_on_as_it_is() {
+async fn a_compressed_answer_is_returned_unchanged() {
     let answer =
         answered(&[b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\x00"]).await;
 
@@ -182,7 +182,7 @@ async fn a_compressed_answer_is_handed_on_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_on_a_kept_connection_costs_no_answer() {
+async fn a_server_that_closes_an_idle_connection_loses_no_answer() {
     let url = raw(|mut stream| async move {
         let _client_may_be_gone = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     })

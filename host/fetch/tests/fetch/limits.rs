@@ -10,7 +10,7 @@ use kulta_fetch::{Failure, Fetcher, FetcherError, Request, Secrets, Settings, Se
 use crate::server::{Answer, Server, fetch, fetcher, get, install_tls, ok, settings, text};
 
 #[tokio::test]
-async fn this_host_is_not_asked_unless_that_is_allowed() {
+async fn loopback_is_denied_by_default() {
     let server = Server::start(|_| ok("")).await;
     let strict = || Settings { loopback: false, ..settings() };
 
@@ -23,7 +23,7 @@ async fn this_host_is_not_asked_unless_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_name_of_this_host_is_asked_where_that_is_allowed() {
+async fn a_name_with_a_loopback_address_is_allowed_by_the_setting() {
     let server = Server::start(|_| ok("here")).await;
 
     let response = fetch(settings(), get(server.by_name())).await.unwrap();
@@ -45,7 +45,7 @@ async fn an_address_on_the_deny_list_is_denied_by_its_name_too() {
 }
 
 #[tokio::test]
-async fn a_metadata_service_is_never_asked() {
+async fn a_metadata_service_is_always_denied() {
     for url in
         ["http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "http://[::ffff:169.254.169.254]/"]
     {
@@ -69,7 +69,7 @@ async fn a_url_outside_the_prefixes_is_denied_and_named() {
 }
 
 #[tokio::test]
-async fn only_web_addresses_are_asked() {
+async fn only_http_and_https_urls_are_allowed() {
     for url in ["ftp://metrics.example/", "file:///etc/passwd", "data:,x"] {
         let failure = fetch(settings(), get(url)).await.unwrap_err();
 
@@ -78,7 +78,7 @@ async fn only_web_addresses_are_asked() {
 }
 
 #[tokio::test]
-async fn only_so_many_requests_are_on_the_network_at_a_time() {
+async fn the_number_of_concurrent_requests_is_limited() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (now_there, most_there) = (Arc::clone(&now), Arc::clone(&most));
     let url = crate::server::raw(move |mut stream| {
@@ -101,7 +101,7 @@ async fn only_so_many_requests_are_on_the_network_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_request_ends_when_its_time_is_over() {
+async fn a_request_ends_at_its_timeout() {
     let server = Server::start(|_| Answer { delay: Duration::from_secs(30), ..ok("") }).await;
     let started = Instant::now();
 
@@ -113,7 +113,7 @@ async fn a_request_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_request_cannot_ask_for_more_than_the_longest_time() {
+async fn a_requests_timeout_is_capped_at_the_longest() {
     let server = Server::start(|_| Answer { delay: Duration::from_secs(30), ..ok("") }).await;
     let settings = Settings { longest_timeout: Duration::from_millis(200), ..settings() };
 
@@ -123,7 +123,7 @@ async fn a_request_cannot_ask_for_more_than_the_longest_time() {
 }
 
 #[test]
-fn limits_of_nothing_are_refused() {
+fn limits_of_zero_are_rejected() {
     install_tls();
 
     let error = Fetcher::new(Settings { in_flight: 0, ..Settings::default() }).err().unwrap();
@@ -131,11 +131,11 @@ fn limits_of_nothing_are_refused() {
     assert!(matches!(error, FetcherError::Settings(SettingsError::InFlight)), "{error}");
 }
 
-/// Runs itself again, because proxies are read from the environment.
+/// Runs itself in a child process, because proxies are read from the environment.
 #[test]
-fn a_proxy_in_the_environment_does_not_get_around_the_checks() {
-    const NAME: &str = "limits::a_proxy_in_the_environment_does_not_get_around_the_checks";
-    // Nothing listens there, so whatever goes to it fails.
+fn a_proxy_in_the_environment_does_not_bypass_the_checks() {
+    const NAME: &str = "limits::a_proxy_in_the_environment_does_not_bypass_the_checks";
+    // Nothing listens there, so every request through the proxy fails.
     const PROXY: &str = "http://127.0.0.1:1";
     if env::var("HTTP_PROXY").as_deref() != Ok(PROXY) {
         let again = Command::new(env::current_exe().unwrap())

@@ -6,7 +6,7 @@ use kulta_fetch::{Auth, Failure, OAuth2, Request, Secrets, Settings};
 
 use crate::server::{Answer, Server, fetch, fetcher, get, ok, settings, text};
 
-/// Gives the tokens `token-1`, `token-2`, … that last for `life` seconds.
+/// Issues the tokens `token-1`, `token-2`, … with a lifetime of `life` seconds.
 async fn tokens(life: u64) -> Server {
     let count = AtomicUsize::new(0);
     Server::start(move |_| {
@@ -50,7 +50,7 @@ async fn a_token_is_fetched_with_the_clients_credentials_and_sent() {
 }
 
 #[tokio::test]
-async fn a_token_is_kept_for_its_life() {
+async fn a_token_is_cached_for_its_lifetime() {
     let (server, tokens) = (Server::start(|_| ok("")).await, tokens(3600).await);
     let fetcher = fetcher(settings());
 
@@ -62,7 +62,7 @@ async fn a_token_is_kept_for_its_life() {
 }
 
 #[tokio::test]
-async fn a_token_is_fetched_anew_before_its_life_is_over() {
+async fn a_token_is_fetched_again_before_it_expires() {
     let (server, tokens) = (Server::start(|_| ok("")).await, tokens(1).await);
     let fetcher = fetcher(settings());
 
@@ -74,7 +74,7 @@ async fn a_token_is_fetched_anew_before_its_life_is_over() {
 }
 
 #[tokio::test]
-async fn those_who_need_a_token_at_once_wait_for_one_fetch() {
+async fn concurrent_requests_wait_for_one_fetch_of_a_token() {
     let (server, tokens) = (Server::start(|_| ok("")).await, tokens(3600).await);
     let (fetcher, secrets) = (fetcher(Settings { in_flight: 4, ..settings() }), Secrets::new());
 
@@ -97,7 +97,7 @@ async fn other_credentials_get_another_token() {
     assert_eq!(bearers(&server), ["Bearer token-1", "Bearer token-2"]);
 }
 
-/// A server that takes any token but the first.
+/// A server that accepts any token but the first.
 async fn refusing_the_first() -> Server {
     Server::start(|request| match request.header("authorization") {
         Some("Bearer token-1") if request.uri != "/early" => Answer { status: 401, ..Answer::default() },
@@ -107,7 +107,7 @@ async fn refusing_the_first() -> Server {
 }
 
 #[tokio::test]
-async fn a_kept_token_that_is_refused_is_dropped_and_the_request_sent_again() {
+async fn a_cached_token_that_is_rejected_is_dropped_and_the_request_sent_again() {
     let (server, tokens) = (refusing_the_first().await, tokens(3600).await);
     let fetcher = fetcher(settings());
     fetcher.fetch(asking(&server, "early", &tokens), &Secrets::new()).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_kept_token_that_is_refused_is_dropped_and_the_request_sent_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_every_token_is_asked_no_more_than_twice() {
+async fn a_server_that_rejects_every_token_gets_at_most_two_requests() {
     let server = Server::start(|_| Answer { status: 401, ..Answer::default() }).await;
     let tokens = tokens(3600).await;
     let fetcher = fetcher(settings());
@@ -132,7 +132,7 @@ async fn a_server_that_refuses_every_token_is_asked_no_more_than_twice() {
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_reads_only_the_body_is_served() {
+async fn a_token_endpoint_that_reads_only_the_body_is_supported() {
     let server = Server::start(|_| ok("")).await;
     let tokens = Server::start(|request| {
         if request.body.contains("client_secret=s3cret%2F%2B") && request.header("authorization").is_none() {
@@ -149,7 +149,7 @@ async fn a_token_endpoint_that_reads_only_the_body_is_served() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_given_is_a_failure_that_says_why() {
+async fn a_missing_token_is_a_failure_with_the_reason() {
     let server = Server::start(|_| ok("")).await;
     let tokens = Server::start(|_| Answer { status: 403, ..ok(r#"{"error":"access_denied"}"#) }).await;
 
@@ -160,7 +160,7 @@ async fn a_token_that_is_not_given_is_a_failure_that_says_why() {
 }
 
 #[tokio::test]
-async fn the_token_endpoint_is_under_the_same_rules() {
+async fn the_token_endpoint_has_the_same_restrictions() {
     let (server, tokens) = (Server::start(|_| ok("")).await, tokens(3600).await);
     let prefixes = vec![server.url.parse().unwrap()];
     let metadata = OAuth2 { token_url: "http://169.254.169.254/token".into(), ..grant(&tokens) };
@@ -174,7 +174,7 @@ async fn the_token_endpoint_is_under_the_same_rules() {
 }
 
 #[tokio::test]
-async fn no_token_is_fetched_for_what_is_denied_anyway() {
+async fn no_token_is_fetched_for_a_denied_request() {
     let tokens = tokens(3600).await;
     let request = Request { auth: Auth::OAuth2(grant(&tokens)), ..get("http://169.254.169.254/") };
 
@@ -185,7 +185,7 @@ async fn no_token_is_fetched_for_what_is_denied_anyway() {
 }
 
 #[tokio::test]
-async fn a_server_that_echoes_the_token_does_not_tell_it_to_the_plugin() {
+async fn a_server_that_echoes_the_token_does_not_disclose_it_to_the_plugin() {
     let server = Server::start(|request| ok(request.header("authorization").unwrap())).await;
     let tokens = tokens(3600).await;
 

@@ -2,7 +2,7 @@ use kulta_fetch::{Auth, Basic, Failure, Request, Secrets, Settings};
 
 use crate::server::{Server, fetch, fetcher, get, ok, redirect, settings, text};
 
-/// A server that sends everything to the same path of `target`.
+/// A server that redirects every request to the same path of `target`.
 async fn sending_to(status: u16, target: &Server) -> Server {
     let target = target.url.clone();
     Server::start(move |request| redirect(status, format!("{target}{}", request.uri))).await
@@ -21,7 +21,7 @@ fn with_credentials(url: impl Into<String>) -> Request {
 }
 
 #[tokio::test]
-async fn a_redirect_is_followed_and_its_end_is_the_answer() {
+async fn a_redirect_is_followed_to_the_last_answer() {
     let target = Server::start(|_| ok("there")).await;
 
     for status in [301, 302, 303, 307, 308] {
@@ -34,7 +34,7 @@ async fn a_redirect_is_followed_and_its_end_is_the_answer() {
 }
 
 #[tokio::test]
-async fn credentials_are_not_sent_on_to_another_origin() {
+async fn credentials_are_not_sent_to_another_origin() {
     let target = Server::start(|_| ok("")).await;
     let server = sending_to(302, &target).await;
 
@@ -47,7 +47,7 @@ async fn credentials_are_not_sent_on_to_another_origin() {
 }
 
 #[tokio::test]
-async fn credentials_go_along_within_an_origin() {
+async fn credentials_are_sent_on_within_an_origin() {
     let server = Server::start(|request| if request.uri == "/a" { redirect(302, "/b") } else { ok("") }).await;
 
     fetch(settings(), with_credentials(format!("{}/a", server.url))).await.unwrap();
@@ -61,7 +61,7 @@ async fn credentials_go_along_within_an_origin() {
 }
 
 #[tokio::test]
-async fn credentials_do_not_come_back_on_the_way_through_another_origin() {
+async fn credentials_are_not_sent_after_a_redirect_through_another_origin() {
     let away = Server::start(|request| if request.uri == "/a" { redirect(302, "/b") } else { ok("") }).await;
     let first = sending_to(302, &away).await;
 
@@ -72,7 +72,7 @@ async fn credentials_do_not_come_back_on_the_way_through_another_origin() {
 }
 
 #[tokio::test]
-async fn a_user_in_the_place_that_a_redirect_names_is_left_out() {
+async fn a_user_in_the_url_of_a_redirect_is_ignored() {
     let target = Server::start(|_| ok("")).await;
     let location = target.url.replace("http://", "http://me:passw0rd@");
     let server = Server::start(move |_| redirect(302, location.clone())).await;
@@ -124,7 +124,7 @@ async fn redirects_end_at_their_limit() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_leads_nowhere_is_a_failure() {
+async fn a_redirect_to_an_invalid_url_is_a_failure() {
     for location in ["http://", "http://[::1"] {
         let server = Server::start(move |_| redirect(302, location)).await;
 
@@ -135,7 +135,7 @@ async fn a_redirect_that_leads_nowhere_is_a_failure() {
 }
 
 #[tokio::test]
-async fn an_answer_that_only_looks_like_a_redirect_is_the_answer() {
+async fn a_redirect_status_without_a_target_is_the_answer() {
     for (status, location) in [(304, Some("/")), (300, Some("/")), (200, Some("/")), (302, None)] {
         let server = Server::start(move |_| {
             location.map_or_else(
@@ -159,7 +159,7 @@ async fn post_over(status: u16, body: &str, secrets: &Secrets) -> (Result<(), Fa
 }
 
 #[tokio::test]
-async fn a_post_becomes_a_get_or_stays_what_it_is_as_browsers_do_it() {
+async fn a_post_becomes_a_get_by_the_rules_of_browsers() {
     for (status, method, body) in
         [(301, "GET", ""), (302, "GET", ""), (303, "GET", ""), (307, "POST", "q"), (308, "POST", "q")]
     {
@@ -171,7 +171,7 @@ async fn a_post_becomes_a_get_or_stays_what_it_is_as_browsers_do_it() {
 }
 
 #[tokio::test]
-async fn a_secret_in_the_body_is_not_sent_on_to_another_origin() {
+async fn a_secret_in_the_body_is_not_sent_to_another_origin() {
     let mut secrets = Secrets::new();
     let body = secrets.add("hunter2").unwrap();
 

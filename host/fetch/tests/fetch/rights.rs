@@ -15,7 +15,7 @@ fn with(grants: Vec<Right>, url: impl Into<String>) -> Request {
 }
 
 #[tokio::test]
-async fn a_plugin_without_grants_reaches_nobody() {
+async fn a_plugin_without_grants_can_make_no_request() {
     let server = Server::start(|_| ok("")).await;
 
     let answer = fetch(settings(), with(Vec::new(), &server.url)).await;
@@ -24,7 +24,7 @@ async fn a_plugin_without_grants_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn a_grant_covers_what_is_below_its_prefix() {
+async fn a_grant_covers_every_path_below_its_prefix() {
     let server = Server::start(|_| ok("here")).await;
     let grant = to(&format!("{}/api", server.url));
 
@@ -36,7 +36,7 @@ async fn a_grant_covers_what_is_below_its_prefix() {
 }
 
 #[tokio::test]
-async fn a_grant_counts_in_place_of_the_prefixes_of_built_in_plugins() {
+async fn a_grant_replaces_the_prefixes_of_built_in_plugins() {
     let server = Server::start(|_| ok("here")).await;
     let elsewhere = Settings { prefixes: vec!["http://elsewhere.example".parse().unwrap()], ..settings() };
 
@@ -46,7 +46,7 @@ async fn a_grant_counts_in_place_of_the_prefixes_of_built_in_plugins() {
 }
 
 #[tokio::test]
-async fn a_redirect_does_not_lead_out_of_the_grants() {
+async fn a_redirect_cannot_leave_the_grants() {
     let target = Server::start(|_| ok("there")).await;
     let url = target.url.clone();
     let server = Server::start(move |_| redirect(302, &url)).await;
@@ -58,7 +58,7 @@ async fn a_redirect_does_not_lead_out_of_the_grants() {
 }
 
 #[tokio::test]
-async fn a_granted_header_goes_to_its_own_place_only_and_is_masked_in_answers() {
+async fn a_granted_header_is_sent_to_its_own_url_only_and_is_redacted_in_answers() {
     let target = Server::start(|_| ok("there")).await;
     let url = target.url.clone();
     let server = Server::start(move |request| {

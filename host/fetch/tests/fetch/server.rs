@@ -1,4 +1,4 @@
-//! Servers that record what arrives, and what the tests say again and again.
+//! Servers that record requests, and helpers that all tests share.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub fn redirect(status: u16, location: impl Into<String>) -> Answer {
 }
 
 pub struct Server {
-    /// Without a `/` at its end.
+    /// Without a trailing `/`.
     pub url: String,
     received: Arc<Mutex<Vec<Received>>>,
 }
@@ -105,7 +105,7 @@ async fn read(peer: SocketAddr, request: http::Request<Body>) -> Received {
     }
 }
 
-/// Accepts connections, reads the head of a request from each and leaves the rest to `serve`.
+/// Accepts connections, reads the head of a request from each and passes the rest to `serve`.
 pub async fn raw<F, Serving>(serve: F) -> String
 where
     F: Fn(TcpStream) -> Serving + Send + 'static,
@@ -124,7 +124,7 @@ where
     url
 }
 
-/// As the tests need it: loopback is allowed, and nothing lasts long.
+/// Settings for tests: loopback is allowed, and timeouts are short.
 pub fn settings() -> Settings {
     Settings { loopback: true, timeout: Duration::from_secs(5), ..Settings::default() }
 }
@@ -135,7 +135,7 @@ pub fn fetcher(settings: Settings) -> Fetcher {
 }
 
 pub fn install_tls() {
-    // A second test in the same process finds it installed, which is what it wants.
+    // Another test of the same process may have installed it already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -160,7 +160,7 @@ pub fn text(response: &Response) -> String {
     String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-/// A file of this test's own that is not there yet.
+/// A file for one test that does not exist yet.
 pub fn file(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     if path.exists() {

@@ -18,7 +18,7 @@ async fn all(fetcher: &Fetcher, requests: Vec<(Request, Secrets)>) -> Vec<Result
 }
 
 #[tokio::test]
-async fn the_same_query_asked_at_once_is_sent_once_and_all_get_the_answer() {
+async fn concurrent_equal_queries_are_sent_once_and_all_get_the_answer() {
     let server = slow().await;
     let fetcher = fetcher(settings());
 
@@ -31,7 +31,7 @@ async fn the_same_query_asked_at_once_is_sent_once_and_all_get_the_answer() {
 }
 
 #[tokio::test]
-async fn the_same_form_asked_at_once_is_sent_once() {
+async fn concurrent_equal_forms_are_sent_once() {
     let server = slow().await;
     let form = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
     let post = Request { method: "POST".into(), headers: vec![form], body: "query=up".into(), ..get(&server.url) };
@@ -42,7 +42,7 @@ async fn the_same_form_asked_at_once_is_sent_once() {
 }
 
 #[tokio::test]
-async fn what_may_change_something_is_sent_for_each() {
+async fn requests_that_may_change_something_are_each_sent() {
     let server = slow().await;
     let post = Request { method: "POST".into(), body: "{}".into(), ..get(&server.url) };
 
@@ -52,7 +52,7 @@ async fn what_may_change_something_is_sent_for_each() {
 }
 
 #[tokio::test]
-async fn the_same_query_asked_again_is_sent_again() {
+async fn a_query_is_sent_again_after_its_answer() {
     let server = slow().await;
     let fetcher = fetcher(settings());
 
@@ -70,13 +70,13 @@ fn with_key(url: &str, value: &str) -> (Request, Secrets) {
 }
 
 #[tokio::test]
-async fn queries_are_the_same_by_their_secrets_values() {
+async fn queries_are_compared_by_the_values_of_their_secrets() {
     let server = slow().await;
     let requests = ["first-key", "first-key", "other-key"].map(|value| with_key(&server.url, value)).to_vec();
 
     let answers = all(&fetcher(settings()), requests).await;
 
-    // Each is masked with its own secrets.
+    // Each answer is redacted with its caller's own secrets.
     assert_eq!(answers, vec![Ok("***".to_owned()); 3]);
     let mut keys: Vec<_> = server.received().iter().map(|it| it.header("x-key").unwrap().to_owned()).collect();
     keys.sort_unstable();
@@ -84,7 +84,7 @@ async fn queries_are_the_same_by_their_secrets_values() {
 }
 
 #[tokio::test]
-async fn one_who_waits_longer_gets_the_answer_that_another_gave_up_on() {
+async fn a_caller_with_a_longer_timeout_gets_the_answer_that_another_has_stopped_waiting_for() {
     let server = slow().await;
     let hasty = Request { timeout: DELAY / 4, ..get(&server.url) };
 

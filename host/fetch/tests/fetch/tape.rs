@@ -10,7 +10,7 @@ fn recording(path: &Path) -> Fetcher {
 }
 
 #[tokio::test]
-async fn what_was_recorded_is_replayed_without_the_network() {
+async fn a_recording_is_replayed_without_the_network() {
     let path = file("tape-story");
     let server =
         Server::start(|request| Answer { status: 201, headers: vec![("x-a", "b".into())], ..ok(&*request.uri) }).await;
@@ -29,7 +29,7 @@ async fn what_was_recorded_is_replayed_without_the_network() {
 }
 
 #[tokio::test]
-async fn answers_to_the_same_request_come_in_their_order_and_the_last_one_stays() {
+async fn answers_to_the_same_request_are_in_order_and_the_last_one_repeats() {
     let path = file("tape-order");
     let count = std::sync::atomic::AtomicUsize::new(0);
     let server = Server::start(move |_| ok(count.fetch_add(1, std::sync::atomic::Ordering::SeqCst).to_string())).await;
@@ -61,7 +61,7 @@ fn secret_request(url: &str) -> (Request, Secrets) {
 }
 
 #[tokio::test]
-async fn no_secret_is_on_the_tape() {
+async fn a_recording_contains_no_secret() {
     let path = file("tape-secrets");
     let server = Server::start(|request| ok(format!("{request:?}"))).await;
     let (request, secrets) = secret_request(&server.url.replace("http://", "http://user:plain-user@"));
@@ -77,7 +77,7 @@ async fn no_secret_is_on_the_tape() {
 }
 
 #[tokio::test]
-async fn a_request_with_secrets_is_found_again_although_its_placeholders_are_others() {
+async fn a_request_with_secrets_is_found_with_other_placeholders() {
     let path = file("tape-placeholders");
     let server = Server::start(|_| ok("found")).await;
     let (request, secrets) = secret_request(&server.url);
@@ -98,11 +98,11 @@ async fn a_request_that_was_not_recorded_is_a_failure_that_names_it_without_secr
     let failure = Fetcher::replaying(&path).unwrap().fetch(request, &secrets).await.unwrap_err();
 
     let Failure::Failed(why) = failure else { panic!("{failure:?}") };
-    assert!(why.ends_with(r#"holds no answer to POST http://metrics.example/?key=*** {"key":"***"}"#), "{why}");
+    assert!(why.ends_with(r#"has no answer to POST http://metrics.example/?key=*** {"key":"***"}"#), "{why}");
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_text_comes_back_as_it_was() {
+async fn a_binary_body_is_replayed_unchanged() {
     let path = file("tape-binary");
     let url = crate::server::raw(|mut stream| async move {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n\xff\x00\xfe";
@@ -117,7 +117,7 @@ async fn a_body_that_is_no_text_comes_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_recording_goes_on_where_the_last_one_ended() {
+async fn a_recording_is_appended_to() {
     let path = file("tape-append");
     let server = Server::start(|_| ok("")).await;
 
@@ -129,7 +129,7 @@ async fn a_recording_goes_on_where_the_last_one_ended() {
 }
 
 #[test]
-fn a_tape_that_is_damaged_names_the_line() {
+fn a_damaged_recording_is_reported_with_the_line() {
     let path = file("tape-damaged");
     let request = r#""request":{"method":"GET","url":"http://a/","headers":[],"body":{"text":""},"auth":"none","skip_tls_verify":false}"#;
     let lines = [
@@ -150,7 +150,7 @@ fn a_tape_that_is_damaged_names_the_line() {
 }
 
 #[test]
-fn a_tape_that_is_not_there_is_named() {
+fn a_missing_recording_is_named() {
     let error = Fetcher::replaying(Path::new("/nowhere/tape")).err().unwrap().to_string();
 
     assert!(error.contains("/nowhere/tape"), "{error}");

@@ -1,4 +1,4 @@
-//! Each runs itself again, because the place of certificates to trust is read from the environment.
+//! Each test runs itself in a child process, because the path of trusted certificates is read from the environment.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::server::{fetch, file, get, install_tls, settings};
 
 const CERTIFICATES: &str = "SSL_CERT_FILE";
 
-/// A certificate for `localhost` that signs itself, and its key, both in PEM.
+/// A self-signed certificate for `localhost`, and its key, both in PEM.
 fn identity() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -36,7 +36,7 @@ async fn serve(certificate: &Path, key: &Path) -> String {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // The client hangs up on a certificate that it does not trust.
+            // The client closes the connection if it does not trust the certificate.
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0 {}
@@ -46,7 +46,7 @@ async fn serve(certificate: &Path, key: &Path) -> String {
     url
 }
 
-/// In the second process, what became of a request to a server that the process does or does not trust; nothing in the first.
+/// In the child process, the result of a request to a server that the process trusts or not; `None` in the parent.
 fn asked(name: &str, trusted: bool, skip_tls_verify: bool) -> Option<Result<Response, Failure>> {
     let [trust, certificate, key] = ["trust", "certificate", "key"].map(|kind| format!("{name}.{kind}"));
     let in_place = |name: &str| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -72,8 +72,8 @@ fn asked(name: &str, trusted: bool, skip_tls_verify: bool) -> Option<Result<Resp
 }
 
 #[test]
-fn a_server_with_a_trusted_certificate_is_asked() {
-    let Some(answer) = asked("a_server_with_a_trusted_certificate_is_asked", true, false) else { return };
+fn a_server_with_a_trusted_certificate_is_accepted() {
+    let Some(answer) = asked("a_server_with_a_trusted_certificate_is_accepted", true, false) else { return };
 
     assert_eq!(answer.unwrap().body, "secure");
 }
@@ -86,8 +86,8 @@ fn a_server_with_an_unknown_certificate_is_a_failure() {
 }
 
 #[test]
-fn whoever_does_not_verify_asks_a_server_with_an_unknown_certificate() {
-    let name = "whoever_does_not_verify_asks_a_server_with_an_unknown_certificate";
+fn a_request_without_verification_accepts_an_unknown_certificate() {
+    let name = "a_request_without_verification_accepts_an_unknown_certificate";
     let Some(answer) = asked(name, false, true) else { return };
 
     assert_eq!(answer.unwrap().body, "secure");

@@ -1,4 +1,4 @@
-//! Servers that record what arrives, byte for byte where it matters.
+//! Servers that record requests, byte for byte where a test needs it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,9 +11,9 @@ use axum::http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Stands in a response where the server takes a breath.
+/// Marks a pause in a response.
 pub const PART: char = '|';
-/// Long enough for the client to see two parts as two.
+/// Long enough for the client to read the two parts separately.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers each request with a fixed status and headers, and records where requests came from.
@@ -53,13 +53,14 @@ impl Server {
         Self { url, peers }
     }
 
-    /// The client's side of each request's connection, in order of arrival.
+    /// The client's address of each request's connection, in order of arrival.
     pub fn peers(&self) -> Vec<SocketAddr> {
         self.peers.lock().unwrap().clone()
     }
 }
 
-/// Takes one request, answers `response` as it is, part by part, and hands over what was on the wire up to the end of a body of `body_length`.
+/// Accepts one request, writes `response` unchanged in parts, and returns the bytes of the request up to the end of a
+/// body of `body_length`.
 pub async fn wire(response: &str, body_length: usize) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/webhook/kulta?kind=rollout", listener.local_addr().unwrap());
@@ -74,7 +75,7 @@ pub async fn wire(response: &str, body_length: usize) -> (String, tokio::task::J
                     stream.write_all(part.as_bytes()).await.unwrap();
                     tokio::time::sleep(PAUSE).await;
                 }
-                // Closing at once would be read as an answer that ends; some tests want one that does not.
+                // Closing at once would complete the answer; some tests need an incomplete one.
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 return text;
             }

@@ -9,7 +9,7 @@ const BODY: &str = r#"{"context":{}}"#;
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 fn sink(url: &str) -> Sink {
-    // A second test in the same process finds it installed, which is what it wants.
+    // Another test of the same process may have installed it already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     Sink::new(SinkConfig { url: url.to_owned(), timeout: TIMEOUT }).unwrap()
 }
@@ -31,7 +31,7 @@ async fn answer(status: u16, headers: &'static [(&'static str, &'static str)]) -
 }
 
 #[tokio::test]
-async fn the_event_is_on_the_wire_exactly_as_it_was_given() {
+async fn an_event_is_sent_exactly_as_given() {
     let (url, received) = wire("HTTP/1.1 204 No Content\r\n\r\n", BODY.len()).await;
     let sink = sink(&url);
 
@@ -60,19 +60,19 @@ async fn the_event_is_on_the_wire_exactly_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn a_sink_that_takes_the_event_has_accepted_it() {
+async fn a_success_status_is_an_accepted_event() {
     for status in [200, 201, 202, 204] {
         assert_eq!(answer(status, &[]).await, Delivery::Accepted, "{status}");
     }
 }
 
 #[tokio::test]
-async fn a_sink_that_is_gone_wants_no_more_events() {
+async fn a_sink_that_is_gone_accepts_no_more_events() {
     assert_eq!(answer(410, &[]).await, Delivery::Gone);
 }
 
 #[tokio::test]
-async fn an_event_that_the_sink_will_never_take_is_refused_with_what_it_said() {
+async fn a_permanently_rejected_event_is_reported_with_the_sinks_message() {
     for status in [400, 413, 415, 422] {
         assert_eq!(
             answer(status, &[]).await,
@@ -83,7 +83,7 @@ async fn an_event_that_the_sink_will_never_take_is_refused_with_what_it_said() {
 }
 
 #[tokio::test]
-async fn a_sink_that_is_set_up_wrongly_is_tried_again_because_a_person_can_mend_it() {
+async fn a_wrongly_configured_sink_is_retried_because_a_user_can_fix_it() {
     for status in [401, 403, 404, 405, 407] {
         let why = format!("HTTP {status}: what the sink says");
         assert_eq!(answer(status, &[]).await, Delivery::Retry { after: None, why }, "{status}");
@@ -91,7 +91,7 @@ async fn a_sink_that_is_set_up_wrongly_is_tried_again_because_a_person_can_mend_
 }
 
 #[tokio::test]
-async fn a_sink_in_trouble_is_tried_again() {
+async fn a_failing_sink_is_retried() {
     for status in [408, 429, 500, 502, 503, 504] {
         let why = format!("HTTP {status}: what the sink says");
         assert_eq!(answer(status, &[]).await, Delivery::Retry { after: None, why }, "{status}");
@@ -99,7 +99,7 @@ async fn a_sink_in_trouble_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_sink_that_says_when_to_come_back_is_heard() {
+async fn a_sinks_retry_after_is_respected() {
     for status in [429, 503] {
         let delivery = answer(status, &[("retry-after", "7")]).await;
 
@@ -111,7 +111,7 @@ async fn a_sink_that_says_when_to_come_back_is_heard() {
 }
 
 #[tokio::test]
-async fn a_date_to_come_back_at_counts_from_the_sinks_own_clock() {
+async fn a_retry_date_is_relative_to_the_sinks_own_clock() {
     let delivery =
         answer(503, &[("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")])
             .await;
@@ -133,7 +133,7 @@ async fn a_sink_cannot_silence_the_events_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_time_to_come_back_that_is_none_is_ignored() {
+async fn an_invalid_retry_after_is_ignored() {
     for value in ["soon", "-1", "", "Sun, 99 Nov 1994 08:49:37 GMT"] {
         let (url, _received) =
             wire(&format!("HTTP/1.1 503 Busy\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n"), BODY.len()).await;
@@ -145,7 +145,7 @@ async fn a_time_to_come_back_that_is_none_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_slow_sink_is_tried_again_once_its_time_is_over() {
+async fn a_slow_sink_is_retried_after_its_timeout() {
     let server = Server::slow(200, &[], "", Duration::from_secs(30)).await;
     let started = Instant::now();
 
@@ -156,7 +156,7 @@ async fn a_slow_sink_is_tried_again_once_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_sink_that_cannot_be_reached_is_tried_again() {
+async fn an_unreachable_sink_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
@@ -192,7 +192,7 @@ async fn events_share_one_connection() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_is_cut_and_its_status_counts() {
+async fn an_endless_answer_is_cut_and_its_status_counts() {
     const ENDLESS: &str = "HTTP/1.1 400 Bad\r\ncontent-length: 1000000000\r\n\r\nno such field";
     let (url, _received) = wire(ENDLESS, BODY.len()).await;
 
@@ -211,7 +211,7 @@ async fn an_answer_in_parts_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn of_a_long_answer_only_the_beginning_is_kept() {
+async fn only_the_beginning_of_a_long_answer_is_kept() {
     let long: &'static str = Box::leak("x".repeat(1_000_000).into_boxed_str());
     let server = Server::answering(400, &[], long).await;
 
@@ -222,7 +222,7 @@ async fn of_a_long_answer_only_the_beginning_is_kept() {
 }
 
 #[tokio::test]
-async fn a_header_that_http_cannot_carry_refuses_the_event() {
+async fn an_event_with_an_invalid_header_is_rejected() {
     let server = Server::answering(200, &[], "").await;
     let event = CdEventHttp { headers: vec![("ce-subject".into(), "a\r\nb: c".into())], ..event() };
 
@@ -233,7 +233,7 @@ async fn a_header_that_http_cannot_carry_refuses_the_event() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_told_without_the_sinks_secrets() {
+async fn failures_contain_no_secrets_of_the_sink() {
     let delivery = sink("http://user:hunter2@127.0.0.1:1/?token=hunter3").deliver(&event()).await;
 
     let Delivery::Retry { why, .. } = delivery else { panic!("{delivery:?}") };
@@ -241,7 +241,7 @@ async fn what_went_wrong_is_told_without_the_sinks_secrets() {
 }
 
 #[test]
-fn a_url_that_is_no_web_address_is_refused_and_says_so() {
+fn a_url_that_is_not_http_is_rejected_with_the_reason() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let cases = [
         ("", "is not a URL"),
@@ -260,7 +260,7 @@ fn a_url_that_is_no_web_address_is_refused_and_says_so() {
 }
 
 #[test]
-fn a_timeout_of_nothing_is_refused() {
+fn a_timeout_of_zero_is_rejected() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
 
     let error = Sink::new(SinkConfig { url: "http://events.example/".into(), timeout: Duration::ZERO }).err().unwrap();

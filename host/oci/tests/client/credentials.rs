@@ -7,7 +7,7 @@ use crate::server::{Answer, ME, Received, Server, me, ok, refused, status, with}
 
 const BEARER: &str = "Bearer t0ken";
 
-/// A registry that wants a token of its own service, which gives one to `whom`.
+/// A registry that requires a token of its own service, which issues one to `whom`.
 async fn token_registry(whom: Option<&'static str>) -> Server {
     Server::registry(move |request| {
         if request.uri.starts_with("/token") {
@@ -39,7 +39,7 @@ fn of_token(server: &Server) -> Received {
 }
 
 #[tokio::test]
-async fn nothing_is_said_to_a_registry_that_asks_nothing() {
+async fn no_credentials_are_sent_without_a_challenge() {
     let server = Server::registry(|_| None).await;
 
     pull(&server, &me()).await.unwrap();
@@ -48,7 +48,7 @@ async fn nothing_is_said_to_a_registry_that_asks_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_gives_no_credentials_gets_a_token_for_everybody() {
+async fn without_credentials_an_anonymous_token_is_used() {
     let server = token_registry(None).await;
 
     pull(&server, &Credentials::Anonymous).await.unwrap();
@@ -58,7 +58,7 @@ async fn whoever_gives_no_credentials_gets_a_token_for_everybody() {
 }
 
 #[tokio::test]
-async fn credentials_are_changed_for_a_token_once() {
+async fn credentials_are_exchanged_for_a_token_once() {
     let server = token_registry(Some(ME)).await;
 
     pull(&server, &me()).await.unwrap();
@@ -69,7 +69,7 @@ async fn credentials_are_changed_for_a_token_once() {
 }
 
 #[tokio::test]
-async fn a_scope_that_the_registry_names_is_asked_for_too() {
+async fn a_scope_in_the_challenge_is_requested_too() {
     let server = Server::start(|request| {
         if request.uri.starts_with("/token") {
             return ok(r#"{"access_token": "t0ken"}"#);
@@ -86,7 +86,7 @@ async fn a_scope_that_the_registry_names_is_asked_for_too() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_not_asked_for_again() {
+async fn a_rejected_token_is_not_requested_again() {
     let server = Server::start(|request| {
         if request.uri.starts_with("/token") {
             return ok(r#"{"access_token": "t0ken"}"#);
@@ -103,14 +103,14 @@ async fn a_token_that_is_refused_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_registry_that_wants_a_password_gets_it() {
+async fn a_registry_with_basic_authentication_gets_the_password() {
     let server = basic_registry().await;
 
     assert!(pull(&server, &me()).await.is_ok());
 }
 
 #[tokio::test]
-async fn without_credentials_the_error_asks_for_some() {
+async fn missing_credentials_are_reported() {
     for server in [basic_registry().await, token_registry(Some(ME)).await] {
         let error = pull(&server, &Credentials::Anonymous).await.unwrap_err();
 
@@ -121,7 +121,7 @@ async fn without_credentials_the_error_asks_for_some() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_refused_without_being_shown() {
+async fn rejected_credentials_are_reported_without_showing_them() {
     let wrong = Credentials::Basic { username: "you".into(), password: "s3cret".into() };
     for server in [basic_registry().await, token_registry(Some(ME)).await] {
         let error = pull(&server, &wrong).await.unwrap_err();
@@ -141,7 +141,7 @@ async fn other_schemes_are_named() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_asks_for_nothing_is_one() {
+async fn a_401_without_a_challenge_is_an_error() {
     let server = Server::start(|_| refused(401, "UNAUTHORIZED")).await;
 
     let error = pull(&server, &me()).await.unwrap_err();
@@ -150,7 +150,7 @@ async fn a_refusal_that_asks_for_nothing_is_one() {
 }
 
 #[tokio::test]
-async fn what_is_not_for_these_credentials_is_forbidden() {
+async fn an_image_that_the_credentials_may_not_read_is_forbidden() {
     let server = Server::registry(|_| Some(refused(403, "DENIED"))).await;
 
     let error = pull(&server, &me()).await.unwrap_err();
@@ -160,7 +160,7 @@ async fn what_is_not_for_these_credentials_is_forbidden() {
 }
 
 #[tokio::test]
-async fn a_registry_with_too_many_requests_says_when_to_come_back() {
+async fn a_rate_limit_is_reported_with_the_delay() {
     let first = AtomicBool::new(true);
     let server =
         Server::registry(move |_| first.swap(false, Ordering::Relaxed).then(|| with(429, "retry-after", "7"))).await;
@@ -173,7 +173,7 @@ async fn a_registry_with_too_many_requests_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_down_may_be_up_the_next_time() {
+async fn a_failing_registry_is_unavailable_for_now() {
     for code in [500, 502, 503, 504, 408] {
         let server = Server::registry(move |_| Some(status(code))).await;
 
@@ -184,7 +184,7 @@ async fn a_registry_that_is_down_may_be_up_the_next_time() {
 }
 
 #[tokio::test]
-async fn credentials_do_not_follow_to_a_blob_store_on_another_host() {
+async fn credentials_are_not_sent_to_a_blob_store_on_another_host() {
     let store = Server::registry(|_| None).await;
     let host = store.host.clone();
     let server = Server::registry(move |request| {
@@ -222,7 +222,7 @@ async fn another_hosts_challenge_is_not_answered() {
 }
 
 #[tokio::test]
-async fn redirects_without_end_are_left() {
+async fn endless_redirects_are_an_error() {
     let server = Server::registry(|request| Some(with(302, "location", request.uri.clone()))).await;
 
     let error = server.pull().await.unwrap_err();
@@ -232,7 +232,7 @@ async fn redirects_without_end_are_left() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_nowhere_makes_no_sense() {
+async fn a_redirect_without_a_target_is_invalid() {
     let server = Server::registry(|_| Some(status(302))).await;
 
     assert_eq!(server.pull().await.unwrap_err().class(), Class::Malformed);

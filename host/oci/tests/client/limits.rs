@@ -5,7 +5,7 @@ use kulta_oci::{Class, Credentials, Digest, Error, Settings};
 
 use crate::server::{Answer, COMPONENT, Server, client, dripping, endless, manifest, manifest_of, ok, with};
 
-/// A registry that answers requests whose URL has `part` with a body of the test's own.
+/// A registry that answers requests whose URL contains `part` with a given body.
 async fn answering(part: &'static str, body: fn() -> Body) -> Server {
     Server::registry(move |request| request.uri.contains(part).then(|| manifest(body()))).await
 }
@@ -16,7 +16,7 @@ async fn pulled_in_a_moment(server: &Server) -> Error {
 }
 
 #[tokio::test]
-async fn a_huge_manifest_is_refused_by_its_length() {
+async fn a_huge_manifest_is_rejected_by_its_length() {
     let server = answering("/manifests/", || " ".repeat(10_001).into()).await;
 
     let error = server.pull().await.unwrap_err();
@@ -25,7 +25,7 @@ async fn a_huge_manifest_is_refused_by_its_length() {
 }
 
 #[tokio::test]
-async fn a_manifest_without_end_is_read_up_to_the_limit() {
+async fn an_endless_manifest_is_read_up_to_the_limit() {
     let server = answering("/manifests/", endless).await;
 
     let error = server.pull().await.unwrap_err();
@@ -34,7 +34,7 @@ async fn a_manifest_without_end_is_read_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn a_manifest_of_just_the_limit_is_read() {
+async fn a_manifest_of_exactly_the_limit_is_read() {
     let server = Server::registry(|request| {
         let text = manifest_of(&Digest::of(COMPONENT), COMPONENT.len());
         request.uri.ends_with("/manifests/1").then(|| manifest(format!("{text:10000}")))
@@ -45,7 +45,7 @@ async fn a_manifest_of_just_the_limit_is_read() {
 }
 
 #[tokio::test]
-async fn a_layer_without_end_is_read_up_to_what_the_manifest_says() {
+async fn an_endless_layer_is_read_up_to_the_size_in_the_manifest() {
     let server = answering("/blobs/", endless).await;
 
     let error = server.pull().await.unwrap_err();
@@ -54,14 +54,14 @@ async fn a_layer_without_end_is_read_up_to_what_the_manifest_says() {
 }
 
 #[tokio::test]
-async fn an_error_text_without_end_does_not_hide_the_error() {
+async fn an_endless_error_text_does_not_hide_the_error() {
     let server = Server::registry(|_| Some(Answer { status: 404, ..ok(endless()) })).await;
 
     assert_eq!(server.pull().await.unwrap_err().class(), Class::Gone);
 }
 
 #[tokio::test]
-async fn a_token_without_end_makes_no_sense() {
+async fn an_endless_token_is_invalid() {
     let server = Server::start(|request| {
         if request.uri.starts_with("/token") {
             return ok(endless());
@@ -77,7 +77,7 @@ async fn a_token_without_end_makes_no_sense() {
 }
 
 #[tokio::test]
-async fn a_registry_that_does_not_answer_in_time_may_answer_the_next_time() {
+async fn a_timeout_is_a_temporary_error() {
     let server = Server::registry(|_| Some(Answer { delay: Duration::from_secs(60), ..Answer::default() })).await;
 
     let error = pulled_in_a_moment(&server).await;
@@ -88,7 +88,7 @@ async fn a_registry_that_does_not_answer_in_time_may_answer_the_next_time() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_drips_does_not_hold_a_pull_beyond_its_time() {
+async fn a_slow_manifest_does_not_exceed_the_timeout() {
     let server = answering("/manifests/", dripping).await;
 
     assert!(matches!(pulled_in_a_moment(&server).await, Error::TimedOut { .. }));

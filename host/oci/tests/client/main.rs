@@ -1,4 +1,5 @@
-//! The client against registries on the loopback interface that answer as each test wants. A real registry is in `tests/tests/registry.rs`.
+//! The client against registries on the loopback interface with prepared answers. `tests/tests/registry.rs` uses a real
+//! registry.
 
 #[cfg(test)]
 mod credentials;

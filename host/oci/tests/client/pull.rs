@@ -21,18 +21,18 @@ fn is_blob(request: &Received) -> bool {
     request.uri.contains("/blobs/")
 }
 
-/// A registry whose manifest is this.
+/// A registry with this manifest.
 async fn holding(text: String) -> Server {
     Server::registry(move |request| request.uri.ends_with("/manifests/1").then(|| manifest(text.clone()))).await
 }
 
-/// A registry whose component is this instead.
+/// A registry with these bytes instead of the component.
 async fn damaged(body: &'static [u8]) -> Server {
     Server::registry(move |request| is_blob(request).then(|| ok(body))).await
 }
 
 #[tokio::test]
-async fn a_component_is_pulled_by_its_tag_and_both_digests_are_told() {
+async fn a_component_is_pulled_by_its_tag_with_both_digests() {
     let server = Server::registry(nothing_else).await;
 
     assert_eq!(server.pull().await, Ok(expected()));
@@ -49,7 +49,7 @@ async fn a_component_is_pulled_by_its_digest() {
 }
 
 #[tokio::test]
-async fn an_expected_digest_is_asked_for_instead_of_the_tag() {
+async fn an_expected_digest_is_requested_instead_of_the_tag() {
     let server = Server::registry(nothing_else).await;
 
     server.pull_expecting(&manifest_digest()).await.unwrap();
@@ -58,7 +58,7 @@ async fn an_expected_digest_is_asked_for_instead_of_the_tag() {
 }
 
 #[tokio::test]
-async fn a_manifest_other_than_the_expected_one_is_refused() {
+async fn a_manifest_with_an_unexpected_digest_is_rejected() {
     let expected = Digest::of(b"expected");
     let server =
         Server::registry(|request| request.uri.contains("/manifests/").then(|| manifest(component_manifest()))).await;
@@ -72,7 +72,7 @@ async fn a_manifest_other_than_the_expected_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_manifest_other_than_its_header_claims_is_refused() {
+async fn a_manifest_that_contradicts_its_header_is_rejected() {
     let server = Server::registry(|request| {
         let mut answer = manifest(component_manifest());
         answer.headers.push(("docker-content-digest", Digest::of(b"other").to_string()));
@@ -84,7 +84,7 @@ async fn a_manifest_other_than_its_header_claims_is_refused() {
 }
 
 #[tokio::test]
-async fn a_reference_whose_digest_is_not_the_expected_one_is_not_asked_for() {
+async fn a_reference_with_another_digest_than_the_expected_one_is_not_requested() {
     let server = Server::registry(nothing_else).await;
     let reference = server.named(&format!("@{}", manifest_digest()));
     let other = Digest::of(b"other");
@@ -96,7 +96,7 @@ async fn a_reference_whose_digest_is_not_the_expected_one_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_reference_without_tag_and_digest_is_not_asked_for() {
+async fn a_reference_without_tag_and_digest_is_not_requested() {
     let server = Server::registry(nothing_else).await;
 
     let pulled = server.client().pull(&server.named(""), None, &Credentials::Anonymous).await;
@@ -106,7 +106,7 @@ async fn a_reference_without_tag_and_digest_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn other_bytes_than_the_layers_are_refused() {
+async fn a_layer_with_other_bytes_is_rejected() {
     let server = damaged(b"\0asm a c0mponent").await;
 
     let error = server.pull().await.unwrap_err();
@@ -115,7 +115,7 @@ async fn other_bytes_than_the_layers_are_refused() {
 }
 
 #[tokio::test]
-async fn a_truncated_layer_says_how_much_of_it_is_there() {
+async fn a_truncated_layer_is_reported_with_its_size() {
     let server = damaged(b"\0asm").await;
 
     let error = server.pull().await.unwrap_err();
@@ -125,14 +125,14 @@ async fn a_truncated_layer_says_how_much_of_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_layer_with_more_bytes_than_the_manifest_says_is_refused() {
+async fn a_layer_that_is_larger_than_the_manifest_says_is_rejected() {
     let server = damaged(b"\0asm a component and more").await;
 
     assert!(matches!(server.pull().await, Err(Error::WrongSize { expected: 16, found: 25, .. })));
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_may_hold_the_next_time() {
+async fn a_dropped_connection_is_a_temporary_error() {
     let server = Server::registry(|request| is_blob(request).then(|| ok(cut(b"\0asm")))).await;
 
     let error = server.pull().await.unwrap_err();
@@ -141,7 +141,7 @@ async fn a_connection_that_is_cut_may_hold_the_next_time() {
 }
 
 #[tokio::test]
-async fn a_registry_that_nobody_serves_is_unavailable() {
+async fn an_unreachable_registry_is_unavailable() {
     let server = Server::registry(nothing_else).await;
     let reference = "127.0.0.1:1/acme/plugin:1".parse().unwrap();
     let mut settings = server.settings();
@@ -153,18 +153,18 @@ async fn a_registry_that_nobody_serves_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_gone_is_named_with_the_registrys_words() {
+async fn a_missing_manifest_is_reported_with_the_registrys_message() {
     let server = Server::registry(|_| Some(refused(404, "MANIFEST_UNKNOWN"))).await;
 
     let error = server.pull().await.unwrap_err();
 
     assert_eq!((error.class(), error.class().may_pass()), (Class::Gone, false));
     let text = error.to_string();
-    assert!(text.contains("acme/plugin:1 is not there (404 Not Found, MANIFEST_UNKNOWN said so)"), "{text}");
+    assert!(text.contains("acme/plugin:1 does not exist (404 Not Found, MANIFEST_UNKNOWN said so)"), "{text}");
 }
 
 #[tokio::test]
-async fn a_digest_that_is_gone_says_what_its_tag_holds_now() {
+async fn a_missing_digest_is_reported_with_the_tags_current_one() {
     let server = Server::registry(nothing_else).await;
     let gone = Digest::of(b"gone");
 
@@ -177,7 +177,7 @@ async fn a_digest_that_is_gone_says_what_its_tag_holds_now() {
 }
 
 #[tokio::test]
-async fn a_layer_that_is_gone_is_named() {
+async fn a_missing_layer_is_named() {
     let server = Server::registry(|request| is_blob(request).then(|| refused(404, "BLOB_UNKNOWN"))).await;
 
     let error = server.pull().await.unwrap_err();
@@ -186,7 +186,7 @@ async fn a_layer_that_is_gone_is_named() {
 }
 
 #[tokio::test]
-async fn an_index_of_images_is_no_component() {
+async fn an_index_of_images_is_rejected() {
     let index = r#"{"mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}"#;
     let server = holding(index.into()).await;
 
@@ -199,14 +199,14 @@ async fn an_index_of_images_is_no_component() {
 }
 
 #[tokio::test]
-async fn what_is_no_manifest_makes_no_sense() {
+async fn an_invalid_manifest_is_rejected() {
     let server = holding("<html>".into()).await;
 
     assert_eq!(server.pull().await.unwrap_err().class(), Class::Malformed);
 }
 
 #[tokio::test]
-async fn a_component_that_is_too_large_is_not_asked_for() {
+async fn a_component_that_is_too_large_is_not_requested() {
     let server = holding(manifest_of(&Digest::of(COMPONENT), 10_001)).await;
 
     let error = server.pull().await.unwrap_err();
@@ -226,7 +226,7 @@ async fn a_tag_is_resolved_without_reading_the_manifest() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_gone_is_named_with_the_registrys_words() {
+async fn a_missing_tag_is_reported_with_the_registrys_message() {
     let server = Server::registry(|_| Some(refused(404, "MANIFEST_UNKNOWN"))).await;
 
     let error = server.client().resolve(&server.reference(), &Credentials::Anonymous).await.unwrap_err();
@@ -235,7 +235,7 @@ async fn a_tag_that_is_gone_is_named_with_the_registrys_words() {
 }
 
 #[tokio::test]
-async fn a_registry_that_names_no_digest_is_asked_for_the_manifest() {
+async fn without_a_digest_in_the_header_the_manifest_is_read() {
     let server = holding(component_manifest()).await;
 
     let digest = server.client().resolve(&server.reference(), &Credentials::Anonymous).await;
@@ -256,7 +256,7 @@ async fn a_component_is_pulled_again_by_its_own_digest_whatever_its_manifest() {
 }
 
 #[tokio::test]
-async fn a_component_that_is_another_than_its_digest_says_is_refused() {
+async fn a_component_with_another_digest_is_rejected() {
     let server = damaged(b"another").await;
     let reference = server.named(":1");
 

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::server::{Answer, COMPONENT, MANIFEST, ME, Received, Server, artifact, me, ok, refused, status, with};
 
-/// Takes whatever it gets, uploads at `/upload` of the host, and knows the blobs that `has` names.
+/// Accepts every upload at `/upload` of the host; it already has the blobs that `has` names.
 fn accept(request: &Received, has: &str) -> Answer {
     match request.method.as_str() {
         "HEAD" if !has.is_empty() && request.uri.ends_with(has) => status(200),
@@ -22,7 +22,7 @@ fn puts(server: &Server) -> Vec<Received> {
 }
 
 #[tokio::test]
-async fn a_manifest_is_pushed_after_what_it_points_to() {
+async fn a_manifest_is_pushed_after_its_blobs() {
     let server = Server::start(|request| accept(request, "")).await;
 
     let digest = push(&server, ":1", &Credentials::Anonymous).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_manifest_is_pushed_after_what_it_points_to() {
 }
 
 #[tokio::test]
-async fn an_upload_goes_where_the_registry_says_and_names_its_digest() {
+async fn an_upload_uses_the_registrys_location_and_the_blobs_digest() {
     let server = Server::start(|request| accept(request, "")).await;
 
     push(&server, ":1", &Credentials::Anonymous).await.unwrap();
@@ -49,7 +49,7 @@ async fn an_upload_goes_where_the_registry_says_and_names_its_digest() {
 }
 
 #[tokio::test]
-async fn a_registry_in_trouble_is_told_in_its_own_words() {
+async fn a_failing_registry_is_reported_with_its_message() {
     let server = Server::start(|_| Answer { status: 500, ..ok("the disk is full") }).await;
 
     let error = push(&server, ":1", &Credentials::Anonymous).await.unwrap_err();
@@ -58,7 +58,7 @@ async fn a_registry_in_trouble_is_told_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_not_sent_again() {
+async fn existing_blobs_are_not_sent_again() {
     let layer = Digest::of(COMPONENT).to_string();
     let server = Server::start(move |request| accept(request, &layer)).await;
 
@@ -103,7 +103,7 @@ async fn a_push_without_tag_and_digest_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_to_push_is_one_to_pull_as_well() {
+async fn a_token_for_a_push_covers_a_pull_too() {
     let server = Server::start(|request| {
         if request.uri.starts_with("/token") {
             return crate::server::ok(r#"{"token": "t0ken"}"#);
@@ -123,7 +123,7 @@ async fn a_token_to_push_is_one_to_pull_as_well() {
 }
 
 #[tokio::test]
-async fn credentials_do_not_go_to_another_host_that_takes_uploads() {
+async fn credentials_are_not_sent_to_another_host_for_uploads() {
     let store = Server::start(|_| status(201)).await;
     let host = store.host.clone();
     let server = Server::start(move |request| match request.header("authorization") {
@@ -159,7 +159,7 @@ async fn another_hosts_challenge_to_an_upload_is_not_answered() {
 }
 
 #[tokio::test]
-async fn a_registry_that_stored_something_else_is_not_believed() {
+async fn an_upload_with_another_resulting_digest_is_an_error() {
     let other = Digest::of(b"other").to_string();
     let server = Server::start(move |request| match request.uri.contains("/manifests/") {
         true => with(201, "docker-content-digest", other.clone()),
@@ -171,7 +171,7 @@ async fn a_registry_that_stored_something_else_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_registry_that_refuses_an_upload_is_heard() {
+async fn a_rejected_upload_is_reported_with_the_registrys_message() {
     let server = Server::start(|request| match request.method.as_str() {
         "POST" => refused(403, "DENIED"),
         _ => accept(request, ""),
@@ -185,7 +185,7 @@ async fn a_registry_that_refuses_an_upload_is_heard() {
 }
 
 #[tokio::test]
-async fn an_upload_is_not_sent_twice_for_a_redirect() {
+async fn an_upload_is_not_sent_again_after_a_redirect() {
     let server = Server::start(|request| match request.method.as_str() {
         "PUT" => with(307, "location", "/elsewhere"),
         _ => accept(request, ""),

@@ -1,4 +1,4 @@
-//! Servers that record what arrives, and what the tests say again and again.
+//! Servers that record requests, and helpers that all tests share.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,17 +60,17 @@ pub fn manifest(body: impl Into<Body>) -> Answer {
     Answer { headers: vec![("content-type", MANIFEST.into())], body: body.into(), ..Answer::default() }
 }
 
-/// As a registry says no.
+/// An error answer of a registry.
 pub fn refused(status: u16, code: &str) -> Answer {
     Answer { status, ..ok(format!(r#"{{"errors": [{{"code": "{code}", "message": "said so"}}]}}"#)) }
 }
 
-/// A body that never ends, and has no length in its head.
+/// An endless body without a content length.
 pub fn endless() -> Body {
     Body::from_stream(stream::repeat(Bytes::from_static(&[b' '; 1024])).map(Ok::<_, std::io::Error>))
 }
 
-/// A byte every now and then, for ever.
+/// One byte at a time, without end.
 pub fn dripping() -> Body {
     let drops = stream::repeat(()).then(|()| async {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -79,7 +79,7 @@ pub fn dripping() -> Body {
     Body::from_stream(drops)
 }
 
-/// Some bytes, and then the connection is cut.
+/// Some bytes, then the connection is closed.
 pub fn cut(start: &'static [u8]) -> Body {
     let broken = std::io::Error::other("cut");
     Body::from_stream(stream::iter([Ok(Bytes::from_static(start)), Err(broken)]))
@@ -119,7 +119,7 @@ impl Server {
         Self { host, received }
     }
 
-    /// A registry that holds the component under the tag 1, except for what `other` answers.
+    /// A registry that has the component under the tag 1, except for the requests that `other` answers.
     pub async fn registry(other: impl Fn(&Received) -> Option<Answer> + Send + Sync + 'static) -> Self {
         Self::start(move |request| other(request).unwrap_or_else(|| held(request))).await
     }
@@ -137,12 +137,12 @@ impl Server {
         self.named(":1")
     }
 
-    /// With a tag or digest of the test's own.
+    /// With a given tag or digest.
     pub fn named(&self, version: &str) -> Reference {
         format!("{}/acme/plugin{version}", self.host).parse().unwrap()
     }
 
-    /// Plain http is allowed to this server alone, and nothing lasts long.
+    /// Plain http is allowed for this server alone, and timeouts are short.
     pub fn settings(&self) -> Settings {
         Settings {
             plain_http: [self.host.clone()].into(),
@@ -197,7 +197,7 @@ pub fn client(settings: Settings) -> Client {
 }
 
 pub fn install_tls() {
-    // A second test in the same process finds it installed, which is what it wants.
+    // Another test of the same process may have installed it already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -205,7 +205,7 @@ pub fn me() -> Credentials {
     Credentials::Basic { username: "me".into(), password: "passw0rd".into() }
 }
 
-/// What `me` looks like in a header.
+/// `me` in a header.
 pub const ME: &str = "Basic bWU6cGFzc3cwcmQ=";
 
 pub fn artifact() -> Artifact {

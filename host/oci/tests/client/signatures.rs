@@ -6,10 +6,10 @@ use crate::server::{
     Answer, COMPONENT, Received, Server, component_manifest, manifest, manifest_digest, manifest_of, ok, refused,
 };
 
-/// How cosign 2 lists its bundles there.
+/// How cosign 2 lists its bundles in an index.
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
-/// Where a registry without referrers keeps them, and cosign its own form.
+/// The tag of a manifest's signatures, in a registry without referrers and in cosign's own format.
 fn tag(suffix: &str) -> String {
     format!("/manifests/{}{suffix}", manifest_digest().as_str().replace(':', "-"))
 }
@@ -34,7 +34,7 @@ fn bundle(signer: &Signer, predicate: &str, manifest: &Digest) -> String {
     }
 }
 
-/// A registry that holds the signatures in cosign's own form.
+/// A registry that has the signatures in cosign's own format.
 async fn with_payloads(signatures: Vec<Signature>) -> Server {
     let held: Vec<(String, String)> = signatures
         .into_iter()
@@ -63,7 +63,7 @@ async fn with_payloads(signatures: Vec<Signature>) -> Server {
     .await
 }
 
-/// Answers with the bundle's manifest and blob, and with an index that names it where `is_index` says so.
+/// Answers with the bundle's manifest and blob, and with an index that names it where `is_index` is true.
 fn bundled(bundle: &str, artifact_type: &str, request: &Received, is_index: impl Fn(&str) -> bool) -> Option<Answer> {
     let blob = Digest::of(bundle.as_bytes());
     let layers = json!([{ "mediaType": BUNDLE_MEDIA_TYPE, "digest": blob.as_str(), "size": bundle.len() }]);
@@ -86,7 +86,7 @@ async fn look(server: &Server, keys: &TrustedKeys) -> Result<Signature, Error> {
 }
 
 #[tokio::test]
-async fn a_signature_in_cosigns_own_form_is_found_by_its_tag() {
+async fn a_signature_in_cosigns_own_format_is_found_by_its_tag() {
     let signer = new_signer();
     let signature = own_form(&signer, &manifest_digest());
     let server = with_payloads(vec![signature.clone()]).await;
@@ -139,7 +139,7 @@ async fn an_image_without_a_signature_is_unsigned() {
 }
 
 #[tokio::test]
-async fn an_image_that_a_stranger_signed_is_unsigned() {
+async fn an_image_signed_by_an_untrusted_key_is_unsigned() {
     let server = with_payloads(vec![own_form(&new_signer(), &manifest_digest())]).await;
 
     let error = look(&server, &keys(&new_signer())).await.unwrap_err();
@@ -149,7 +149,7 @@ async fn an_image_that_a_stranger_signed_is_unsigned() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_away_is_not_an_image_without_a_signature() {
+async fn an_unavailable_registry_is_not_reported_as_unsigned() {
     let server = Server::registry(|request| request.uri.ends_with(".sig").then(|| refused(503, "AWAY"))).await;
 
     let error = look(&server, &keys(&new_signer())).await.unwrap_err();
@@ -158,7 +158,7 @@ async fn a_registry_that_is_away_is_not_an_image_without_a_signature() {
 }
 
 #[tokio::test]
-async fn a_payload_that_was_changed_in_the_registry_does_not_count() {
+async fn a_payload_that_was_changed_in_the_registry_is_invalid() {
     let expected = Digest::of(b"a payload");
     let server = Server::registry(move |request| {
         let layers = json!([{
@@ -176,7 +176,7 @@ async fn a_payload_that_was_changed_in_the_registry_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_damaged_signature_hides_no_other() {
+async fn a_damaged_signature_does_not_hide_others() {
     let signer = new_signer();
     let bundle = bundle(&signer, PREDICATE, &manifest_digest());
     let held = bundle.clone();
@@ -192,7 +192,7 @@ async fn a_damaged_signature_hides_no_other() {
 }
 
 #[tokio::test]
-async fn whatever_a_registry_without_referrers_says_the_tag_is_looked_at() {
+async fn without_referrers_the_tag_is_used_whatever_the_registry_answers() {
     let signer = new_signer();
     for answer in [400, 404, 406, 200] {
         let bundle = bundle(&signer, PREDICATE, &manifest_digest());
@@ -210,7 +210,7 @@ async fn whatever_a_registry_without_referrers_says_the_tag_is_looked_at() {
 }
 
 #[test]
-fn an_envelope_of_many_signatures_is_not_checked() {
+fn an_envelope_with_too_many_signatures_is_rejected() {
     let signer = new_signer();
     let mut many: serde_json::Value = serde_json::from_str(&bundle(&signer, PREDICATE, &manifest_digest())).unwrap();
     let signature = many["dsseEnvelope"]["signatures"][0].clone();
@@ -222,7 +222,7 @@ fn an_envelope_of_many_signatures_is_not_checked() {
 }
 
 #[test]
-fn a_signature_that_cannot_be_read_hides_no_other_of_the_envelope() {
+fn an_unreadable_signature_does_not_hide_others_of_the_envelope() {
     let signer = new_signer();
     let mut two: serde_json::Value = serde_json::from_str(&bundle(&signer, PREDICATE, &manifest_digest())).unwrap();
     let signature = two["dsseEnvelope"]["signatures"][0].clone();
@@ -231,9 +231,9 @@ fn a_signature_that_cannot_be_read_hides_no_other_of_the_envelope() {
     assert_eq!(keys(&signer).verify(&Signature::Bundle(two.to_string()), &manifest_digest()), Ok(()));
 }
 
-/// Made by cosign 2.6.1 with `generate-key-pair`, `sign --key` and `sign --key --new-bundle-format`.
+/// Signed by cosign 2.6.1 with `generate-key-pair`, `sign --key` and `sign --key --new-bundle-format`.
 #[test]
-fn what_cosign_has_signed_counts_in_both_forms() {
+fn cosigns_signatures_are_valid_in_both_formats() {
     let keys = TrustedKeys::parse(include_bytes!("cosign/cosign.pub")).unwrap();
     let manifest = "sha256:3a90fec3725a9c75fb1d32aeca4e88a45b3f1713dc5c15a0c52f5a26d35b0908".parse().unwrap();
     let signature =
@@ -248,7 +248,7 @@ fn what_cosign_has_signed_counts_in_both_forms() {
 }
 
 #[test]
-fn a_signature_counts_for_its_own_image_alone() {
+fn a_signature_is_valid_for_its_own_image_only() {
     let signer = new_signer();
     let other = Digest::of(b"another manifest");
 
@@ -261,7 +261,7 @@ fn a_signature_counts_for_its_own_image_alone() {
 }
 
 #[test]
-fn a_statement_of_another_kind_is_no_signature() {
+fn a_statement_of_another_type_is_not_a_signature() {
     let signer = new_signer();
     let provenance = "https://slsa.dev/provenance/v1";
     let bundle = Signature::Bundle(bundle(&signer, provenance, &manifest_digest()));
@@ -272,7 +272,7 @@ fn a_statement_of_another_kind_is_no_signature() {
 }
 
 #[test]
-fn what_is_not_a_signature_makes_no_sense() {
+fn a_malformed_signature_is_rejected() {
     let keys = keys(&new_signer());
     let signatures = [
         Signature::Payload { payload: String::new(), signature: "not base64".to_owned() },
@@ -288,7 +288,7 @@ fn what_is_not_a_signature_makes_no_sense() {
 }
 
 #[test]
-fn a_proof_is_of_the_component_that_the_signed_manifest_names() {
+fn a_proof_covers_the_component_that_the_signed_manifest_names() {
     let signer = new_signer();
     let proof = Proof { manifest: component_manifest(), signature: own_form(&signer, &manifest_digest()) };
 
@@ -298,7 +298,7 @@ fn a_proof_is_of_the_component_that_the_signed_manifest_names() {
 }
 
 #[test]
-fn a_proof_whose_manifest_was_changed_proves_nothing() {
+fn a_proof_with_a_changed_manifest_is_invalid() {
     let signer = new_signer();
     let other = Digest::of(b"another");
     let proof = Proof { manifest: manifest_of(&other, 7), signature: own_form(&signer, &manifest_digest()) };
@@ -307,7 +307,7 @@ fn a_proof_whose_manifest_was_changed_proves_nothing() {
 }
 
 #[test]
-fn several_keys_may_be_in_one_file() {
+fn one_file_may_contain_several_keys() {
     let (first, second) = (new_signer(), new_signer());
     let pem = format!("{}\n{}", first.public_pem(), second.public_pem());
 
@@ -319,7 +319,7 @@ fn several_keys_may_be_in_one_file() {
 }
 
 #[test]
-fn what_is_no_key_for_this_says_so() {
+fn an_unsupported_key_is_rejected_with_the_reason() {
     let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap().public_key_pem();
 
     assert_eq!(TrustedKeys::parse(b""), Err(KeyError::None));

@@ -11,14 +11,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::server::{Server, install_tls};
 
-/// A certificate for `localhost` that signs itself, and its key, both in PEM.
+/// A self-signed certificate for `localhost`, and its key, both in PEM.
 fn identity() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     (certificate.pem(), key.serialize_pem())
 }
 
-/// Serves TLS and sends every request to `target`; its host, and the certificate to trust.
+/// Serves TLS and redirects every request to `target`; returns its host, and the certificate to trust.
 async fn sending_to(target: String) -> (String, String) {
     install_tls();
     let (certificate, key) = identity();
@@ -31,7 +31,7 @@ async fn sending_to(target: String) -> (String, String) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // The client hangs up on a certificate that it does not trust.
+            // The client closes the connection if it does not trust the certificate.
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0 {}
@@ -49,7 +49,7 @@ async fn pull(host: &str, extra_ca: &str) -> Result<Pulled, Error> {
 }
 
 #[tokio::test]
-async fn a_registry_with_a_ca_of_its_own_is_asked_when_that_is_given_but_never_left_for_http() {
+async fn a_registry_with_its_own_ca_is_trusted_by_the_setting_and_never_redirects_to_http() {
     let plain = Server::registry(|_| None).await;
     let (host, certificate) = sending_to(format!("http://{}/", plain.host)).await;
 
@@ -60,21 +60,21 @@ async fn a_registry_with_a_ca_of_its_own_is_asked_when_that_is_given_but_never_l
 }
 
 #[tokio::test]
-async fn an_unknown_certificate_asks_for_its_ca() {
+async fn an_unknown_certificate_is_reported_with_the_ca_setting() {
     let (host, _) = sending_to("/".into()).await;
 
     let error = pull(&host, &identity().0).await.unwrap_err();
 
     assert_eq!(error.class(), Class::Unavailable);
-    assert!(error.to_string().contains("a CA of its own, give its certificate"), "{error}");
+    assert!(error.to_string().contains("a CA of its own, configure its certificate"), "{error}");
 }
 
 #[tokio::test]
-async fn plain_http_is_not_spoken_unless_it_is_allowed() {
+async fn plain_http_is_not_used_unless_it_is_allowed() {
     let plain = Server::registry(|_| None).await;
 
     let error = pull(&plain.host, &identity().0).await.unwrap_err();
 
-    assert!(error.to_string().contains("plain http, that has to be allowed"), "{error}");
+    assert!(error.to_string().contains("plain http, allow it"), "{error}");
     assert!(plain.received().is_empty());
 }

@@ -143,7 +143,7 @@ fn same_list(name: &'static str, types: &[Type]) -> Result<Type, String> {
 }
 
 fn get_of(name: &'static str, types: &[Type]) -> Result<Type, String> {
-    let refused = |of: &Type, key: &Type| Err(format!("{name}() does not take {}, {}", of.words(), key.words()));
+    let refused = |of: &Type, key: &Type| Err(format!("{name}() does not take {}, {}", of.name(), key.name()));
     match types {
         [Type::Any, _] => Ok(Type::Any),
         [of, key] => match of {
@@ -159,7 +159,7 @@ fn get_of(name: &'static str, types: &[Type]) -> Result<Type, String> {
 fn take_of(name: &'static str, types: &[Type]) -> Result<Type, String> {
     match types {
         [of, count] if (of.is_list() || of.is_any()) && (count.is_integer() || count.is_any()) => Ok(of.clone()),
-        [of, count] => Err(format!("{name}() does not take {}, {}", of.words(), count.words())),
+        [of, count] => Err(format!("{name}() does not take {}, {}", of.name(), count.name())),
         _ => Err(format!("{name}() takes 2 arguments, not {}", types.len())),
     }
 }
@@ -172,13 +172,13 @@ fn sorted_of(name: &'static str, types: &[Type], at_least: usize) -> Result<Type
             Ok(Type::list(Type::Any))
         }
         _ => {
-            let words: Vec<&str> = types.iter().map(Type::words).collect();
-            Err(format!("{name}() does not take {}", words.join(", ")))
+            let names: Vec<&str> = types.iter().map(Type::name).collect();
+            Err(format!("{name}() does not take {}", names.join(", ")))
         }
     }
 }
 
-/// What is not there is nil.
+/// A missing element is nil.
 fn fetched(call: &Call<'_>, index: &Value) -> Value {
     call.arguments.first().and_then(|of| operators::fetch(of, index).ok()).unwrap_or(Value::Nil)
 }
@@ -200,7 +200,7 @@ fn flatten(items: &[Value], flat: &mut Vec<Value>) {
     }
 }
 
-/// The list in the order of its keys; all keys are numbers or strings of one type.
+/// The list sorted by its keys; all keys are numbers or strings of one type.
 fn sorted(call: &Call<'_>, keys: Vec<Value>, order_at: usize) -> Result<Value, String> {
     let falls = match call.arguments.get(order_at) {
         None => false,

@@ -1,12 +1,12 @@
-//! The functions of the language: those of expr-lang 1.15 (`builtin/builtin.go`), and of newer versions those that can have only
-//! one meaning: `max`, `min`, `mean`, `median` and `sum` of lists, `reverse`, `flatten`, `uniq`, `concat`.
+//! The functions of the language: those of expr-lang 1.15 (`builtin/builtin.go`), and the unambiguous ones of newer
+//! versions: `max`, `min`, `mean`, `median` and `sum` of lists, `reverse`, `flatten`, `uniq`, `concat`.
 
 mod lists;
 mod numbers;
 mod texts;
 mod times;
 
-use crate::run::Context;
+use crate::context::Context;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -24,7 +24,7 @@ struct Call<'a> {
 }
 
 enum Signature {
-    /// What the arguments may be: any of these.
+    /// The allowed types of an argument.
     Overloads(&'static [&'static [Parameter]], Answer),
     Checked(fn(&'static str, &[Type]) -> Result<Type, String>),
 }
@@ -80,10 +80,10 @@ impl Builtin {
     }
 
     fn refused(&self, types: &[Type]) -> String {
-        let words: Vec<&str> = types.iter().map(Type::words).collect();
-        match words.is_empty() {
+        let names: Vec<&str> = types.iter().map(Type::name).collect();
+        match names.is_empty() {
             true => format!("{}() takes arguments", self.name),
-            false => format!("{}() does not take {}", self.name, words.join(", ")),
+            false => format!("{}() does not take {}", self.name, names.join(", ")),
         }
     }
 
@@ -120,8 +120,8 @@ impl Answer {
 
 impl Call<'_> {
     fn refused<T>(&self) -> Result<T, String> {
-        let words: Vec<&str> = self.arguments.iter().map(|argument| Type::of(argument).words()).collect();
-        Err(format!("{}() does not take {}", self.name, words.join(", ")))
+        let names: Vec<&str> = self.arguments.iter().map(|argument| Type::of(argument).name()).collect();
+        Err(format!("{}() does not take {}", self.name, names.join(", ")))
     }
 
     fn list(&self, at: usize) -> Result<&[Value], String> {
@@ -150,11 +150,11 @@ impl Call<'_> {
     }
 }
 
-/// Checks that there is one argument and that it is of such a type, or of any.
+/// Checks that there is one argument, of one of these types or of any.
 fn one(name: &str, types: &[Type], fits: fn(&Type) -> bool, answer: Type) -> Result<Type, String> {
     match types {
         [of] if fits(of) || of.is_any() => Ok(answer),
-        [of] => Err(format!("{name}() does not take {}", of.words())),
+        [of] => Err(format!("{name}() does not take {}", of.name())),
         _ => Err(format!("{name}() takes 1 argument, not {}", types.len())),
     }
 }

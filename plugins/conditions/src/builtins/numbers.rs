@@ -52,7 +52,7 @@ pub const ALL: &[Builtin] = &[
     }),
     Builtin::new("median", Signature::Checked(|name, types| one(name, types, Type::is_list, Type::Float)), |call| {
         let mut numbers = floats(call)?;
-        // NaN comes first, as Go sorts it.
+        // NaN sorts first, as in Go.
         numbers.sort_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan())));
         let half = numbers.len() / 2;
         let at = |index: usize| numbers.get(index).copied().unwrap_or_default();
@@ -96,13 +96,13 @@ fn extreme_of(name: &'static str, types: &[Type]) -> Result<Type, String> {
         match of {
             Type::Any | Type::List(_) => return Ok(Type::Any),
             of if of.is_number() => {}
-            of => return Err(format!("{name}() does not take {}", of.words())),
+            of => return Err(format!("{name}() does not take {}", of.name())),
         }
     }
     Ok(first.clone())
 }
 
-/// The argument that is on that side of no other one. Lists are taken for their elements.
+/// The smallest or largest argument. A list counts as its elements.
 fn extreme(call: &Call<'_>, replaces: Ordering) -> Result<Value, String> {
     let mut extreme: Option<&Value> = None;
     let elements = call.arguments.iter().flat_map(|argument| match argument {
@@ -139,6 +139,6 @@ fn floats(call: &Call<'_>) -> Result<Vec<f64>, String> {
         Value::Duration(nanos) => Some(*nanos as f64),
         other => other.as_float(),
     };
-    let wrong = |value: &Value| format!("{}() takes a list of numbers, not of {}", call.name, Type::of(value).words());
+    let wrong = |value: &Value| format!("{}() takes a list of numbers, not of {}", call.name, Type::of(value).name());
     call.list(0)?.iter().map(|value| float(value).ok_or_else(|| wrong(value))).collect()
 }

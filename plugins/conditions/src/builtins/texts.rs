@@ -1,11 +1,11 @@
 use super::{Answer, Builtin, Call, Parameter, Signature};
 use crate::base64;
-use crate::run::TOO_LARGE;
+use crate::context::TOO_LARGE;
 use crate::show;
 use crate::value::{ListKind, Value, read_plain};
 use Parameter::{Any, Int, List, Text};
 
-/// What a text that is made by repeating may be long, in bytes.
+/// Limit of a repeated text, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
 const ONE: Signature = Signature::Overloads(&[&[Text]], Answer::Text);
@@ -98,7 +98,7 @@ fn with_blank<'a>(call: &'a Call<'_>) -> Result<(&'a str, &'a str), String> {
     Ok((call.text(0)?, if call.arguments.len() == 2 { call.text(1)? } else { " " }))
 }
 
-/// Letters become single letters, as in Go: `ß` stays.
+/// A letter becomes one letter, as in Go: `ß` is unchanged.
 fn single(mut mapped: impl Iterator<Item = char>, c: char) -> char {
     match (mapped.next(), mapped.next()) {
         (Some(mapped), None) => mapped,
@@ -106,12 +106,12 @@ fn single(mut mapped: impl Iterator<Item = char>, c: char) -> char {
     }
 }
 
-/// An offset in bytes; -1 for what is not found.
+/// An offset in bytes; -1 if it is not found.
 fn place(at: Option<usize>) -> Value {
     Value::Int(at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1))
 }
 
-/// Between separators, at most `limit` parts; between letters where the separator is empty.
+/// Splits at separators into at most `limit` parts; an empty separator splits into letters.
 fn parts(call: &Call<'_>, keep: bool) -> Result<Value, String> {
     let (text, separator) = (call.text(0)?, call.text(1)?);
     let limit = match call.integer(2)?.map(usize::try_from) {

@@ -35,7 +35,7 @@ fn date(call: &Call<'_>) -> Result<Value, String> {
     let wanted = call.text(1)?;
     if call.arguments.len() == 3 {
         let zone = call.text(2)?;
-        // A sandbox has no table of zones.
+        // The sandbox has no time zone database.
         if !matches!(zone, "" | "UTC" | "Local") {
             return Err(format!("date(): the zone {zone} is not known here: write the offset into the date"));
         }

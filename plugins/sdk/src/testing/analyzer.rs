@@ -1,4 +1,4 @@
-//! For an analyzer's own tests: a plain occasion to change, the calls as the host makes them, and a whole [`Run`].
+//! For an analyzer's own tests: a sample input, the calls as the host makes them, and a whole [`Run`].
 
 mod run;
 
@@ -13,7 +13,7 @@ use crate::fetch::{Answer, Request};
 use crate::{Error, Label};
 
 /// The first measurement of the metric `errors` in an AnalysisRun that the rollout `shop/web` owns.
-pub fn occasion() -> Occasion {
+pub fn input() -> Occasion {
     Occasion {
         call: Call::Measure,
         rollout: Some(rollout()),
@@ -29,10 +29,10 @@ pub fn occasion() -> Occasion {
     }
 }
 
-/// The occasion with a fact more.
-pub fn with_fact(mut occasion: Occasion, key: &str, value: &str) -> Occasion {
-    occasion.facts.push(Label { key: key.into(), value: value.into() });
-    occasion
+/// The input with one more fact.
+pub fn with_fact(mut input: Occasion, key: &str, value: &str) -> Occasion {
+    input.facts.push(Label { key: key.into(), value: value.into() });
+    input
 }
 
 /// Calls `check-config` as the host does.
@@ -41,18 +41,18 @@ pub fn check_config<T: Analyzer>(config: &str) -> Result<(), Error> {
 }
 
 /// Calls `analyze` as the host does, once.
-pub fn analyze<T: Analyzer>(config: &str, occasion: &Occasion) -> Result<Action, Error> {
-    Exported::<T>::analyze(config.into(), occasion.clone())
+pub fn analyze<T: Analyzer>(config: &str, input: &Occasion) -> Result<Action, Error> {
+    Exported::<T>::analyze(config.into(), input.clone())
 }
 
-/// Calls `analyze` until the measurement ends or waits; `server` answers each request. The requests made are answered with it.
+/// Calls `analyze` until the measurement ends or waits; `server` answers each request. Also returns the requests.
 pub fn measure<T: Analyzer>(
     config: &str,
-    occasion: &Occasion,
+    input: &Occasion,
     mut server: impl FnMut(&Request) -> Answer,
 ) -> (Result<Action, Error>, Vec<Request>) {
-    rounds(occasion.memory.clone(), &mut server, |memory, answers| {
-        let asked = Occasion { memory, answers, ..occasion.clone() };
+    rounds(input.memory.clone(), &mut server, |memory, answers| {
+        let asked = Occasion { memory, answers, ..input.clone() };
         Ok(match analyze::<T>(config, &asked)? {
             Action::Fetch(fetching) => Round::Fetch(fetching.requests, fetching.memory),
             ended => Round::Ended(checks::measurement(ended)?),
@@ -60,15 +60,15 @@ pub fn measure<T: Analyzer>(
     })
 }
 
-/// The JSON Schema of the configuration, as the host reads it.
+/// The JSON Schema of the configuration, as the host receives it.
 pub fn config_schema<T: Analyzer>() -> String {
     Exported::<T>::describe().config_schema
 }
 
 /// Calls of [`analyze`] with their answers, one JSON object a line: `{"config", "occasion", "answer"}`.
-/// The host replays such a recording through the component to see that Wasm answers as the native code does.
+/// The host replays such a recording through the component to check that Wasm and native code give equal answers.
 pub fn record<T: Analyzer>(calls: &[(String, Occasion)]) -> Result<String, serde_json::Error> {
-    super::lines(calls.iter().map(|(config, occasion)| {
-        serde_json::json!({ "config": config, "occasion": occasion, "answer": analyze::<T>(config, occasion) })
+    super::lines(calls.iter().map(|(config, input)| {
+        serde_json::json!({ "config": config, "occasion": input, "answer": analyze::<T>(config, input) })
     }))
 }

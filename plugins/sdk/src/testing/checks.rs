@@ -1,4 +1,4 @@
-//! What the host refuses of an answer, so that a plugin's own tests see it first.
+//! The host's checks of an answer, so that a plugin's own tests report them first.
 
 use crate::analyzer::{self, MAX_METADATA, MAX_METADATA_BYTES, MAX_VALUE_BYTES};
 use crate::enricher::MAX_ADDITION_BYTES;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 const MAX_RUNS: usize = 16;
 const MAX_ROUTES: usize = 16;
-/// 9999-12-31T23:59:59Z: the last instant that the API can write down.
+/// 9999-12-31T23:59:59Z: the last instant that the API can represent.
 const LAST_INSTANT: u64 = 253_402_300_799_000;
 
 pub(super) fn fetching(requests: &[Request], memory: &[u8]) -> Result<(), Error> {
@@ -20,7 +20,7 @@ pub(super) fn fetching(requests: &[Request], memory: &[u8]) -> Result<(), Error>
     remembered(memory)
 }
 
-/// What ends a measurement, or lets it wait.
+/// Checks the end of a measurement, or a wait.
 pub(super) fn measurement(action: analyzer::Action) -> Result<analyzer::Action, Error> {
     match &action {
         analyzer::Action::Fetch(fetch) => fetching(&fetch.requests, &fetch.memory)?,
@@ -43,7 +43,7 @@ pub(super) fn measurement(action: analyzer::Action) -> Result<analyzer::Action, 
     Ok(action)
 }
 
-/// What ends a step, or lets it wait.
+/// Checks the end of a step, or a wait.
 pub(super) fn step(action: step::Action) -> Result<step::Action, Error> {
     match &action {
         step::Action::Fetch(fetch) => fetching(&fetch.requests, &fetch.memory)?,
@@ -63,7 +63,7 @@ pub(super) fn step(action: step::Action) -> Result<step::Action, Error> {
     Ok(action)
 }
 
-/// What an enricher adds.
+/// Checks an enricher's addition.
 pub(super) fn addition(text: String) -> Result<String, Error> {
     at_most("bytes to add", text.len(), MAX_ADDITION_BYTES)?;
     match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&text) {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_waits_for_an_instant_that_can_be_written_down() {
+    fn a_step_waits_for_a_representable_instant() {
         use step::Action;
         assert_eq!(message(step(Action::wait(u64::MAX, ""))), "the host refuses: waits until 18446744073709551615 ms");
         assert!(step(Action::wait(1, "")).is_ok());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_shares_out_no_more_than_there_is() {
+    fn a_decision_is_within_its_bounds() {
         let share = Share { run: "steps/0/experiment".into(), template: "a".into(), weight: 51 };
         let heavy = Decision { weight: 50, additional: vec![share], ..Decision::at(0, 1) };
         let beyond = Decision::at(2, 1);

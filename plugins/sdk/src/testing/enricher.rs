@@ -1,4 +1,4 @@
-//! For an enricher's own tests: a plain occasion to change, and the calls as the host makes them.
+//! For an enricher's own tests: a sample input, and the calls as the host makes them.
 
 use super::rounds::{Round, rounds};
 use super::{checks, rollout};
@@ -8,13 +8,13 @@ use crate::bindings::exports::kulta::plugin::plugin::Guest as _;
 use crate::enricher::{Action, Enricher, Exported, Occasion};
 use crate::fetch::{Answer, Request};
 
-/// What a service was upgraded to, without the parts that an enricher has no use for.
+/// An upgrade event, without the fields that enrichers do not use.
 const EVENT: &str = r#"{"context":{"specversion":"0.5.1","id":"8f3f5a0e-6c1b-5d8a-9a53-0d5b7c1f2e11","source":"/kulta",
 "type":"dev.cdevents.service.upgraded.0.3.0","timestamp":"2026-01-01T00:00:00Z"},
 "subject":{"id":"shop/web","content":{"environment":{"id":"production"},"artifactId":"pkg:oci/web@sha256:0b1c"}}}"#;
 
 /// The rollout `shop/web` has been upgraded; its revision has no annotations.
-pub fn occasion() -> Occasion {
+pub fn input() -> Occasion {
     Occasion {
         rollout: rollout(),
         event: EVENT.into(),
@@ -24,11 +24,11 @@ pub fn occasion() -> Occasion {
     }
 }
 
-/// The [`occasion`] with these annotations.
+/// The [`input`] with these annotations.
 pub fn annotated(annotations: &[(&str, &str)]) -> Occasion {
     let annotations: serde_json::Map<String, serde_json::Value> =
         annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
-    Occasion { annotations: serde_json::Value::Object(annotations).to_string(), ..occasion() }
+    Occasion { annotations: serde_json::Value::Object(annotations).to_string(), ..input() }
 }
 
 /// Calls `check-config` as the host does.
@@ -37,11 +37,11 @@ pub fn check_config<T: Enricher>(config: &str) -> Result<(), Error> {
 }
 
 /// Calls `enrich` as the host does, once.
-pub fn enrich<T: Enricher>(config: &str, occasion: &Occasion) -> Result<Action, Error> {
-    Exported::<T>::enrich(config.into(), occasion.clone())
+pub fn enrich<T: Enricher>(config: &str, input: &Occasion) -> Result<Action, Error> {
+    Exported::<T>::enrich(config.into(), input.clone())
 }
 
-/// Calls `enrich` until it adds something; `server` answers each request. Answers the JSON that was added, and the requests made.
+/// Calls `enrich` until it returns an addition; `server` answers each request. Returns the added JSON and the requests.
 ///
 /// ```
 /// use kulta_plugin::enricher::{Action, Occasion};
@@ -50,7 +50,7 @@ pub fn enrich<T: Enricher>(config: &str, occasion: &Occasion) -> Result<Action, 
 /// use kulta_plugin::testing::{canned, respond};
 /// use kulta_plugin::{About, Enricher, Error};
 ///
-/// /// Adds what a ticket is about.
+/// /// Adds the title of a ticket.
 /// struct Ticket;
 ///
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -59,12 +59,12 @@ pub fn enrich<T: Enricher>(config: &str, occasion: &Occasion) -> Result<Action, 
 /// }
 ///
 /// impl Enricher for Ticket {
-///     const ABOUT: About = About { name: "ticket", version: "0.1.0", summary: "Adds what a ticket is about" };
+///     const ABOUT: About = About { name: "ticket", version: "0.1.0", summary: "Adds the title of a ticket" };
 ///     type Config = Config;
 ///
-///     fn enrich(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-///         let annotations = occasion.annotations()?;
-///         match (annotations.get("ticket"), occasion.answers.first()) {
+///     fn enrich(config: Config, input: &Occasion) -> Result<Action, Error> {
+///         let annotations = input.annotations()?;
+///         match (annotations.get("ticket"), input.answers.first()) {
 ///             (None, _) => Ok(Action::nothing()),
 ///             (Some(ticket), None) => Ok(Action::fetch(vec![Request::get(format!("{}/{ticket}", config.server))])),
 ///             (Some(_), Some(Ok(response))) => Action::add(&serde_json::json!({ "title": response.text() })),
@@ -83,11 +83,11 @@ pub fn enrich<T: Enricher>(config: &str, occasion: &Occasion) -> Result<Action, 
 /// ```
 pub fn addition<T: Enricher>(
     config: &str,
-    occasion: &Occasion,
+    input: &Occasion,
     mut server: impl FnMut(&Request) -> Answer,
 ) -> (Result<String, Error>, Vec<Request>) {
-    rounds(occasion.memory.clone(), &mut server, |memory, answers| {
-        let asked = Occasion { memory, answers, ..occasion.clone() };
+    rounds(input.memory.clone(), &mut server, |memory, answers| {
+        let asked = Occasion { memory, answers, ..input.clone() };
         Ok(match enrich::<T>(config, &asked)? {
             Action::Fetch(fetching) => Round::Fetch(fetching.requests, fetching.memory),
             Action::Add(text) => Round::Ended(checks::addition(text)?),
@@ -95,15 +95,15 @@ pub fn addition<T: Enricher>(
     })
 }
 
-/// The JSON Schema of the configuration, as the host reads it.
+/// The JSON Schema of the configuration, as the host receives it.
 pub fn config_schema<T: Enricher>() -> String {
     Exported::<T>::describe().config_schema
 }
 
 /// Calls of [`enrich`] with their answers, one JSON object a line: `{"config", "occasion", "answer"}`.
-/// The host replays such a recording through the component to see that Wasm answers as the native code does.
+/// The host replays such a recording through the component to check that Wasm and native code give equal answers.
 pub fn record<T: Enricher>(calls: &[(String, Occasion)]) -> Result<String, serde_json::Error> {
-    super::lines(calls.iter().map(|(config, occasion)| {
-        serde_json::json!({ "config": config, "occasion": occasion, "answer": enrich::<T>(config, occasion) })
+    super::lines(calls.iter().map(|(config, input)| {
+        serde_json::json!({ "config": config, "occasion": input, "answer": enrich::<T>(config, input) })
     }))
 }

@@ -1,5 +1,5 @@
-//! For a plugin's own tests: plain situations and occasions to change, the calls as the host makes them (configuration as JSON
-//! text), and whole runs with canned answers and a clock that moves by itself. Each kind of plugin has a module of its own:
+//! For a plugin's own tests: sample situations and inputs, the calls as the host makes them (configuration as JSON
+//! text), and whole runs with prepared answers and a simulated clock. Each kind of plugin has its own module:
 //!
 //! | kind | one call | a whole run |
 //! |---|---|---|
@@ -9,9 +9,10 @@
 //! | step | [`step::act`] | [`step::Run`]: runs until it is finished, then terminates or aborts |
 //! | condition | [`condition::evaluate`] | |
 //!
-//! Whole runs refuse what the host refuses of an answer, as [`Error::Internal`](crate::Error::Internal) that says so.
+//! Whole runs reject the answers that the host rejects, with an [`Error::Internal`](crate::Error::Internal).
 //!
-//! A server is a function from request to answer. [`respond`] makes an answer; [`canned`] makes a server of answers in order.
+//! A server is a function from request to answer. [`respond`] makes an answer; [`canned`] makes a server that gives
+//! answers in order.
 
 pub mod analyzer;
 mod checks;
@@ -24,10 +25,10 @@ pub mod strategy;
 use crate::fetch::{Answer, Failure, Request, Response};
 use crate::{Revision, Rollout};
 
-/// When all that this module makes up happens: 2026-01-01T00:00:00Z, a whole second.
+/// The time of all samples: 2026-01-01T00:00:00Z, a whole second.
 pub const NOW: u64 = 1_767_225_600_000;
 
-/// 4 pods, whose new revision has none yet; the largest weight is 100.
+/// 4 pods, whose new revision has none yet; the maximum weight is 100.
 pub fn rollout() -> Rollout {
     let revision = |hash: &str, number, pods| Revision {
         hash: hash.into(),
@@ -49,12 +50,12 @@ pub fn rollout() -> Rollout {
     }
 }
 
-/// What a server answers, without headers.
+/// An answer without headers.
 pub fn respond(status: u16, body: &str) -> Answer {
     Ok(Response::new(status, body))
 }
 
-/// A server that gives these answers in order, whatever it is asked, and fails once they are used up.
+/// A server that gives these answers in order to any requests, and fails after the last one.
 ///
 /// ```
 /// use kulta_plugin::fetch::Request;

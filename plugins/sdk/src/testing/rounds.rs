@@ -1,20 +1,20 @@
-//! One call with its rounds of requests, the same for all kinds that may ask for some.
+//! The loop of calls and requests, for all kinds of plugins that may return requests.
 
 use super::checks;
 use crate::Error;
 use crate::fetch::{Answer, Request};
 
-/// The host gives up a call after as many; more than any plugin needs.
+/// The host's limit; more than any plugin needs.
 const MAX_ROUNDS: usize = 8;
 
-/// What a plugin answered.
+/// A plugin's answer.
 pub(super) enum Round<A> {
-    /// Requests, and the memory for the next call.
+    /// Requests, and the state for the next call.
     Fetch(Vec<Request>, Vec<u8>),
     Ended(A),
 }
 
-/// Asks, with memory and answers, until there is something other than requests. The requests made are answered with it.
+/// Calls, with state and answers, until the answer has no requests. Also returns the requests.
 pub(super) fn rounds<A>(
     mut memory: Vec<u8>,
     server: &mut dyn FnMut(&Request) -> Answer,

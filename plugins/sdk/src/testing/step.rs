@@ -1,4 +1,4 @@
-//! For a step plugin's own tests: a plain occasion to change, the calls as the host makes them, and a whole [`Run`].
+//! For a step plugin's own tests: a sample input, the calls as the host makes them, and a whole [`Run`].
 
 mod run;
 
@@ -11,7 +11,7 @@ use crate::bindings::step::exports::kulta::plugin::step::Guest as _;
 use crate::step::{Action, Call, Exported, Occasion, Step};
 
 /// The step 1 of the rollout `shop/web` has just begun.
-pub fn occasion() -> Occasion {
+pub fn input() -> Occasion {
     Occasion {
         rollout: rollout(),
         call: Call::Run,
@@ -29,19 +29,19 @@ pub fn check_config<T: Step>(config: &str) -> Result<(), Error> {
 }
 
 /// Calls `act` as the host does, once.
-pub fn act<T: Step>(config: &str, occasion: &Occasion) -> Result<Action, Error> {
-    Exported::<T>::act(config.into(), occasion.clone())
+pub fn act<T: Step>(config: &str, input: &Occasion) -> Result<Action, Error> {
+    Exported::<T>::act(config.into(), input.clone())
 }
 
-/// The JSON Schema of the configuration, as the host reads it.
+/// The JSON Schema of the configuration, as the host receives it.
 pub fn config_schema<T: Step>() -> String {
     Exported::<T>::describe().config_schema
 }
 
 /// Calls of [`act`] with their answers, one JSON object a line: `{"config", "occasion", "answer"}`.
-/// The host replays such a recording through the component to see that Wasm answers as the native code does.
+/// The host replays such a recording through the component to check that Wasm and native code give equal answers.
 pub fn record<T: Step>(calls: &[(String, Occasion)]) -> Result<String, serde_json::Error> {
-    super::lines(calls.iter().map(|(config, occasion)| {
-        serde_json::json!({ "config": config, "occasion": occasion, "answer": act::<T>(config, occasion) })
-    }))
+    super::lines(calls.iter().map(
+        |(config, input)| serde_json::json!({ "config": config, "occasion": input, "answer": act::<T>(config, input) }),
+    ))
 }

@@ -1,4 +1,4 @@
-//! For a strategy's own tests: a plain situation to change, the calls as the host makes them, and a [`Simulation`].
+//! For a strategy's own tests: a sample situation, the calls as the host makes them, and a [`Simulation`].
 
 mod simulation;
 
@@ -37,13 +37,13 @@ pub fn decide<T: Strategy>(config: &str, situation: &Situation) -> Result<Decisi
     Exported::<T>::decide(config.into(), situation.clone())
 }
 
-/// The JSON Schema of the configuration, as the host reads it.
+/// The JSON Schema of the configuration, as the host receives it.
 pub fn config_schema<T: Strategy>() -> String {
     Exported::<T>::describe().config_schema
 }
 
 /// Calls of [`decide`] with their answers, one JSON object a line: `{"config", "situation", "answer"}`.
-/// The host replays such a recording through the component to see that Wasm answers as the native code does.
+/// The host replays such a recording through the component to check that Wasm and native code give equal answers.
 pub fn record<T: Strategy>(calls: &[(String, Situation)]) -> Result<String, serde_json::Error> {
     super::lines(calls.iter().map(|(config, situation)| {
         serde_json::json!({ "config": config, "situation": situation, "answer": decide::<T>(config, situation) })

@@ -1,11 +1,11 @@
-//! What a path finds.
+//! Evaluates a path.
 
 use super::{Comparison, Filter, Operand, Path, Step};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Values looked at on the way. `..` again and again multiplies them.
+/// Limit of visited values: repeated `..` multiplies them.
 const MAX_VALUES: usize = 100_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl fmt::Display for FindError {
 }
 
 impl Path {
-    /// The first value that the path finds.
+    /// The first value at the path.
     pub fn first<'v>(&self, document: &'v Value) -> Result<&'v Value, FindError> {
         follow(&self.0, document)?.into_iter().next().ok_or(FindError::Nothing)
     }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said() {
+    fn a_missing_value_is_reported() {
         for (path, error) in [
             ("{$.data.missing}", "missing is not found"),
             ("{$.items[3].name}", "array index out of bounds: index 3, length 3"),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_path_is_refused_where_it_ends_to_be_one() {
+    fn an_invalid_path_is_rejected_with_the_position() {
         let long = "a".repeat(1_025);
         for (path, error) in [
             ("{$.a", ParseError::Template),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_over_too_many_values_is_refused() {
+    fn a_path_over_too_many_values_is_rejected() {
         let mut nested = Value::from(1);
         for _ in 0..100 {
             nested = Value::Array(vec![nested]);

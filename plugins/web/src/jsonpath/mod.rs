@@ -1,4 +1,4 @@
-//! JSONPath as kubectl reads it (`{$.items[0].name}`), without its templates: one path in braces, or without them.
+//! JSONPath in kubectl's syntax (`{$.items[0].name}`), without its templates: one path, with or without braces.
 //!
 //! `$` and `@` are the document, `.name`, `['name']`, `[0]`, `[-1]`, `[1:3]`, `[0,2]`, `['a','b']`, `*`, `..name` and
 //! `[?(@.name == "x")]` with `==`, `!=`, `<`, `<=`, `>`, `>=` or the mere existence of a path.
@@ -24,13 +24,13 @@ enum Step {
     },
     /// All elements, or all values.
     Wildcard,
-    /// What it is applied to, and all that is in it.
+    /// A value and all its descendants.
     Descendants,
     Union(Vec<Step>),
     Filter(Filter),
 }
 
-/// `left` without `right`: whether there is such a thing.
+/// `left` without `right`: an existence test.
 #[derive(Debug, Clone, PartialEq)]
 struct Filter {
     left: Operand,
@@ -57,7 +57,7 @@ enum Comparison {
 pub enum ParseError {
     TooLong,
     Template,
-    /// What was expected at this byte of the path.
+    /// The expected token at this byte of the path.
     Expected(&'static str, usize),
 }
 

@@ -1,9 +1,9 @@
-//! From text to path.
+//! Parses a path.
 
 use super::{Comparison, Filter, Operand, ParseError, Path, Step};
 use std::str::FromStr;
 
-/// Longer than any path that a person writes.
+/// Longer than any sensible path.
 pub(super) const MAX_BYTES: usize = 1 << 10;
 
 const COMPARISONS: [(&str, Comparison); 6] = [
@@ -110,7 +110,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A name, in which a backslash takes the next character as it is; or `*`.
+    /// A name, in which a backslash escapes the next character; or `*`.
     fn name(&mut self) -> Result<Step, ParseError> {
         if self.take("*") {
             return Ok(Step::Wildcard);
@@ -157,7 +157,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What stands between commas in brackets.
+    /// An item of a list in brackets.
     fn choice(&mut self) -> Result<Step, ParseError> {
         self.skip_spaces();
         match self.peek() {

@@ -1,11 +1,11 @@
-//! Where arguments come from.
+//! Sources of arguments.
 
 use crate::analysis::{AnalysisArgument, Argument};
 use crate::field_error::{Faults, Path};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
-    /// May leave the value to whoever makes the run.
+    /// The creator of the run may set the value.
     Template,
     Run,
 }
@@ -39,7 +39,8 @@ pub(super) fn validate(args: &[Argument], of: Of, path: &Path, faults: &mut Faul
 /// The values of `podTemplateHashValue`.
 const REVISIONS: [&str; 2] = ["Stable", "Latest"];
 
-/// Of several sources and of several values of one name Argo Rollouts takes one (`utils/analysis/factory.go`, `helpers.go`), and goes on.
+/// Of several sources, or several values of one name, Argo Rollouts uses one (`utils/analysis/factory.go`,
+/// `helpers.go`) and reports nothing.
 pub(super) fn validate_request(args: &[AnalysisArgument], path: &Path, faults: &mut Faults) {
     for (index, arg) in args.iter().enumerate() {
         let path = path.index(index);

@@ -5,7 +5,7 @@ use crate::IntOrString;
 use crate::analysis::Metric;
 use crate::field_error::{Faults, Path};
 
-/// `failureLimit` that lets any number of measurements fail.
+/// Value of `failureLimit` that allows any number of failed measurements.
 const DISABLED: i64 = -1;
 
 pub(super) fn validate(metric: &Metric, path: &Path, faults: &mut Faults) {
@@ -53,13 +53,13 @@ pub(super) fn validate(metric: &Metric, path: &Path, faults: &mut Faults) {
 enum Number {
     Absent,
     Known(i64),
-    /// An argument will say it.
+    /// An unresolved argument.
     Open,
     Malformed(String),
 }
 
 impl Number {
-    /// The number as far as it can be judged.
+    /// The number, if it is known.
     fn or(&self, default: i64) -> Option<i64> {
         match self {
             Self::Absent => Some(default),

@@ -1,12 +1,12 @@
-//! Who measures: exactly one analyzer, and one that is served.
+//! The provider: exactly one served analyzer.
 
 use super::ServedAnalyzer;
 use crate::analysis::{Metric, PLUGIN};
 use crate::field_error::{Faults, Path};
 
-/// Whoever wrote one nevertheless learns where it went.
+/// Explains a missing analyzer: the cluster's CRD may have pruned it.
 const NONE: &str =
-    "must name an analyzer; one that the cluster's CRD does not know is dropped by it: name it below plugin";
+    "must name an analyzer; the cluster's CRD prunes analyzers that it does not know: name them below plugin";
 
 pub(super) fn validate(metric: &Metric, served: &[ServedAnalyzer<'_>], path: &Path, faults: &mut Faults) {
     let provider = &metric.provider;

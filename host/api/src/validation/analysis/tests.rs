@@ -21,14 +21,14 @@ fn plain(name: &str) -> Value {
     json!({ "name": name, "provider": { "threshold": {} } })
 }
 
-/// A metric without a fault, with these fields.
+/// A valid metric with these fields.
 fn metric(fields: Value) -> Value {
     let mut metric = plain("m");
     metric.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     metric
 }
 
-/// Each entry is the fields of a metric and the faults below `spec.metrics[0]`.
+/// Each entry has the fields of a metric and the errors below `spec.metrics[0]`.
 fn assert_metric_faults(cases: Vec<(Value, &[&str])>) {
     for (fields, expected) in cases {
         let expected: Vec<_> = expected.iter().map(|path| format!("spec.metrics[0].{path}")).collect();
@@ -42,12 +42,12 @@ fn assert_metric_faults(cases: Vec<(Value, &[&str])>) {
 }
 
 #[test]
-fn a_metric_of_a_name_and_a_provider_is_enough() {
+fn a_metric_with_a_name_and_a_provider_is_valid() {
     assert_metric_faults(vec![(json!({}), &[])]);
 }
 
 #[test]
-fn numbers_lie_within_their_bounds() {
+fn numbers_must_be_within_their_bounds() {
     assert_metric_faults(vec![
         (json!({ "count": -1 }), &["count"]),
         (json!({ "count": "0" }), &[]),
@@ -93,7 +93,7 @@ fn durations_are_readable() {
 }
 
 #[test]
-fn what_an_argument_will_say_is_not_judged_yet() {
+fn unresolved_arguments_are_not_checked() {
     let open = "{{ args.x }}";
     assert_metric_faults(vec![
         (json!({ "count": open, "interval": open, "initialDelay": open, "failureLimit": open }), &[]),
@@ -102,7 +102,7 @@ fn what_an_argument_will_say_is_not_judged_yet() {
 }
 
 #[test]
-fn exactly_one_served_analyzer_is_named() {
+fn exactly_one_served_analyzer_is_required() {
     assert_metric_faults(vec![
         (json!({ "provider": {} }), &["provider"]),
         (json!({ "provider": { "plugin": {} } }), &["provider"]),
@@ -118,7 +118,7 @@ fn exactly_one_served_analyzer_is_named() {
 }
 
 #[test]
-fn an_analyzer_that_is_not_served_is_told_with_those_that_are() {
+fn an_analyzer_that_is_not_served_is_reported_with_the_served_ones() {
     let errors = run_of(json!({ "metrics": [metric(json!({ "provider": { "wavefront": {} } }))] })).unwrap_err();
 
     assert_eq!(
@@ -144,19 +144,19 @@ fn names_of_metrics_are_unique_and_may_be_empty() {
 }
 
 #[test]
-fn a_run_measures_something() {
+fn a_run_needs_a_metric() {
     assert_eq!(paths(run_of(json!({}))), ["spec.metrics"]);
 }
 
 #[test]
-fn a_template_measures_something_or_names_a_template_that_may() {
+fn a_template_needs_a_metric_or_another_template() {
     assert_eq!(paths(template_of(json!({}))), ["spec.metrics"]);
     assert_eq!(paths(template_of(json!({ "templates": [{ "templateName": "other" }] }))), Vec::<String>::new());
     assert_eq!(paths(template_of(json!({ "templates": [{}] }))), ["spec.templates[0].templateName"]);
 }
 
 #[test]
-fn more_metrics_than_a_status_has_room_for_are_refused() {
+fn more_metrics_than_fit_into_a_status_are_rejected() {
     let spec = |count: usize| json!({ "metrics": (0..count).map(|i| plain(&format!("m{i}"))).collect::<Vec<_>>() });
 
     assert_eq!(paths(run_of(spec(super::MAX_METRICS))), Vec::<String>::new());
@@ -164,7 +164,7 @@ fn more_metrics_than_a_status_has_room_for_are_refused() {
 }
 
 #[test]
-fn a_rule_for_metrics_matches_one() {
+fn a_rule_for_metrics_must_match_one() {
     for (rules, expected) in [
         (json!({ "dryRun": [{ "metricName": "*" }, { "metricName": "m.*" }] }), vec![]),
         (json!({ "dryRun": [{ "metricName": "other" }] }), vec!["spec.dryRun[0].metricName"]),
@@ -183,7 +183,7 @@ fn a_rule_for_metrics_matches_one() {
 }
 
 #[test]
-fn an_argument_of_a_run_has_one_source() {
+fn an_argument_of_a_run_needs_one_source() {
     let secret = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
     for (arg, expected) in [
         (json!({ "name": "a", "value": "" }), vec![]),
@@ -219,7 +219,7 @@ fn a_template_may_leave_an_argument_to_the_run() {
 }
 
 #[test]
-fn an_argument_of_a_rollout_names_a_revision_or_a_field_if_anything() {
+fn the_source_of_a_rollouts_argument_is_validated() {
     for (arg, expected) in [
         (json!({ "name": "a", "value": "x" }), vec![]),
         (json!({ "name": "a" }), vec![]),

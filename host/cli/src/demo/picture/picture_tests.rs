@@ -1,4 +1,4 @@
-//! The picture of each scene against a text that is checked in; `KULTA_WRITE_GOLDEN=1` writes the texts anew.
+//! Compares the picture of each stage with a golden file; `KULTA_WRITE_GOLDEN=1` regenerates the files.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::demo::frame::fixtures::{self, Scene};
+use crate::demo::frame::fixtures::{self, Stage};
 
 const WRITE: &str = "KULTA_WRITE_GOLDEN";
 
-fn text(scene: &Scene, width: u16, height: u16) -> String {
+fn text(stage: &Stage, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|to| draw(to, &scene.frame())).unwrap();
+    terminal.draw(|to| draw(to, &stage.frame())).unwrap();
     let buffer = terminal.backend().buffer().clone();
     let rows = buffer.content().chunks(usize::from(width)).map(|row| {
         let row: String = row.iter().map(ratatui::buffer::Cell::symbol).collect();
@@ -21,8 +21,8 @@ fn text(scene: &Scene, width: u16, height: u16) -> String {
     rows.collect()
 }
 
-fn check(scene: &Scene, name: &str, width: u16, height: u16) {
-    let found = text(scene, width, height);
+fn check(stage: &Stage, name: &str, width: u16, height: u16) {
+    let found = text(stage, width, height);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/demo/picture/golden").join(name);
     if std::env::var_os(WRITE).is_some() {
         std::fs::write(&golden, &found).unwrap();
@@ -41,7 +41,7 @@ fn a_bad_version_whose_errors_show() {
 }
 
 #[test]
-fn the_way_back_is_done() {
+fn a_completed_rollback() {
     check(&fixtures::back(), "back.txt", 110, 34);
 }
 

@@ -11,16 +11,16 @@ use crate::demo::frame::{Frame, percent};
 use crate::demo::observe::Revision;
 use crate::demo::traffic::Measured;
 
-/// Versions that have a place: at most two serve at a time.
+/// Versions that are shown: at most two serve at a time.
 const VERSIONS: u16 = 2;
-/// A terminal of so many rows has room for taller curves.
+/// Terminals with at least this many rows get taller curves.
 const TALL: u16 = 30;
 const WORDS_COLUMNS: u16 = 30;
-/// Between the curves.
+/// Columns between the curves.
 const GAP: u16 = 1;
-/// Frame and headings.
+/// Rows of the border and the headings.
 const AROUND: u16 = 3;
-/// Curves are drawn in thousandths; errors fill their height at a tenth.
+/// Curves are drawn in thousandths; an error rate of a tenth is full height.
 const THOUSANDTHS: f64 = 1000.0;
 const FULL_OF_ERRORS: u64 = 100;
 
@@ -28,7 +28,7 @@ const fn curve_rows(area: Rect) -> u16 {
     if area.height >= TALL { 3 } else { 2 }
 }
 
-/// How many rows it takes on a terminal of that size.
+/// Number of rows that it takes on a terminal of this size.
 pub const fn rows(terminal: Rect) -> u16 {
     VERSIONS * curve_rows(terminal) + AROUND
 }
@@ -94,7 +94,7 @@ fn draw_curve(terminal: &mut Terminal<'_>, area: Rect, color: Color, full: u64, 
     terminal.render_widget(Sparkline::default().data(data(area.width)).max(full).fg(color), area);
 }
 
-/// The newest measurements, at the right end of so many columns.
+/// The newest measurements, right-aligned in this many columns.
 fn curve(frame: &Frame<'_>, version: &str, width: u16, of: impl Fn(&Measured) -> f64) -> Vec<u64> {
     let width = usize::from(width);
     let history = &frame.traffic.history;

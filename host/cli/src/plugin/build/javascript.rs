@@ -1,4 +1,4 @@
-//! A JavaScript module, by componentize-js as a library, with its engine and without WASI.
+//! Builds a JavaScript module with componentize-js as a library, with its engine and without WASI.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,12 +9,12 @@ use super::super::project::{Description, WIT};
 use super::{Built, Scratch, read, run};
 
 const TOOL: &str = "node_modules/@bytecodealliance/componentize-js";
-/// Given to node as text, in the project's folder, so that the project's own packages are found.
+/// The script's text is passed to node in the project's folder, so that the project's own packages are found.
 const SCRIPT: &str = include_str!("componentize.mjs");
 
 pub(super) fn build(dir: &Path) -> Result<Built> {
     let description = Description::read(dir)?;
-    // Node looks in the folders above, too.
+    // Node searches the parent folders too.
     if !dir.ancestors().any(|above| above.join(TOOL).is_dir()) {
         bail!("build {}: componentize-js is not installed; run: npm install (in {})", description.name, dir.display());
     }

@@ -14,7 +14,7 @@ use super::arguments::{BuildArguments, Language};
 use super::{check, project};
 
 /// # Errors
-/// When the folder is no project, a tool is missing or fails, or what it makes is refused.
+/// If the folder is not a project, a tool is missing or fails, or the result is rejected.
 pub async fn build(arguments: &BuildArguments, out: &mut dyn Write) -> Result<ExitCode> {
     let dir = std::path::absolute(&arguments.dir).with_context(|| format!("find {}", arguments.dir.display()))?;
     let built = match project::language(&dir)? {
@@ -28,20 +28,20 @@ pub async fn build(arguments: &BuildArguments, out: &mut dyn Write) -> Result<Ex
     check::check(&file, None, out).await
 }
 
-/// What came out of a project.
+/// The built component.
 struct Built {
     name: String,
     component: Vec<u8>,
 }
 
-/// Runs a tool, whose own words go to the standard error.
+/// Runs a tool; its output goes to standard error.
 fn run(tool: &mut Command, what: &str, missing: &str) -> Result<()> {
     let program = tool.get_program().to_string_lossy().into_owned();
-    // Its standard output is for people, and ours is for what this command prints.
+    // The tool's standard output is for humans; standard output of this command is for its results.
     let status = tool.stdout(std::io::stderr()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => bail!("{what}: {program} ended with {status}; what it says stands above"),
+        Ok(status) => bail!("{what}: {program} ended with {status}; see its output above"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!("{what}: {program} is not installed; {missing}")
         }
@@ -49,7 +49,7 @@ fn run(tool: &mut Command, what: &str, missing: &str) -> Result<()> {
     }
 }
 
-/// A folder for what a tool leaves behind; gone when it is dropped.
+/// A temporary folder for intermediate files, removed on drop.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
@@ -66,7 +66,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // In the system's temporary folder; what is left there does no harm.
+        // A remainder in the system's temporary folder is harmless.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! A Python module, by componentize-py, with its interpreter and without WASI.
+//! Builds a Python module with componentize-py, with its interpreter and without WASI.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,10 +9,10 @@ use super::super::project::{Description, WIT};
 use super::{Built, Scratch, read, run};
 
 const TOOL: &str = "componentize-py";
-/// A project's own environment goes first.
+/// A project's own virtual environment takes precedence.
 const ENVIRONMENT: &str = ".venv/bin/componentize-py";
 const MISSING: &str =
-    "run: python3 -m venv .venv && .venv/bin/pip install componentize-py (in the project; or have it in the PATH)";
+    "run: python3 -m venv .venv && .venv/bin/pip install componentize-py (in the project, or install it in the PATH)";
 
 pub(super) fn build(dir: &Path) -> Result<Built> {
     let description = Description::read(dir)?;

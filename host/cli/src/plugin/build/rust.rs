@@ -1,4 +1,4 @@
-//! A crate, by cargo, for a target that has no system to call; then the module becomes a component.
+//! Builds a crate with cargo for a target without system calls, then encodes the module as a component.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const LIBRARY: &str = "cdylib";
 const MISSING: &str = "see https://rustup.rs";
 
-/// What cargo says of a project.
+/// Cargo's metadata of a project.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -37,17 +37,17 @@ pub(super) fn build(dir: &Path) -> Result<Built> {
     let Metadata { packages, target_directory } = metadata(dir)?;
     let own = |package: &&Package| package.manifest_path.canonicalize().ok() == manifest.canonicalize().ok();
     let package =
-        packages.iter().find(own).with_context(|| format!("{} is no package's manifest", manifest.display()))?;
+        packages.iter().find(own).with_context(|| format!("{} is not a package's manifest", manifest.display()))?;
     let library = package.targets.iter().find(|target| target.crate_types.iter().any(|it| it == LIBRARY));
     let Some(library) = library else {
         bail!(
-            "{} has no library that can become a component; write crate-type = [\"{LIBRARY}\", \"rlib\"] below [lib]",
+            "{} has no library for a component; write crate-type = [\"{LIBRARY}\", \"rlib\"] below [lib]",
             manifest.display()
         )
     };
     target_is_installed(dir)?;
     let mut cargo = Command::new("cargo");
-    // As a cdylib alone: beside an rlib, cargo leaves link-time optimisation out and the module is a third larger.
+    // As a cdylib alone: with an rlib, cargo omits link-time optimisation and the module is a third larger.
     cargo.current_dir(dir).args(["rustc", "--release", "--lib", "--crate-type", LIBRARY, "--target", TARGET]);
     run(&mut cargo, &format!("build {}", package.name), MISSING)?;
     let file = format!("{}.wasm", library.name.replace('-', "_"));
@@ -59,10 +59,11 @@ pub(super) fn build(dir: &Path) -> Result<Built> {
 fn metadata(dir: &Path) -> Result<Metadata> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(dir).args(["metadata", "--no-deps", "--format-version", "1"]);
-    let output = cargo.output().map_err(|error| anyhow!("ask cargo about {}: {error}; {MISSING}", dir.display()))?;
+    let output =
+        cargo.output().map_err(|error| anyhow!("read cargo's metadata of {}: {error}; {MISSING}", dir.display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("ask cargo about {}: {}", dir.display(), said.trim());
+        bail!("read cargo's metadata of {}: {}", dir.display(), said.trim());
     }
     serde_json::from_slice(&output.stdout).context("read what cargo says of the project")
 }
@@ -78,7 +79,7 @@ fn target_is_installed(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The module carries its interface in a custom section; the encoder reads it from there.
+/// The encoder reads the interface from a custom section of the module.
 fn componentize(module: &[u8]) -> Result<Vec<u8>> {
     let encoder = wit_component::ComponentEncoder::default().validate(true).module(module);
     let encoded = encoder.and_then(|mut encoder| encoder.encode());

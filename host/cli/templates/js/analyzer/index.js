@@ -1,6 +1,6 @@
 // Judges a number that a URL answers: it passes while it is at most `max`.
 
-// What a metric says below `provider.plugin.<name>`; KULTA checks it before anything is called.
+// A metric's configuration, below `provider.plugin.<name>`; KULTA validates it before it calls the plugin.
 const schema = {
   type: 'object',
   additionalProperties: false,
@@ -20,12 +20,12 @@ export const plugin = {
     summary: 'Judges a number that a URL answers',
     configSchema: JSON.stringify(schema),
   }),
-  // The schema says it all.
+  // The schema has all rules.
   checkConfig() {},
 };
 
 export const analyzer = {
-  // Called twice for each measurement: without answers it says what it needs to know, with them what that means.
+  // Called twice for each measurement: without answers it returns a request, with answers its verdict.
   analyze(config, occasion) {
     const { url, max } = JSON.parse(config);
     if (occasion.call === 'terminate') {
@@ -61,7 +61,7 @@ function number(answer) {
   return found;
 }
 
-// There is no number for now; KULTA may ask again.
+// There is no number now; KULTA may call again.
 function unavailable(why) {
   return { tag: 'unavailable', val: why };
 }

@@ -13,7 +13,7 @@ function respond(status, body) {
   return { tag: 'ok', val: { status, headers: [], body: new TextEncoder().encode(body) } };
 }
 
-test('it asks the URL first', () => {
+test('it requests the URL first', () => {
   const { tag, val } = analyze();
   assert.equal(tag, 'fetch');
   assert.equal(val.requests[0].url, 'http://shop/errors');

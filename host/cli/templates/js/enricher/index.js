@@ -1,6 +1,6 @@
-// Adds the team that answers for a rollout to its events, from an annotation.
+// Adds the team that owns a rollout to its events, from an annotation.
 
-// What the Plugin object says below `spec.config`; KULTA checks it before anything is called.
+// The configuration, from `spec.config` of the Plugin object; KULTA validates it before it calls the plugin.
 const schema = {
   type: 'object',
   additionalProperties: false,
@@ -13,15 +13,15 @@ export const plugin = {
   describe: () => ({
     name: '{{name}}',
     version: '0.1.0',
-    summary: 'Adds the team that answers for a rollout',
+    summary: 'Adds the team that owns a rollout',
     configSchema: JSON.stringify(schema),
   }),
-  // The schema says it all.
+  // The schema has all rules.
   checkConfig() {},
 };
 
 export const enricher = {
-  // What is added goes out as `customData.<name of the plugin>`.
+  // The addition is stored as `customData.<name of the plugin>`.
   enrich(config, occasion) {
     const { annotation = usual } = JSON.parse(config);
     const annotations = read(occasion.annotations);

@@ -18,6 +18,6 @@ test('without the annotation nothing is added', () => {
   assert.deepEqual(added({}, {}), {});
 });
 
-test('annotations that are none are an error of the interface', () => {
+test('invalid annotations are an error of the interface', () => {
   assert.throws(() => added({}, null), { tag: 'internal' });
 });

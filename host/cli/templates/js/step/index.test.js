@@ -10,12 +10,12 @@ function act(...answers) {
 
 const respond = (status) => ({ tag: 'ok', val: { status, headers: [], body: new Uint8Array() } });
 
-test('it tells the URL first', () => {
+test('it notifies the URL first', () => {
   const { requests } = act().val;
   assert.equal(new TextDecoder().decode(requests[0].body), '{"rollout":"shop/web","step":1}');
 });
 
-test('it goes on once the URL has taken it', () => {
+test('it continues once the URL has accepted it', () => {
   assert.equal(act(respond(204)).val.outcome.tag, 'successful');
   assert.equal(act(respond(503)).val.until, 10_000n);
   assert.equal(act({ tag: 'err', val: { tag: 'timeout' } }).tag, 'wait');

@@ -1,6 +1,6 @@
-// Sends half of the traffic to the new version, for as long as it is told to, then all of it.
+// Sends half of the traffic to the new version for the configured time, then all of it.
 
-// What a Rollout says below `strategy.plugin.config`; KULTA checks it before anything is called.
+// A Rollout's configuration, below `strategy.plugin.config`; KULTA validates it before it calls the plugin.
 const schema = {
   type: 'object',
   additionalProperties: false,
@@ -26,12 +26,12 @@ export const plugin = {
     summary: 'Half of the traffic for a while, then all',
     configSchema: JSON.stringify(schema),
   }),
-  // The schema says it all.
+  // The schema has all rules.
   checkConfig() {},
 };
 
 export const strategy = {
-  // A pure function: the host asks with `reached` false, puts the answer into place, and asks again with true.
+  // A pure function: the host calls with `reached` false, applies the decision, and calls again with true.
   decide(config, situation) {
     if (situation.goal === 'restore') return decision(0, 0, pods, 'going back to stable');
     const largest = situation.rollout.maxWeight;

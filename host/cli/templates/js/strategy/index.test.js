@@ -9,16 +9,16 @@ function decide(changed) {
   return strategy.decide('{"keepSeconds":60}', { ...usual, ...changed });
 }
 
-test('half of the traffic is kept for as long as it is told to', () => {
+test('half of the traffic is kept for the configured time', () => {
   assert.equal(decide({ reached: false }).weight, 50);
   assert.deepEqual(decide({ now: 59_999n }).next, { tag: 'until', val: 60_000n });
   assert.deepEqual(decide({ now: 60_000n }).next, { tag: 'promote' });
 });
 
-test('a person may promote earlier', () => {
+test('a user may promote earlier', () => {
   assert.equal(decide({ promoted: true }).weight, 100);
 });
 
-test('on the way back all traffic goes to stable', () => {
+test('a restore moves all traffic to stable', () => {
   assert.equal(decide({ goal: 'restore' }).weight, 0);
 });

@@ -1,4 +1,4 @@
-"""How KULTA asks: from the types of the interface to the policy, and back."""
+"""Calls of KULTA: converts between the types of the interface and the policy."""
 
 import json
 
@@ -16,11 +16,11 @@ class Plugin(exports.Plugin):
         return Info(policy.NAME, policy.VERSION, policy.SUMMARY, json.dumps(policy.SCHEMA))
 
     def check_config(self, config):
-        """The schema says it all."""
+        """The schema has all rules."""
 
 
 class Analyzer(exports.Analyzer):
-    """Called twice for each measurement: without answers it says what it needs to know, with them what that means."""
+    """Called twice for each measurement: without answers it returns a request, with answers its verdict."""
 
     def analyze(self, config, occasion):
         config = json.loads(config)

@@ -7,7 +7,7 @@ NAME = "{{name}}"
 VERSION = "0.1.0"
 SUMMARY = "Judges a number that a URL answers"
 
-# What a metric says below `provider.plugin.<name>`; KULTA checks it before anything is called.
+# A metric's configuration, below `provider.plugin.<name>`; KULTA validates it before it calls the plugin.
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -19,12 +19,12 @@ SCHEMA = {
 }
 
 
-# The stack in WebAssembly is small: what is nested deeper would end the call in a trap, not in an error.
+# The stack in WebAssembly is small: deeper nesting would end the call in a trap, not in an error.
 DEEPEST = 100
 
 
 class Unavailable(Exception):
-    """There is no number for now; KULTA may ask again."""
+    """There is no number now; KULTA may call again."""
 
 
 def number(status, body):
@@ -43,6 +43,6 @@ def number(status, body):
 
 
 def judge(config, found):
-    """Whether it passes, and why."""
+    """True if it passes, and the reason."""
     passes = found <= config["max"]
     return passes, f"{found}, at most {config['max']} passes"

@@ -1,4 +1,4 @@
-"""How KULTA asks: from the types of the interface to the policy, and back."""
+"""Calls of KULTA: converts between the types of the interface and the policy."""
 
 import json
 
@@ -16,7 +16,7 @@ class Plugin(exports.Plugin):
         return Info(policy.NAME, policy.VERSION, policy.SUMMARY, json.dumps(policy.SCHEMA))
 
     def check_config(self, config):
-        """The schema says it all."""
+        """The schema has all rules."""
 
 
 class Enricher(exports.Enricher):

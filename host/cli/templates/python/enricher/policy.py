@@ -1,10 +1,10 @@
-"""Adds the team that answers for a rollout to its events, from an annotation."""
+"""Adds the team that owns a rollout to its events, from an annotation."""
 
 NAME = "{{name}}"
 VERSION = "0.1.0"
-SUMMARY = "Adds the team that answers for a rollout"
+SUMMARY = "Adds the team that owns a rollout"
 
-# What the Plugin object says below `spec.config`; KULTA checks it before anything is called.
+# The configuration, from `spec.config` of the Plugin object; KULTA validates it before it calls the plugin.
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -15,6 +15,6 @@ ANNOTATION = "example.com/team"
 
 
 def addition(config, annotations):
-    """What goes out as `customData.<name of the plugin>`."""
+    """The addition, stored as `customData.<name of the plugin>`."""
     team = annotations.get(config.get("annotation", ANNOTATION))
     return {} if team is None else {"name": team}

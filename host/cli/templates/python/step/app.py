@@ -1,4 +1,4 @@
-"""How KULTA asks: from the types of the interface to the policy, and back."""
+"""Calls of KULTA: converts between the types of the interface and the policy."""
 
 import json
 
@@ -16,11 +16,11 @@ class Plugin(exports.Plugin):
         return Info(policy.NAME, policy.VERSION, policy.SUMMARY, json.dumps(policy.SCHEMA))
 
     def check_config(self, config):
-        """The schema says it all."""
+        """The schema has all rules."""
 
 
 class Step(exports.Step):
-    """Called until it is finished: it asks for requests, or waits, and is called again."""
+    """Called until it is finished: after its requests, or after a wait, it is called again."""
 
     def act(self, config, occasion):
         if occasion.call != step.Call.RUN:
@@ -38,7 +38,7 @@ class Step(exports.Step):
             return step.Action_Wait(step.Waiting(occasion.now + policy.RETRY, b"", f"not yet: {status}"))
         if outcome == "failed":
             return finished(step.Outcome_Failed(f"refused: {status}"), f"refused: {status}")
-        return finished(step.Outcome_Successful(), "told")
+        return finished(step.Outcome_Successful(), "notified")
 
 
 def finished(outcome, reason):

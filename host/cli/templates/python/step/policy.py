@@ -1,10 +1,10 @@
-"""Tells a URL that a rollout has come to this step, and goes on once that has been taken."""
+"""Notifies a URL that a rollout has reached this step, and continues once the URL has accepted it."""
 
 NAME = "{{name}}"
 VERSION = "0.1.0"
-SUMMARY = "Tells a URL how far a rollout has come"
+SUMMARY = "Notifies a URL of the reached step"
 
-# What a step says below `plugin.config`; KULTA checks it before anything is called.
+# A step's configuration, below `plugin.config`; KULTA validates it before it calls the plugin.
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
@@ -12,12 +12,12 @@ SCHEMA = {
     "properties": {"url": {"type": "string", "description": "Gets a POST of the rollout and the step"}},
 }
 
-# What the host waits at least, in milliseconds.
+# The host's minimum delay, in milliseconds.
 RETRY = 10_000
 
 
 def outcome(status):
-    """What an answer means: "done", "later" or "failed". None stands for no answer."""
+    """The result of an answer: "done", "later" or "failed". None means no answer."""
     if status is None or status >= 500:
         return "later"
     return "done" if 200 <= status < 300 else "failed"

@@ -1,4 +1,4 @@
-"""How KULTA asks: from the types of the interface to the policy, and back."""
+"""Calls of KULTA: converts between the types of the interface and the policy."""
 
 import json
 
@@ -14,11 +14,11 @@ class Plugin(exports.Plugin):
         return Info(policy.NAME, policy.VERSION, policy.SUMMARY, json.dumps(policy.SCHEMA))
 
     def check_config(self, config):
-        """The schema says it all."""
+        """The schema has all rules."""
 
 
 class Strategy(exports.Strategy):
-    """A pure function: the host asks with `reached` false, puts the answer into place, and asks again with true."""
+    """A pure function: the host calls with `reached` false, applies the decision, and calls again with true."""
 
     def decide(self, config, situation):
         if situation.goal == strategy.Goal.RESTORE:

@@ -1,10 +1,10 @@
-"""Sends half of the traffic to the new version, for as long as it is told to, then all of it."""
+"""Sends half of the traffic to the new version for the configured time, then all of it."""
 
 NAME = "{{name}}"
 VERSION = "0.1.0"
 SUMMARY = "Half of the traffic for a while, then all"
 
-# What a Rollout says below `strategy.plugin.config`; KULTA checks it before anything is called.
+# A Rollout's configuration, below `strategy.plugin.config`; KULTA validates it before it calls the plugin.
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,

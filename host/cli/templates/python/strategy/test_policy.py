@@ -11,12 +11,12 @@ def decide(**changed):
 
 
 class Policy(unittest.TestCase):
-    def test_half_of_the_traffic_is_kept_for_as_long_as_it_is_told_to(self):
+    def test_half_of_the_traffic_is_kept_for_the_configured_time(self):
         self.assertEqual(decide(reached=False), "half")
         self.assertEqual(decide(now=59_999), ("wait", 60_000))
         self.assertEqual(decide(now=60_000), "all")
 
-    def test_a_person_may_promote_earlier(self):
+    def test_a_user_may_promote_earlier(self):
         self.assertEqual(decide(promoted=True), "all")
 
 

@@ -11,11 +11,11 @@ use crate::metrics::{
     promql::{Matrix, Value},
 };
 
-/// Numbers below and from here on are written with an exponent, as Prometheus writes them.
+/// Bounds of numbers without an exponent, as in Prometheus.
 const SMALL: f64 = 1e-6;
 const LARGE: f64 = 1e21;
 
-/// Why there is no answer, in Prometheus' own terms.
+/// An error, in Prometheus' terms.
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
@@ -24,7 +24,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The request itself is wrong.
+    /// The request is invalid.
     pub fn bad(reason: &str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", reason: reason.to_owned() }
     }

@@ -26,7 +26,7 @@ async fn ask(method: Method, target: &str, form: &'static str) -> (StatusCode, J
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_query_without_a_time_is_answered_for_now() {
+async fn a_query_without_a_time_is_evaluated_now() {
     let (status, answer) = ask(Method::GET, "/api/v1/query?query=up", "").await;
 
     assert_eq!(status, StatusCode::OK);
@@ -45,7 +45,7 @@ async fn a_form_is_answered_as_a_url_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_query_that_is_not_served_is_unprocessable_and_named() {
+async fn an_unsupported_query_is_unprocessable_and_named() {
     let (status, answer) = ask(Method::GET, "/api/v1/query?query=deriv(up%5B1m%5D)", "").await;
 
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -72,7 +72,7 @@ async fn bad_parameters_are_bad_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parameter_that_would_change_the_answer_is_refused() {
+async fn an_unsupported_parameter_is_rejected() {
     let (status, answer) = ask(Method::GET, "/api/v1/query?query=up&limit=1", "").await;
 
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -87,7 +87,7 @@ async fn it_is_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_other_path_says_what_is_served() {
+async fn any_other_path_is_answered_with_the_served_ones() {
     let (status, answer) = ask(Method::GET, "/api/v1/labels", "").await;
 
     assert_eq!((status, &answer["errorType"]), (StatusCode::NOT_FOUND, &json!("not_found")));

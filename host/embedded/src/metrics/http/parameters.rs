@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::answer::Refusal;
 
-/// Parameters that change an answer and are not served.
+/// Unsupported parameters that would change an answer.
 const UNSERVED: [&str; 2] = ["lookback_delta", "limit"];
 
 /// The furthest time that is read, in seconds since the Unix epoch: what fits into a [`Timestamp`].
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_goes_before_the_url() {
+    fn a_form_takes_precedence_over_the_url() {
         let both = Parameters::new(Some("query=a%2Bb&time=1"), b"query=c+d");
 
         assert_eq!((both.text("query"), both.text("time"), both.text("step")), ("c d", "1", ""));

@@ -41,7 +41,7 @@ pub fn aggregate(expression: &AggregateExpr, rows: Vec<Row>) -> Result<Vec<Row>,
 }
 
 fn fold(aggregation: Aggregation, values: &[f64]) -> f64 {
-    // A value that is no number gives way to one that is.
+    // NaN is replaced by a number.
     let pick = |better: fn(f64, f64) -> bool| {
         let best = values.iter().copied().reduce(
             |best, value| {
@@ -87,12 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_aggregates_to_nothing() {
+    fn an_empty_vector_aggregates_to_an_empty_vector() {
         assert!(rows(&store(&[]), "sum(up)", 1).is_empty());
     }
 
     #[test]
-    fn no_number_gives_way_to_a_number() {
+    fn nan_is_replaced_by_a_number() {
         let store = store(&[("up pod=a", "NaN"), ("up pod=b", "2")]);
 
         assert_eq!(rows(&store, "min(up)", 1), ["{} 2"]);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_aggregation_is_named_as_not_served() {
+    fn any_other_aggregation_is_reported_as_unsupported() {
         assert_eq!(ask(&three(), "topk(1, up)", 1), Err(Error::NotServed("topk".to_owned())));
     }
 }

@@ -39,7 +39,7 @@ pub enum Set {
 #[derive(Debug, Clone, Copy)]
 pub enum Operator {
     Arithmetic(Arithmetic),
-    /// `bool` asks for 0 or 1; without it the rows that do not fit are left out.
+    /// `bool` returns 0 or 1; without it the rows that do not match are left out.
     Comparison(Comparison, bool),
     Set(Set),
 }
@@ -130,7 +130,7 @@ fn numbers(operator: Operator, left: f64, right: f64) -> Result<f64, Error> {
     }
 }
 
-/// `sides` puts a row's value on its side of the operator. A row that passes a comparison keeps its own value.
+/// `sides` orders a row's value and the number as operands. A row that passes a comparison keeps its own value.
 fn each(operator: Operator, rows: Vec<Row>, sides: impl Fn(f64) -> (f64, f64)) -> Result<Vec<Row>, Error> {
     let calculated = |row: Row, value| Row { labels: row.labels.nameless(), value };
     Ok(match operator {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_calculated_with() {
+    fn numbers_are_calculated() {
         let store = store(&[]);
 
         for (query, value) in [
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_keeps_the_rows_that_fit_as_they_are() {
+    fn a_comparison_keeps_matching_rows_unchanged() {
         let store = store(&[("up pod=a", "4"), ("up pod=b", "5")]);
 
         assert_eq!(rows(&store, "up > 4", 1), ["{__name__=\"up\", pod=\"b\"} 5"]);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_equals_nothing() {
+    fn nan_equals_nothing() {
         let store = store(&[("up", "NaN")]);
 
         assert!(rows(&store, "up == up", 1).is_empty());
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_that_is_not_served_is_named() {
+    fn an_unsupported_operator_is_named() {
         assert_eq!(ask(&store(&[("up", "1")]), "up atan2 1", 1), Err(Error::NotServed("atan2".to_owned())));
     }
 }

@@ -8,7 +8,7 @@ use promql_parser::parser::{Expr, UnaryExpr};
 use super::{Error, Matrix, Point, Query, Row, Run, Value, aggregate, binary, functions, select};
 use crate::metrics::{Labels, Store, store::milliseconds};
 
-/// How deep expressions may nest: more than any person writes, few enough for the smallest thread's stack.
+/// Limit of nesting: more than any sensible query, and small enough for the smallest thread's stack.
 const MAX_DEPTH: usize = 100;
 
 /// Steps that a range query may have: Prometheus' limit.
@@ -46,7 +46,7 @@ impl<'a> Evaluator<'a> {
     /// The query's value at that time.
     ///
     /// # Errors
-    /// [`Error::NotServed`] for what this server does not know, [`Error::Execution`] for what Prometheus would refuse too.
+    /// [`Error::NotServed`] for unsupported parts, [`Error::Execution`] for errors of Prometheus too.
     pub fn instant(&self, query: &Query, at: Timestamp) -> Result<Value, Error> {
         let value = self.evaluate(&query.0, Moment { at: at.as_millisecond(), depth: 0 })?;
         if let Value::Vector(rows) = &value {

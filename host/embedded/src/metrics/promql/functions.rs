@@ -1,4 +1,4 @@
-//! The functions that are served.
+//! The supported functions.
 
 use promql_parser::{
     label::MatchOp,
@@ -104,7 +104,7 @@ impl Arguments<'_> {
         Ok(Value::Vector(rows.collect()))
     }
 
-    /// One row of value 1 if there is none, labelled with what the selector asked for exactly.
+    /// One row of value 1 if there is none, with the labels of the selector's equality matchers.
     fn absent(&self) -> Result<Vec<Row>, Error> {
         if !self.vector(0)?.is_empty() {
             return Ok(Vec::new());
@@ -130,7 +130,7 @@ fn unwrapped(mut expression: &Expr) -> &Expr {
     expression
 }
 
-/// Of two numbers the larger; no number if either is none (unlike [`f64::max`]).
+/// The larger of two numbers; NaN if either is NaN (unlike [`f64::max`]).
 fn larger(left: f64, right: f64) -> f64 {
     if left.is_nan() || right.is_nan() { f64::NAN } else { left.max(right) }
 }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_that_fall_together_are_an_error() {
+    fn two_series_with_equal_names_are_an_error() {
         let store = store(&[("one", "0 10 20 30"), ("two", "0 20 40 60")]);
 
         let found = ask(&store, "rate({__name__=~\"one|two\"}[30s])", 30);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_is_told_with_the_labels_asked_for() {
+    fn absence_has_the_labels_of_the_selector() {
         let store = store(&[("up", "7")]);
 
         assert!(rows(&store, "absent(up)", 1).is_empty());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_or_subquery_that_is_not_served_is_named() {
+    fn an_unsupported_function_or_subquery_is_named() {
         let store = store(&[]);
 
         assert_eq!(ask(&store, "deriv(up[1m])", 1), Err(Error::NotServed("deriv".to_owned())));

@@ -63,7 +63,8 @@ fn estimate(quantile: f64, mut buckets: Vec<Bucket>) -> f64 {
     }
 }
 
-/// Buckets of one bound added up, and no count below the one before: scrapes of several pods need not be of one moment.
+/// Buckets of one bound are added up, and no count is below the one before: scrapes of several pods are at different
+/// times.
 fn monotonic(sorted: &[Bucket]) -> Vec<Bucket> {
     let mut merged: Vec<Bucket> = Vec::with_capacity(sorted.len());
     for bucket in sorted {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_by_a_straight_line_inside_the_bucket() {
+    fn it_is_interpolated_linearly_inside_the_bucket() {
         let buckets = [("0.1", 50.0), ("0.5", 90.0), ("+Inf", 100.0)];
 
         assert_eq!(quantile(0.25, &buckets), 0.05);
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn without_observations_or_an_infinite_bucket_it_is_no_number() {
+    fn without_observations_or_an_infinite_bucket_it_is_nan() {
         assert!(quantile(0.5, &[("1", 0.0), ("+Inf", 0.0)]).is_nan());
         assert!(quantile(0.5, &[("1", 5.0), ("2", 6.0)]).is_nan());
         assert!(quantile(0.5, &[("+Inf", 6.0)]).is_nan());

@@ -5,15 +5,15 @@ use super::Point;
 /// A sample this many times the average distance away from the range's end counts as the series' true end (Prometheus' figure).
 const GAP: f64 = 1.1;
 
-/// The range that a function looks at, in milliseconds since the Unix epoch.
+/// The range of a function, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     pub from: i64,
     pub to: i64,
 }
 
-/// How much a counter rose over the window: counter resets undone, then stretched from the time between the first and the last sample to
-/// the window's ends, where these are near. `None` with fewer than two samples.
+/// The increase of a counter over the window: resets are undone, then it is extrapolated from the time between the
+/// first and the last sample to the window's ends, if these are near. `None` with fewer than two samples.
 pub fn increase(points: &[Point], window: Window) -> Option<f64> {
     let (first, last) = (points.first()?, points.last()?);
     let steps = points.len().checked_sub(1).filter(|steps| *steps > 0)?;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_on_both_ends_need_no_stretching() {
+    fn samples_on_both_ends_need_no_extrapolation() {
         assert_eq!(increase(&points(&[(0, 100.0), (30, 130.0), (60, 160.0)]), MINUTE), Some(60.0));
     }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_is_not_stretched_below_zero() {
+    fn a_counter_is_not_extrapolated_below_zero() {
         // It rises by 1 a second from 2 at 10 s, so it was 0 at 8 s: 2 s to the start, then 20 s sampled, then half a step of 10 s.
         let found = increase(&points(&[(10, 2.0), (30, 22.0)]), MINUTE).unwrap();
 

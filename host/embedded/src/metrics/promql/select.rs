@@ -1,4 +1,4 @@
-//! Selectors: which series, and which of their samples.
+//! Selectors: the series, and their samples.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -42,7 +42,7 @@ pub fn range(store: &Store, selector: &MatrixSelector, at: i64) -> Result<Vec<Ru
     Ok(runs.collect())
 }
 
-/// The time that a selector looks at when it is evaluated at `at`.
+/// The evaluation time of a selector in a query that is evaluated at `at`.
 pub fn shifted(selector: &VectorSelector, at: i64) -> Result<i64, Error> {
     if selector.at.is_some() {
         return Err(Error::not_served("the @ modifier"));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_answers_for_less_than_five_minutes_after_its_last_sample() {
+    fn a_series_is_returned_for_less_than_five_minutes_after_its_last_sample() {
         let store = store(&[("up", "1")]);
 
         assert_eq!(rows(&store, "up", 299).len(), 1);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_that_ended_answers_no_more() {
+    fn a_series_that_ended_is_not_returned() {
         let store = store(&[("up", "1 stale _ 5")]);
 
         assert_eq!(rows(&store, "up", 9).len(), 1);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_holds_both_ends_and_no_end_marker() {
+    fn a_range_includes_both_ends_and_no_staleness_marker() {
         let store = store(&[("up", "0 1 2 stale 4")]);
 
         let Ok(super::super::Value::Matrix(runs)) = ask(&store, "up[30s]", 40) else { panic!("no matrix") };
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_modifier_is_not_served() {
+    fn a_time_modifier_is_not_supported() {
         assert_eq!(ask(&store(&[]), "up @ 5", 1), Err(Error::NotServed("the @ modifier".to_owned())));
     }
 }

@@ -1,4 +1,4 @@
-//! The counters that one application shows, under the names that client libraries' examples use.
+//! The counters of one application, under the names of the client libraries' examples.
 
 use super::histogram::{Histogram, number};
 use crate::metrics::labels::{Labels, NAME};
@@ -30,7 +30,7 @@ impl Application {
         self.durations.observe(seconds);
     }
 
-    /// As the application's metrics page shows them from its start on, with the labels of the scrape.
+    /// The application's metrics page from its start on, with the labels of the scrape.
     pub fn series(&self, labels: &Labels) -> Vec<(Labels, f64)> {
         let requests = labels.clone().with(NAME, REQUESTS);
         let mut series = self.durations.series(DURATION, labels);

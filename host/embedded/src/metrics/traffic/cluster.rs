@@ -1,5 +1,5 @@
-//! The counters that Envoy shows of one of its clusters, which is a backend of a route. Names, labels, bounds and which of them are there
-//! from the start are those of Envoy 1.40's own `/stats/prometheus`; the cluster's name is the one that Contour gives it.
+//! Envoy's counters of one of its clusters, which is a backend of a route. Names, labels, bounds and initial series are
+//! those of Envoy 1.40's own `/stats/prometheus`; the cluster's name is Contour's.
 
 use super::histogram::{Histogram, number};
 use crate::metrics::labels::{Labels, NAME};

@@ -10,10 +10,10 @@ use crate::{
 };
 
 pub const NAMESPACE: &str = "default";
-/// Of the pods of [`set`].
+/// Labels of the pods of [`set`].
 pub const IMAGE: &str = "example.test/app:v1";
 
-/// A store with a world that runs over it.
+/// A store with a running simulation.
 pub struct Stage {
     pub store: Store,
     pub metrics: crate::metrics::http::Shared,
@@ -45,7 +45,7 @@ impl Stage {
         Self { store, metrics, tallies, task }
     }
 
-    /// The store with a new world over it.
+    /// The store with a new simulation.
     pub fn start_over(self) -> Self {
         self.task.abort();
         Self::over(self.store, Settings::default())
@@ -92,12 +92,12 @@ fn apply(store: &Store, object: Value) {
     store.create(&kind, namespace, object, &WriteOptions::by("test")).unwrap();
 }
 
-/// Lets the world do what is due now.
+/// Runs what is due now.
 pub async fn settle() {
     pass(1).await;
 }
 
-/// Lets that many milliseconds pass.
+/// Advances the clock by this number of milliseconds.
 pub async fn pass(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }

@@ -71,7 +71,7 @@ async fn a_pod_is_ready_after_its_image_s_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_never_ready_runs_and_turns_ready_without_its_label() {
+async fn a_pod_that_is_never_ready_becomes_ready_without_its_label() {
     let stage = Stage::new(Settings::default());
     stage.create(set("app", 1, &[("kulta.test/ready", "never")])).await;
     let pod = stage.list("Pod")[0].clone();
@@ -112,7 +112,7 @@ async fn a_ready_pod_is_available_after_min_ready_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fewer_replicas_take_the_pods_first_that_are_not_ready() {
+async fn a_scale_down_deletes_unready_pods_first() {
     let stage = Stage::new(Settings::default());
     stage.create(set("app", 3, &[])).await;
     let name = stage.list("Pod")[1]["metadata"]["name"].as_str().unwrap().to_owned();
@@ -127,7 +127,7 @@ async fn fewer_replicas_take_the_pods_first_that_are_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_pod_is_replaced_at_once_and_stays_for_its_time() {
+async fn a_deleted_pod_is_replaced_at_once_and_terminates_for_its_time() {
     let stage = Stage::new(Settings::default());
     stage.create(set("app", 1, &[("kulta.test/gone-after", "5s")])).await;
     let name = stage.list("Pod")[0]["metadata"]["name"].as_str().unwrap().to_owned();
@@ -145,7 +145,7 @@ async fn a_deleted_pod_is_replaced_at_once_and_stays_for_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_go_with_their_replica_set() {
+async fn pods_are_deleted_with_their_replica_set() {
     let stage = Stage::new(Settings::default());
     stage.create(set("app", 2, &[])).await;
 
@@ -175,7 +175,7 @@ async fn a_service_s_slice_follows_its_pods() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_going_serves_but_is_not_ready() {
+async fn a_terminating_pod_serves_but_is_not_ready() {
     let stage = Stage::new(Settings::default());
     stage.create(service("app")).await;
     stage.create(set("app", 1, &[])).await;
@@ -189,7 +189,7 @@ async fn a_pod_that_is_going_serves_but_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_selects_others_has_these_in_its_slice() {
+async fn a_service_with_a_changed_selector_has_the_new_pods_in_its_slice() {
     let stage = Stage::new(Settings::default());
     stage.create(service("app")).await;
     stage.create(set("app", 1, &[])).await;
@@ -203,7 +203,7 @@ async fn a_service_that_selects_others_has_these_in_its_slice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slice_that_others_changed_or_deleted_is_put_right() {
+async fn a_slice_that_others_changed_or_deleted_is_corrected() {
     let stage = Stage::new(Settings::default());
     stage.create(service("app")).await;
     stage.create(set("app", 1, &[])).await;
@@ -218,7 +218,7 @@ async fn a_slice_that_others_changed_or_deleted_is_put_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_world_that_starts_over_goes_on_with_the_pods_that_are_there() {
+async fn a_restarted_simulation_continues_with_the_existing_pods() {
     let stage = Stage::new(Settings::default());
     stage.create(set("app", 1, &[("kulta.test/crash-after", "5s")])).await;
 

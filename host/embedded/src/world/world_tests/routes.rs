@@ -33,7 +33,7 @@ async fn a_gateway_of_this_world_s_class_is_programmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gateway_of_another_class_is_left_alone() {
+async fn a_gateway_of_another_class_is_ignored() {
     let stage = stage().await;
     let mut other = gateway();
     other["metadata"]["name"] = json!("other");
@@ -68,7 +68,7 @@ async fn a_route_is_accepted_after_the_delay_and_again_after_each_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backend_that_is_not_there_is_told_until_it_is() {
+async fn a_missing_backend_is_reported_until_it_exists() {
     let stage = stage().await;
     stage.create(route(&[("app", 100)])).await;
     pass(600).await;
@@ -115,7 +115,7 @@ async fn routes_of_every_kind_are_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_whose_gateway_is_gone_is_nobody_s() {
+async fn a_route_without_its_gateway_is_removed() {
     let stage = stage().await;
     stage.create(service("app")).await;
     stage.create(route(&[("app", 100)])).await;

@@ -28,7 +28,7 @@ fn ask(stage: &Stage, query: &str) -> Vec<(String, f64)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_go_by_the_route_s_weights_and_answers_by_the_pods_labels() {
+async fn requests_follow_the_route_s_weights_and_answers_the_pods_labels() {
     let stage = stage(1).await;
     stage.create(route(&[("good", 80), ("bad", 20)])).await;
 
@@ -48,7 +48,7 @@ async fn requests_go_by_the_route_s_weights_and_answers_by_the_pods_labels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_are_sent_at_an_even_pace_and_none_is_lost() {
+async fn requests_are_sent_at_a_constant_rate_and_none_is_lost() {
     let stage = stage(1).await;
     stage.create(route(&[("good", 100), ("bad", 0)])).await;
 
@@ -77,7 +77,7 @@ async fn requests_to_a_backend_without_endpoints_are_counted_as_unserved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_gone_has_no_series_any_more() {
+async fn a_deleted_pod_has_no_series_any_more() {
     let stage = stage(1).await;
     stage.create(route(&[("good", 50), ("bad", 50)])).await;
     pass(5000).await;
@@ -89,7 +89,7 @@ async fn a_pod_that_is_gone_has_no_series_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn labels_that_steer_are_not_on_the_series() {
+async fn labels_that_configure_the_simulation_are_not_on_the_series() {
     let stage = stage(1).await;
     pass(2000).await;
 
@@ -100,7 +100,7 @@ async fn labels_that_steer_are_not_on_the_series() {
     );
 }
 
-/// All that a story left behind: objects and samples.
+/// The final state of a scenario: objects and samples.
 async fn story(seed: u64) -> (Vec<Json>, String) {
     let stage = stage(seed).await;
     stage.create(route(&[("good", 50), ("bad", 50)])).await;
@@ -114,7 +114,7 @@ async fn story(seed: u64) -> (Vec<Json>, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_story_twice_leaves_the_same_objects_and_samples() {
+async fn the_same_scenario_twice_gives_the_same_objects_and_samples() {
     let (objects, samples) = story(1).await;
     let (again, samples_again) = story(1).await;
 
@@ -124,7 +124,7 @@ async fn the_same_story_twice_leaves_the_same_objects_and_samples() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_turns_bad_shows_it_in_the_next_scrape() {
+async fn a_version_that_becomes_bad_shows_it_in_the_next_scrape() {
     let stage = stage(1).await;
     stage.create(route(&[("good", 100), ("bad", 0)])).await;
     pass(10_000).await;

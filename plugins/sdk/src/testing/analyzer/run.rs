@@ -1,21 +1,21 @@
 //! A whole run of one metric.
 
-use super::{measure, occasion};
+use super::{input, measure};
 use crate::analyzer::{Action, Analyzer, Call, Judged, Measured, Occasion};
 use crate::fetch::{Answer, Request};
 use crate::{Error, Verdict};
 use std::marker::PhantomData;
 
 const DEFAULT_INTERVAL: u64 = 60_000;
-/// When the host measures again after an error, in milliseconds.
+/// The host's delay after an error, in milliseconds.
 const ERROR_RETRY: u64 = 10_000;
-/// Errors in a row that a metric may have before the host ends it (`consecutiveErrorLimit`, where it says nothing else).
+/// The default of `consecutiveErrorLimit`: consecutive errors before the host ends the metric.
 const ERRORS_IN_A_ROW: usize = 4;
-/// A measurement that waits more often does not end.
+/// Limit of waits per measurement.
 const MAX_WAITS: usize = 1_000;
 
-/// A run of one metric: measures, has the requests answered, waits, and measures again with the memory of the measurement before.
-/// The clock stands still while a plugin is called and moves by waits and intervals.
+/// A run of one metric: measures, answers the requests, waits, and measures again with the state of the previous
+/// measurement. The clock stops while a plugin is called; waits and intervals advance it.
 ///
 /// ```
 /// use kulta_plugin::analyzer::{Action, Occasion};
@@ -36,8 +36,8 @@ const MAX_WAITS: usize = 1_000;
 ///     const ABOUT: About = About { name: "body", version: "0.1.0", summary: "Measures a number that a URL answers" };
 ///     type Config = Config;
 ///
-///     fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-///         match occasion.answers.first() {
+///     fn analyze(config: Config, input: &Occasion) -> Result<Action, Error> {
+///         match input.answers.first() {
 ///             None => Ok(Action::fetch(vec![Request::get(config.url)])),
 ///             Some(Ok(response)) => Ok(Action::measured(response.json::<f64>()?.to_string())),
 ///             Some(Err(failure)) => Err(failure.clone().into()),
@@ -55,7 +55,7 @@ const MAX_WAITS: usize = 1_000;
 /// ```
 pub struct Run<T> {
     config: String,
-    occasion: Occasion,
+    input: Occasion,
     count: u32,
     interval: u64,
     delay: u64,
@@ -63,19 +63,19 @@ pub struct Run<T> {
     analyzer: PhantomData<T>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Course {
-    /// In order, with those that were errors.
+    /// In order, including errors.
     pub measurements: Vec<Measurement>,
-    /// The requests that cancelled what was under way, when [`Run::terminate_at`] found the metric waiting.
+    /// The requests that cancelled external work, if [`Run::terminate_at`] ended a waiting measurement.
     pub cancelled: Option<(Result<(), Error>, Vec<Request>)>,
 }
 
 /// Times are milliseconds since the run began.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
-    /// 1 for the first; what was an error is measured again under its number.
+    /// 1 for the first; the repetition after an error has the same number.
     pub number: u32,
     pub began: u64,
     pub ended: u64,
@@ -90,7 +90,7 @@ pub enum Outcome {
 }
 
 impl Course {
-    /// The values of the measurements that were no errors, as JSON.
+    /// The values of the measurements without errors, as JSON.
     pub fn values(&self) -> Vec<&str> {
         let outcomes = self.measurements.iter().filter_map(|measurement| measurement.outcome.as_ref().ok());
         outcomes
@@ -101,7 +101,7 @@ impl Course {
             .collect()
     }
 
-    /// The judgements, without measurements that are left to the metric's conditions.
+    /// The verdicts, without measurements that are left to the metric's conditions.
     pub fn judgements(&self) -> Vec<&Judged> {
         let outcomes = self.measurements.iter().filter_map(|measurement| measurement.outcome.as_ref().ok());
         outcomes
@@ -121,19 +121,19 @@ impl Course {
     }
 }
 
-/// A measurement under way.
+/// A measurement in progress.
 enum Turn {
     Ended(Measurement, Vec<u8>),
-    /// The run was over first.
+    /// The run ended before it.
     Cancelled(Result<(), Error>, Vec<Request>),
 }
 
 impl<T: Analyzer> Run<T> {
-    /// A run of one measurement, on the plain occasion.
+    /// A run of one measurement, with the sample input.
     pub fn new(config: impl Into<String>) -> Self {
         Self {
             config: config.into(),
-            occasion: occasion(),
+            input: input(),
             count: 1,
             interval: DEFAULT_INTERVAL,
             delay: 0,
@@ -142,13 +142,13 @@ impl<T: Analyzer> Run<T> {
         }
     }
 
-    /// How many measurements, errors aside.
+    /// Number of measurements without errors.
     pub fn count(mut self, count: u32) -> Self {
         self.count = count;
         self
     }
 
-    /// Milliseconds from the end of a measurement to the next; a minute if it is not said.
+    /// Milliseconds from the end of a measurement to the next; default: one minute.
     pub fn every(mut self, millis: u64) -> Self {
         self.interval = millis;
         self
@@ -160,22 +160,23 @@ impl<T: Analyzer> Run<T> {
         self
     }
 
-    /// Begins with this occasion in the plain one's place: its facts, names and memory. The run begins at its `now`.
-    pub fn on(mut self, occasion: Occasion) -> Self {
-        self.occasion = occasion;
+    /// Begins with this input instead of the sample: its facts, names and state. The run begins at its `now`.
+    pub fn on(mut self, input: Occasion) -> Self {
+        self.input = input;
         self
     }
 
-    /// Ends the run so many milliseconds after it began. A measurement that waits then is told to terminate.
+    /// Ends the run this number of milliseconds after its beginning. A waiting measurement is terminated.
     pub fn terminate_at(mut self, millis: u64) -> Self {
         self.terminate = Some(millis);
         self
     }
 
-    /// Measures until the count is reached, a judgement settles the metric, errors are too many in a row, or the run is terminated.
+    /// Measures until the count is reached, a verdict decides the metric, there are too many consecutive errors, or the
+    /// run is terminated.
     pub fn play(&self, mut server: impl FnMut(&Request) -> Answer) -> Course {
         let mut course = Course { measurements: Vec::new(), cancelled: None };
-        let mut memory = self.occasion.memory.clone();
+        let mut memory = self.input.memory.clone();
         let (mut number, mut at, mut errors) = (1, self.delay, 0);
         while number <= self.count && errors <= ERRORS_IN_A_ROW && !self.is_over(at) {
             let measurement = match self.take(number, at, &memory, &mut server) {
@@ -210,7 +211,7 @@ impl<T: Analyzer> Run<T> {
     }
 
     fn take(&self, number: u32, began: u64, memory: &[u8], server: &mut dyn FnMut(&Request) -> Answer) -> Turn {
-        let start = self.occasion.now;
+        let start = self.input.now;
         let mut asked = Occasion {
             call: Call::Measure,
             now: start.saturating_add(began),
@@ -219,7 +220,7 @@ impl<T: Analyzer> Run<T> {
             last: number == self.count,
             memory: memory.to_vec(),
             answers: Vec::new(),
-            ..self.occasion.clone()
+            ..self.input.clone()
         };
         let mut made = Vec::new();
         for _ in 0..MAX_WAITS {
@@ -250,7 +251,7 @@ impl<T: Analyzer> Run<T> {
 
     fn cancel(&self, mut asked: Occasion, server: &mut dyn FnMut(&Request) -> Answer) -> Turn {
         asked.call = Call::Terminate;
-        asked.now = self.occasion.now.saturating_add(self.terminate.unwrap_or_default());
+        asked.now = self.input.now.saturating_add(self.terminate.unwrap_or_default());
         let (ended, requests) = measure::<T>(&self.config, &asked, server);
         Turn::Cancelled(ended.map(|_| ()), requests)
     }
@@ -274,26 +275,26 @@ mod tests {
         const ABOUT: About = About { name: "jobs", version: "0.1.0", summary: "Begins jobs" };
         type Config = NoConfig;
 
-        fn analyze(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
-            let before = occasion.recall::<u32>()?.unwrap_or_default();
+        fn analyze(_config: NoConfig, input: &Occasion) -> Result<Action, Error> {
+            let before = input.recall::<u32>()?.unwrap_or_default();
             let memory = remember(&before)?;
-            Ok(match occasion.answers.first() {
-                None if occasion.call == Call::Measure => {
+            Ok(match input.answers.first() {
+                None if input.call == Call::Measure => {
                     Action::fetch(vec![Request::post("http://jobs")]).with_memory(memory)
                 }
                 None => Action::fetch(vec![Request::get("http://jobs/1")]).with_memory(memory),
                 Some(Ok(response)) if response.text() == "done" => {
-                    let verdict = if occasion.last { Verdict::Fail("late".into()) } else { Verdict::Pass };
+                    let verdict = if input.last { Verdict::Fail("late".into()) } else { Verdict::Pass };
                     Action::judged(verdict, format!("{}", before + 1), "").with_memory(remember(&(before + 1))?)
                 }
-                Some(Ok(_)) => Action::wait(occasion.now + 20_000).with_memory(memory),
+                Some(Ok(_)) => Action::wait(input.now + 20_000).with_memory(memory),
                 Some(Err(failure)) => return Err(failure.clone().into()),
             })
         }
 
-        fn terminate(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
-            assert_eq!(occasion.now, NOW + 30_000);
-            Ok(match occasion.answers.first() {
+        fn terminate(_config: NoConfig, input: &Occasion) -> Result<Action, Error> {
+            assert_eq!(input.now, NOW + 30_000);
+            Ok(match input.answers.first() {
                 None => Action::fetch(vec![Request::new("DELETE", "http://jobs/1")]),
                 Some(_) => Action::measured("null"),
             })
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_and_intervals_move_the_clock_and_memory_goes_on() {
+    fn waits_and_intervals_advance_the_clock_and_the_state_is_kept() {
         let server = canned([respond(200, "begun"), respond(200, "busy"), respond(200, "done"), respond(200, "done")]);
 
         let course = Run::<Jobs>::new("{}").count(2).play(server);
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_leaves_the_memory_and_is_measured_again() {
+    fn an_error_keeps_the_state_and_is_measured_again() {
         let server = canned([respond(200, "done"), Err(crate::fetch::Failure::Timeout), respond(200, "done")]);
 
         let course = Run::<Jobs>::new("{}").count(2).after(1_000).every(5_000).play(server);
@@ -329,14 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn errors_in_a_row_end_the_run() {
+    fn consecutive_errors_end_the_run() {
         let course = Run::<Jobs>::new("{}").count(9).play(canned([]));
 
         assert_eq!(course.errors().len(), 5);
     }
 
     #[test]
-    fn a_run_that_is_over_cancels_what_waits() {
+    fn the_end_of_a_run_cancels_a_waiting_measurement() {
         let course = Run::<Jobs>::new("{}").terminate_at(30_000).play(|_| respond(200, "busy"));
 
         let cancelled = vec![Request::new("DELETE", "http://jobs/1")];
@@ -344,13 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn a_judgement_that_settles_ends_the_run() {
+    fn a_final_verdict_ends_the_run() {
         struct Settled;
         impl Analyzer for Settled {
             const ABOUT: About = About { name: "settled", version: "0.1.0", summary: "Knows" };
             type Config = NoConfig;
 
-            fn analyze(_config: NoConfig, _occasion: &Occasion) -> Result<Action, Error> {
+            fn analyze(_config: NoConfig, _input: &Occasion) -> Result<Action, Error> {
                 let mut action = Action::judged(Verdict::Pass, "1", "");
                 if let Action::Judged(judged) = &mut action {
                     judged.settles = true;
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_stops_waiting_is_an_error() {
+    fn endless_waiting_is_an_error() {
         let course = Run::<Jobs>::new("{}").play(|_| respond(200, "busy"));
 
         assert_eq!(course.errors()[0], &Error::Internal("waits more than 1000 times".into()));

@@ -1,6 +1,6 @@
-//! A step from its beginning to its end, and what undoes it.
+//! A whole step, and its undoing.
 
-use super::{act, occasion};
+use super::{act, input};
 use crate::Error;
 use crate::fetch::{Answer, Request};
 use crate::step::{Action, Call, Finished, Occasion, Step};
@@ -8,11 +8,11 @@ use crate::testing::checks;
 use crate::testing::rounds::{Round, rounds};
 use std::marker::PhantomData;
 
-/// A call that waits more often does not end.
+/// Limit of waits per call.
 const MAX_WAITS: usize = 1_000;
 
-/// One step: keeps its memory and its time from call to call, as the host does. The clock stands still while the plugin is called
-/// and moves by what it waits for.
+/// One step: keeps its state and its time between calls, as the host does. The clock stops while the plugin is called;
+/// waits advance it.
 ///
 /// ```
 /// use kulta_plugin::fetch::Request;
@@ -21,7 +21,7 @@ const MAX_WAITS: usize = 1_000;
 /// use kulta_plugin::testing::{canned, respond};
 /// use kulta_plugin::{About, Error, Step};
 ///
-/// /// Goes on as soon as a URL answers.
+/// /// Waits until a URL answers.
 /// struct Open;
 ///
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -30,14 +30,14 @@ const MAX_WAITS: usize = 1_000;
 /// }
 ///
 /// impl Step for Open {
-///     const ABOUT: About = About { name: "open", version: "0.1.0", summary: "Goes on as soon as a URL answers" };
+///     const ABOUT: About = About { name: "open", version: "0.1.0", summary: "Waits until a URL answers" };
 ///     type Config = Config;
 ///
-///     fn run(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-///         Ok(match occasion.answers.first() {
+///     fn run(config: Config, input: &Occasion) -> Result<Action, Error> {
+///         Ok(match input.answers.first() {
 ///             None => Action::fetch(vec![Request::get(config.url)]),
 ///             Some(Ok(response)) if response.is_success() => Action::successful("open"),
-///             Some(_) => Action::wait(occasion.now + 30_000, "closed"),
+///             Some(_) => Action::wait(input.now + 30_000, "closed"),
 ///         })
 ///     }
 /// }
@@ -54,35 +54,35 @@ const MAX_WAITS: usize = 1_000;
 /// ```
 pub struct Run<T> {
     config: String,
-    occasion: Occasion,
+    input: Occasion,
     began: u64,
     step: PhantomData<T>,
 }
 
-/// What one call came to.
+/// The result of one call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Played {
     pub finished: Result<Finished, Error>,
     pub requests: Vec<Request>,
-    /// Why it waited, each time.
+    /// The reason of each wait.
     pub waits: Vec<String>,
 }
 
 impl<T: Step> Run<T> {
     pub fn new(config: impl Into<String>) -> Self {
-        Self { config: config.into(), began: occasion().now, occasion: occasion(), step: PhantomData }
+        Self { config: config.into(), began: input().now, input: input(), step: PhantomData }
     }
 
-    /// Begins with this occasion in the plain one's place.
-    pub fn on(mut self, occasion: Occasion) -> Self {
-        self.began = occasion.now;
-        self.occasion = occasion;
+    /// Begins with this input instead of the sample.
+    pub fn on(mut self, input: Occasion) -> Self {
+        self.began = input.now;
+        self.input = input;
         self
     }
 
     /// Milliseconds since the step began.
     pub fn elapsed(&self) -> u64 {
-        self.occasion.now.saturating_sub(self.began)
+        self.input.now.saturating_sub(self.began)
     }
 
     /// Runs the step until it is finished.
@@ -90,12 +90,13 @@ impl<T: Step> Run<T> {
         self.play(Call::Run, None, server)
     }
 
-    /// Runs the step until it is finished or so many milliseconds after it began; then `finished` is the error `unavailable`.
+    /// Runs the step until it is finished or this number of milliseconds after its beginning; then `finished` is the
+    /// error `unavailable`.
     pub fn run_until(&mut self, millis: u64, server: impl FnMut(&Request) -> Answer) -> Played {
         self.play(Call::Run, Some(self.began.saturating_add(millis)), server)
     }
 
-    /// The rollout goes on without the step.
+    /// The rollout continues without the step.
     pub fn terminate(&mut self, server: impl FnMut(&Request) -> Answer) -> Played {
         self.play(Call::Terminate, None, server)
     }
@@ -106,25 +107,25 @@ impl<T: Step> Run<T> {
     }
 
     fn play(&mut self, call: Call, deadline: Option<u64>, mut server: impl FnMut(&Request) -> Answer) -> Played {
-        self.occasion.call = call;
+        self.input.call = call;
         let (mut made, mut waits) = (Vec::new(), Vec::new());
         let finished = loop {
             let (ended, requests) = self.call(&mut server);
             made.extend(requests);
             match ended {
                 Ok(Action::Finished(finished)) => {
-                    self.occasion.memory.clone_from(&finished.memory);
+                    self.input.memory.clone_from(&finished.memory);
                     break Ok(finished);
                 }
                 Ok(Action::Wait(waiting)) => {
-                    self.occasion.memory = waiting.memory;
+                    self.input.memory = waiting.memory;
                     waits.push(waiting.reason);
-                    let until = self.occasion.now.max(waiting.until);
+                    let until = self.input.now.max(waiting.until);
                     if let Some(deadline) = deadline.filter(|deadline| until > *deadline) {
-                        self.occasion.now = deadline;
+                        self.input.now = deadline;
                         break Err(Error::Unavailable("not finished".into()));
                     }
-                    self.occasion.now = until;
+                    self.input.now = until;
                 }
                 Ok(Action::Fetch(_)) => break Err(Error::Internal("asks for requests to no end".into())),
                 Err(error) => break Err(error),
@@ -137,8 +138,8 @@ impl<T: Step> Run<T> {
     }
 
     fn call(&self, server: &mut dyn FnMut(&Request) -> Answer) -> (Result<Action, Error>, Vec<Request>) {
-        rounds(self.occasion.memory.clone(), server, |memory, answers| {
-            let asked = Occasion { memory, answers, ..self.occasion.clone() };
+        rounds(self.input.memory.clone(), server, |memory, answers| {
+            let asked = Occasion { memory, answers, ..self.input.clone() };
             Ok(match act::<T>(&self.config, &asked)? {
                 Action::Fetch(fetching) => Round::Fetch(fetching.requests, fetching.memory),
                 ended => Round::Ended(checks::step(ended)?),
@@ -155,7 +156,7 @@ mod tests {
     use crate::testing::{canned, respond};
     use schemars::JsonSchema;
 
-    /// Looks every second until it has looked three times; undoes as often as it looked.
+    /// Checks every second, three times; an abort undoes as often as it has checked.
     struct Looks;
 
     #[derive(serde::Deserialize, JsonSchema)]
@@ -165,19 +166,19 @@ mod tests {
         const ABOUT: About = About { name: "looks", version: "0.1.0", summary: "Looks three times" };
         type Config = NoConfig;
 
-        fn run(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
-            let looks = occasion.recall::<usize>()?.unwrap_or_default() + 1;
+        fn run(_config: NoConfig, input: &Occasion) -> Result<Action, Error> {
+            let looks = input.recall::<usize>()?.unwrap_or_default() + 1;
             let action = match looks {
                 3 => Action::successful("seen"),
-                _ => Action::wait(occasion.now + 1_000, &format!("look {looks}")),
+                _ => Action::wait(input.now + 1_000, &format!("look {looks}")),
             };
             Ok(action.with_memory(remember(&looks)?))
         }
 
-        fn abort(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
-            let looks = occasion.recall::<usize>()?.unwrap_or_default();
-            Ok(match occasion.answers.len() {
-                0 => Action::fetch(vec![Request::post("http://undo"); looks]).with_memory(occasion.memory.clone()),
+        fn abort(_config: NoConfig, input: &Occasion) -> Result<Action, Error> {
+            let looks = input.recall::<usize>()?.unwrap_or_default();
+            Ok(match input.answers.len() {
+                0 => Action::fetch(vec![Request::post("http://undo"); looks]).with_memory(input.memory.clone()),
                 answers => Action::successful(&format!("{answers} undone")),
             })
         }
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_has_the_memory_of_the_run_whether_it_was_finished_or_not() {
+    fn an_abort_has_the_state_of_the_run_whether_it_was_finished_or_not() {
         for (deadline, undone) in [(1_500, "2 undone"), (9_000, "3 undone")] {
             let mut step = Run::<Looks>::new("{}");
             step.run_until(deadline, canned([]));
@@ -223,8 +224,8 @@ mod tests {
             const ABOUT: About = About { name: "endless", version: "0.1.0", summary: "Waits" };
             type Config = NoConfig;
 
-            fn run(_config: NoConfig, occasion: &Occasion) -> Result<Action, Error> {
-                Ok(Action::wait(occasion.now, "still"))
+            fn run(_config: NoConfig, input: &Occasion) -> Result<Action, Error> {
+                Ok(Action::wait(input.now, "still"))
             }
         }
 

@@ -1,4 +1,5 @@
-//! A small rollout that gets what is decided: pods come up, weights are confirmed, analyses end, people promote, time passes.
+//! A small simulated rollout that applies decisions: pods become available, weights are confirmed, analyses end, users
+//! promote, time passes.
 
 use super::{decide, situation};
 use crate::testing::checks;
@@ -8,15 +9,15 @@ use crate::{
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-/// What pods take to become available where nothing else is said, in milliseconds.
+/// Default time until pods are available, in milliseconds.
 const PODS_TAKE: u64 = 10_000;
-/// Steps that may pass at one instant, as in the host.
+/// Limit of steps that may be passed at one instant, as in the host.
 const STEPS_AT_ONCE: u32 = 32;
-/// A rollout that is looked at more often does not end.
+/// Limit of calls per simulation.
 const MAX_LOOKS: usize = 10_000;
 
-/// A rollout on its way forward. The clock moves from one thing that happens to the next. A weight is confirmed once the pods that
-/// are decided with it are available, or at once when it falls. The stable side stays at full size.
+/// A rollout in progress. The clock jumps from one event to the next. A weight is confirmed once the pods of its
+/// decision are available, or at once if it decreases. The stable side stays at full size.
 ///
 /// ```
 /// use kulta_plugin::testing::strategy::{End, Simulation};
@@ -57,10 +58,10 @@ pub struct Simulation<T> {
     strategy: PhantomData<T>,
 }
 
-/// How it went.
+/// The result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Course {
-    /// The decisions that the host would follow, each where it differs from the one before.
+    /// The applied decisions, without repetitions.
     pub moments: Vec<Moment>,
     pub end: End,
     /// Milliseconds from the beginning to the end.
@@ -82,14 +83,14 @@ pub enum End {
     Aborted(Failure),
     /// Nobody promotes it.
     Paused(PauseCause),
-    /// Nothing happens any more that it could wait for.
+    /// There is no future event that it could wait for.
     Stuck(Waiting),
-    /// The strategy answered an error, or what the host refuses.
+    /// The strategy returned an error, or an answer that the host rejects.
     Failed(Error),
 }
 
 impl Course {
-    /// The confirmed weights: since when (milliseconds since the beginning), and how much.
+    /// The confirmed weights: time (milliseconds since the beginning) and weight.
     pub fn weights(&self) -> Vec<(u64, u32)> {
         let mut weights: Vec<(u64, u32)> = self.moments.iter().map(|moment| (moment.at, moment.confirmed)).collect();
         weights.dedup_by_key(|(_, weight)| *weight);
@@ -103,7 +104,7 @@ impl Course {
 }
 
 impl<T: Strategy> Simulation<T> {
-    /// The plain [`situation`], whose pods take 10 s, whose runs never end, and whom nobody promotes.
+    /// The sample [`situation`]: pods take 10 s, runs never end, and no user promotes.
     pub fn new(config: impl Into<String>) -> Self {
         Self {
             config: config.into(),
@@ -115,7 +116,7 @@ impl<T: Strategy> Simulation<T> {
         }
     }
 
-    /// Begins with this situation in the plain one's place.
+    /// Begins with this situation instead of the sample.
     pub fn on(mut self, situation: Situation) -> Self {
         self.situation = situation;
         self
@@ -127,20 +128,21 @@ impl<T: Strategy> Simulation<T> {
         self
     }
 
-    /// A person promotes so many milliseconds after the beginning: lifts a pause, or else skips a step.
+    /// A user promotes this number of milliseconds after the beginning: ends a pause, or else skips a step.
     pub fn promote_at(mut self, millis: u64) -> Self {
         self.promotions.push(millis);
         self.promotions.sort_unstable();
         self
     }
 
-    /// The run of this name ends so many milliseconds after it began. Said again, it is about the next attempt.
+    /// The run of this name ends this number of milliseconds after its beginning. A second call is about the next
+    /// attempt.
     pub fn run(mut self, name: &str, millis: u64, phase: RunPhase) -> Self {
         self.runs.entry(name.into()).or_default().push((millis, phase));
         self
     }
 
-    /// Plays it to its end.
+    /// Runs it to its end.
     pub fn play(&self) -> Course {
         let mut world = World {
             began: self.situation.now,
@@ -175,7 +177,7 @@ impl<T: Strategy> Simulation<T> {
         world.over(End::Failed(Error::Internal(format!("no end after {MAX_LOOKS} looks"))))
     }
 
-    /// Asks until a step does not pass at once.
+    /// Calls until a step is not passed at once.
     fn look(&self, world: &mut World) -> Result<Decision, Error> {
         for _ in 0..STEPS_AT_ONCE {
             world.situation.reached = false;
@@ -198,7 +200,7 @@ impl<T: Strategy> Simulation<T> {
         checks::decision(decide::<T>(&self.config, situation)?, situation)
     }
 
-    /// When something happens next.
+    /// The time of the next event.
     fn next(&self, world: &World, decision: &Decision) -> Option<u64> {
         let now = world.situation.now;
         let asked = match &decision.next {
@@ -211,7 +213,7 @@ impl<T: Strategy> Simulation<T> {
         runs.chain(asked).chain(world.pods_at).chain(person).filter(|at| *at > now).min()
     }
 
-    /// When a run under way ends, and how.
+    /// The end of a run in progress, and its result.
     fn end_of(&self, run: &Run) -> Option<(u64, &RunPhase)> {
         let attempt = usize::try_from(run.attempt.checked_sub(1)?).ok()?;
         let (takes, phase) = self.runs.get(&run.name)?.get(attempt)?;
@@ -237,10 +239,10 @@ impl<T: Strategy> Simulation<T> {
     }
 }
 
-/// The weights by which a strategy goes back to stable from this one, until there is none left.
+/// The weights by which a strategy restores stable from this one, until none is left.
 ///
 /// # Errors
-/// What the strategy answers, or that it does not lower the weight.
+/// The strategy's answer, or an error if it does not lower the weight.
 pub fn restore<T: Strategy>(config: &str, from: u32) -> Result<Vec<u32>, Error> {
     let mut asked = Situation { goal: Goal::Restore, weight: from, ..situation() };
     let mut weights = Vec::new();
@@ -259,7 +261,7 @@ pub fn restore<T: Strategy>(config: &str, from: u32) -> Result<Vec<u32>, Error> 
 struct World {
     began: u64,
     situation: Situation,
-    /// When the pods that are wanted are available.
+    /// When the desired pods are available.
     pods_at: Option<u64>,
     promotions: Vec<u64>,
     moments: Vec<Moment>,
@@ -276,7 +278,7 @@ impl World {
         self.situation.rollout.canary.available == self.situation.rollout.canary.desired
     }
 
-    /// How many the new revision should have.
+    /// Desired pods of the new revision.
     fn pods(&self, decision: &Decision) -> u32 {
         let rollout = &self.situation.rollout;
         let share = |weight: u32| {
@@ -299,7 +301,7 @@ impl World {
         }
     }
 
-    /// Begins what is decided; answers whether something came into place at once.
+    /// Applies a decision; returns true if it is reached at once.
     fn follow(&mut self, decision: &Decision, pods_take: u64) -> bool {
         self.want_runs(&decision.runs);
         self.pause(&decision.next);
@@ -326,13 +328,13 @@ impl World {
         }
     }
 
-    /// What is no longer named ends without a verdict; a higher attempt is a fresh run.
+    /// A run that is no longer named ends without a verdict; a higher attempt is a new run.
     fn want_runs(&mut self, wanted: &[WantedRun]) {
         let (now, before) = (self.situation.now, std::mem::take(&mut self.situation.runs));
         for WantedRun { name, attempt } in wanted {
             let known = before.iter().find(|run| run.name == *name);
             if known.is_some_and(|run| run.attempt < *attempt) {
-                // What could not be told is measured afresh: the person's word is spent.
+                // An inconclusive run is repeated: the user's promotion is used up.
                 self.situation.promoted = false;
             }
             let fresh = || Run { name: name.clone(), attempt: *attempt, phase: RunPhase::Running, started_at: now };
@@ -348,7 +350,7 @@ impl World {
                 self.situation.paused = Some((pause.cause, now));
                 self.situation.promoted = false;
             }
-            // A step's pause is over with its step.
+            // A step's pause ends with its step.
             (_, Some((PauseCause::Step, _))) => {}
             _ => self.situation.paused = None,
         }

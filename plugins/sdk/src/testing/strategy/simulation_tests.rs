@@ -2,7 +2,7 @@ use super::*;
 use crate::{About, FailureKind, Pause, Verdict};
 use schemars::JsonSchema;
 
-/// 50 with an analysis, then a pause for a person, then all.
+/// 50 with an analysis, then a pause until promoted, then all.
 struct Steps;
 
 #[derive(serde::Deserialize, JsonSchema)]
@@ -51,28 +51,28 @@ fn a_weight_is_confirmed_when_its_pods_are_available() {
 }
 
 #[test]
-fn a_run_begins_when_it_is_named_and_ends_when_it_is_said_to() {
+fn a_run_begins_when_it_is_named_and_ends_at_its_time() {
     let course = passing().play();
 
     assert_eq!((course.end, course.took), (End::Paused(PauseCause::Step), 70_000));
 }
 
 #[test]
-fn a_person_lifts_the_pause() {
+fn a_user_ends_the_pause() {
     let course = passing().promote_at(100_000).play();
 
     assert_eq!((course.end, course.took), (End::Promoted, 100_000));
 }
 
 #[test]
-fn a_person_skips_a_step_that_is_not_paused() {
+fn a_user_skips_a_step_that_is_not_paused() {
     let course = Simulation::<Steps>::new("{}").promote_at(30_000).promote_at(50_000).play();
 
     assert_eq!((course.end, course.took), (End::Promoted, 50_000));
 }
 
 #[test]
-fn a_run_that_fails_ends_it() {
+fn a_failed_run_ends_it() {
     let course = Simulation::<Steps>::new("{}").run(ANALYSIS, 1, RunPhase::Judged(Verdict::Fail("slow".into()))).play();
 
     let failure = Failure { kind: FailureKind::Analysis, reason: "slow".into() };
@@ -80,7 +80,7 @@ fn a_run_that_fails_ends_it() {
 }
 
 #[test]
-fn a_run_that_never_ends_is_waited_for_in_vain() {
+fn a_run_that_never_ends_stops_the_simulation() {
     assert_eq!(Simulation::<Steps>::new("{}").play().end, End::Stuck(Waiting::Runs));
 }
 
@@ -92,7 +92,7 @@ fn an_error_ends_it() {
 }
 
 #[test]
-fn steps_without_end_are_an_error() {
+fn endless_steps_are_an_error() {
     struct Endless;
     impl Strategy for Endless {
         const ABOUT: About = About { name: "endless", version: "0.1.0", summary: "Steps on" };
@@ -109,6 +109,6 @@ fn steps_without_end_are_an_error() {
 }
 
 #[test]
-fn the_way_back_is_told_by_its_weights() {
+fn a_restore_lists_its_weights() {
     assert_eq!(restore::<Steps>("{}", 100), Ok(vec![60, 20, 0]));
 }

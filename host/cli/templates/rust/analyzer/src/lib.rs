@@ -6,7 +6,7 @@ use kulta_plugin::{About, Analyzer, Error, Verdict};
 
 pub struct Plugin;
 
-/// What a metric says below `provider.plugin.<name>`.
+/// A metric's configuration, below `provider.plugin.<name>`.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -25,9 +25,9 @@ impl Analyzer for Plugin {
 
     type Config = Config;
 
-    /// Called twice for each measurement: without answers it says what it needs to know, with them what that means.
-    fn analyze(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-        let response = match occasion.answers.first() {
+    /// Called twice for each measurement: without answers it returns a request, with answers its verdict.
+    fn analyze(config: Config, input: &Occasion) -> Result<Action, Error> {
+        let response = match input.answers.first() {
             None => return Ok(Action::fetch(vec![Request::get(config.url)])),
             Some(Ok(response)) if response.is_success() => response,
             Some(Ok(response)) => {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_number_is_no_verdict() {
+    fn an_answer_that_is_no_number_is_an_error() {
         let course = Run::<Plugin>::new(CONFIG).play(|_| respond(503, "try later"));
 
         assert_eq!(course.verdicts(), Vec::<&Verdict>::new());

@@ -1,4 +1,4 @@
-//! Tells a URL that a rollout has come to this step, and goes on once that has been taken.
+//! Notifies a URL that a rollout has reached this step, and continues once the URL has accepted it.
 
 use kulta_plugin::fetch::Request;
 use kulta_plugin::step::{Action, Occasion};
@@ -6,7 +6,7 @@ use kulta_plugin::{About, Error, Step};
 
 pub struct Plugin;
 
-/// What a step says below `plugin.config`.
+/// A step's configuration, below `plugin.config`.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -14,28 +14,28 @@ pub struct Config {
     url: String,
 }
 
-/// What the host waits at least, in milliseconds.
+/// The host's minimum delay, in milliseconds.
 const RETRY: u64 = 10_000;
 
 impl Step for Plugin {
     const ABOUT: About = About {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        summary: "Tells a URL how far a rollout has come",
+        summary: "Notifies a URL of the reached step",
     };
 
     type Config = Config;
 
-    /// Called until it is finished: it asks for requests, or waits, and is called again.
-    fn run(config: Config, occasion: &Occasion) -> Result<Action, Error> {
-        let later = |why: String| Action::wait(occasion.now.saturating_add(RETRY), &why);
-        Ok(match occasion.answers.first() {
+    /// Called until it is finished: after its requests, or after a wait, it is called again.
+    fn run(config: Config, input: &Occasion) -> Result<Action, Error> {
+        let later = |why: String| Action::wait(input.now.saturating_add(RETRY), &why);
+        Ok(match input.answers.first() {
             None => {
-                let rollout = format!("{}/{}", occasion.rollout.namespace, occasion.rollout.name);
-                let told = serde_json::json!({ "rollout": rollout, "step": occasion.index });
-                Action::fetch(vec![Request::post(config.url).json(&told)?])
+                let rollout = format!("{}/{}", input.rollout.namespace, input.rollout.name);
+                let body = serde_json::json!({ "rollout": rollout, "step": input.index });
+                Action::fetch(vec![Request::post(config.url).json(&body)?])
             }
-            Some(Ok(response)) if response.is_success() => Action::successful("told"),
+            Some(Ok(response)) if response.is_success() => Action::successful("notified"),
             Some(Ok(response)) if response.status >= 500 => later(format!("not yet: {}", response.status)),
             Some(Ok(response)) => Action::failed(&format!("refused: {} {}", response.status, response.excerpt())),
             Some(Err(failure)) => later(format!("not yet: {:?}", Error::from(failure.clone()))),
@@ -56,7 +56,7 @@ mod tests {
     const CONFIG: &str = r#"{"url":"http://chat"}"#;
 
     #[test]
-    fn it_goes_on_once_the_url_has_taken_it() {
+    fn it_continues_once_the_url_has_accepted_it() {
         let mut step = Run::<Plugin>::new(CONFIG);
 
         let played = step.run(canned([respond(503, ""), respond(204, "")]));

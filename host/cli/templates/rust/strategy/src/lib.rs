@@ -1,10 +1,10 @@
-//! Sends half of the traffic to the new version, for as long as it is told to, then all of it.
+//! Sends half of the traffic to the new version for the configured time, then all of it.
 
 use kulta_plugin::{About, Decision, Duration, Error, Goal, Next, Situation, Strategy};
 
 pub struct Plugin;
 
-/// What a Rollout says below `strategy.plugin.config`.
+/// A Rollout's configuration, below `strategy.plugin.config`.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -56,7 +56,7 @@ mod tests {
     const MINUTE: u64 = 60_000;
 
     #[test]
-    fn half_of_the_traffic_is_kept_for_as_long_as_it_is_told_to() {
+    fn half_of_the_traffic_is_kept_for_the_configured_time() {
         let course = Simulation::<Plugin>::new(CONFIG).pods_take(15_000).play();
 
         assert_eq!(course.weights(), [(0, 0), (15_000, 50)]);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_may_promote_earlier() {
+    fn a_user_may_promote_earlier() {
         let course = Simulation::<Plugin>::new(CONFIG).promote_at(MINUTE).play();
 
         assert_eq!((course.end, course.took), (End::Promoted, MINUTE));

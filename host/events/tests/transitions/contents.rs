@@ -1,4 +1,4 @@
-//! What each transition becomes.
+//! The type and content of each transition's event.
 
 use kulta_api::{OutboxEntry, TransitionKind};
 use kulta_events::{CdEvent, Environment, EventError, GitKeys, Origin, OriginError, Subject};
@@ -54,7 +54,7 @@ fn a_removed_service_satisfies_its_schema() {
 }
 
 #[test]
-fn the_context_names_the_specification_and_the_time_of_the_transition_in_whole_seconds() {
+fn the_context_has_the_specifications_version_and_the_time_of_the_transition_in_whole_seconds() {
     let mut entry = entry(TransitionKind::Paused);
     entry.at.0 += jiff::SignedDuration::from_millis(750);
 
@@ -67,7 +67,7 @@ fn the_context_names_the_specification_and_the_time_of_the_transition_in_whole_s
 }
 
 #[test]
-fn a_started_event_tells_what_replaces_what_where() {
+fn a_started_event_names_both_revisions_and_the_environment() {
     let event = of(TransitionKind::Started);
 
     assert_eq!(
@@ -90,25 +90,25 @@ fn a_started_event_tells_what_replaces_what_where() {
 }
 
 #[test]
-fn a_progressed_event_tells_the_step_and_both_weights() {
+fn a_progressed_event_has_the_step_and_both_weights() {
     let event = of(TransitionKind::Progressed);
 
     let content = &event.body["subject"]["content"];
-    let told = ["stepIndex", "steps", "weight", "previousWeight"].map(|field| content[field].clone());
-    assert_eq!(told, [json!(1), json!(4), json!(20), json!(10)]);
+    let outcome = ["stepIndex", "steps", "weight", "previousWeight"].map(|field| content[field].clone());
+    assert_eq!(outcome, [json!(1), json!(4), json!(20), json!(10)]);
 }
 
 #[test]
-fn a_finished_event_tells_the_outcome_and_why() {
+fn a_finished_event_has_the_outcome_and_the_reason() {
     let event = of(TransitionKind::Finished);
 
     let content = &event.body["subject"]["content"];
-    let told = ["outcome", "failureType", "reason"].map(|field| content[field].clone());
-    assert_eq!(told, [json!("failure"), json!("deployment"), json!("progress deadline")]);
+    let outcome = ["outcome", "failureType", "reason"].map(|field| content[field].clone());
+    assert_eq!(outcome, [json!("failure"), json!("deployment"), json!("progress deadline")]);
 }
 
 #[test]
-fn a_paused_event_says_why_if_the_entry_does() {
+fn a_paused_event_has_the_reason_of_the_entry() {
     let entry = OutboxEntry { why: Some("by hand".into()), ..entry(TransitionKind::Paused) };
 
     let event = build(&entry, &subject());
@@ -117,7 +117,7 @@ fn a_paused_event_says_why_if_the_entry_does() {
 }
 
 #[test]
-fn what_the_entry_does_not_know_is_left_out() {
+fn unknown_facts_are_left_out() {
     let entry = OutboxEntry { step: None, steps: None, weight: None, from: None, ..entry(TransitionKind::Progressed) };
 
     let event = build(&entry, &subject());
@@ -140,7 +140,7 @@ fn the_first_revision_replaces_nothing() {
 }
 
 #[test]
-fn a_revision_that_is_stable_itself_replaces_nothing() {
+fn a_stable_revision_replaces_nothing() {
     let entry = OutboxEntry { stable: Some("7c9d8b6f5d".into()), ..entry(TransitionKind::ServiceUpgraded) };
 
     let event = build(&entry, &subject());
@@ -149,7 +149,7 @@ fn a_revision_that_is_stable_itself_replaces_nothing() {
 }
 
 #[test]
-fn a_service_event_is_about_the_rollout_under_its_lasting_name() {
+fn a_service_event_is_about_the_rollout_under_its_permanent_name() {
     let event = of(TransitionKind::ServiceUpgraded);
 
     assert_eq!(
@@ -162,7 +162,7 @@ fn a_service_event_is_about_the_rollout_under_its_lasting_name() {
 }
 
 #[test]
-fn an_upgrade_names_the_commit_that_serves_now_and_what_served_before() {
+fn an_upgrade_names_the_new_commit_and_the_replaced_artifact() {
     let event = of(TransitionKind::ServiceUpgraded);
 
     assert_eq!(
@@ -196,7 +196,7 @@ fn an_upgrade_names_the_commit_that_serves_now_and_what_served_before() {
 }
 
 #[test]
-fn a_rollback_names_the_restored_artifact_and_keeps_the_failed_one_beside_it() {
+fn a_rollback_names_the_restored_and_the_failed_artifact() {
     let event = of(TransitionKind::ServiceRolledBack);
 
     let custom = &event.body["customData"];
@@ -216,7 +216,7 @@ fn a_rollback_names_the_restored_artifact_and_keeps_the_failed_one_beside_it() {
 }
 
 #[test]
-fn a_rollback_without_a_known_stable_revision_is_no_event() {
+fn a_rollback_without_a_known_stable_revision_has_no_event() {
     let subject = Subject { stable: None, ..subject() };
 
     let result = origin().event(&entry(TransitionKind::ServiceRolledBack), &subject);
@@ -225,7 +225,7 @@ fn a_rollback_without_a_known_stable_revision_is_no_event() {
 }
 
 #[test]
-fn a_service_event_without_an_image_is_no_event() {
+fn a_service_event_without_an_image_is_an_error() {
     let mut subject = subject();
     subject.revision.images = Vec::new();
 
@@ -235,7 +235,7 @@ fn a_service_event_without_an_image_is_no_event() {
 }
 
 #[test]
-fn a_rollout_event_without_an_image_goes_out_without_the_artifact() {
+fn a_rollout_event_without_an_image_has_no_artifact() {
     let mut subject = subject();
     subject.revision.images = Vec::new();
 
@@ -245,7 +245,7 @@ fn a_rollout_event_without_an_image_goes_out_without_the_artifact() {
 }
 
 #[test]
-fn an_artifact_annotation_is_taken_byte_for_byte() {
+fn an_artifact_annotation_is_used_byte_for_byte() {
     let mut subject = subject();
     subject.revision.annotations = map(&[("kulta.io/artifact-id", "pkg:oci/Shop@SHA256:ABC?x=%2F")]);
 
@@ -265,7 +265,7 @@ fn an_artifact_annotation_on_the_pod_template_counts_too() {
 }
 
 #[test]
-fn the_commit_is_found_under_each_key_in_its_order() {
+fn the_keys_for_the_commit_are_tried_in_order() {
     type Annotations = &'static [(&'static str, &'static str)];
     let cases: [(Annotations, Annotations, Value); 5] = [
         (&[("kulta.io/git-commit", "own"), ("org.opencontainers.image.revision", "oci")], &[], json!("own")),
@@ -287,7 +287,7 @@ fn the_commit_is_found_under_each_key_in_its_order() {
 }
 
 #[test]
-fn the_keys_of_the_commit_and_the_repository_can_be_chosen() {
+fn the_keys_of_the_commit_and_the_repository_can_be_configured() {
     let keys = GitKeys { commit: vec!["ci/sha".into()], repository: vec!["ci/repo".into()] };
     let origin = Origin::new("/kulta", Environment { id: "test".into(), source: None }, keys).unwrap();
     let mut subject = subject();
@@ -302,7 +302,7 @@ fn the_keys_of_the_commit_and_the_repository_can_be_chosen() {
 }
 
 #[test]
-fn a_removed_service_is_one_event_however_often_it_is_told() {
+fn a_removed_service_has_one_event_id_however_often_it_is_built() {
     let (first, second) =
         (origin().service_removed(&rollout(), &at(7)).unwrap(), origin().service_removed(&rollout(), &at(7)).unwrap());
 
@@ -312,7 +312,7 @@ fn a_removed_service_is_one_event_however_often_it_is_told() {
 }
 
 #[test]
-fn an_event_source_that_is_no_uri_reference_is_refused() {
+fn a_source_that_is_no_uri_reference_is_rejected() {
     let environment = Environment { id: "production".into(), source: None };
 
     for source in ["", "not a uri", "http://[half"] {
@@ -323,7 +323,7 @@ fn an_event_source_that_is_no_uri_reference_is_refused() {
 }
 
 #[test]
-fn an_environment_without_an_id_or_with_a_bad_source_is_refused() {
+fn an_environment_without_an_id_or_with_a_bad_source_is_rejected() {
     let bad = |id: &str, source: Option<&str>| {
         Origin::new("/kulta", Environment { id: id.into(), source: source.map(Into::into) }, GitKeys::default())
     };

@@ -1,4 +1,4 @@
-//! Ids, chains and links between events, and the headers that carry them.
+//! Ids, chains and links between events, and their headers.
 
 use kulta_api::{OutboxEntry, TransitionKind};
 use kulta_events::{CdEvent, Subject};
@@ -19,7 +19,7 @@ fn id_of(sequence: u64) -> String {
 }
 
 #[test]
-fn the_id_follows_from_the_rollouts_uid_and_the_sequence() {
+fn the_id_is_derived_from_the_rollouts_uid_and_the_sequence() {
     let namespace = uuid::Uuid::parse_str(UID).unwrap();
 
     let event = of(TransitionKind::Paused);
@@ -28,7 +28,7 @@ fn the_id_follows_from_the_rollouts_uid_and_the_sequence() {
 }
 
 #[test]
-fn a_uid_that_is_no_uuid_still_gives_each_sequence_an_id_of_its_own() {
+fn a_uid_that_is_no_uuid_still_gives_each_sequence_its_own_id() {
     let mut subject = subject();
     subject.rollout.uid = "rollout-17".into();
     let other =
@@ -44,7 +44,7 @@ fn a_uid_that_is_no_uuid_still_gives_each_sequence_an_id_of_its_own() {
 }
 
 #[test]
-fn the_first_event_of_a_revision_points_to_the_event_that_triggered_it() {
+fn the_first_event_of_a_revision_links_to_its_trigger() {
     let mut subject = subject();
     subject.revision.annotations = map(&[("kulta.io/cdevents-parent-id", "upstream-1")]);
 
@@ -64,14 +64,14 @@ fn the_first_event_of_a_revision_without_a_trigger_has_no_links() {
 }
 
 #[test]
-fn a_later_event_follows_the_one_before_it() {
+fn a_later_event_links_to_the_one_before_it() {
     let event = of(TransitionKind::Progressed);
 
     assert_eq!(event.body["context"]["links"], json!([{ "linkType": "PATH", "from": { "contextId": id_of(6) } }]));
 }
 
 #[test]
-fn the_very_first_event_follows_none_even_if_the_beginning_was_never_told() {
+fn the_very_first_event_has_no_link_to_a_previous_one() {
     let entry = OutboxEntry { seq: 1, first: 0, ..entry(TransitionKind::Progressed) };
 
     let event = build(&entry, &subject());
@@ -103,7 +103,7 @@ fn all_events_of_a_revision_share_one_chain_and_the_next_revision_has_another() 
 }
 
 #[test]
-fn a_chain_that_was_begun_upstream_goes_on() {
+fn a_chain_from_upstream_continues() {
     let chain = "6ca3f9c5-1cef-4ce0-861c-2456a69cf137";
     let mut subject = subject();
     subject.revision.annotations = map(&[("kulta.io/cdevents-chain-id", chain)]);
@@ -114,7 +114,7 @@ fn a_chain_that_was_begun_upstream_goes_on() {
 }
 
 #[test]
-fn a_chain_annotation_that_is_no_uuid_is_not_passed_on() {
+fn a_chain_annotation_that_is_no_uuid_is_ignored() {
     let mut subject = subject();
     subject.revision.annotations = map(&[("kulta.io/cdevents-chain-id", "build 17")]);
 
@@ -124,7 +124,7 @@ fn a_chain_annotation_that_is_no_uuid_is_not_passed_on() {
 }
 
 #[test]
-fn the_cloud_event_says_the_same_as_the_cd_event_in_it() {
+fn the_cloud_events_attributes_equal_the_cd_events_context() {
     let event = of(TransitionKind::ServiceUpgraded);
 
     let envelope = event.cloud_event().unwrap();

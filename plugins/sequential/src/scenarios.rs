@@ -1,10 +1,10 @@
-//! Whole runs: the analyzer called as the host calls it, against a Prometheus that scrapes made-up pods.
+//! Whole runs: the analyzer called as the host calls it, with a simulated Prometheus and pods.
 
 use crate::Sequential;
 use kulta_plugin::analyzer::{Action, Judged, Occasion};
 use kulta_plugin::fetch::{Answer, Failure, Request};
 use kulta_plugin::testing::NOW;
-use kulta_plugin::testing::analyzer::{Run, analyze, measure, occasion};
+use kulta_plugin::testing::analyzer::{Run, analyze, input, measure};
 use kulta_plugin::testing::respond;
 use kulta_plugin::{Error, Verdict};
 
@@ -13,7 +13,7 @@ const CONFIG: &str = r#"{"address":"http://prometheus:9090","warmup":0,
 const EMPTY: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
 const INTERVAL: u64 = 10_000;
 
-/// Requests per second of each side, and how many in a thousand are bad from a time on (Unix milliseconds).
+/// Requests per second of each side, and bad requests per thousand from a time on (Unix milliseconds).
 #[derive(Clone, Copy)]
 struct World {
     canary: (u64, u64),
@@ -25,7 +25,7 @@ const HEALTHY: World = World { canary: (5, 5), stable: (95, 5), since: 0 };
 const BROKEN: World = World { canary: (5, 100), ..HEALTHY };
 
 impl World {
-    /// Each side is one pod that has been there for an hour, scraped at every instant.
+    /// Each side is one pod that is an hour old, scraped continuously.
     fn answer(self, request: &Request) -> Answer {
         let field = |name: &str| {
             let start = request.url.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -48,7 +48,7 @@ impl World {
 }
 
 fn at(number: u32, memory: Vec<u8>) -> Occasion {
-    Occasion { now: NOW + u64::from(number) * INTERVAL, run_started_at: NOW, number, memory, ..occasion() }
+    Occasion { now: NOW + u64::from(number) * INTERVAL, run_started_at: NOW, number, memory, ..input() }
 }
 
 fn judged(action: Result<Action, Error>) -> Judged {
@@ -58,11 +58,12 @@ fn judged(action: Result<Action, Error>) -> Judged {
     }
 }
 
-fn measured(config: &str, occasion: &Occasion, world: World) -> Judged {
-    judged(measure::<Sequential>(config, occasion, |request| world.answer(request)).0)
+fn measured(config: &str, input: &Occasion, world: World) -> Judged {
+    judged(measure::<Sequential>(config, input, |request| world.answer(request)).0)
 }
 
-/// Measures until it is settled, at most `measurements` times; answers the last judgement and how many there were.
+/// Measures until the verdict is final, at most `measurements` times; returns the last verdict and the number of
+/// measurements.
 fn run(config: &str, world: World, measurements: u32) -> (Judged, usize) {
     let course = Run::<Sequential>::new(config)
         .count(measurements)
@@ -83,7 +84,7 @@ fn with(fields: &str) -> String {
 }
 
 #[test]
-fn a_bad_canary_fails_and_the_reason_says_by_how_much() {
+fn a_bad_canary_fails_with_the_odds_ratio_in_the_reason() {
     let (judged, measurements) = run(CONFIG, BROKEN, 100);
     assert!(judged.settles && measurements <= 5, "{measurements}");
     let Verdict::Fail(reason) = &judged.verdict else { panic!("{:?}", judged.verdict) };
@@ -100,7 +101,7 @@ fn a_good_canary_passes_before_the_horizon() {
 }
 
 #[test]
-fn while_nothing_is_decided_a_measurement_passes_without_settling() {
+fn an_undecided_measurement_passes_without_a_final_verdict() {
     let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
     assert_eq!((first.verdict.clone(), first.settles), (Verdict::Pass, false));
     assert_eq!(metadata(&first, "decision"), "undecided");
@@ -108,7 +109,7 @@ fn while_nothing_is_decided_a_measurement_passes_without_settling() {
 }
 
 #[test]
-fn the_last_measurement_says_what_the_configuration_wants_said() {
+fn the_last_measurement_has_the_configured_result() {
     let (inconclusive, _) = run(CONFIG, HEALTHY, 5);
     let (pass, _) = run(&with(r#""horizon":"pass""#), HEALTHY, 5);
     assert!(matches!(inconclusive.verdict, Verdict::Inconclusive(_)) && inconclusive.settles);
@@ -117,7 +118,7 @@ fn the_last_measurement_says_what_the_configuration_wants_said() {
 }
 
 #[test]
-fn too_few_requests_are_never_a_verdict() {
+fn too_few_requests_give_no_verdict() {
     let config = with(r#""horizon":"pass","minimumSample":1000"#);
     let (judged, _) = run(&config, BROKEN, 5);
     assert!(matches!(judged.verdict, Verdict::Inconclusive(_)), "{:?}", judged.verdict);
@@ -125,7 +126,7 @@ fn too_few_requests_are_never_a_verdict() {
 }
 
 #[test]
-fn an_outage_that_both_sides_share_is_not_the_canarys_fault() {
+fn a_shared_outage_does_not_fail_the_canary() {
     let outage = World { canary: (5, 300), stable: (95, 300), since: NOW + 30_000 };
     let (judged, _) = run(CONFIG, outage, 60);
     assert_eq!(judged.verdict, Verdict::Pass, "{}", judged.reason);
@@ -147,7 +148,7 @@ fn a_measurement_shows_its_numbers() {
 }
 
 #[test]
-fn the_first_measurement_learns_from_stables_past_how_errors_cluster() {
+fn the_first_measurement_estimates_dispersion_from_stables_past() {
     let (_, requests) = measure::<Sequential>(CONFIG, &at(1, Vec::new()), |request| HEALTHY.answer(request));
     let starts: Vec<bool> = requests.iter().map(|request| request.url.contains("start=1767225600&")).collect();
     assert_eq!(starts, [true, true, false, false]);
@@ -155,7 +156,7 @@ fn the_first_measurement_learns_from_stables_past_how_errors_cluster() {
 }
 
 #[test]
-fn later_measurements_and_a_given_dispersion_ask_for_no_past() {
+fn later_measurements_and_a_configured_dispersion_need_no_past() {
     let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
     let later = measure::<Sequential>(CONFIG, &at(2, first.memory), |request| HEALTHY.answer(request)).1;
     let given =
@@ -165,14 +166,14 @@ fn later_measurements_and_a_given_dispersion_ask_for_no_past() {
 }
 
 #[test]
-fn nothing_is_asked_while_warming_up() {
+fn no_request_is_made_while_warming_up() {
     let config = CONFIG.replace(r#""warmup":0"#, r#""warmup":"10s""#);
     let (action, requests) = measure::<Sequential>(&config, &at(1, Vec::new()), |request| HEALTHY.answer(request));
     assert_eq!((judged(action).verdict, requests.len()), (Verdict::Pass, 0));
 }
 
 #[test]
-fn windows_that_a_failed_measurement_missed_are_counted_by_the_next() {
+fn windows_of_a_failed_measurement_are_counted_by_the_next() {
     let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
     let down = |_: &Request| Err(Failure::Failed("connection refused".into()));
     let failed = measure::<Sequential>(CONFIG, &at(2, first.memory.clone()), down).0;
@@ -188,7 +189,7 @@ fn windows_that_a_failed_measurement_missed_are_counted_by_the_next() {
 }
 
 #[test]
-fn a_measurement_that_was_cut_short_counts_once() {
+fn an_interrupted_measurement_counts_once() {
     let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
     let Ok(Action::Fetch(fetching)) = analyze::<Sequential>(CONFIG, &at(2, first.memory.clone())) else {
         panic!("no requests")
@@ -198,14 +199,14 @@ fn a_measurement_that_was_cut_short_counts_once() {
 }
 
 #[test]
-fn a_second_look_at_the_same_time_counts_nothing() {
+fn a_second_measurement_at_the_same_time_counts_nothing() {
     let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
     let again = measured(CONFIG, &at(1, first.memory.clone()), HEALTHY);
     assert_eq!(again, first);
 }
 
 #[test]
-fn a_query_that_is_wrong_is_named() {
+fn an_invalid_query_is_named() {
     let html = |_: &Request| respond(200, "<html>login</html>");
     let rate = |request: &Request| {
         let body = HEALTHY.answer(request).unwrap().text().replace("\"]]", ".5\"]]");
@@ -221,14 +222,14 @@ fn a_query_that_is_wrong_is_named() {
 }
 
 #[test]
-fn memory_of_another_version_is_an_error_that_says_so() {
+fn the_state_of_another_version_is_an_error() {
     let asked = at(2, vec![9, 1, 2, 3]);
     let error = analyze::<Sequential>(CONFIG, &asked).unwrap_err();
     assert_eq!(error, Error::Internal("memory: version 9; this plugin knows version 1".into()));
 }
 
 #[test]
-fn answers_that_were_not_asked_for_are_an_error() {
+fn unexpected_answers_are_an_error() {
     let first = measured(CONFIG, &at(1, Vec::new()), HEALTHY);
     let unasked = Occasion { answers: vec![respond(200, "{}"); 4], ..at(2, first.memory) };
     assert!(matches!(analyze::<Sequential>(CONFIG, &unasked), Err(Error::Internal(_))));

@@ -1,4 +1,4 @@
-//! What the demo does in a person's place: over HTTP, as kubectl and its plugin for rollouts do it.
+//! The user actions of the demo: over HTTP, as kubectl and its plugin for rollouts make them.
 
 use std::net::SocketAddr;
 
@@ -12,27 +12,27 @@ use super::app::{self, NAMESPACE, ROLLOUT, Version};
 use super::cluster;
 use super::speed::Speed;
 
-/// Signs a person's writes.
-const PERSON: &str = "person";
+/// User agent of the user's writes.
+const USER: &str = "user";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
 
-pub struct Person {
+pub struct User {
     client: Client,
 }
 
-impl Person {
+impl User {
     /// # Errors
-    /// When the client cannot be made.
+    /// If the client cannot be created.
     pub fn new(address: SocketAddr) -> Result<Self> {
-        Ok(Self { client: cluster::client(address, PERSON)? })
+        Ok(Self { client: cluster::client(address, USER)? })
     }
 
-    /// Installs the definitions, and all that the application needs before its Rollout.
+    /// Installs the CRDs, and all objects of the application except its Rollout.
     ///
     /// # Errors
-    /// As the API server answers.
+    /// If the API server rejects an object or cannot be reached.
     pub async fn prepare(&self, controller_name: &str) -> Result<()> {
         let own = kulta_api::crd::Kind::ALL.map(kulta_api::crd::Kind::definition);
         for definition in own.into_iter().chain([HttpRoute::crd(), Gateway::crd(), GatewayClass::crd()]) {
@@ -46,7 +46,7 @@ impl Person {
     }
 
     /// # Errors
-    /// As the API server answers.
+    /// If the API server rejects the write or cannot be reached.
     pub async fn deploy(&self, version: Version, speed: Speed) -> Result<()> {
         match version {
             Version::First => self.send(Method::POST, &rollouts(), JSON, &app::rollout(speed)).await,

@@ -1,4 +1,4 @@
-//! What a registry says when it does not do what it was asked.
+//! Errors from a registry's unsuccessful answers.
 
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::retry_after::retry_after;
 use crate::transport;
 
-/// Registries write some hundred bytes; a proxy before them may send a whole page.
+/// Registries write some hundred bytes; a proxy in front of them may send a whole page.
 const LONGEST_TEXT: u64 = 64 * 1024;
-/// Characters of it that are shown.
+/// Characters of the text that are shown.
 const LONGEST_SAID: usize = 300;
 
 #[derive(Deserialize)]
@@ -24,10 +24,10 @@ struct Said {
     message: String,
 }
 
-/// The error that an answer without success means. `known`: credentials were sent.
-pub(crate) async fn refusal(mut response: Response, known: bool, what: &str) -> Error {
+/// The error for an unsuccessful answer. `known`: credentials were sent.
+pub(crate) async fn error_response(mut response: Response, known: bool, what: &str) -> Error {
     let (status, retry_after) = (response.status(), retry_after(response.headers()));
-    // An error's text that cannot be read is no reason to forget the error.
+    // If the error's text cannot be read, the status is still reported.
     let text = transport::read(&mut response, LONGEST_TEXT, what).await.ok().flatten().unwrap_or_default();
     let (what, said) = (what.to_owned(), said(status, &text));
     match status {
@@ -42,8 +42,8 @@ pub(crate) async fn refusal(mut response: Response, known: bool, what: &str) -> 
     }
 }
 
-/// The status and the registry's own words: in the form that the distribution specification gives them, else the text as it is. A page of
-/// HTML is a proxy's, and says nothing to a person.
+/// The status and the registry's message: in the form of the distribution specification, else the text unchanged. A
+/// page of HTML is a proxy's, and is left out.
 fn said(status: StatusCode, text: &[u8]) -> String {
     let errors = serde_json::from_slice(text).map(|answer: Answer| answer.errors).unwrap_or_default();
     let mut said = status.to_string();
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_registrys_own_words_are_kept_short_and_clean() {
+    fn a_registrys_message_is_short_and_without_control_characters() {
         let long = format!(r#"{{"errors": [{{"code": "DENIED", "message": "{}"}}]}}"#, "x".repeat(1000));
         let cases = [
             (

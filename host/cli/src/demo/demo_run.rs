@@ -1,4 +1,4 @@
-//! The story while it is told: look, act, show, again.
+//! One run of the demo: observe, act, show, repeat.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,66 +10,66 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::app::{ROLLOUT, ROUTE};
 use super::cluster::Cluster;
 use super::frame::Frame;
-use super::observe::{self, Seen};
-use super::person::Person;
-use super::script::{Act, Script};
+use super::observe::{self, Observation};
+use super::script::{Action, Script};
 use super::speed::Speed;
 use super::summary::{self, Summary};
 use super::traffic::{self, Dashboard, Traffic};
+use super::user::User;
 use super::{Interrupts, Screen};
 
-/// How often the picture is drawn: smooth enough for bars and dots.
+/// How often the picture is drawn: often enough for smooth bars and dots.
 const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    Told,
+    Finished,
     Interrupted,
 }
 
-pub struct Tale {
+pub struct DemoRun {
     begun: Instant,
     speed: Speed,
     cluster: Cluster,
-    person: Person,
+    user: User,
     dashboard: Dashboard,
     script: Script,
-    seen: Seen,
+    seen: Observation,
     traffic: Traffic,
     measured: Option<Instant>,
-    doings: Vec<String>,
-    /// What had become of requests when the application opened: nobody can be served by what is not there yet.
+    actions: Vec<String>,
+    /// Results of the requests before the application was open; these do not count as unserved.
     opened: Option<Tally>,
 }
 
-impl Tale {
+impl DemoRun {
     /// # Errors
-    /// When the cluster's servers cannot be started.
+    /// If the cluster's servers cannot be started.
     pub async fn begin(speed: Speed) -> Result<Self> {
         let begun = Instant::now();
         let cluster = Cluster::start(speed).await?;
         Ok(Self {
             begun,
             speed,
-            person: Person::new(cluster.address)?,
+            user: User::new(cluster.address)?,
             dashboard: Dashboard::new(cluster.prometheus, speed)?,
             cluster,
             script: Script::new(speed),
-            seen: Seen::default(),
+            seen: Observation::default(),
             traffic: Traffic::default(),
             measured: None,
-            doings: Vec::new(),
+            actions: Vec::new(),
             opened: None,
         })
     }
 
-    /// Tells it to its end, or until somebody interrupts.
+    /// Runs the demo to its end, or until the user interrupts it.
     ///
     /// # Errors
-    /// When it does not go as it has to.
-    pub async fn tell(&mut self, screen: &mut Screen, interrupts: &mut Interrupts) -> Result<Ended> {
+    /// If the demo does not run as planned.
+    pub async fn run_to_end(&mut self, screen: &mut Screen, interrupts: &mut Interrupts) -> Result<Ended> {
         self.show(screen)?;
-        self.person.prepare(self.cluster.controller_name()).await?;
+        self.user.prepare(self.cluster.controller_name()).await?;
         self.cluster.control()?;
         let mut ticks = tokio::time::interval(TICK.min(traffic::interval(self.speed)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,8 +83,8 @@ impl Tale {
                 return Ok(Ended::Interrupted);
             }
             self.cluster.check()?;
-            self.look().await?;
-            let act = self.script.look(self.begun.elapsed(), &self.seen)?;
+            self.observe().await?;
+            let act = self.script.advance(self.begun.elapsed(), &self.seen)?;
             if self.opened.is_none() && self.script.is_open() {
                 self.opened = Some(self.cluster.requests());
             }
@@ -92,20 +92,20 @@ impl Tale {
                 self.carry_out(act).await?;
             }
             if let Err(error) = self.show(screen) {
-                // A terminal that was closed in between is no failure of the story.
+                // A terminal that was closed meanwhile is not a failure of the demo.
                 return if screen.wants_to_stop() { Ok(Ended::Interrupted) } else { Err(error) };
             }
             if self.script.is_over() {
-                return Ok(Ended::Told);
+                return Ok(Ended::Finished);
             }
         }
     }
 
-    async fn look(&mut self) -> Result<()> {
+    async fn observe(&mut self) -> Result<()> {
         let rollout = self.cluster.get("argoproj.io/v1alpha1", "Rollout", ROLLOUT);
         let route = self.cluster.get("gateway.networking.k8s.io/v1", "HTTPRoute", ROUTE);
         let replica_sets = self.cluster.list("apps/v1", "ReplicaSet");
-        self.seen = observe::look(rollout.as_deref(), route.as_deref(), &replica_sets);
+        self.seen = observe::observe(rollout.as_deref(), route.as_deref(), &replica_sets);
         let interval = traffic::interval(self.speed);
         if self.measured.is_none_or(|last| last.elapsed() >= interval) {
             self.measured = Some(Instant::now());
@@ -114,13 +114,15 @@ impl Tale {
         Ok(())
     }
 
-    async fn carry_out(&mut self, act: Act) -> Result<()> {
+    async fn carry_out(&mut self, act: Action) -> Result<()> {
         match act {
-            Act::Deploy(version) => {
-                self.person.deploy(version, self.speed).await?;
-                self.doings.push(format!("a person deploys {}", version.tag()));
+            Action::Deploy(version) => {
+                self.user.deploy(version, self.speed).await?;
+                self.actions.push(format!("a user deploys {}", version.tag()));
             }
-            Act::TakenBack { version, why } => self.doings.push(format!("KULTA takes {} back: {why}", version.tag())),
+            Action::RolledBack { version, why } => {
+                self.actions.push(format!("KULTA rolls {} back: {why}", version.tag()))
+            }
         }
         Ok(())
     }
@@ -130,7 +132,7 @@ impl Tale {
             at: self.begun.elapsed(),
             speed: self.speed,
             title: self.script.title(),
-            doings: &self.doings,
+            actions: &self.actions,
             seen: &self.seen,
             traffic: &self.traffic,
             events: &self.cluster.events.all(),
@@ -155,7 +157,7 @@ impl Tale {
     pub fn summary(&self) -> Summary {
         Summary {
             took: self.begun.elapsed(),
-            doings: self.doings.clone(),
+            actions: self.actions.clone(),
             requests: self.requests(),
             writes: self.cluster.writes.others(),
             kube_events: self.cluster.writes.events(),
@@ -164,13 +166,13 @@ impl Tale {
         }
     }
 
-    /// Of the API server.
+    /// Address of the API server.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.cluster.address
     }
 
-    /// Of the Prometheus API.
+    /// Address of the Prometheus API.
     #[must_use]
     pub const fn prometheus(&self) -> SocketAddr {
         self.cluster.prometheus

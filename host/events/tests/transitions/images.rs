@@ -1,4 +1,4 @@
-//! Which image of a pod an event is about.
+//! The image of a pod that is the artifact of an event.
 
 use kulta_api::{OutboxEntry, TransitionKind};
 use kulta_events::{CdEvent, Subject};
@@ -36,7 +36,7 @@ fn purl(name: &str, digest: &str, path: &str, tag: &str) -> String {
 }
 
 #[test]
-fn the_artifact_is_the_image_that_changed_wherever_its_container_stands() {
+fn the_artifact_is_the_changed_image_in_any_container() {
     let subject = with_sidecar([PROXY, NEW], [PROXY, OLD]);
 
     for kind in [TransitionKind::Started, TransitionKind::ServiceUpgraded] {
@@ -45,7 +45,7 @@ fn the_artifact_is_the_image_that_changed_wherever_its_container_stands() {
 }
 
 #[test]
-fn what_is_replaced_is_the_image_of_the_same_container() {
+fn the_replaced_artifact_is_the_image_of_the_same_container() {
     let event = of(TransitionKind::Started, &with_sidecar([PROXY, NEW], [PROXY, OLD]));
 
     let previous = &event.body["subject"]["content"]["previousArtifactId"];
@@ -53,14 +53,14 @@ fn what_is_replaced_is_the_image_of_the_same_container() {
 }
 
 #[test]
-fn what_is_restored_is_the_image_of_the_container_that_had_changed() {
+fn the_restored_artifact_is_the_image_of_the_changed_container() {
     let event = of(TransitionKind::ServiceRolledBack, &with_sidecar([PROXY, NEW], [PROXY, OLD]));
 
     assert_eq!(artifact(&event), purl("shop", STABLE_DIGEST, "acme/shop", "1.0"));
 }
 
 #[test]
-fn of_several_images_that_changed_the_first_is_the_artifact_and_all_are_told() {
+fn of_several_changed_images_the_first_is_the_artifact_and_all_are_listed() {
     let event = of(TransitionKind::ServiceUpgraded, &with_sidecar([NEW_PROXY, NEW], [PROXY, OLD]));
 
     let told = event.body["customData"]["kulta"]["changedImages"].as_array().unwrap();
@@ -83,7 +83,7 @@ fn an_annotation_names_the_container_of_the_artifact() {
 }
 
 #[test]
-fn an_annotation_that_names_no_container_counts_as_none() {
+fn an_annotation_with_an_unknown_container_is_ignored() {
     let mut subject = with_sidecar([PROXY, NEW], [PROXY, OLD]);
     subject.revision.annotations = map(&[("kulta.io/artifact-container", "gone")]);
 
@@ -93,7 +93,7 @@ fn an_annotation_that_names_no_container_counts_as_none() {
 }
 
 #[test]
-fn without_a_changed_image_the_first_container_has_the_artifact() {
+fn without_a_changed_image_the_first_containers_is_the_artifact() {
     let event = of(TransitionKind::ServiceUpgraded, &with_sidecar([PROXY, OLD], [PROXY, OLD]));
 
     assert_eq!(artifact(&event), purl("proxy", STABLE_DIGEST, "mesh/proxy", "1.0"));
@@ -101,7 +101,7 @@ fn without_a_changed_image_the_first_container_has_the_artifact() {
 }
 
 #[test]
-fn a_first_version_tells_all_of_its_images() {
+fn a_first_version_lists_all_of_its_images() {
     let mut subject = with_sidecar([PROXY, NEW], [PROXY, OLD]);
     subject.stable = None;
     let mut entry = entry(TransitionKind::ServiceDeployed);
@@ -114,7 +114,7 @@ fn a_first_version_tells_all_of_its_images() {
 }
 
 #[test]
-fn a_rollouts_event_names_no_artifact_when_it_cannot_know_which_image_changed() {
+fn an_event_has_no_artifact_if_the_changed_image_is_unknown() {
     let mut unseen = with_sidecar([PROXY, NEW], [PROXY, OLD]);
     unseen.stable.as_mut().unwrap().images = Vec::new();
     let stable_itself = OutboxEntry { stable: Some("7c9d8b6f5d".into()), ..entry(TransitionKind::Paused) };
@@ -130,7 +130,7 @@ fn a_rollouts_event_names_no_artifact_when_it_cannot_know_which_image_changed() 
 }
 
 #[test]
-fn an_analysis_names_no_image_when_it_cannot_know_which_changed() {
+fn an_analysis_event_has_no_artifact_if_the_changed_image_is_unknown() {
     let mut entry = entry(TransitionKind::AnalysisStarted);
     entry.stable = None;
     let mut subject = with_sidecar([PROXY, NEW], [PROXY, OLD]);

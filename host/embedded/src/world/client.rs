@@ -1,4 +1,4 @@
-//! The world's way to the store: lists by kind, and writes that change nothing are not sent.
+//! The simulation's client of the store: lists by kind, and skips writes that change nothing.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::{
     store::{DeleteOptions, ListOptions, Selection, Store, WriteOptions},
 };
 
-/// The field manager of what the world writes.
+/// The field manager of the simulation's writes.
 const MANAGER: &str = "kulta-world";
 
-/// What the store answers when another writer was faster.
+/// The store's status code for a conflict.
 const CONFLICT: u16 = 409;
 const NOT_FOUND: u16 = 404;
 
-/// The kinds that the world looks at.
+/// The kinds that the simulation watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watched {
     Pod,
@@ -62,7 +62,7 @@ impl RouteKind {
 }
 
 pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
-/// In the order in which they are tried: the Gateway API's kinds are of several ages.
+/// In order of preference: the Gateway API's kinds have several versions.
 const VERSIONS: [&str; 3] = ["v1", "v1alpha3", "v1alpha2"];
 
 impl Watched {
@@ -114,9 +114,9 @@ impl Watched {
 }
 
 #[derive(Debug)]
-pub struct Hands(Store);
+pub struct Client(Store);
 
-impl Hands {
+impl Client {
     pub const fn new(store: Store) -> Self {
         Self(store)
     }
@@ -125,7 +125,7 @@ impl Hands {
         &self.0
     }
 
-    /// All objects that the world looks at.
+    /// All objects of the watched kinds.
     pub fn everything(&self) -> Vec<Item> {
         let items = |watched: Watched| {
             self.list_in(watched, "").into_iter().filter_map(move |object| watched.item(key(&object)))
@@ -133,7 +133,7 @@ impl Hands {
         Watched::ALL.into_iter().flat_map(items).collect()
     }
 
-    /// Nothing as long as the kind is not served.
+    /// `None` as long as the kind is not served.
     fn kind(&self, watched: Watched) -> Option<Arc<Kind>> {
         let (group, plural) = watched.place();
         VERSIONS.into_iter().find_map(|version| self.0.kind_at(group, version, plural))
@@ -187,13 +187,14 @@ impl Hands {
         });
     }
 
-    /// With the period of grace that the object has, or at once.
+    /// With the object's grace period, or at once.
     pub fn delete(&self, watched: Watched, key: &Key, at_once: bool) {
         let options = DeleteOptions { grace: at_once.then_some(0), ..DeleteOptions::default() };
         self.note(watched, key.as_str(), |kind| self.0.delete(kind, key.namespace(), key.name(), &options).map(drop));
     }
 
-    /// A write that loses against another one is made again, for that one is a change to look at; any other refusal is told.
+    /// After a conflict nothing is reported, because the other write triggers another reconciliation; any other error
+    /// is logged.
     fn note(&self, watched: Watched, what: &str, write: impl FnOnce(&Kind) -> Result<(), ApiError>) {
         let Some(kind) = self.kind(watched) else { return };
         match write(&kind) {

@@ -26,7 +26,7 @@ fn the_conformance_samples_satisfy_their_schemas() {
 }
 
 #[test]
-fn the_conformance_samples_survive_the_reader_that_consumers_use() {
+fn the_conformance_samples_survive_a_round_trip_through_the_sdk() {
     let folder = specification();
     let custom = folder.join("custom/conformance.json");
 
@@ -38,7 +38,7 @@ fn the_conformance_samples_survive_the_reader_that_consumers_use() {
 }
 
 #[test]
-fn the_schemas_do_refuse_an_event_without_its_artifact() {
+fn the_schemas_reject_an_event_without_its_artifact() {
     let mut sample = json(&specification().join("conformance/service_upgraded.json"));
     sample["subject"]["content"].as_object_mut().unwrap().remove("artifactId");
 

@@ -1,4 +1,4 @@
-//! In processes of their own: what the sink does when the process or the image lacks something.
+//! The sink in a process without a TLS provider and in an image without certificates, each in a child process.
 
 use std::env;
 use std::process::Command;
@@ -13,18 +13,18 @@ fn config(url: &str) -> SinkConfig {
 }
 
 #[test]
-fn a_process_without_a_tls_provider_is_told_instead_of_stopped() {
+fn a_missing_tls_provider_is_an_error() {
     let error = Sink::new(config("https://events.example/")).err().unwrap();
 
     assert!(matches!(error, SinkError::NoTlsProvider), "{error:?}");
 }
 
-/// Runs itself again, because the place of certificates is read from the environment.
+/// Runs itself in a child process, because the path of certificates is read from the environment.
 #[test]
-fn an_image_without_certificates_serves_plain_http_and_says_what_https_lacks() {
+fn an_image_without_certificates_can_use_http_and_https_reports_what_is_missing() {
     if env::var("SSL_CERT_FILE").as_deref() != Ok(NOWHERE) {
         let again = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "an_image_without_certificates_serves_plain_http_and_says_what_https_lacks"])
+            .args(["--exact", "an_image_without_certificates_can_use_http_and_https_reports_what_is_missing"])
             .envs([("SSL_CERT_FILE", NOWHERE), ("SSL_CERT_DIR", NOWHERE)])
             .output()
             .unwrap();

@@ -1,17 +1,17 @@
-//! Runs and metrics as tests, and what a failed one causes.
+//! Events of analysis runs and metrics, and links to a failed analysis.
 
 use kulta_api::{OutboxEntry, Outcome, TransitionKind};
 use serde_json::json;
 
 use crate::support::{entry, origin, subject};
 
-/// Of step 1's run.
+/// The run of step 1.
 fn ended(kind: TransitionKind) -> OutboxEntry {
     OutboxEntry { run: Some("2-1".into()), outcome: Some(Outcome::Failure), why: Some("slow".into()), ..entry(kind) }
 }
 
 #[test]
-fn a_run_is_a_test_suite_run_under_the_name_of_its_object() {
+fn a_run_is_a_test_suite_run_with_the_name_of_its_object() {
     let event = origin().event(&ended(TransitionKind::AnalysisFinished), &subject()).unwrap();
 
     assert_eq!(event.subject, "shop/checkout-7c9d8b6f5d-2-1");
@@ -27,7 +27,7 @@ fn a_run_is_a_test_suite_run_under_the_name_of_its_object() {
 }
 
 #[test]
-fn a_run_of_no_step_is_the_background() {
+fn a_run_without_a_step_is_the_background_analysis() {
     let entry = OutboxEntry { step: None, ..ended(TransitionKind::AnalysisStarted) };
 
     let event = origin().event(&entry, &subject()).unwrap();
@@ -48,7 +48,7 @@ fn a_metric_is_a_test_case_of_its_run() {
 }
 
 #[test]
-fn what_a_failed_analysis_caused_points_to_it() {
+fn the_effect_of_a_failed_analysis_links_to_it() {
     let cause = origin().event(&OutboxEntry { seq: 6, ..ended(TransitionKind::AnalysisFinished) }, &subject()).unwrap();
     for kind in [TransitionKind::ServiceRolledBack, TransitionKind::Finished] {
         let event = origin().event(&OutboxEntry { seq: 9, cause: Some(6), ..entry(kind) }, &subject()).unwrap();

@@ -1,4 +1,5 @@
-//! Transitions in, CDEvents out. The specification's schemas are found in `CDEVENTS_SCHEMAS`, else beside the repository.
+//! Builds CDEvents from transitions. The specification's schemas are in `CDEVENTS_SCHEMAS`, else next to the
+//! repository.
 
 #[cfg(test)]
 mod analyses;

@@ -1,4 +1,4 @@
-//! Schemas of the specification, and entries and subjects to build events from.
+//! The specification's schemas, and entries and subjects to build events from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -80,7 +80,7 @@ impl Schemas {
         Self { standard, custom: compile(&json(&folder.join("custom/schema.json"))) }
     }
 
-    /// What the schema of the event's own type has to say against it.
+    /// Violations of the schema of the event's own type.
     pub fn errors(&self, event: &Value) -> Vec<String> {
         let name = event["context"]["type"].as_str().unwrap();
         let validator = if name.starts_with("dev.cdeventsx.") {

@@ -1,4 +1,4 @@
-//! A test's own namespace in the shared cluster, and the questions that stories ask in it.
+//! A scenario's own namespace in the shared cluster, with its reads and writes.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -23,19 +23,19 @@ use crate::{
     wait,
 };
 
-/// How long a story waits for something that should come at once: long enough for a debug build on a busy machine.
+/// Timeout for something that should happen at once: long enough for a debug build on a busy machine.
 pub const SOON: Duration = Duration::from_secs(90);
-/// Objects of a fleet that are written at a time: the API server's own limit for mutating requests is far above.
+/// Objects of a fleet that are written concurrently: far below the API server's limit for mutating requests.
 const SIDE_BY_SIDE: usize = 16;
 
-/// One test's place.
-pub struct Story {
+/// One test's environment.
+pub struct Scenario {
     pub client: Client,
     pub namespace: String,
     pub environment: Environment,
 }
 
-impl Story {
+impl Scenario {
     /// A new namespace named after the test.
     pub async fn begin(name: &str) -> Result<Self> {
         let environment = Environment::find()?;
@@ -46,10 +46,10 @@ impl Story {
         Ok(Self { client, namespace, environment })
     }
 
-    /// Deletes the namespace and all in it, without waiting.
+    /// Deletes the namespace and its objects, without waiting.
     pub async fn end(self) -> Result<()> {
         let api: Api<DynamicObject> = Api::all_with(self.client, &kinds::namespace());
-        api.delete(&self.namespace, &DeleteParams::background()).await.context("delete the story's namespace")?;
+        api.delete(&self.namespace, &DeleteParams::background()).await.context("delete the scenario's namespace")?;
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Story {
         Ok(())
     }
 
-    /// As [`apply_all`](Self::apply_all), for a fleet: in no order.
+    /// As [`apply_all`](Self::apply_all), for a fleet: concurrently, without an order.
     pub async fn apply_side_by_side(&self, objects: Vec<Value>) -> Result<()> {
         futures::stream::iter(objects)
             .map(|object| self.apply(object))
@@ -118,7 +118,7 @@ impl Story {
         wait::until(&self.api(kind), name, what, SOON, wanted).await
     }
 
-    /// Waits until the Rollout is in a phase (`status.phase`) and the controller has seen its newest spec.
+    /// Waits until the Rollout is in a phase (`status.phase`) and the controller has observed its newest spec.
     pub async fn until_phase(&self, rollout: &str, phase: &str) -> Result<DynamicObject> {
         self.until(&kinds::rollout(), rollout, &format!("the phase {phase}"), |object| {
             let generation = object.metadata.generation.unwrap_or_default().to_string();
@@ -136,7 +136,7 @@ impl Story {
         Ok(weights(&self.get(&kinds::http_route(), route).await?))
     }
 
-    /// Waits until a route has these weights *and* its gateway says that it took them.
+    /// Waits until a route has these weights *and* its gateway reports that it has accepted them.
     pub async fn until_weights(&self, route: &str, wanted: &[(&str, i64)]) -> Result<DynamicObject> {
         let wanted: Vec<(String, i64)> = wanted.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect();
         self.until(&kinds::http_route(), route, &format!("the accepted weights {wanted:?}"), |object| {
@@ -155,7 +155,7 @@ impl Story {
         Ok(owned)
     }
 
-    /// The Kubernetes Events about an object: reason and message, in the order of their writing.
+    /// The Kubernetes Events about an object: reason and message, in the order in which they were written.
     pub async fn events_about(&self, kind: &str, name: &str) -> Result<Vec<(String, String)>> {
         let fields = format!("involvedObject.kind={kind},involvedObject.name={name}");
         let mut events = self
@@ -164,7 +164,7 @@ impl Story {
             .await
             .context("list the events")?
             .items;
-        // Events of one reconciliation are told apart by microseconds, and may be posted in any order.
+        // Events of one reconciliation differ by microseconds, and may be posted in any order.
         events.sort_by_key(|event| api::text(event, "/eventTime").to_owned());
         Ok(events
             .iter()
@@ -172,8 +172,8 @@ impl Story {
             .collect())
     }
 
-    /// Waits until the Kubernetes events about an object are as `wanted`. They are posted beside the writes: the state of
-    /// an object can be seen before the event that reports it.
+    /// Waits until the Kubernetes events about an object satisfy `wanted`. Events are posted concurrently with writes:
+    /// the state of an object can be visible before its event.
     pub async fn until_events(
         &self,
         kind: &str,
@@ -188,7 +188,7 @@ impl Story {
         .await
     }
 
-    /// Waits until there are so many events about an object with this reason.
+    /// Waits until there are this many events about an object with this reason.
     pub async fn until_events_with(&self, kind: &str, name: &str, reason: &str, count: usize) -> Result<()> {
         self.until_events(kind, name, |events| events.iter().filter(|(told, _)| told == reason).count() == count)
             .await
@@ -215,13 +215,13 @@ impl Story {
     }
 }
 
-/// The revision annotation of a ReplicaSet, 0 when there is none.
+/// The revision annotation of a ReplicaSet; 0 if it is missing.
 pub fn revision(set: &DynamicObject) -> i64 {
     let annotation = set.metadata.annotations.as_ref().and_then(|all| all.get("rollout.argoproj.io/revision"));
     annotation.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-/// Service and weight of every backendRef, in order, over all rules; a ref without a weight has 1.
+/// Service and weight of every backendRef, in order, over all rules; the default weight is 1.
 pub fn weights(route: &DynamicObject) -> Vec<(String, i64)> {
     let rules = route.data.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
     let refs = rules.filter_map(|rule| rule.get("backendRefs")?.as_array()).flatten();

@@ -1,27 +1,22 @@
-//! Runs an expression: the semantics of expr-lang 1.15 (`compiler`, `vm`).
+//! Evaluates an expression, with the semantics of expr-lang 1.15 (`compiler`, `vm`).
+
+mod loops;
+mod messages;
 
 use crate::check::{RESULT, regex};
+use crate::context::{Context, TOO_LARGE};
 use crate::fault::Fault;
 use crate::functions::{self, Function};
 use crate::methods;
 use crate::operators;
 use crate::syntax::{Kind, Loop, Node, Operator, Pointer, Unary};
 use crate::types::Type;
-use crate::value::{List, ListKind, Value};
+use crate::value::{ListKind, Value};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Elements that all lists of an expression may have together (`vm.MemoryBudget`).
+/// Limit of the elements of all lists of an expression together (`vm.MemoryBudget`).
 const MAX_ELEMENTS: usize = 1_000_000;
-pub const TOO_LARGE: &str = "the expression makes lists of too many elements";
-
-/// What an expression is run with.
-pub struct Context<'a> {
-    pub expression: &'a str,
-    pub result: &'a Value,
-    /// Unix milliseconds.
-    pub now: Option<u64>,
-}
 
 pub fn run(node: &Node, context: &Context<'_>) -> Result<Value, Fault> {
     let mut run = Run { context, variables: Vec::new(), bodies: Vec::new(), elements: 0 };
@@ -147,7 +142,7 @@ impl Run<'_> {
     fn bool(&mut self, node: &Node) -> Result<bool, Stop> {
         match self.value(node)? {
             Value::Bool(bool) => Ok(bool),
-            other => fail(node, format!("{} is {}, a boolean is wanted", self.source(node), Type::of(&other).words())),
+            other => fail(node, format!("{} is {}, a boolean is wanted", self.source(node), Type::of(&other).name())),
         }
     }
 
@@ -162,14 +157,14 @@ impl Run<'_> {
             (_, Value::Int64(number)) => Ok(Value::Int64(number.wrapping_neg())),
             (_, Value::Float(number)) => Ok(Value::Float(-number)),
             (_, other) => {
-                fail(operand, format!("- cannot be applied: {} is {}", self.source(operand), Type::of(&other).words()))
+                fail(operand, format!("- cannot be applied: {} is {}", self.source(operand), Type::of(&other).name()))
             }
         }
     }
 
     fn binary(&mut self, node: &Node, operator: Operator, left: &Node, right: &Node) -> Answer {
         match operator {
-            // What is known without a value decides first, as it does once the Go original has optimised.
+            // A constant operand decides first, as after the optimisation of the Go original.
             Operator::And if left.known_bool() == Some(false) || right.known_bool() == Some(false) => {
                 Ok(Value::Bool(false))
             }
@@ -206,7 +201,7 @@ impl Run<'_> {
                 (Some(from), Some(to)) => self.range(node, from, to),
                 _ => fail(node, self.mismatch(operator, &[left, right])),
             },
-            // A list of nothing but texts is looked up by text.
+            // In a list of texts only, the lookup is by text.
             (Operator::In, needle, _) if is_all_texts(right.0) && !matches!(needle, Value::Text(_) | Value::Nil) => {
                 fail(node, self.mismatch(operator, &[left, right]))
             }
@@ -224,7 +219,7 @@ impl Run<'_> {
     }
 
     fn member(&mut self, of: &Node, name: &Node, optional: bool) -> Answer {
-        // As the Go original optimises it: elements behind the one that is found are not looked at.
+        // As in the Go original's optimisation, elements after the found one are not evaluated.
         if let (Kind::Loop(Loop::Filter, list, body, None), Some(index @ (0 | -1))) = (&of.kind, name.written_index()) {
             return match self.found(list, body, index < 0)? {
                 Some(found) => Ok(found),
@@ -250,7 +245,7 @@ impl Run<'_> {
         let value = self.value(node)?;
         match operators::integer(&value) {
             Some(index) => Ok(index),
-            None => fail(node, format!("{} is {}, an integer is wanted", self.source(node), Type::of(&value).words())),
+            None => fail(node, format!("{} is {}, an integer is wanted", self.source(node), Type::of(&value).name())),
         }
     }
 
@@ -285,7 +280,7 @@ impl Run<'_> {
         for (key, value) in pairs {
             let name = match self.value(key)? {
                 Value::Text(name) => name.to_string(),
-                other => return fail(key, format!("a key is a string, not {}", Type::of(&other).words())),
+                other => return fail(key, format!("a key is a string, not {}", Type::of(&other).name())),
             };
             self.grow(key, 1)?;
             let value = self.value(value)?;
@@ -294,165 +289,9 @@ impl Run<'_> {
         }
         Ok(Value::Object(Rc::new(fields)))
     }
-
-    fn list(&mut self, list: &Node) -> Result<Rc<List>, Stop> {
-        match self.value(list)? {
-            Value::List(elements) => Ok(elements),
-            other => fail(list, format!("{} is {}, a list is wanted", self.source(list), Type::of(&other).words())),
-        }
-    }
-
-    /// The first or the last element that is meant.
-    fn found(&mut self, list: &Node, body: &Node, from_end: bool) -> Result<Option<Value>, Stop> {
-        let elements = self.list(list)?;
-        let found = self.find(&elements.items, body, from_end)?;
-        Ok(found.and_then(|index| elements.items.get(index)).cloned())
-    }
-
-    fn repeated(&mut self, kind: Loop, list: &Node, body: &Node, initial: Option<&Node>) -> Answer {
-        if matches!(kind, Loop::Find | Loop::FindLast) {
-            return Ok(self.found(list, body, kind == Loop::FindLast)?.unwrap_or(Value::Nil));
-        }
-        let elements = self.list(list)?;
-        let items = &elements.items;
-        match kind {
-            Loop::All => self.every(items, body, true).map(Value::Bool),
-            Loop::None => self.every(items, body, false).map(Value::Bool),
-            Loop::Any => self.find(items, body, false).map(|found| Value::Bool(found.is_some())),
-            Loop::One => self.chosen(items, body).map(|chosen| Value::Bool(chosen.len() == 1)),
-            Loop::Count => self.chosen(items, body).map(|chosen| Value::Int(chosen.len() as i64)),
-            Loop::Filter => {
-                let chosen = self.chosen(items, body)?;
-                self.grow(list, chosen.len())?;
-                Ok(Value::list(chosen))
-            }
-            Loop::Map => {
-                self.grow(list, items.len())?;
-                let mut answers = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    answers.push(self.body(index, item, Value::Nil, |run| run.value(body))?);
-                }
-                Ok(Value::list(answers))
-            }
-            Loop::FindIndex | Loop::FindLastIndex => {
-                let found = self.find(items, body, kind == Loop::FindLastIndex)?;
-                Ok(found.map_or(Value::Nil, |index| Value::Int(index as i64)))
-            }
-            Loop::GroupBy => self.grouped(items, body),
-            Loop::Find | Loop::FindLast => Ok(Value::Nil),
-            Loop::Reduce => self.reduced(list, items, body, initial),
-        }
-    }
-
-    fn body<T>(
-        &mut self,
-        index: usize,
-        item: &Value,
-        accumulator: Value,
-        run: impl FnOnce(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        self.bodies.push(Element { value: item.clone(), index, accumulator });
-        let answer = run(self);
-        self.bodies.pop();
-        answer
-    }
-
-    fn holds(&mut self, index: usize, item: &Value, body: &Node) -> Result<bool, Stop> {
-        self.body(index, item, Value::Nil, |run| run.bool(body))
-    }
-
-    fn every(&mut self, items: &[Value], body: &Node, wanted: bool) -> Result<bool, Stop> {
-        for (index, item) in items.iter().enumerate() {
-            if self.holds(index, item, body)? != wanted {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn find(&mut self, items: &[Value], body: &Node, from_end: bool) -> Result<Option<usize>, Stop> {
-        for step in 0..items.len() {
-            let index = if from_end { items.len() - 1 - step } else { step };
-            if let Some(item) = items.get(index)
-                && self.holds(index, item, body)?
-            {
-                return Ok(Some(index));
-            }
-        }
-        Ok(None)
-    }
-
-    fn chosen(&mut self, items: &[Value], body: &Node) -> Result<Vec<Value>, Stop> {
-        let mut chosen = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            if self.holds(index, item, body)? {
-                chosen.push(item.clone());
-            }
-        }
-        Ok(chosen)
-    }
-
-    fn grouped(&mut self, items: &[Value], body: &Node) -> Answer {
-        let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let key = self.body(index, item, Value::Nil, |run| run.value(body))?;
-            if matches!(key, Value::List(_) | Value::Object(_) | Value::Keyed(_)) {
-                return fail(body, format!("{} cannot be the key of a group", Type::of(&key).words()));
-            }
-            match groups
-                .iter_mut()
-                .find(|(known, _)| Type::of(known) == Type::of(&key) && operators::equal(known, &key))
-            {
-                Some((_, members)) => members.push(item.clone()),
-                None => groups.push((key, vec![item.clone()])),
-            }
-        }
-        let entries = groups.into_iter().map(|(key, members)| (key, Value::list(members))).collect();
-        Ok(Value::Keyed(Rc::new(entries)))
-    }
-
-    fn reduced(&mut self, list: &Node, items: &[Value], body: &Node, initial: Option<&Node>) -> Answer {
-        let (mut accumulator, from) = match (initial, items.first()) {
-            (Some(initial), _) => (self.value(initial)?, 0),
-            (None, Some(first)) => (first.clone(), 1),
-            (None, None) => return fail(list, "index out of range: reduce() of an empty list needs a start"),
-        };
-        for (index, item) in items.iter().enumerate().skip(from) {
-            accumulator = self.body(index, item, accumulator, |run| run.value(body))?;
-        }
-        Ok(accumulator)
-    }
-
-    fn source(&self, node: &Node) -> &str {
-        self.context.expression.get(node.from..node.to).unwrap_or_default().trim()
-    }
-
-    fn mismatch(&self, operator: Operator, operands: &[(&Node, &Value)]) -> String {
-        let are: Vec<String> = operands
-            .iter()
-            .map(|(node, value)| format!("{} is {}", self.source(node), Type::of(value).words()))
-            .collect();
-        let hint = operands.iter().find_map(|(node, value)| self.hint(node, value));
-        match hint {
-            Some(hint) => format!("{hint} ({} cannot be applied to a list)", operator.text()),
-            None => format!("{} cannot be applied: {}", operator.text(), are.join(", ")),
-        }
-    }
-
-    fn with_hint(&self, arguments: &[Node], values: &[Value], message: String) -> String {
-        let hint = arguments.iter().zip(values).find_map(|(node, value)| self.hint(node, value));
-        hint.map_or_else(|| message.clone(), |hint| format!("{hint} ({message})"))
-    }
-
-    /// What to write where one element of a list was meant.
-    fn hint(&self, node: &Node, value: &Value) -> Option<String> {
-        let list = self.source(node);
-        let is_list = matches!(value, Value::List(_)) && !matches!(node.kind, Kind::List(_));
-        is_list.then(|| format!("{list} is a list: write {list}[0]"))
-    }
 }
 
-/// A list that is written out, of nothing but texts.
+/// True for a list literal of texts only.
 fn is_all_texts(node: &Node) -> bool {
     let Kind::List(elements) = &node.kind else { return false };
     !elements.is_empty() && elements.iter().all(|element| matches!(element.kind, Kind::Text(_)))
