@@ -110,10 +110,15 @@ impl SafeGoal {
         let keep_serving = |(other, pods): (&std::sync::Arc<ReplicaSet>, &u32)| {
             if context.may_serve(other) { other.replicas.max(*pods) } else { *pods }
         };
+        let canary = shape.canary_target(goal.canary, context.canary_side().replicas, range);
+        let stable = shape.stable_target(stable, range);
+        let for_requests = |replica_set: Option<&std::sync::Arc<ReplicaSet>>, pods: u32| {
+            replica_set.map_or(pods, |found| pods.max(pods_for_requests(context, traffic, found, weight)))
+        };
         Self {
             weight: Some(weight),
-            canary: Some(shape.canary_target(goal.canary, context.canary_side().replicas, range)),
-            stable: Some(shape.stable_target(stable, range)),
+            canary: Some(for_requests(context.new.as_ref(), canary)),
+            stable: Some(for_requests(context.stable.as_ref(), stable)),
             older: context.others.iter().zip(older).map(keep_serving).collect(),
             selectors: selectors::safe(context, record),
         }
@@ -198,6 +203,19 @@ fn safe_weight(context: &Context, record: &Record, traffic: &Traffic, goal: Side
         stable_service_ready,
         least,
     })
+}
+
+/// Of a revision's pods those that its requests need, by whichever Service it gets them: now, or with the weight that is written beside
+/// this.
+fn pods_for_requests(context: &Context, traffic: &Traffic, replica_set: &ReplicaSet, weight: u32) -> u32 {
+    let (max, range) = (traffic.shape.max_weight, traffic.state.range);
+    let (least, most) = (range.min.min(weight), range.max.max(weight));
+    let selects = |service: &String| context.selected(service) == Some(replica_set.hash());
+    // The canary's Service selects the new revision, or may be pointed at it beside this.
+    let by_canary = selects(&traffic.canary_service) || replica_set.hash() == context.new_hash;
+    let by_stable = selects(&traffic.stable_service);
+    let share = if by_stable { max.saturating_sub(least) } else { 0 } + if by_canary { most } else { 0 };
+    replica_set.replicas.min(share_of(traffic.shape.replicas, share.min(max), max))
 }
 
 /// Without routes older revisions go as fast as availability allows, oldest first.

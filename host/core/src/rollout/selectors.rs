@@ -4,6 +4,7 @@ use super::context::Context;
 use super::record::Record;
 use crate::identity;
 use crate::observed::Service;
+use crate::replicas::share_of;
 
 /// Hashes of the revisions to select; `None` leaves a Service as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,10 +18,10 @@ pub(super) fn safe(context: &Context, record: &Record) -> Selectors {
     let service = |name: Option<&String>| context.service(name);
     let stable_hash = record.status.stable_rs.as_str();
     let stable = service(context.fields.stable_service.as_ref())
-        .filter(|service| !stable_hash.is_empty() && may_select(context, service, stable_hash));
+        .filter(|service| !stable_hash.is_empty() && may_select(context, record, service, stable_hash));
     let canary = service(context.fields.canary_service.as_ref());
     let canary_hash = canary
-        .and_then(|service| canary_target(context, record, service).filter(|hash| may_select(context, service, hash)));
+        .and_then(|service| canary_target(context, record, service).filter(|hash| may_select(context, record, service, hash)));
     Selectors { stable: stable.map(|_| stable_hash.to_owned()), canary: canary_hash }
 }
 
@@ -44,24 +45,43 @@ fn canary_target(context: &Context, record: &Record, service: &Service) -> Optio
     }
     // Traffic that still goes to another canary's pods is taken away first.
     let free = !exposed || selected == Some(stable) || selected.is_none();
-    if free && can_serve(context, service, new) {
+    if free && can_serve(context, record, service, new) {
         return Some(new.to_owned());
     }
     (selected.is_some() && selected != Some(stable) && !exposed).then(|| stable.to_owned())
 }
 
-fn may_select(context: &Context, service: &Service, hash: &str) -> bool {
-    service.hash() == Some(hash) || can_serve(context, service, hash)
+fn may_select(context: &Context, record: &Record, service: &Service, hash: &str) -> bool {
+    service.hash() == Some(hash) || can_serve(context, record, service, hash)
 }
 
-/// A Service that selects no revision yet is narrowed only to one that is whole; one that does may follow to any pod that is there.
-fn can_serve(context: &Context, service: &Service, hash: &str) -> bool {
-    let Some(target) = identity::by_hash(&context.observed.replica_sets, hash) else { return false };
+/// A Service that selects no revision yet is narrowed only to one that is whole; one that does may follow to pods that can serve its
+/// requests, or that are no fewer than those that serve them now.
+fn can_serve(context: &Context, record: &Record, service: &Service, hash: &str) -> bool {
+    let replica_sets = &context.observed.replica_sets;
+    let Some(target) = identity::by_hash(replica_sets, hash) else { return false };
     if context.replicas == 0 {
         return true;
     }
-    match service.hash() {
-        None => target.replicas > 0 && target.available_replicas >= target.replicas,
-        Some(_) => target.available_replicas > 0,
-    }
+    let Some(selected) = service.hash() else {
+        return target.replicas > 0 && target.available_replicas >= target.replicas;
+    };
+    let serving = identity::by_hash(replica_sets, selected).map_or(0, |serving| serving.available_replicas);
+    let enough = context.needed(pods_for_requests(context, record, service, hash));
+    target.available_replicas > 0 && (target.available_replicas >= enough || target.available_replicas >= serving)
+}
+
+/// Pods of a revision that its requests need once the Service sends it its own, beside those of the other Service.
+fn pods_for_requests(context: &Context, record: &Record, service: &Service, hash: &str) -> u32 {
+    let Some(traffic) = &context.traffic else { return 0 };
+    let (max, range) = (traffic.shape.max_weight, traffic.state.range);
+    let selects_it = |other: &String| context.selected(other) == Some(hash);
+    let (own, selects_it) = if service.name == traffic.stable_service {
+        (max.saturating_sub(range.min), selects_it(&traffic.canary_service))
+    } else {
+        // The stable Service selects the stable revision, or is about to.
+        (range.max, selects_it(&traffic.stable_service) || record.status.stable_rs == hash)
+    };
+    let share = if own > 0 && selects_it { max } else { own };
+    share_of(traffic.shape.replicas, share, max)
 }

@@ -94,7 +94,9 @@ pub(super) fn decided(
     decision: &Decision,
 ) -> NextStage {
     if situation.goal == Goal::Restore {
-        return stages::settled(stages::restore(context, progress, decision.weight, None));
+        // Restoring leads down: a decision that keeps the weight would keep an abort from ever restoring stable.
+        let weight = if decision.weight < situation.weight { decision.weight } else { 0 };
+        return stages::settled(stages::restore(context, progress, weight, None));
     }
     match runs::background_overrules(context, &progress.record, &decision.next) {
         Some(Stop::Abort(why)) => {
