@@ -91,6 +91,13 @@ impl Record {
         self.status.controller_pause = false;
     }
 
+    /// The failure of an earlier attempt no longer counts.
+    pub fn forget_failure(&mut self) {
+        self.kulta.failure = None;
+        self.kulta.failure_reason = None;
+        self.kulta.failure_cause = None;
+    }
+
     /// Stores a transition; `detail` fills in what its kind carries.
     pub fn store(&mut self, context: &Context, kind: TransitionKind, detail: impl FnOnce(&mut OutboxEntry)) {
         let stable = &self.status.stable_rs;

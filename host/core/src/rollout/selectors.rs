@@ -20,8 +20,9 @@ pub(super) fn safe(context: &Context, record: &Record) -> Selectors {
     let stable = service(context.fields.stable_service.as_ref())
         .filter(|service| !stable_hash.is_empty() && may_select(context, record, service, stable_hash));
     let canary = service(context.fields.canary_service.as_ref());
-    let canary_hash = canary
-        .and_then(|service| canary_target(context, record, service).filter(|hash| may_select(context, record, service, hash)));
+    let canary_hash = canary.and_then(|service| {
+        canary_target(context, record, service).filter(|hash| may_select(context, record, service, hash))
+    });
     Selectors { stable: stable.map(|_| stable_hash.to_owned()), canary: canary_hash }
 }
 

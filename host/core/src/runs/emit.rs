@@ -4,7 +4,7 @@ use kulta_api::analysis::{AnalysisPhase, MetricResult};
 use kulta_api::kulta_status::FAILURE_CHARS;
 use kulta_api::{Outcome, TransitionKind};
 
-use super::records::{Current, phase as parse_phase, suffix, summary_of};
+use super::current::{Current, phase as parse_phase, suffix, summary_of};
 use super::role::Role;
 use crate::plan::{EventKind, EventReason};
 use crate::rollout::context::Context;

@@ -3,7 +3,7 @@
 use kulta_api::analysis::AnalysisPhase;
 use kulta_api::{InconclusiveRun, PauseReason};
 
-use super::records::{Current, current_run};
+use super::current::{Current, current_run};
 use super::role::Role;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;

@@ -1,7 +1,7 @@
 //! What the background analysis leads to, whatever the strategy makes of it.
 
+use super::current::current_run;
 use super::inconclusive::is_promoted_past;
-use super::records::current_run;
 use super::role::Role;
 use crate::decision::{Next, PauseCause};
 use crate::rollout::context::Context;

@@ -3,6 +3,7 @@
 //! `status.canary.current…AnalysisRunStatus` names the current run, and is stored before the run is created. So a controller that dies
 //! in between creates the very run that was meant, a run is never created twice, and one that a user deleted is created again.
 
+pub(crate) mod current;
 mod emit;
 pub(crate) mod inconclusive;
 mod judged;

@@ -4,9 +4,10 @@ use kulta_api::Outcome;
 use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::foreign_status::AnalysisRunSummary;
 
+use super::current::{current_run, current_runs, find, summary_of};
 use super::emit;
 use super::inconclusive::{self, is_promoted_past};
-use super::records::{Ending, current_run, current_runs, drop_run, find, summary_of};
+use super::records::{Ending, drop_run};
 use super::role::Role;
 use crate::analysis;
 use crate::decision::{Decision, FailureClass, StrategyFailure, WantedRun};

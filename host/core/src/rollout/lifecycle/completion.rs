@@ -87,13 +87,6 @@ pub(crate) fn restored(context: &Context, mut record: Record) -> Record {
     record
 }
 
-/// The failure of an earlier attempt no longer counts.
-pub(super) fn forget_failure(record: &mut Record) {
-    record.kulta.failure = None;
-    record.kulta.failure_reason = None;
-    record.kulta.failure_cause = None;
-}
-
 fn finish_duration(context: &Context, record: &mut Record, completion: CompletionStatus) {
     if let Some(duration) = &mut record.status.duration
         && duration.finished_at.is_none()

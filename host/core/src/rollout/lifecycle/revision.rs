@@ -4,7 +4,6 @@ use kulta_api::rollout::RollbackWindow;
 use kulta_api::status::RolloutDuration;
 use kulta_api::{KultaPhase, Outcome, TransitionKind};
 
-use super::completion::forget_failure;
 use crate::plan::{EventKind, EventReason};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
@@ -64,7 +63,7 @@ fn begin(context: &Context, mut record: Record) -> Record {
     record.status.promote_full = false;
     record.status.duration = Some(RolloutDuration { rollout_started_at: Some(now.clone()), ..Default::default() });
     record.kulta.step_started_at = Some(now);
-    forget_failure(&mut record);
+    record.forget_failure();
     record.kulta.promoting = false;
     record.kulta.step_weight = None;
     record.kulta.memory.clear();

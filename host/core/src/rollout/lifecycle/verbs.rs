@@ -4,7 +4,6 @@ use kulta_api::TransitionKind;
 use kulta_api::status::RolloutDuration;
 
 use super::abort::{ABORTED, abort};
-use super::completion::forget_failure;
 use crate::plan::{EventKind, EventReason};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
@@ -49,7 +48,7 @@ fn retry(context: &Context, mut record: Record) -> Record {
     runs::drop_all(context, &mut record, ABORTED);
     step_plugins::leave(&mut record);
     record.kulta.restoring = None;
-    forget_failure(&mut record);
+    record.forget_failure();
     record.kulta.exposed = false;
     record.kulta.serving_since = None;
     record.kulta.promoting = false;

@@ -3,28 +3,15 @@
 use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{ConditionReason, ConditionStatus};
 
+use super::condition::{NOT_AVAILABLE, PAUSED, is_paused, set};
 use super::deadline::Deadline;
 use super::waits::{self, Wait};
 use super::{Report, progressing, readiness};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
-use crate::time;
 
 /// Messages as Argo words them (upstream `utils/conditions/conditions.go`).
 const AVAILABLE: &str = "Rollout has minimum availability";
-pub(super) const NOT_AVAILABLE: &str = "Rollout does not have minimum availability";
-pub(super) const PAUSED: &str = "Rollout is paused";
-
-pub(super) fn set(
-    context: &Context,
-    record: &mut Record,
-    kind: ConditionType,
-    (status, reason): (ConditionStatus, ConditionReason),
-    message: &str,
-) {
-    let now = time::floor(context.now);
-    conditions::set(&mut record.status.conditions, kind, status, reason, message, &now);
-}
 
 /// Sets all conditions but those of [`update_completion`]; says whether the progress deadline is exceeded.
 pub(super) fn update(report: &Report<'_>, record: Record) -> (Record, Deadline) {
@@ -55,11 +42,6 @@ fn with_availability(context: &Context, mut record: Record) -> Record {
     let says = (available.into(), ConditionReason::Available);
     set(context, &mut record, ConditionType::Available, says, message);
     record
-}
-
-/// A user or the strategy has paused the rollout.
-pub(super) fn is_paused(context: &Context, record: &Record) -> bool {
-    context.is_stopped() || !record.status.pause_conditions.is_empty()
 }
 
 fn with_pause(context: &Context, mut record: Record) -> Record {

@@ -5,7 +5,7 @@ use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{ConditionReason, ConditionStatus};
 
 use super::Report;
-use super::conditions::set;
+use super::condition::set;
 use super::waits::{self, Wait};
 use crate::decision::Waiting;
 use crate::plan::{EventKind, EventReason};

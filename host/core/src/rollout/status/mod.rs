@@ -1,6 +1,7 @@
 //! The status that a reconciliation leaves behind. It decides nothing but that a deadline is exceeded.
 
 mod autoscaling;
+mod condition;
 mod conditions;
 mod counts;
 mod deadline;

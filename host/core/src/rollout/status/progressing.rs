@@ -4,7 +4,7 @@ use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{ConditionReason, ConditionStatus, RolloutStatus};
 
 use super::Report;
-use super::conditions::{NOT_AVAILABLE, PAUSED, is_paused, set};
+use super::condition::{NOT_AVAILABLE, PAUSED, is_paused, set};
 use super::deadline::{self, Deadline};
 use super::waits::{self, Wait};
 use crate::decision::Waiting;

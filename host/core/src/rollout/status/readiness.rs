@@ -5,7 +5,7 @@ use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{ConditionReason, ConditionStatus};
 
 use super::Report;
-use super::conditions::set;
+use super::condition::set;
 use crate::plan::{EventKind, EventReason};
 use crate::plugin_failure::{Effect, FailureClass};
 use crate::rollout::context::Context;

@@ -4,7 +4,7 @@ use crate::decision::Waiting;
 use crate::observed::ReplicaSet;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
-use crate::runs::records;
+use crate::runs::current;
 use crate::step_plugins;
 
 /// What is waited for, as text.
@@ -48,7 +48,7 @@ fn unconfirmed_routes(context: &Context, record: &Record) -> Option<String> {
 }
 
 fn open_work(context: &Context, record: &Record) -> Option<String> {
-    let runs = records::open_runs(context, record).into_iter().map(|name| format!("AnalysisRun {name:?}"));
+    let runs = current::open_runs(context, record).into_iter().map(|name| format!("AnalysisRun {name:?}"));
     let plugin = step_plugins::awaited(record, Some(Waiting::Runs)).map(|name| format!("step plugin {name:?}"));
     joined(runs.chain(plugin))
 }

@@ -15,7 +15,7 @@ use crate::reference;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::runs::analysis_of;
-use crate::runs::records::{Current, current_runs};
+use crate::runs::current::{Current, current_runs};
 
 /// What is to be written of the runs.
 #[derive(Debug, Default)]
