@@ -116,7 +116,7 @@ async fn missing_credentials_are_reported() {
 
         assert!(matches!(error, Error::NoCredentials { .. }), "{error}");
         assert_eq!((error.class(), error.class().may_pass()), (Class::Unauthorized, false));
-        assert!(error.to_string().contains("give a pull secret"), "{error}");
+        assert!(error.to_string().contains("add a pull secret"), "{error}");
     }
 }
 
