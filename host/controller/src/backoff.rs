@@ -12,10 +12,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For a rollout's pass that failed: soon, because most failures are a conflict that the next look resolves.
-    pub const PASS: Self = Self { first: Duration::from_millis(50), longest: Duration::from_secs(30) };
+    /// For a reconciliation that failed: soon, because most failures are a conflict that the next reconciliation resolves.
+    pub const RECONCILIATION: Self = Self { first: Duration::from_millis(50), longest: Duration::from_secs(30) };
     /// For a watch: an API server that restarts must not be stormed by all its clients at once.
     pub const WATCH: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
+    /// For a task of the controller that died: soon, because most of what it does waits meanwhile.
+    pub const TASK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
     /// For the event sink: minutes of it being down are normal.
     pub const SINK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 

@@ -9,11 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use crate::api_error::{ApiErrorClass, error_message};
 use crate::clock::Clock;
-use crate::cluster::{Refusal, refusal, words};
-use crate::controller::Controller;
 
 /// Argo Rollouts' name for it.
 pub const NAME: &str = "argo-rollouts-controller-lock";
@@ -70,7 +68,7 @@ impl Elector {
                 Ok(Attempt::HeldBy(_)) => RETRY,
                 Ok(Attempt::Conflict) => CONFLICT_RETRY,
                 Err(error) => {
-                    tracing::warn!("acquire the lease {NAME}: {}", words(&error));
+                    tracing::warn!("acquire the lease {NAME}: {}", error_message(&error));
                     RETRY
                 }
             };
@@ -95,7 +93,7 @@ impl Elector {
                     retry = CONFLICT_RETRY;
                     "each time somebody else had changed it meanwhile".to_owned()
                 }
-                Ok(Err(error)) => words(&error),
+                Ok(Err(error)) => error_message(&error),
                 Err(_) => "no answer from the API server".to_owned(),
             };
             if self.renewed.elapsed() >= RENEW_DEADLINE {
@@ -111,8 +109,10 @@ impl Elector {
     pub async fn release(&self) {
         for _ in 0..RELEASE_ATTEMPTS {
             match self.give_up().await {
-                Err(error) if refusal(&error) == Refusal::Conflict => tokio::time::sleep(CONFLICT_RETRY).await,
-                Err(error) => return tracing::warn!("release the lease {NAME}: {}", words(&error)),
+                Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Conflict => {
+                    tokio::time::sleep(CONFLICT_RETRY).await
+                }
+                Err(error) => return tracing::warn!("release the lease {NAME}: {}", error_message(&error)),
                 Ok(()) => return,
             }
         }
@@ -171,7 +171,7 @@ impl Elector {
                 self.renewed = sent;
                 Ok(Attempt::Held)
             }
-            Err(error) if refusal(&error) == Refusal::Conflict => Ok(Attempt::Conflict),
+            Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Conflict => Ok(Attempt::Conflict),
             Err(error) => Err(error),
         }
     }
@@ -195,41 +195,6 @@ impl Elector {
             }
         }
     }
-}
-
-/// Waits for the lease if there is an elector, works until `stop`, finishes what is in hand and gives the lease up.
-///
-/// # Errors
-/// When the lease is lost. Another may lead already: nothing more may be written, not even what is in hand, so the process must end.
-pub async fn lead(
-    controller: Arc<Controller>,
-    mut elector: Option<Elector>,
-    stop: CancellationToken,
-) -> Result<(), LeaseError> {
-    if let Some(elector) = &mut elector {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            () = elector.acquire() => {}
-        }
-    }
-    controller.metrics.lead(true);
-    let mut work = std::pin::pin!(controller.run(stop));
-    let kept = async {
-        match &mut elector {
-            Some(elector) => elector.keep().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        lost = kept => return Err(lost),
-        () = &mut work => {}
-    }
-    if let Some(elector) = &elector {
-        elector.release().await;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! An object of the API server as the JSON that it is, for any kind.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -104,6 +105,27 @@ impl Object {
 #[must_use]
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The texts of a map such as `metadata.labels`.
+#[must_use]
+pub fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
+    json.pointer(pointer)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+/// Uid of the Rollout in the owner reference that controls.
+#[must_use]
+pub fn controlling_rollout(metadata: &Value) -> Option<String> {
+    metadata.get("ownerReferences")?.as_array()?.iter().find_map(|owner| {
+        let controls = owner.get("controller").and_then(Value::as_bool).unwrap_or(false);
+        let is_rollout = text(owner, "kind") == "Rollout" && text(owner, "apiVersion").starts_with("argoproj.io/");
+        (controls && is_rollout).then(|| text(owner, "uid").to_owned())
+    })
 }
 
 /// A resourceVersion as a number. Kubernetes promises since 1.35 that those of one resource compare so, and has kept to it since etcd 3;

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::api_error::{ApiErrorClass, error_message};
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Refusal, refusal, words};
+use crate::cluster::Cluster;
 use crate::kube_events::{Message, Regarding};
 use crate::metrics::Metrics;
 use waiting::{Recorded, Waiting};
@@ -67,6 +68,8 @@ impl Recorder {
     /// Posts several events at a time, those of one object in the order in which they were recorded, until `stop`; then those that still
     /// wait.
     pub async fn run(&self, stop: CancellationToken) {
+        // Posts of a run that panicked are gone: their objects may have the next ones posted.
+        self.state().waiting.none_out();
         let mut posts = FuturesUnordered::new();
         loop {
             posts.extend(self.next_posts(posts.len()));
@@ -102,9 +105,9 @@ impl Recorder {
     async fn post(&self, recorded: Recorded) {
         let Recorded { regarding, event, at } = recorded;
         if let Err(error) = self.cluster.post_event(&regarding, &event, at).await
-            && refusal(&error) != Refusal::Conflict
+            && ApiErrorClass::of(&error) != ApiErrorClass::Conflict
         {
-            tracing::warn!(object = %regarding.key, reason = event.reason, "post a Kubernetes event: {}", words(&error));
+            tracing::warn!(object = %regarding.key, reason = event.reason, "post a Kubernetes event: {}", error_message(&error));
         }
         self.state().waiting.posted(&regarding.uid);
     }

@@ -10,8 +10,9 @@ use kulta_oci::{Client, Credentials, Digest, DockerConfig, Proof, Pulled, Refere
 use serde_json::Value;
 use thiserror::Error;
 
-use super::store::{ComponentStore, digest_of};
-use crate::cluster::{Cluster, Refusal, refusal, words};
+use super::component_store::{ComponentStore, digest_of};
+use crate::api_error::{ApiErrorClass, error_message};
+use crate::cluster::Cluster;
 use crate::key::Key;
 use crate::kinds::Kind;
 
@@ -163,7 +164,7 @@ impl Sources {
     }
 
     /// Keeps a component that was good, so that a restart needs nobody.
-    pub fn keep(&self, Fetched { digest, component, proof, .. }: &Fetched) {
+    pub fn store_component(&self, Fetched { digest, component, proof, .. }: &Fetched) {
         let Some(store) = &self.store else { return };
         let kept = match proof {
             Some(proof) => store.keep_proof(digest, proof).and_then(|()| store.keep(digest, component)),
@@ -304,13 +305,14 @@ impl Sources {
         match self.cluster.get(kind, key).await {
             Ok(object) => Ok(object.json),
             Err(error) => {
-                let (path, why) = (path.to_owned(), words(&error));
-                Err(match refusal(&error) {
+                let (path, why) = (path.to_owned(), error_message(&error));
+                Err(match ApiErrorClass::of(&error) {
                     // It may be made later, and the right be given.
-                    Refusal::Gone | Refusal::Forbidden | Refusal::TooMany | Refusal::Trouble => {
-                        SourceError::Unavailable { path, why }
-                    }
-                    Refusal::Conflict | Refusal::Invalid => SourceError::Refused { path, why },
+                    ApiErrorClass::Gone
+                    | ApiErrorClass::Forbidden
+                    | ApiErrorClass::TooMany
+                    | ApiErrorClass::Transient => SourceError::Unavailable { path, why },
+                    ApiErrorClass::Conflict | ApiErrorClass::Invalid => SourceError::Refused { path, why },
                 })
             }
         }

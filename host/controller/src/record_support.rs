@@ -1,0 +1,58 @@
+//! Whether the API server keeps `status.kulta`, which a Rollout CRD without KULTA's additions prunes. The answer to each write of a record
+//! says so: nothing else has to be asked, and a CRD that is replaced while the controller runs is noticed with the next write.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kulta_api::KultaStatus;
+use serde_json::{Value, json};
+
+use crate::cluster::Stored;
+
+/// What the API server's last answer said.
+#[derive(Debug)]
+pub struct RecordSupport(AtomicBool);
+
+impl RecordSupport {
+    /// `kept` is what the CRD says, or what is assumed until the first answer.
+    #[must_use]
+    pub fn new(kept: bool) -> Self {
+        if !kept {
+            warn_of_pruning();
+        }
+        Self(AtomicBool::new(kept))
+    }
+
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of the answer to a status patch that set the record: whether it is kept.
+    pub fn learn(&self, answer: &Stored) -> bool {
+        let kept = answer.has_record();
+        if self.0.swap(kept, Ordering::Relaxed) != kept {
+            if kept {
+                tracing::info!("the Rollout CRD keeps status.kulta");
+            } else {
+                warn_of_pruning();
+            }
+        }
+        kept
+    }
+}
+
+fn warn_of_pruning() {
+    tracing::warn!(
+        "the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD"
+    );
+}
+
+/// The record after a change of it.
+///
+/// # Errors
+/// When the change makes no record, which is a fault of whoever made it.
+pub fn changed(before: Option<KultaStatus>, change: &Value) -> Result<KultaStatus, serde_json::Error> {
+    let mut record = json!(before.unwrap_or_default());
+    json_patch::merge(&mut record, change);
+    serde_json::from_value(record)
+}
