@@ -1,11 +1,12 @@
 //! The controller: its parts are put together, started and stopped here.
 
+mod settings;
+
+pub use settings::{Parts, Settings};
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use kube::Client;
-use kulta_api::annotations::INSTANCE_ID;
-use kulta_oci::TrustedKeys;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,20 +15,18 @@ use crate::analysis_runs::{AnalysisRunReconciler, Analyzers, LocalRuns};
 use crate::backoff::Backoff;
 use crate::cache::watch::Watches;
 use crate::cache::{
-    AnalysisRuns, AnalysisTemplates, CachedKind, Caches, ChangeSink, ClusterAnalysisTemplates, HttpRoutes, Plugins,
-    ReplicaSets, Rollouts, Scope, Services, WatchState,
+    AnalysisRuns, AnalysisTemplates, CachedKind, Caches, ClusterAnalysisTemplates, HttpRoutes, Plugins, ReplicaSets,
+    Rollouts, Scope, Services, WatchState,
 };
-use crate::cdevents::{Enrichers, Outbox, OutboxParts, Publisher};
-use crate::clock::Clock;
+use crate::cdevents::{Enrichers, Outbox, OutboxParts};
 use crate::cluster::Cluster;
 use crate::dispatch::{Dispatcher, Queues, Readiness};
 use crate::health::{Health, Task};
 use crate::kinds::Kind;
 use crate::lease::{Elector, LeaseError};
 use crate::local_state::LocalStates;
-use crate::metrics::Metrics;
 use crate::orphaned_services::OrphanReconciler;
-use crate::plugins::{ComponentStore, ConfigChecks, HttpClient, PluginReconciler, PluginRegistry, Requests, Sources};
+use crate::plugins::{ConfigChecks, HttpClient, PluginReconciler, PluginRegistry, ServedSink, Sources};
 use crate::queue::Queue;
 use crate::record_support::RecordSupport;
 use crate::recorder::Recorder;
@@ -41,57 +40,6 @@ use crate::worker::{self, Reconciler};
 const PLUGIN_WORKERS: usize = 4;
 /// Orphaned Services are rare.
 const ORPHAN_WORKERS: usize = 1;
-
-/// What a user may set.
-pub struct Settings {
-    /// Empty: all namespaces.
-    pub namespaces: Vec<String>,
-    /// Serve only Rollouts with this instance id; `None`: only those without any.
-    pub instance_id: Option<String>,
-    /// Rollouts that are reconciled at a time, and as many AnalysisRuns.
-    pub workers: usize,
-    /// Where metrics ask that name no address.
-    pub prometheus_address: Option<String>,
-    /// The controller's own: Secrets that Plugins name are there.
-    pub namespace: String,
-    /// Plugins may name images by tag alone.
-    pub allow_plugin_tags: bool,
-    /// One of these keys has to have signed the component of a Plugin; None: it is taken by its digest alone.
-    pub plugin_trusted_keys: Option<TrustedKeys>,
-}
-
-impl Settings {
-    fn scopes(&self) -> Vec<Scope> {
-        if self.namespaces.is_empty() {
-            return vec![Scope::Cluster];
-        }
-        self.namespaces.iter().cloned().map(Scope::Namespace).collect()
-    }
-
-    /// The label selector of the objects that this instance serves.
-    fn instance_selector(&self) -> String {
-        match &self.instance_id {
-            Some(id) => format!("{INSTANCE_ID}={id}"),
-            None => format!("!{INSTANCE_ID}"),
-        }
-    }
-}
-
-/// What the controller gets from outside.
-pub struct Parts {
-    pub client: Client,
-    pub plugins: Arc<kulta_wasm::Plugins>,
-    /// Where the components of Plugin objects come from.
-    pub registries: kulta_oci::Client,
-    /// Keeps them over a restart.
-    pub components: Option<ComponentStore>,
-    /// Makes the requests that plugins ask for.
-    pub requests: Arc<dyn Requests>,
-    pub metrics: Arc<Metrics>,
-    pub clock: Arc<dyn Clock>,
-    /// None: no CDEvents are sent.
-    pub publisher: Option<Publisher>,
-}
 
 pub struct Controller {
     scopes: Vec<Scope>,
@@ -150,12 +98,13 @@ impl Controller {
         let scopes = settings.scopes();
         let readiness = Arc::new(Readiness::waiting_for(lists_before_the_start(&scopes)));
         let routes_wanted = Arc::<Notify>::default();
-        let sink: Arc<dyn ChangeSink> = Arc::new(Dispatcher {
+        let dispatcher = Arc::new(Dispatcher {
             caches: Arc::clone(&caches),
             local: Arc::clone(&local),
             local_runs: Arc::clone(&local_runs),
             outbox: Arc::clone(&outbox),
             registry: Arc::clone(&registry),
+            analyzers: Arc::clone(&analyzers),
             clock: Arc::clone(&clock),
             queues: Arc::clone(&queues),
             readiness: Arc::clone(&readiness),
@@ -197,7 +146,7 @@ impl Controller {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             recorder: Arc::clone(&recorder),
-            analyzers: Arc::clone(&analyzers),
+            analyzers,
             registry: Arc::clone(&registry),
             http,
             secrets,
@@ -220,13 +169,12 @@ impl Controller {
             cluster: cluster.clone(),
             clock,
             recorder: Arc::clone(&recorder),
-            analyzers,
-            sink: Arc::clone(&sink),
+            sink: Arc::clone(&dispatcher) as Arc<dyn ServedSink>,
             writes_status: settings.namespaces.is_empty() || settings.instance_id.is_some(),
         };
         let orphans = OrphanReconciler { caches: Arc::clone(&caches), cluster };
         let instance_selector = settings.instance_selector();
-        let watches = Watches { client, caches, sink, metrics, instance_selector };
+        let watches = Watches { client, caches, sink: dispatcher, metrics, instance_selector };
         Arc::new(Self {
             scopes,
             workers: settings.workers,

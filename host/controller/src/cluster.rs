@@ -66,7 +66,7 @@ impl Cluster {
         Request::new(Object::url_path(&kind.resource(), namespace))
     }
 
-    /// Reads of the answer what `T` wants, without a tree of the rest.
+    /// Decodes of the answer what `T` has, and builds no tree of the whole.
     async fn send<T: DeserializeOwned>(
         &self,
         kind: Kind,

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::analysis_runs::LocalRuns;
+use crate::analysis_runs::{Analyzers, LocalRuns};
 use crate::cache::{Caches, ChangeSet, ChangeSink, Scope};
 use crate::cdevents::Outbox;
 use crate::clock::Clock;
 use crate::key::Key;
 use crate::kinds::Kind;
 use crate::local_state::LocalStates;
-use crate::plugins::PluginRegistry;
+use crate::plugins::{PluginRegistry, ServedSink};
 use crate::queue::Queue;
 
 /// The keys that wait to be reconciled, by kind.
@@ -38,6 +38,7 @@ pub struct Dispatcher {
     pub local_runs: Arc<LocalRuns>,
     pub outbox: Arc<Outbox>,
     pub registry: Arc<PluginRegistry>,
+    pub analyzers: Arc<Analyzers>,
     pub clock: Arc<dyn Clock>,
     pub queues: Arc<Queues>,
     pub readiness: Arc<Readiness>,
@@ -101,6 +102,13 @@ impl ChangeSink for Dispatcher {
         if self.readiness.listed(kind, scope) {
             self.start();
         }
+    }
+}
+
+impl ServedSink for Dispatcher {
+    fn served(&self, rollouts: BTreeSet<Key>) {
+        self.analyzers.refresh();
+        self.changed(ChangeSet { rollouts, ..ChangeSet::default() });
     }
 }
 

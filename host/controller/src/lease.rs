@@ -1,5 +1,5 @@
 //! One controller at a time, by a Lease under Argo Rollouts' own name: a forgotten Argo and KULTA exclude each other.
-//! Whether a holder is gone is judged by when this process last saw its renewal change, never by comparing clocks of two machines.
+//! Whether a holder is gone is judged by when this process last observed a change of its renewal, never by comparing clocks of two machines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
 /// Somebody else has written to the Lease between the read and the write: it is read again after this.
 const CONFLICT_RETRY: Duration = Duration::from_millis(100);
-/// Attempts to give the lease up: what is left of one that somebody keeps writing to runs out by itself.
+/// Attempts to release the lease: one that somebody keeps writing to expires by itself.
 const RELEASE_ATTEMPTS: u32 = 5;
 
 #[derive(Debug, thiserror::Error)]
@@ -47,14 +47,14 @@ pub struct Elector {
     clock: Arc<dyn Clock>,
     /// When the last renewal that succeeded was sent. Others may count the lease's duration from that moment on.
     renewed: Instant,
-    /// Another's renewal as last seen, and when it was seen to change.
-    seen: Option<(String, Option<MicroTime>, Instant)>,
+    /// Another's renewal as last observed, and when it was observed to change.
+    observed: Option<(String, Option<MicroTime>, Instant)>,
 }
 
 impl Elector {
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String, clock: Arc<dyn Clock>) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, clock, renewed: Instant::now(), seen: None }
+        Self { api: Api::namespaced(client, namespace), identity, clock, renewed: Instant::now(), observed: None }
     }
 
     /// Waits until this process holds the lease.
@@ -105,10 +105,10 @@ impl Elector {
         }
     }
 
-    /// Gives the lease up, so that the next one need not wait for it to run out.
+    /// Releases the lease, so that the next one need not wait for it to run out.
     pub async fn release(&self) {
         for _ in 0..RELEASE_ATTEMPTS {
-            match self.give_up().await {
+            match self.try_release().await {
                 Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Conflict => {
                     tokio::time::sleep(CONFLICT_RETRY).await
                 }
@@ -121,7 +121,7 @@ impl Elector {
         );
     }
 
-    async fn give_up(&self) -> Result<(), Error> {
+    async fn try_release(&self) -> Result<(), Error> {
         let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
         let ours = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(&self.identity);
         if ours {
@@ -134,7 +134,7 @@ impl Elector {
         Ok(())
     }
 
-    /// Takes or renews the lease if it may be had.
+    /// Acquires or renews the lease if it is free or its own.
     async fn attempt(&mut self) -> Result<Attempt, Error> {
         let sent = Instant::now();
         let now = MicroTime(self.clock.now());
@@ -187,10 +187,10 @@ impl Elector {
 
     /// The holder's renewal has not changed for the lease's duration, as this process's own clock counts.
     fn run_out(&mut self, holder: &str, renewed: Option<MicroTime>) -> bool {
-        match &self.seen {
-            Some((seen, at, since)) if seen == holder && *at == renewed => since.elapsed() >= DURATION,
+        match &self.observed {
+            Some((other, at, since)) if other == holder && *at == renewed => since.elapsed() >= DURATION,
             _ => {
-                self.seen = Some((holder.to_owned(), renewed, Instant::now()));
+                self.observed = Some((holder.to_owned(), renewed, Instant::now()));
                 false
             }
         }

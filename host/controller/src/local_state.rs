@@ -32,13 +32,13 @@ pub struct LocalStates {
 pub struct LocalState {
     /// Own writes that the cache does not have yet.
     pending: BTreeMap<(Kind, Key), PendingWrite>,
-    /// Since when a status that only counts waits for more of the same.
+    /// Since when a status that changes only counts waits for more such changes.
     pub gathering: Option<Timestamp>,
     /// The API server's message about the ReplicaSet of this generation, with the generation.
     pub create_error: Option<(i64, String)>,
-    /// Names of ReplicaSets that this rollout would have taken and a stranger holds.
+    /// Names of ReplicaSets that this rollout would use and that belong to somebody else's ReplicaSets.
     pub taken_names: BTreeSet<String>,
-    /// Names of AnalysisRuns, likewise.
+    /// The same of AnalysisRuns.
     pub taken_run_names: BTreeSet<String>,
     /// Events up to this sequence are delivered; the cache may still show them as waiting.
     pub delivered: u64,
@@ -68,15 +68,15 @@ struct PendingWrite {
 pub struct LocalRoute {
     pub last_write: Option<RouteWrite>,
     pub accepted: Option<AcceptedRoute>,
-    /// Guarded patches refused in a row, and what was said.
+    /// Guarded patches refused in a row, and the API server's message.
     pub refusals: u32,
     pub refused: Option<String>,
-    /// A write was forbidden: the message, and until when they count.
+    /// A write was forbidden: the message, and until when it counts.
     pub forbidden: Option<(String, Timestamp)>,
 }
 
 impl LocalStates {
-    /// Begins to remember a rollout, unless it is known. Whoever calls this holds the cache and sees the rollout in it: the rollout is then
+    /// Begins to remember a rollout, unless it is known. The caller holds the cache's lock and finds the rollout in it: the rollout is then
     /// forgotten when the cache loses it.
     pub fn remember(&self, uid: &str) {
         let mut rollouts = self.rollouts();
@@ -90,7 +90,7 @@ impl LocalStates {
         self.rollouts().get(uid).cloned().unwrap_or_default()
     }
 
-    /// Changes what is noted of a rollout; `None` when it is not known: a rollout that has been forgotten stays so.
+    /// Changes the state of a rollout; `None` if the rollout is not known: one that has been forgotten stays forgotten.
     pub fn change<T>(&self, uid: &str, change: impl FnOnce(&mut LocalState) -> T) -> Option<T> {
         self.rollouts().get_mut(uid).map(|state| change(Arc::make_mut(state)))
     }
@@ -105,14 +105,14 @@ impl LocalStates {
         self.rollouts().len()
     }
 
-    /// A worker that panicked left at worst a note that the next look corrects.
+    /// A worker that panicked left at worst a state that the next reconciliation corrects.
     fn rollouts(&self) -> MutexGuard<'_, HashMap<String, Arc<LocalState>>> {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl LocalRoute {
-    /// A patch was taken. What was put right before is remembered.
+    /// A patch was accepted. What was corrected before is remembered.
     pub fn wrote(&mut self, write: RouteWrite) {
         let before = self.last_write.take().unwrap_or_default();
         let write = RouteWrite {
@@ -133,7 +133,7 @@ impl LocalRoute {
 }
 
 impl LocalState {
-    /// All that was planned is done: no patch of a route is refused any more.
+    /// The whole plan is applied: no patch of a route is refused any more.
     pub fn all_applied(&mut self) {
         for route in self.routes.values_mut() {
             route.refusals = 0;

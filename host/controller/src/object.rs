@@ -19,7 +19,7 @@ const METADATA: &str = "metadata";
 const MANAGED_FIELDS: &str = "managedFields";
 
 /// Undecoded, so that nothing is lost and no single object can break a whole list; `metadata` holds only what a watch needs.
-/// `metadata.managedFields` is no part of `json`: it may be larger than the rest, and only who wrote when is of use.
+/// `metadata.managedFields` is no part of `json`: it may be larger than everything else, and only managers and times are of use.
 #[derive(Clone, Debug)]
 pub struct Object {
     metadata: ObjectMeta,
@@ -85,7 +85,7 @@ impl Object {
             .any(|owner| text(owner, "uid") == uid && owner.get("controller").and_then(Value::as_bool).unwrap_or(false))
     }
 
-    /// Removes what is large and of no use in a cache, and hands back who wrote its fields other than the status, newest write last.
+    /// Removes what is large and of no use in a cache. Answers the managers that wrote fields other than the status, newest write last.
     pub fn trim(&mut self) -> Vec<Writer> {
         let annotations = self.json.get_mut(METADATA).and_then(|metadata| metadata.get_mut("annotations"));
         if let Some(annotations) = annotations.and_then(Value::as_object_mut) {

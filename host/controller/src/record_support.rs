@@ -27,7 +27,7 @@ impl RecordSupport {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Takes note of the answer to a status patch that set the record: whether it is kept.
+    /// Learns from the answer to a status patch that set the record whether the record is kept.
     pub fn learn(&self, answer: &Stored) -> bool {
         let kept = answer.has_record();
         if self.0.swap(kept, Ordering::Relaxed) != kept {
@@ -50,7 +50,7 @@ fn warn_of_pruning() {
 /// The record after a change of it.
 ///
 /// # Errors
-/// When the change makes no record, which is a fault of whoever made it.
+/// When the result is no record, which is a bug of the caller.
 pub fn changed(before: Option<KultaStatus>, change: &Value) -> Result<KultaStatus, serde_json::Error> {
     let mut record = json!(before.unwrap_or_default());
     json_patch::merge(&mut record, change);

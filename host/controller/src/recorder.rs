@@ -1,4 +1,4 @@
-//! Posts Kubernetes events beside everything else: whoever records one never waits, neither for room nor for the API server.
+//! Posts Kubernetes events beside everything else: recording an event never waits, neither for room nor for the API server.
 
 mod waiting;
 

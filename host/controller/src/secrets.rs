@@ -1,4 +1,4 @@
-//! The Secrets that arguments refer to. A plugin never sees one: it gets a placeholder, which only the fetcher fills in.
+//! The Secrets that arguments refer to. A plugin never gets a value: it gets a placeholder, which only the fetcher replaces.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::kinds::Kind;
 
 /// How long a Secret that was read counts: a rotated one is taken up this late, and an interval of seconds asks for none anew.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// Secrets kept at most; beyond that the memory starts anew.
+/// Secrets kept at most; beyond that all of them are forgotten.
 const KEPT_AT_MOST: usize = 10_000;
 
 pub struct SecretReader {
@@ -35,7 +35,7 @@ struct Read {
 /// By key; decoded.
 type Values = Arc<BTreeMap<String, String>>;
 
-/// What stands for each secret of a run, or why it cannot be had; and what the placeholders stand for.
+/// The placeholder of each secret of a run, or why the secret cannot be read; and the values of the placeholders.
 pub struct Resolved {
     pub placeholders: BTreeMap<SecretKeyRef, Result<String, String>>,
     pub secrets: Secrets,
@@ -48,7 +48,7 @@ impl SecretReader {
     }
 
     /// # Errors
-    /// When the API server is in trouble: nothing is known of the secrets then.
+    /// When the API server does not answer: nothing is known of the secrets then.
     pub async fn resolve(
         &self,
         namespace: &str,
@@ -69,10 +69,10 @@ impl SecretReader {
         Ok(resolved)
     }
 
-    /// One value. The inner error is why it cannot be had.
+    /// One value. The inner error is why it cannot be read.
     ///
     /// # Errors
-    /// When the API server is in trouble: nothing is known of the Secret then.
+    /// When the API server does not answer: nothing is known of the Secret then.
     pub async fn value(&self, secret: &Key, key: &str, now: Timestamp) -> Result<Result<String, String>, kube::Error> {
         Ok(self.data(secret, now).await?.and_then(|data| {
             let value = data.get(key).cloned();

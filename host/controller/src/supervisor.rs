@@ -98,7 +98,6 @@ async fn attempt(health: &TaskHealth, task: impl Future<Output = ()>) -> Ended {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-
     use super::*;
     use crate::health::DEATHS_UNTIL_UNHEALTHY;
     use crate::kinds::Kind;

@@ -1,10 +1,10 @@
-//! What every kind of plugin is told of a rollout.
+//! A rollout as every kind of plugin gets it: the one conversion to the WIT's type.
 
 use kulta_core::decision::{Revision, Situation};
 use kulta_core::observed::ReplicaSet;
 use kulta_wasm::strategy as wit;
 
-/// A rollout as plugins are told of it.
+/// What plugins get of a rollout.
 #[derive(Clone, Debug)]
 pub struct RolloutView<'a> {
     pub namespace: &'a str,

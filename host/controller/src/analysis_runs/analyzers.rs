@@ -17,7 +17,7 @@ use crate::plugins::{ConfigCheck, ConfigChecks, ConfigErrors, Pin, PluginRegistr
 
 /// Checked conditions that are remembered; beyond that all of them are forgotten.
 const CHECKED_AT_MOST: usize = 10_000;
-/// Analyzers that measure and leave the judging to the metric's conditions. A plugin of somebody else's may judge.
+/// Analyzers that measure and leave the judging to the metric's conditions. A user's own plugin may judge.
 const MEASURING: [&str; 2] = ["prometheus", "web"];
 
 /// Stands for a measured value where only the condition is asked about.
@@ -54,8 +54,8 @@ impl Analyzers {
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served(&self.registry));
     }
 
-    /// What the analyzers find wrong with a run's metrics, each with its path. An analyzer that cannot be asked finds nothing: measuring
-    /// will tell.
+    /// What the analyzers find wrong with a run's metrics, each with its path. An analyzer that cannot be asked finds nothing: the
+    /// measurement reports it.
     pub async fn check(
         &self,
         metrics: &[Metric],
@@ -104,15 +104,15 @@ impl Analyzers {
         for one in configurations {
             for (field, condition) in one.conditions.iter().filter(|(_, text)| Configuration::is_known_text(text)) {
                 let fault = self.condition_fault(condition).await;
-                let told =
+                let shown =
                     |fault| one.at.field(field).error(format!("metric {:?}: {condition:?}: {fault}", one.metric));
-                errors.extend(fault.map(told));
+                errors.extend(fault.map(shown));
             }
         }
         errors
     }
 
-    /// Why a condition can hold for no value. The language tells that whatever value it is asked about.
+    /// Why a condition can hold for no value. The language reports that whatever the value is.
     async fn condition_fault(&self, condition: &str) -> Option<String> {
         let language = self.registry.condition(CONDITION_LANGUAGE, None).await.ok()?;
         let question = (CONDITION_LANGUAGE.to_owned(), language.pin.to_string(), condition.to_owned());
@@ -122,7 +122,7 @@ impl Analyzers {
         }
         let fault = match language.plugin.evaluate(condition, condition, ANY_VALUE).await {
             Err(CallError::Reported(Report::InvalidConfig(fault))) => Some(fault),
-            // A condition that traps or does not come to an end would do so at each reconciliation: its measurement tells.
+            // A condition that traps or does not come to an end would do so at each reconciliation: its measurement reports it.
             Ok(_) | Err(_) => None,
         };
         let mut all = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,11 +177,11 @@ mod tests {
 
         let errors = analyzers.check_conditions(&[one]).await;
 
-        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].starts_with("spec.metrics[0].successCondition: metric \"m\""), "{}", told[0]);
-        assert!(told[0].contains("not an expression at 1:12"), "{}", told[0]);
-        assert!(told[1].contains("unknown name nope"), "{}", told[1]);
+        let shown: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(shown[0].starts_with("spec.metrics[0].successCondition: metric \"m\""), "{}", shown[0]);
+        assert!(shown[0].contains("not an expression at 1:12"), "{}", shown[0]);
+        assert!(shown[1].contains("unknown name nope"), "{}", shown[1]);
     }
 
     #[tokio::test]

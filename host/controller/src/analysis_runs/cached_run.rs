@@ -39,7 +39,7 @@ pub struct CachedRun {
     pub run: Result<AnalysisRun, FieldError>,
     /// The spec, checked; only if the result cannot change as long as the spec does not.
     ready: Option<Ready>,
-    /// What analyzers were last told of the rollout.
+    /// The last view of the rollout for analyzers.
     pub rollout: Option<CachedOwner>,
 }
 

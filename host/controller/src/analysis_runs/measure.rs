@@ -158,7 +158,7 @@ fn own_message(error: CallFailure) -> String {
     }
 }
 
-/// A plugin has no clock: a condition that may call `now()` is told the time by a comment before it.
+/// A plugin has no clock: a condition that may call `now()` gets the time by a comment before it.
 fn with_time(expression: &str, now: Timestamp) -> Cow<'_, str> {
     match expression.contains(ASKS_FOR_TIME) {
         true => Cow::Owned(format!("/*now:{}*/{expression}", now.as_millisecond())),
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_condition_that_asks_for_the_time_is_told_it() {
+    fn only_a_condition_that_asks_for_the_time_gets_it() {
         let now = Timestamp::from_millisecond(1_764_432_000_000).unwrap();
 
         assert_eq!(with_time("now().Year() > 2000", now), "/*now:1764432000000*/now().Year() > 2000");

@@ -1,4 +1,4 @@
-//! What an analyzer is told beside its metric's configuration, and how its answers become core's outcomes.
+//! What an analyzer gets beside its metric's configuration, and how its answers become core's outcomes.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use kulta_wasm::analyzer as wit;
 
 use crate::clock::millis;
 
-/// Name of the fact that tells since when the rollout is on its way to this revision, in Unix milliseconds.
+/// Name of the fact that says since when the rollout updates to this revision, in Unix milliseconds.
 const STARTED_FACT: &str = "rollout.started-at";
-/// Name of the fact that tells since when requests reach this revision and no other by way of the canary's Service, in Unix
+/// Name of the fact that says since when requests reach this revision and no other by way of the canary's Service, in Unix
 /// milliseconds; now while they do not. What a Service of a fixed name answered before was another revision's. Absent where the CRD
 /// prunes what is known of it.
 const SERVING_FACT: &str = "rollout.serving-since";
-/// Name of the fact that tells analyzers where to ask when a metric names no address.
+/// Name of the fact that says which address analyzers use when a metric names no address.
 const ADDRESS_FACT: &str = "prometheus.address";
 
 /// How far a rollout has come with its revision.
@@ -32,7 +32,7 @@ pub enum Serving {
     Since(Timestamp),
 }
 
-/// What an analyzer is told beside its metric.
+/// What an analyzer gets beside its metric.
 #[derive(Clone, Debug)]
 pub struct MetricContext {
     /// `<namespace>/<name>` of the run.

@@ -1,4 +1,4 @@
-//! What analyzers are told of the rollout that owns a run.
+//! The rollout that owns a run, as analyzers get it.
 
 use kulta_wasm::analyzer as wit;
 

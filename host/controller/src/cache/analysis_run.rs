@@ -26,7 +26,7 @@ pub struct CachedAnalysisRun {
     pub ended: bool,
     /// The components that it began with.
     pub pins: BTreeSet<PluginPin>,
-    /// What its rollout looks at: all but measurements and counts.
+    /// What its rollout depends on: everything but measurements and counts.
     outcome: String,
     object: RawJson,
 }
@@ -35,7 +35,7 @@ fn analysis_run(mut object: Object) -> CachedAnalysisRun {
     object.trim();
     let metadata = object.json.get("metadata").unwrap_or(&Value::Null);
     let resource_version = text(metadata, "resourceVersion").to_owned();
-    let noted = metadata.get("annotations").and_then(|notes| notes.get(annotations::PLUGINS)).and_then(Value::as_str);
+    let annotation = metadata.get("annotations").and_then(|all| all.get(annotations::PLUGINS)).and_then(Value::as_str);
     let phase = object.json.pointer("/status/phase").cloned().unwrap_or_default();
     CachedAnalysisRun {
         version: version(&resource_version),
@@ -43,17 +43,20 @@ fn analysis_run(mut object: Object) -> CachedAnalysisRun {
         uid: text(metadata, "uid").to_owned(),
         generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or(0),
         owner: controlling_rollout(metadata),
-        pins: run_pins(noted).iter().filter_map(|(name, pin)| pinned(kulta_wasm::Kind::Analyzer, name, pin)).collect(),
+        pins: run_pins(annotation)
+            .iter()
+            .filter_map(|(name, pin)| pinned(kulta_wasm::Kind::Analyzer, name, pin))
+            .collect(),
         outcome: outcome(&object.json),
         ended: serde_json::from_value(phase).is_ok_and(AnalysisPhase::is_completed),
         object: RawJson::of(&object.json),
     }
 }
 
-/// The components that a run began with, by analyzer, as its annotation notes them.
+/// The components that a run began with, by analyzer, from its annotation.
 #[must_use]
-pub fn run_pins(noted: Option<&str>) -> BTreeMap<String, String> {
-    noted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+pub fn run_pins(annotation: Option<&str>) -> BTreeMap<String, String> {
+    annotation.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// Spec, name and labels, phases and messages, as text.
@@ -95,11 +98,11 @@ impl CachedAnalysisRun {
         self.outcome == other.outcome
     }
 
-    /// As [`open`](Self::open); one that cannot be read is one that has ended in an error, under the name and labels that it has.
+    /// As [`open`](Self::open); a run that cannot be decoded counts as ended in an error, under its own name and labels.
     #[must_use]
     pub fn open_as_far_as_possible(&self) -> AnalysisRun {
         self.open().unwrap_or_else(|error| {
-            let metadata = self.object.open().get("metadata").cloned().unwrap_or_default();
+            let metadata = self.object.parse().get("metadata").cloned().unwrap_or_default();
             AnalysisRun {
                 metadata: serde_json::from_value(metadata).unwrap_or_default(),
                 status: Some(AnalysisRunStatus {
@@ -115,7 +118,7 @@ impl CachedAnalysisRun {
     /// # Errors
     /// When a field cannot be read: its path.
     pub fn open(&self) -> Result<AnalysisRun, FieldError> {
-        decode_as(&self.object.open())
+        decode_as(&self.object.parse())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a change in the caches concerns, and who is told of it.
+//! What a change in the caches concerns, and where it is reported.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub struct ChangeSet {
     pub orphans: BTreeSet<Key>,
 }
 
-/// Who is told what has changed in the caches.
+/// Where changes in the caches are reported.
 pub trait ChangeSink: Send + Sync + 'static {
     fn changed(&self, changes: ChangeSet);
 

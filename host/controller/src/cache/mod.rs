@@ -118,7 +118,7 @@ impl Caches {
         K::rollouts_of_watch(&contents, scope)
     }
 
-    /// Namespaces in which some rollout looks for routes.
+    /// Namespaces of the routes that rollouts refer to.
     #[must_use]
     pub fn route_namespaces(&self) -> BTreeSet<String> {
         let contents = self.read();

@@ -43,13 +43,13 @@ impl CachedPlugin {
     /// # Errors
     /// When a field cannot be read: its path.
     pub fn open(&self) -> Result<Plugin, FieldError> {
-        decode_as(&self.object.open())
+        decode_as(&self.object.parse())
     }
 
-    /// As it was told.
+    /// The object as the watch reported it.
     #[must_use]
     pub fn json(&self) -> Value {
-        self.object.open()
+        self.object.parse()
     }
 }
 

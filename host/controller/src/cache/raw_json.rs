@@ -1,10 +1,10 @@
-//! Objects as the caches keep them.
+//! Objects as the caches store them.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// JSON as text: a tree of it takes about ten times the memory, since each small map of a tree has room for eleven entries.
-/// Reading it back takes some ten microseconds, and only who is looked at is read.
+/// Parsing it takes some ten microseconds, and only objects under reconciliation are parsed.
 #[derive(Clone, Debug)]
 pub struct RawJson(Box<str>);
 
@@ -16,15 +16,15 @@ impl RawJson {
 
     /// What was written as JSON reads back as the same JSON.
     #[must_use]
-    pub fn open(&self) -> Value {
+    pub fn parse(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 
-    /// Reads a type straight from the text, without a tree in between. Whoever wants to know which field cannot be read reads the tree.
+    /// Decodes a type straight from the text, without a tree in between. To learn which field cannot be decoded, parse the tree.
     ///
     /// # Errors
-    /// When it is no such type.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+    /// When the JSON is no such type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
 }
@@ -36,10 +36,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_packed_comes_out_unchanged() {
+    fn json_comes_out_as_it_went_in() {
         let json =
             json!({ "spec": { "replicas": 2, "cpu": 0.1, "name": "\u{1F40E} \"x\"", "ofTheFuture": [null, {}] } });
 
-        assert_eq!(RawJson::of(&json).open(), json);
+        assert_eq!(RawJson::of(&json).parse(), json);
     }
 }

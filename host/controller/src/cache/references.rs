@@ -34,14 +34,14 @@ pub struct RouteReferences {
 }
 
 impl RouteReferences {
-    /// Namespaces in which routes are looked for.
+    /// Namespaces of these routes.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         let named = self.named.iter().map(|key| key.namespace.as_str());
         named.chain(self.selected.iter().map(|(namespace, _)| namespace.as_str()))
     }
 }
 
-/// A part that cannot be read refers to nothing; validation tells the user.
+/// A part that cannot be decoded refers to nothing; validation reports it.
 #[must_use]
 pub fn references(namespace: &str, rollout: &Rollout) -> References {
     let spec = &rollout.spec;

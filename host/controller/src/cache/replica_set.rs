@@ -37,7 +37,7 @@ impl CachedReplicaSet {
     /// # Errors
     /// When it is no ReplicaSet, which no API server lets happen.
     pub fn open(&self) -> Result<ReplicaSet, serde_json::Error> {
-        let Read { metadata, spec, status } = self.object.read()?;
+        let Read { metadata, spec, status } = self.object.decode()?;
         let failure = status.conditions.into_iter().find(|condition| condition.is_failure());
         Ok(ReplicaSet {
             name: metadata.name,

@@ -20,11 +20,11 @@ use crate::object::{Object, text, version};
 pub struct CachedRollout {
     pub uid: String,
     pub version: u64,
-    /// Of two that are in each other's way the older one stays.
+    /// Of two that conflict the older one goes on.
     pub created: Timestamp,
-    /// What it refers to is known.
+    /// If false, nobody knows what it refers to.
     pub decodable: bool,
-    /// As its status tells; an undecodable one is degraded.
+    /// From its status; an undecodable rollout is Degraded.
     pub phase: Option<RolloutPhase>,
     pub references: References,
     /// The components that its revision in progress began with.
@@ -40,7 +40,7 @@ pub enum Decoded {
         /// Fields of `spec` that the API does not have.
         unknown_fields: Arc<[FieldError]>,
     },
-    /// As it is, so that it can be told what is wrong with it.
+    /// The object as it is, so that its status can say what is wrong with it.
     Undecodable { object: Value, error: FieldError },
 }
 
@@ -51,8 +51,8 @@ fn rollout(mut object: Object) -> CachedRollout {
     let uid = text(metadata, "uid").to_owned();
     let version = version(text(metadata, "resourceVersion"));
     let created = text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH);
-    let packed = RawJson::of(&object.json);
-    let decoded: Option<Rollout> = packed.read().ok();
+    let json = RawJson::of(&object.json);
+    let decoded: Option<Rollout> = json.decode().ok();
     CachedRollout {
         uid,
         version,
@@ -65,7 +65,7 @@ fn rollout(mut object: Object) -> CachedRollout {
         pins: decoded.as_ref().map(pins_of_rollout).unwrap_or_default(),
         references: decoded.map(|rollout| references(&key.namespace, &rollout)).unwrap_or_default(),
         unknown_fields: kulta_api::unknown_fields(&object.json).into(),
-        object: packed,
+        object: json,
     }
 }
 
@@ -73,11 +73,11 @@ impl CachedRollout {
     #[must_use]
     pub fn open(&self) -> Decoded {
         let of = |rollout| Decoded::Rollout { rollout, unknown_fields: Arc::clone(&self.unknown_fields) };
-        if let Ok(rollout) = self.object.read() {
+        if let Ok(rollout) = self.object.decode() {
             return of(Box::new(rollout));
         }
-        // Once more, for the field that cannot be read.
-        let object = self.object.open();
+        // Once more, for the path of the field that cannot be decoded.
+        let object = self.object.parse();
         match kulta_api::decode(&object) {
             Ok(rollout) => of(Box::new(rollout)),
             Err(error) => Decoded::Undecodable { object, error },

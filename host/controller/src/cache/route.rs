@@ -42,7 +42,7 @@ fn route(mut object: Object) -> CachedRoute {
 impl CachedRoute {
     #[must_use]
     pub fn open(&self) -> Route {
-        let mut json = self.object.open();
+        let mut json = self.object.parse();
         let spec = json.get_mut("spec").map(Value::take).unwrap_or_default();
         let status = json.get_mut("status").map(Value::take).unwrap_or_default();
         let metadata = json.get("metadata").unwrap_or(&Value::Null);

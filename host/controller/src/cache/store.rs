@@ -1,10 +1,10 @@
-//! Objects of one kind, as the watch last told them.
+//! Objects of one kind, as the watch last reported them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::key::Key;
 
-/// Where a watch looks: the whole cluster or one namespace.
+/// What a watch covers: the whole cluster or one namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     Cluster,
@@ -32,7 +32,7 @@ impl Scope {
 #[derive(Debug)]
 pub struct Store<T> {
     objects: BTreeMap<Key, T>,
-    /// Keys told by a list that is under way, by its scope.
+    /// Keys that a list under way has reported, by its scope.
     listing: BTreeMap<Scope, BTreeSet<Key>>,
 }
 
@@ -49,9 +49,9 @@ impl<T> Store<T> {
     }
 
     pub fn set(&mut self, key: Key, object: T) -> Option<T> {
-        for (scope, seen) in &mut self.listing {
+        for (scope, listed) in &mut self.listing {
             if scope.covers(&key.namespace) {
-                seen.insert(key.clone());
+                listed.insert(key.clone());
             }
         }
         self.objects.insert(key, object)
@@ -61,15 +61,15 @@ impl<T> Store<T> {
         self.objects.remove(key)
     }
 
-    /// A fresh list of that scope begins; what it does not tell is gone when it ends.
+    /// A new list of that scope begins; what it does not report is gone when it ends.
     pub fn begin_list(&mut self, scope: &Scope) {
         self.listing.insert(scope.clone(), BTreeSet::new());
     }
 
-    /// The list has ended: the keys that it did not tell. They are still there, to be removed one by one.
+    /// The list has ended. Answers the keys that it did not report; they are still stored, to be removed one by one.
     pub fn end_list(&mut self, scope: &Scope) -> Vec<Key> {
-        let Some(seen) = self.listing.remove(scope) else { return Vec::new() };
-        self.keys(scope).filter(|key| !seen.contains(*key)).cloned().collect()
+        let Some(listed) = self.listing.remove(scope) else { return Vec::new() };
+        self.keys(scope).filter(|key| !listed.contains(*key)).cloned().collect()
     }
 
     pub fn keys<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Key> {
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_fresh_list_of_a_namespace_does_not_tell_is_gone() {
+    fn what_a_new_list_of_a_namespace_does_not_report_is_gone() {
         let mut store = Store::default();
         for key in [Key::new("a", "kept"), Key::new("a", "lost"), Key::new("b", "other")] {
             store.set(key, ());

@@ -115,7 +115,7 @@ impl Batch {
         }
     }
 
-    /// The rollout as enrichers are told of it: the event's revision in the canary's place.
+    /// The rollout for enrichers: the event's revision is in the canary's place.
     fn rollout_of(&self, entry: &OutboxEntry) -> wit::Rollout {
         let revision = |hash: &str| wit_rollout::revision(hash, self.replica_sets.iter().map(AsRef::as_ref));
         let unknown = || decision::Revision {

@@ -22,7 +22,7 @@ struct Unstored {
 }
 
 impl InFlightCalls {
-    /// Notes that a call is being made; false when one already is, or its answer is not stored yet.
+    /// Begins a call; false if one is under way, or if its answer is not stored yet.
     pub fn begin(&mut self, id: CallId) -> bool {
         if self.in_flight.is_some() || self.completed.iter().any(|answer| answer.id == id) {
             return false;
@@ -31,7 +31,7 @@ impl InFlightCalls {
         true
     }
 
-    /// A call has been answered. Nobody waits for the answer when the rollout has been forgotten meanwhile.
+    /// A call has been answered. Nobody waits for the answer if the rollout has been forgotten meanwhile.
     pub fn complete(&mut self, answer: StepAnswer) {
         if self.in_flight.take_if(|id| *id == answer.id).is_some() && !std::mem::take(&mut self.abandoned) {
             self.completed.push(answer);
@@ -47,7 +47,7 @@ impl InFlightCalls {
         since
     }
 
-    /// A plan is stored by which this call is due: the entry of the held call is in it, or that call is nobody's any more.
+    /// A plan is stored by which this call is due: the entry of the held call is in it, or nobody waits for that call any more.
     pub fn stored_plan(&mut self, due: Option<&StepCall>) {
         let Some(Unstored { call, .. }) = self.unstored.take() else { return };
         if due.is_none_or(|due| due.identity() != call.identity()) {

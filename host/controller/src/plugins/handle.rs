@@ -1,4 +1,4 @@
-//! Which component is asked, or why none is, and why it gave no usable answer.
+//! Which component is called, or why none is, and why it gave no usable answer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use kulta_wasm::{CallError, FailureClass, LookupError};
 use super::breaker::Breaker;
 use super::policy::SharedPolicy;
 
-/// What a pin says of a plugin that no Plugin object brought.
+/// The pin of a plugin that comes with the controller.
 const BUILT_IN: &str = "built-in";
 
 /// Which component a revision or a run began with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
-    /// It came with the controller: whatever the controller of today brings.
+    /// It comes with the controller: whatever this version of the controller has.
     BuiltIn,
     /// `sha256:` and hex.
     Digest(String),
@@ -58,7 +58,7 @@ pub struct PluginHandle<P> {
 pub enum HandleError {
     #[error(transparent)]
     Lookup(#[from] LookupError),
-    /// Its Plugin has not been looked at yet.
+    /// Its Plugin has not been reconciled yet.
     #[error("it is being loaded")]
     Loading,
     /// Its Plugin cannot be served for now.

@@ -21,7 +21,7 @@ pub use config_check::{ConfigCheck, ConfigChecks, ConfigErrors, dotted, errors_b
 pub use handle::{CallFailure, HandleError, Pin, PluginHandle};
 pub use http::{HttpClient, HttpSession, MAX_CALLS, Reply, Requests, SessionError};
 pub use policy::{Granted, GrantedHeader, Grants, PluginPolicy, SharedPolicy, over};
-pub use reconciler::{FINALIZER, PluginReconciler};
+pub use reconciler::{FINALIZER, PluginReconciler, ServedSink};
 pub use references::References;
 pub use registry::{Entry, FetchedFor, PluginRegistry, Version};
 pub use source::{SourceError, Sources};

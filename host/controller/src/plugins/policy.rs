@@ -6,7 +6,7 @@ use kulta_api::plugin::{Limits, PluginSpec};
 use kulta_fetch::{PrefixError, UrlPrefix};
 use serde_json::Value;
 
-/// Where a plugin may have requests sent. One that no Plugin object brought may ask whatever the controller itself may.
+/// Where a plugin may have requests sent. A built-in plugin may send them wherever the controller itself may.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grants {
     BuiltIn,

@@ -1,6 +1,7 @@
 //! Reconciles Plugins: a component is fetched, compiled and tried beside the rollouts, then served in one step.
 
 mod restore;
+mod trial;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,17 +13,16 @@ use kulta_api::plugin::{PluginReason, PluginStatus};
 use kulta_api::validation::plugin::validate;
 use kulta_api::{FieldError, Plugin};
 use kulta_core::plan::EventKind;
-use kulta_wasm::{CheckError, FailureClass, Kind as Served, Limits, LoadError, Loaded};
+use kulta_wasm::{FailureClass, Kind as Served, Limits, LoadError, Loaded};
 use serde_json::{Value, json};
 
 use super::policy::PluginPolicy;
-use super::references::{self, References, Use};
+use super::references::{self, References};
 use super::registry::{Entry, FetchedFor, PluginRegistry, Version};
 use super::source::{Fetched, Known, SourceError, Sources};
 use super::status::{self, Verdict};
-use crate::analysis_runs::Analyzers;
 use crate::api_error::{ApiErrorClass, error_message};
-use crate::cache::{CachedPlugin, Caches, ChangeSet, ChangeSink, PluginName};
+use crate::cache::{CachedPlugin, Caches, PluginName};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, guarded_status};
 use crate::key::Key;
@@ -37,6 +37,12 @@ pub const FINALIZER: &str = "kulta.io/in-use";
 /// A source that is not available is asked again after this.
 const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
+/// Where it is reported that other components are served than before.
+pub trait ServedSink: Send + Sync + 'static {
+    /// These rollouts name one of the plugins that are concerned.
+    fn served(&self, rollouts: BTreeSet<Key>);
+}
+
 /// Serves the components of Plugin objects.
 pub struct PluginReconciler {
     pub caches: Arc<Caches>,
@@ -45,9 +51,7 @@ pub struct PluginReconciler {
     pub cluster: Cluster,
     pub clock: Arc<dyn Clock>,
     pub recorder: Arc<Recorder>,
-    pub analyzers: Arc<Analyzers>,
-    /// Told which rollouts a change of a Plugin concerns.
-    pub sink: Arc<dyn ChangeSink>,
+    pub sink: Arc<dyn ServedSink>,
     /// This controller writes the status of Plugins. A controller that serves a few namespaces beside others only reads them, unless it has
     /// Plugins of its own by an instance id: it observes only a part of those who name a Plugin.
     pub writes_status: bool,
@@ -114,8 +118,7 @@ impl PluginReconciler {
         if names.iter().any(|(kind, _)| matches!(kind, Served::Analyzer | Served::Condition)) {
             rollouts.extend(self.caches.read().rollouts_with_analyses(None));
         }
-        self.analyzers.refresh();
-        self.sink.changed(ChangeSet { rollouts, ..ChangeSet::default() });
+        self.sink.served(rollouts);
     }
 }
 
@@ -130,7 +133,7 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Nothing of it is asked any more; the object goes once nobody names it.
+    /// Nothing of it is called any more; the object is deleted once nobody names it.
     async fn delete(&self) -> Outcome {
         self.reconciler.withdraw(self.key);
         let why = "it is being deleted".to_owned();
@@ -224,56 +227,6 @@ impl Subject<'_> {
                 self.reconciler.registry.loader().load(name, component, limits(policy)).await
             }
         }
-    }
-
-    /// Who has one of its names already, as a message.
-    fn conflicting(&self, loaded: &Loaded) -> Option<String> {
-        let registry = &self.reconciler.registry;
-        let created = self.cached.created;
-        let older = |holder: &String| {
-            let older = registry.entry(holder).is_some_and(|entry| (entry.created, holder) < (created, &self.key.name));
-            *holder != self.key.name && older
-        };
-        self.plugin.serves().into_iter().enumerate().find_map(|(index, name)| {
-            let holders = loaded.kinds().iter().filter_map(|kind| Some((*kind, registry.holder(*kind, &name)?)));
-            let (kind, holder) = holders.into_iter().find(|(_, holder)| older(holder))?;
-            let kind = kind.as_str();
-            Some(format!("spec.serves[{index}]: the {kind} plugin {name:?} is Plugin {holder}'s, which is older"))
-        })
-    }
-
-    /// The new component has to take the configuration of each user of the one that is served now.
-    ///
-    /// # Errors
-    /// Whose configuration it does not take, and why.
-    async fn try_out(&self, loaded: &Arc<Loaded>, policy: &PluginPolicy) -> Result<(), String> {
-        let registry = &self.reconciler.registry;
-        let unchanged = registry.entry(&self.key.name).is_some_and(|entry| {
-            entry.current.loaded.digest() == loaded.digest() && entry.policy.config == policy.config
-        });
-        if unchanged {
-            return Ok(());
-        }
-        let served: BTreeSet<PluginName> =
-            self.names.iter().filter(|(kind, name)| registry.serves(*kind, name)).cloned().collect();
-        let configurations = references::configurations(&self.reconciler.caches.read(), &served);
-        for Use { kind, config, place } in configurations.into_iter().filter(|used| loaded.kinds().contains(&used.kind))
-        {
-            match loaded.check_config(&policy.configured(&config)).await {
-                Ok(()) => {}
-                Err(CheckError::Invalid(errors)) => {
-                    let why = errors.first().map(ToString::to_string).unwrap_or_default();
-                    return Err(format!(
-                        "{place}: the new component does not take this {} configuration: {why}",
-                        kind.as_str()
-                    ));
-                }
-                Err(CheckError::Call(error)) => {
-                    return Err(format!("{place}: the new component failed to check this configuration: {error}"));
-                }
-            }
-        }
-        Ok(())
     }
 
     async fn serve(&self, loaded: Arc<Loaded>, policy: PluginPolicy, source: FetchedFor) -> Outcome {

@@ -17,7 +17,7 @@ use super::breaker::Breaker;
 use super::handle::{HandleError, Pin, PluginHandle};
 use super::policy::{PluginPolicy, SharedPolicy};
 
-/// One component that an admin brought.
+/// One component that an admin added by a Plugin object.
 #[derive(Debug)]
 pub struct Version {
     /// The Plugin object's name.
@@ -59,7 +59,7 @@ pub struct FetchedFor {
     pub resolved: Option<(String, String)>,
 }
 
-/// All that can be asked.
+/// All plugins that can be called.
 pub struct PluginRegistry {
     built_in: Arc<Plugins>,
     built_in_policy: SharedPolicy,
@@ -80,7 +80,7 @@ impl PluginRegistry {
         }
     }
 
-    /// The way to load components.
+    /// Loads components.
     #[must_use]
     pub fn loader(&self) -> &Arc<Plugins> {
         &self.built_in
@@ -133,25 +133,25 @@ impl PluginRegistry {
         contents.reassign_names();
     }
 
-    /// Takes note of what is to be logged of a Plugin object: whether it differs from what was logged last.
+    /// Stores what is to be logged of a Plugin object. Answers whether it differs from what was logged last.
     pub fn is_new_to_log(&self, plugin: &str, reason: PluginReason, digest: &str) -> bool {
         let logged = (reason, digest.to_owned());
         self.write().logged.insert(plugin.to_owned(), logged.clone()) != Some(logged)
     }
 
-    /// Keeps a component that something in progress began with.
+    /// Retains a component that something in progress began with.
     pub fn retain(&self, version: Arc<Version>) {
         let mut contents = self.write();
         contents.missing.remove(version.loaded.digest());
         contents.versions.insert(version.key(), version);
     }
 
-    /// Something in progress began with a component that cannot be had: now, or for good.
+    /// Something in progress began with a component that is not available: now, or for good.
     pub fn mark_missing(&self, digest: &str, why: String, for_good: bool) {
         self.write().missing.insert(digest.to_owned(), Missing { why, for_good });
     }
 
-    /// Waiting cannot bring that component back.
+    /// That component does not become available by waiting.
     #[must_use]
     pub fn is_missing_for_good(&self, digest: &str) -> bool {
         self.read().missing.get(digest).is_some_and(|missing| missing.for_good)
@@ -213,7 +213,7 @@ impl PluginRegistry {
     /// The strategy of that name: the pinned one, or what is served now.
     ///
     /// # Errors
-    /// When there is none, or it cannot be had.
+    /// When there is none, or it is not available.
     pub async fn strategy(&self, name: &str, pin: Option<&Pin>) -> Result<PluginHandle<StrategyPlugin>, HandleError> {
         match self.from_plugin_object(Kind::Strategy, name, pin, Loaded::strategy)? {
             Some(handle) => Ok(handle),
@@ -269,7 +269,7 @@ impl PluginRegistry {
         found
     }
 
-    /// What admins brought goes before what came with the controller, unless the pin says otherwise. None: the built-in is to be asked.
+    /// The components of Plugin objects go before the built-in ones, unless the pin says otherwise. None: the built-in is to be called.
     fn from_plugin_object<P>(
         &self,
         kind: Kind,

@@ -39,7 +39,7 @@ pub enum SourceError {
     /// It cannot carry a signature, and only what is signed is taken.
     #[error("{path}: {ONLY_SIGNED}")]
     Unsignable { path: String },
-    /// It may pass.
+    /// It may be available later.
     #[error("{path}: {why}")]
     Unavailable { path: String, why: String },
     /// Trying again cannot help.
@@ -60,14 +60,14 @@ impl SourceError {
         }
     }
 
-    /// Whether it may go well later, although nobody touches the Plugin.
+    /// Whether it may succeed later without a change of the Plugin.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unsigned { .. } | Self::Unavailable { .. })
     }
 }
 
-/// What came of a source.
+/// A component from a source.
 #[derive(Debug)]
 pub struct Fetched {
     pub component: Vec<u8>,
@@ -79,7 +79,7 @@ pub struct Fetched {
     pub proof: Option<Proof>,
 }
 
-/// What an earlier look has found out.
+/// What an earlier reconciliation has found.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub digest: String,
@@ -87,7 +87,7 @@ pub struct Known {
     pub resolved_image: String,
 }
 
-/// Where components are had from.
+/// Where components come from.
 pub struct Sources {
     pub registries: Client,
     pub cluster: Cluster,
@@ -136,7 +136,7 @@ impl Sources {
     /// The component of a digest that something in progress began with: from disk, else from where the spec's image is.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// Why it is not available.
     pub async fn earlier(&self, spec: &PluginSpec, digest: &str) -> Result<Vec<u8>, SourceError> {
         if let Some(component) = self.stored(digest) {
             return Ok(component);
@@ -163,7 +163,7 @@ impl Sources {
             .map_err(|error| oci_error("spec.source.oci.image", &error))
     }
 
-    /// Keeps a component that was good, so that a restart needs nobody.
+    /// Stores a component that was accepted, so that a restart needs no registry.
     pub fn store_component(&self, Fetched { digest, component, proof, .. }: &Fetched) {
         let Some(store) = &self.store else { return };
         let kept = match proof {

@@ -165,7 +165,7 @@ impl RolloutReconciler {
         // Counts alone wait for more of the same, unless a transition is stored before.
         let gather = plan.status.as_ref().is_some_and(|status| status.gather) && plan.events.is_empty();
         if gather {
-            let since = self.local.change(&target.uid, |notes| *notes.gathering.get_or_insert(now)).unwrap_or(now);
+            let since = self.local.change(&target.uid, |state| *state.gathering.get_or_insert(now)).unwrap_or(now);
             let due = since.checked_add(SignedDuration::from_millis(GATHER_MILLIS)).unwrap_or(since);
             if due > now {
                 plan.status = None;

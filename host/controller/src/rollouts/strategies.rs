@@ -36,14 +36,14 @@ impl Strategies {
         Self { registry, metrics, clock, checks }
     }
 
-    /// What is wrong with a plugin's name and configuration, below `path`; empty when nothing is, or when asking it will tell.
+    /// What is wrong with a plugin's name and configuration, below `path`; empty when nothing is, or when the next decision reports it.
     ///
     /// # Errors
     /// When the plugin failed to answer: nobody knows whether the configuration is valid.
     pub async fn check(&self, name: &str, config: &Value, path: &str) -> Result<Vec<FieldError>, StrategyFailure> {
         let handle = match self.registry.strategy(name, None).await {
             Ok(handle) => handle,
-            // Asking it waits for it, and tells.
+            // A decision waits for the plugin, and reports it.
             Err(HandleError::Loading | HandleError::NotReady { .. } | HandleError::Gone { .. }) => {
                 return Ok(Vec::new());
             }

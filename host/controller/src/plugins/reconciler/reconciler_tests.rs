@@ -7,19 +7,16 @@ use kulta_wasm::fixtures;
 use tower::service_fn;
 
 use super::*;
-use crate::cache::{Plugins, Scope};
+use crate::cache::Plugins;
 use crate::clock::SystemClock;
 use crate::metrics::Metrics;
 use crate::object::Object;
-use crate::plugins::ConfigChecks;
 
 /// Nobody reconciles what a change concerns.
 struct NoSink;
 
-impl ChangeSink for NoSink {
-    fn changed(&self, _: ChangeSet) {}
-
-    fn listed(&self, _: Kind, _: &Scope) {}
+impl ServedSink for NoSink {
+    fn served(&self, _: BTreeSet<Key>) {}
 }
 
 /// A reconciler, and how often its API server was asked for the ConfigMap that holds a component.
@@ -46,7 +43,6 @@ fn reconciler() -> (PluginReconciler, Arc<AtomicUsize>) {
     let registry = Arc::new(PluginRegistry::new(plugins));
     let reconciler = PluginReconciler {
         caches: Arc::default(),
-        analyzers: Arc::new(Analyzers::new(Arc::clone(&registry), Arc::new(ConfigChecks::default()))),
         registry,
         sources: Sources {
             registries: kulta_oci::Client::new(kulta_oci::Settings::default()).unwrap(),

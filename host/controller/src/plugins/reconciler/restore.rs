@@ -8,7 +8,7 @@ use crate::plugins::registry::{Entry, Version};
 use crate::plugins::source::SourceError;
 
 impl Subject<'_> {
-    /// After a restart: what was served last and is kept on disk is served, until the spec's component is had.
+    /// After a restart: what was served last and is kept on disk is served, until the spec's component is loaded.
     pub(super) async fn resume(&self, policy: &PluginPolicy) {
         let (registry, digest) = (&self.reconciler.registry, self.before().digest);
         if digest.is_empty() || registry.entry(&self.key.name).is_some() {

@@ -22,7 +22,7 @@ pub(super) struct Contents {
     pub(super) absent: BTreeMap<String, Absent>,
     /// Plugin objects whose steps are skipped, and the names that they answer to.
     pub(super) disabled: BTreeMap<String, Vec<String>>,
-    /// Digests that are in use and cannot be had.
+    /// Digests that are in use and whose components are not available.
     pub(super) missing: HashMap<String, Missing>,
     /// The reason and the digest that were last logged of a Plugin object.
     pub(super) logged: HashMap<String, (PluginReason, String)>,
@@ -47,7 +47,7 @@ impl Contents {
         Some((&entry.current, &entry.policy))
     }
 
-    /// Of the Plugin object that has the name; should another have had it then, of that one.
+    /// Of the Plugin object that has the name; if another one had it then, of that one.
     pub(super) fn pinned(&self, kind: Kind, name: &str, digest: &str) -> Option<(&Arc<Version>, &SharedPolicy)> {
         let holder = self.names.get(&(kind, name.to_owned()));
         let own = holder.and_then(|holder| self.versions.get(&(holder.clone(), digest.to_owned())));
