@@ -27,7 +27,9 @@ impl Backoff {
     pub fn delay(self, failures: u32, random: Random) -> Duration {
         let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
         let full = self.first.saturating_mul(1 << doublings).min(self.longest);
-        full.mul_f64(0.5 + 0.5 * random().clamp(0.0, 1.0))
+        let random = random();
+        let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
+        full.mul_f64(0.5 + 0.5 * random)
     }
 }
 
@@ -36,7 +38,20 @@ const MOST_DOUBLINGS: u32 = 20;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_delay_is_within_the_bounds(failures: u32) {
+            for chance in [|| -1.0, || 0.0, || 0.3, || 1.0, || f64::INFINITY, || f64::NAN] {
+                let delay = Backoff::SINK.delay(failures, chance);
+
+                prop_assert!(delay >= Backoff::SINK.first / 2 && delay <= Backoff::SINK.longest, "{delay:?}");
+            }
+        }
+    }
 
     #[test]
     fn the_delay_doubles_until_the_longest() {

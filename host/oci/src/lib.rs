@@ -17,7 +17,6 @@ pub mod fixtures;
 mod push;
 mod reference;
 mod refusal;
-mod retry_after;
 mod session;
 mod settings;
 mod signatures;
