@@ -263,7 +263,7 @@ fn keeps_record(crd: &Value) -> bool {
     })
 }
 
-/// What counts of an object that was just written; what else the answer holds is not even kept.
+/// What the controller needs of the answer to a write; nothing else of it is decoded.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stored {
     pub metadata: StoredMetadata,

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::kinds::Kind;
 
-/// Deaths in a row, without a time of stable work between them, until a task counts as not coming back. The delays between the restarts
-/// that lie before the fifth death are some eight seconds.
+/// Deaths in a row, without a time of stable work between them, until a task counts as not coming back. The delays before the
+/// fifth death are 4 to 8 seconds together.
 pub const DEATHS_UNTIL_UNHEALTHY: u32 = 5;
 
 /// A task that the controller restarts.

@@ -180,17 +180,17 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_the_cache_has_not_told_yet_is_waited_for() {
+    fn a_write_that_the_cache_does_not_have_yet_is_waited_for() {
         assert_eq!(lagging("9", 1), Some(at(5)));
     }
 
     #[test]
-    fn a_write_that_the_cache_has_told_is_done() {
+    fn a_write_that_the_cache_has_is_done() {
         assert_eq!(lagging("10", 1), None);
     }
 
     #[test]
-    fn a_route_that_was_refused_three_times_in_a_row_is_told() {
+    fn a_route_that_was_refused_three_times_in_a_row_is_reported() {
         let mut state = LocalRoute::default();
 
         let reported = [1, 2, 3].map(|number| {

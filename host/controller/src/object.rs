@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_drops_what_is_large_and_tells_the_managers_by_time() {
+    fn trimming_drops_what_is_large_and_answers_the_managers_by_time() {
         let mut object = Object::new(json!({ "metadata": {
             "name": "a",
             "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "x" },

@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    fn told(condition: &str) -> Outcome {
+    fn job_with(condition: &str) -> Outcome {
         let job = json!({ "status": { "conditions": [{ "type": condition, "status": "True", "message": "why" }] } });
         outcome(&Key::new("ns", "job"), &job, Timestamp::UNIX_EPOCH)
     }
@@ -251,30 +251,30 @@ mod tests {
 
     #[test]
     fn a_measurement_names_its_job_while_that_runs() {
-        let Outcome::Waiting { metadata, .. } = told("Suspended") else { panic!("it waits") };
+        let Outcome::Waiting { metadata, .. } = job_with("Suspended") else { panic!("it waits") };
 
         assert_eq!(metadata.get("job-name").map(String::as_str), Some("job"));
     }
 
     #[test]
     fn a_job_that_is_complete_passes() {
-        assert!(matches!(told("Complete"), Outcome::Judged { verdict: Verdict::Pass, .. }));
+        assert!(matches!(job_with("Complete"), Outcome::Judged { verdict: Verdict::Pass, .. }));
     }
 
     #[test]
     fn a_job_that_failed_fails_with_its_reason() {
-        assert!(matches!(told("Failed"), Outcome::Judged { verdict: Verdict::Fail(why), .. } if why == "why"));
+        assert!(matches!(job_with("Failed"), Outcome::Judged { verdict: Verdict::Fail(why), .. } if why == "why"));
     }
 
     #[test]
     fn a_job_that_runs_is_looked_at_again() {
         let until = POLL_EVERY.as_secs();
 
-        assert!(matches!(told("Suspended"), Outcome::Waiting { until: at, .. } if at.as_second() == until));
+        assert!(matches!(job_with("Suspended"), Outcome::Waiting { until: at, .. } if at.as_second() == until));
     }
 
     #[test]
-    fn a_secret_in_a_job_is_told_at_its_place_with_the_way_that_keeps_it() {
+    fn a_secret_in_a_job_is_reported_at_its_path_with_the_way_that_keeps_it() {
         let [error] = &shown_secrets(vec!["spec.template.spec.containers[0].args[1]".into()])[..] else {
             panic!("one error")
         };

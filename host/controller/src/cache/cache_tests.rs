@@ -111,7 +111,7 @@ fn a_service_touches_the_rollouts_that_name_it() {
 }
 
 #[test]
-fn a_service_that_is_told_again_unchanged_touches_nobody() {
+fn a_service_that_is_reported_again_unchanged_touches_no_rollout() {
     let caches = two_rollouts();
     caches.apply::<Services>(named("Service", "svc-b", &json!({})));
 
@@ -192,7 +192,7 @@ fn routes_are_looked_for_where_rollouts_name_them() {
 }
 
 #[test]
-fn who_looks_for_routes_in_a_scope_is_touched_when_it_can_no_longer_be_seen() {
+fn rollouts_with_routes_in_a_scope_are_touched_when_it_can_no_longer_be_watched() {
     let caches = two_rollouts();
     caches.set_watch::<HttpRoutes>(&Scope::Cluster, WatchState::Filled);
 
@@ -260,7 +260,7 @@ fn made_at(second: u32, name: &str, label: &str) -> Object {
 }
 
 #[test]
-fn of_two_whose_selectors_overlap_the_newcomer_has_a_rival() {
+fn of_two_whose_selectors_overlap_the_newer_one_has_a_conflict() {
     let caches = Caches::default();
     caches.apply::<Rollouts>(made_at(2, "a-newcomer", "shop"));
 
@@ -268,12 +268,12 @@ fn of_two_whose_selectors_overlap_the_newcomer_has_a_rival() {
 
     assert_eq!(names(&touched), ["a-newcomer", "first"]);
     let contents = caches.read();
-    let rival = |name: &str| contents.older_conflicting(&Key::new("ns", name)).map(|rival| rival.name.clone());
-    assert_eq!((rival("a-newcomer").as_deref(), rival("first")), (Some("first"), None));
+    let conflicting = |name: &str| contents.older_conflicting(&Key::new("ns", name)).map(|other| other.name.clone());
+    assert_eq!((conflicting("a-newcomer").as_deref(), conflicting("first")), (Some("first"), None));
 }
 
 #[test]
-fn a_rival_that_is_gone_is_no_rival() {
+fn a_rollout_that_is_gone_is_no_conflict() {
     let caches = Caches::default();
     caches.apply::<Rollouts>(made_at(1, "first", "shop"));
     caches.apply::<Rollouts>(made_at(2, "second", "shop"));

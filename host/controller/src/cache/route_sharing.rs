@@ -128,8 +128,8 @@ mod tests {
         let contents = caches.read();
         let others = contents.other_rollouts_of_route(&Key::new("ns", "a"), &Key::new("ns", "shared"), &labels);
 
-        let told: Vec<_> = others.iter().map(|other| (other.canary.as_str(), other.label.is_some())).collect();
-        assert_eq!(told, [("b-canary", true)]);
+        let written: Vec<_> = others.iter().map(|other| (other.canary.as_str(), other.label.is_some())).collect();
+        assert_eq!(written, [("b-canary", true)]);
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_of_services_that_cannot_be_seen_may_be_foreign() {
+    fn a_split_of_services_that_are_in_no_cache_may_be_foreign() {
         assert!(caches(&[]).read().has_foreign_split(&split("hidden"), "ns"));
     }
 
