@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod kulta_status;
 pub mod outbox;
 pub mod plugin;
+pub mod retry_after;
 pub mod rollout;
 pub mod routes;
 pub mod share;

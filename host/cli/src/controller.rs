@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use kulta_controller::app::{Controller, Parts, Settings};
+use kulta_controller::cdevents::Publisher;
 use kulta_controller::clock::{Clock, SystemClock};
-use kulta_controller::controller::{Controller, Parts, Settings};
-use kulta_controller::lease::{self, Elector};
+use kulta_controller::lease::Elector;
 use kulta_controller::metrics::Metrics;
-use kulta_controller::outbox::Teller;
 use kulta_controller::server;
 use kulta_events::{Environment, GitKeys, Origin};
 use kulta_fetch::{AwsEnvironment, Fetcher, Sink, SinkConfig};
@@ -58,7 +58,7 @@ fn log(arguments: &ControllerArguments) -> Result<()> {
 }
 
 async fn serve(arguments: ControllerArguments) -> Result<()> {
-    let teller = teller(&arguments)?;
+    let publisher = publisher(&arguments)?;
     let mut config = kube::Config::infer().await.context("find a cluster: set KUBECONFIG, or run in a pod")?;
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
     let client = kube::Client::try_from(config).context("make a client for the cluster")?;
@@ -98,17 +98,17 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
         requests,
         metrics,
         clock: Arc::clone(&clock),
-        teller,
+        publisher,
     };
     let controller = Controller::new(parts, settings).await;
-    let mut server = tokio::spawn(server::serve(Arc::clone(&controller), arguments.listen, stop.clone()));
+    let mut server = tokio::spawn(server::serve(controller.probes(), arguments.listen, stop.clone()));
 
     let identity = Identity::of_process(arguments.pod_name.as_deref(), arguments.pod_uid.as_deref());
     let elector = arguments.leader_elect.wanted(in_pod).then(|| {
         let namespace = arguments.lease_namespace.unwrap_or(namespace);
         Elector::new(client, &namespace, identity.name().to_owned(), clock)
     });
-    let mut work = std::pin::pin!(lease::lead(controller, elector, stop));
+    let mut work = std::pin::pin!(controller.lead(elector, stop));
     tokio::select! {
         ended = &mut work => ended?,
         ended = &mut server => {
@@ -136,13 +136,13 @@ fn fetcher(arguments: &ControllerArguments) -> Result<Fetcher> {
     })
 }
 
-fn teller(arguments: &ControllerArguments) -> Result<Option<Teller>> {
+fn publisher(arguments: &ControllerArguments) -> Result<Option<Publisher>> {
     let Some(url) = &arguments.cdevents_sink else { return Ok(None) };
     let sink = Sink::new(SinkConfig { url: url.clone(), timeout: SINK_TIMEOUT }).context("--cdevents-sink")?;
     let environment = Environment { id: arguments.environment.clone(), source: None };
     let git = GitKeys { commit: arguments.git_commit_annotations.clone(), ..GitKeys::default() };
     let origin = Origin::new(&arguments.event_source, environment, git).context("--event-source or --environment")?;
-    Ok(Some(Teller { sink: Box::new(sink), origin, mode: arguments.cdevents_mode.into() }))
+    Ok(Some(Publisher { sink: Box::new(sink), origin, mode: arguments.cdevents_mode.into() }))
 }
 
 fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>> {

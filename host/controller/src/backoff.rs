@@ -12,10 +12,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For a rollout's pass that failed: soon, because most failures are a conflict that the next look resolves.
-    pub const PASS: Self = Self { first: Duration::from_millis(50), longest: Duration::from_secs(30) };
+    /// For a reconciliation that failed: soon, because most failures are a conflict that the next reconciliation resolves.
+    pub const RECONCILIATION: Self = Self { first: Duration::from_millis(50), longest: Duration::from_secs(30) };
     /// For a watch: an API server that restarts must not be stormed by all its clients at once.
     pub const WATCH: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
+    /// For a task of the controller that died: soon, because most of what it does waits meanwhile.
+    pub const TASK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
     /// For the event sink: minutes of it being down are normal.
     pub const SINK: Self = Self { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 
@@ -28,7 +30,9 @@ impl Backoff {
     pub fn delay(self, failures: u32, random: Random) -> Duration {
         let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
         let full = self.first.saturating_mul(1 << doublings).min(self.longest);
-        full.mul_f64(0.5 + 0.5 * random().clamp(0.0, 1.0))
+        let random = random();
+        let random = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
+        full.mul_f64(0.5 + 0.5 * random)
     }
 }
 
@@ -58,7 +62,20 @@ const MOST_DOUBLINGS: u32 = 20;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_delay_is_within_the_bounds(failures: u32) {
+            for chance in [|| -1.0, || 0.0, || 0.3, || 1.0, || f64::INFINITY, || f64::NAN] {
+                let delay = Backoff::SINK.delay(failures, chance);
+
+                prop_assert!(delay >= Backoff::SINK.first / 2 && delay <= Backoff::SINK.longest, "{delay:?}");
+            }
+        }
+    }
 
     #[test]
     fn the_delay_doubles_until_the_longest() {

@@ -1,4 +1,4 @@
-//! The wall clock as a parameter: the system's in production, a virtual one in tests. Whoever sleeps does so on tokio's timer, which a
+//! The wall clock as a parameter: the system's in production, a virtual one in tests. Sleeping uses tokio's timer, which a
 //! paused tokio clock moves too.
 
 use std::time::Duration;

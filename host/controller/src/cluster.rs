@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
+use crate::api_error::{ApiErrorClass, error_message};
 use crate::key::Key;
 use crate::kinds::{Kind, MANAGER};
 use crate::kube_events::{self, Message, Regarding};
@@ -29,45 +30,6 @@ const JSON_PATCH: &str = "application/json-patch+json";
 pub struct Cluster {
     client: Client,
     metrics: Arc<Metrics>,
-}
-
-/// How a write was refused, as far as it matters for what happens next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// 409: somebody was faster, or the name is taken.
-    Conflict,
-    /// 422: the object is not what was seen, or the change is invalid.
-    Invalid,
-    /// 404: it is gone.
-    Gone,
-    /// 403.
-    Forbidden,
-    /// 429: an eviction that a disruption budget holds up, or a busy server.
-    TooMany,
-    /// Anything else: the server or the way to it is in trouble.
-    Trouble,
-}
-
-#[must_use]
-pub fn refusal(error: &Error) -> Refusal {
-    let Error::Api(status) = error else { return Refusal::Trouble };
-    match status.code {
-        409 => Refusal::Conflict,
-        422 | 400 => Refusal::Invalid,
-        404 => Refusal::Gone,
-        403 => Refusal::Forbidden,
-        429 => Refusal::TooMany,
-        _ => Refusal::Trouble,
-    }
-}
-
-/// The API server's own words.
-#[must_use]
-pub fn words(error: &Error) -> String {
-    match error {
-        Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
 }
 
 impl Cluster {
@@ -107,7 +69,7 @@ impl Cluster {
         Request::new(Object::url_path(&kind.resource(), namespace))
     }
 
-    /// Reads of the answer what `T` wants, without a tree of the rest.
+    /// Decodes of the answer what `T` has, and builds no tree of the whole.
     async fn send<T: DeserializeOwned>(
         &self,
         kind: Kind,
@@ -140,7 +102,7 @@ impl Cluster {
         let patch = Patch::Merge(patch);
         let status = url.patch_subresource("status", &key.name, &Self::signed(), &patch);
         match self.send(Kind::AnalysisRun, "patch", status).await {
-            Err(error) if refusal(&error) == Refusal::Gone => {
+            Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Gone => {
                 self.send(Kind::AnalysisRun, "patch", url.patch(&key.name, &Self::signed(), &patch)).await
             }
             result => result,
@@ -279,7 +241,10 @@ impl Cluster {
         match api.get(ROLLOUT_DEFINITION).await {
             Ok(crd) => keeps_record(&crd.json),
             Err(error) => {
-                tracing::info!("cannot read the Rollout CRD ({}): taking it to keep status.kulta", words(&error));
+                tracing::info!(
+                    "cannot read the Rollout CRD ({}): taking it to keep status.kulta",
+                    error_message(&error)
+                );
                 true
             }
         }
@@ -300,7 +265,7 @@ pub fn keeps_record(crd: &Value) -> bool {
     })
 }
 
-/// What counts of an object that was just written; what else the answer holds is not even kept.
+/// What the controller needs of the answer to a write; nothing else of it is decoded.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stored {
     pub metadata: StoredMetadata,

@@ -1,4 +1,4 @@
-//! Kubernetes events on Rollouts, AnalysisRuns and Plugins, named by what they tell: a second telling is refused by the API server.
+//! Kubernetes events on Rollouts, AnalysisRuns and Plugins, named after what they report: the API server refuses a second event of the same name.
 
 use jiff::Timestamp;
 use kulta_core::plan::EventKind;
@@ -14,7 +14,7 @@ const NAME_LENGTH: usize = 253;
 const MESSAGE_BYTES: usize = 1_024;
 /// Where Kubernetes keeps events of objects in no namespace.
 const CLUSTER_EVENTS: &str = "default";
-/// Hex characters that stand for what a name had to lose.
+/// Hex characters that replace what is cut off a name.
 const HASH_LENGTH: usize = 16;
 
 /// The object that an event is about.
@@ -27,7 +27,7 @@ pub struct Regarding {
 
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// What it tells, as a part of the event's name.
+    /// What it reports, as a part of the event's name.
     pub name: String,
     pub kind: EventKind,
     pub reason: &'static str,

@@ -1,5 +1,5 @@
 //! One controller at a time, by a Lease under Argo Rollouts' own name: a forgotten Argo and KULTA exclude each other.
-//! Whether a holder is gone is judged by when this process last saw its renewal change, never by comparing clocks of two machines.
+//! Whether a holder is gone is judged by when this process last observed a change of its renewal, never by comparing clocks of two machines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use crate::api_error::{ApiErrorClass, error_message};
 use crate::clock::Clock;
-use crate::cluster::{Refusal, refusal, words};
-use crate::controller::Controller;
 
 /// Argo Rollouts' name for it.
 pub const NAME: &str = "argo-rollouts-controller-lock";
@@ -24,7 +22,7 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
 /// Somebody else has written to the Lease between the read and the write: it is read again after this.
 const CONFLICT_RETRY: Duration = Duration::from_millis(100);
-/// Attempts to give the lease up: what is left of one that somebody keeps writing to runs out by itself.
+/// Attempts to release the lease: one that somebody keeps writing to expires by itself.
 const RELEASE_ATTEMPTS: u32 = 5;
 
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +47,14 @@ pub struct Elector {
     clock: Arc<dyn Clock>,
     /// When the last renewal that succeeded was sent. Others may count the lease's duration from that moment on.
     renewed: Instant,
-    /// Another's renewal as last seen, and when it was seen to change.
-    seen: Option<(String, Option<MicroTime>, Instant)>,
+    /// Another's renewal as last observed, and when it was observed to change.
+    observed: Option<(String, Option<MicroTime>, Instant)>,
 }
 
 impl Elector {
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String, clock: Arc<dyn Clock>) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, clock, renewed: Instant::now(), seen: None }
+        Self { api: Api::namespaced(client, namespace), identity, clock, renewed: Instant::now(), observed: None }
     }
 
     /// Waits until this process holds the lease.
@@ -70,7 +68,7 @@ impl Elector {
                 Ok(Attempt::HeldBy(_)) => RETRY,
                 Ok(Attempt::Conflict) => CONFLICT_RETRY,
                 Err(error) => {
-                    tracing::warn!("acquire the lease {NAME}: {}", words(&error));
+                    tracing::warn!("acquire the lease {NAME}: {}", error_message(&error));
                     RETRY
                 }
             };
@@ -95,7 +93,7 @@ impl Elector {
                     retry = CONFLICT_RETRY;
                     "each time somebody else had changed it meanwhile".to_owned()
                 }
-                Ok(Err(error)) => words(&error),
+                Ok(Err(error)) => error_message(&error),
                 Err(_) => "no answer from the API server".to_owned(),
             };
             if self.renewed.elapsed() >= RENEW_DEADLINE {
@@ -107,12 +105,14 @@ impl Elector {
         }
     }
 
-    /// Gives the lease up, so that the next one need not wait for it to run out.
+    /// Releases the lease, so that the next one need not wait for it to run out.
     pub async fn release(&self) {
         for _ in 0..RELEASE_ATTEMPTS {
-            match self.give_up().await {
-                Err(error) if refusal(&error) == Refusal::Conflict => tokio::time::sleep(CONFLICT_RETRY).await,
-                Err(error) => return tracing::warn!("release the lease {NAME}: {}", words(&error)),
+            match self.try_release().await {
+                Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Conflict => {
+                    tokio::time::sleep(CONFLICT_RETRY).await
+                }
+                Err(error) => return tracing::warn!("release the lease {NAME}: {}", error_message(&error)),
                 Ok(()) => return,
             }
         }
@@ -121,7 +121,7 @@ impl Elector {
         );
     }
 
-    async fn give_up(&self) -> Result<(), Error> {
+    async fn try_release(&self) -> Result<(), Error> {
         let Some(mut lease) = self.api.get_opt(NAME).await? else { return Ok(()) };
         let ours = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) == Some(&self.identity);
         if ours {
@@ -134,7 +134,7 @@ impl Elector {
         Ok(())
     }
 
-    /// Takes or renews the lease if it may be had.
+    /// Acquires or renews the lease if it is free or its own.
     async fn attempt(&mut self) -> Result<Attempt, Error> {
         let sent = Instant::now();
         let now = MicroTime(self.clock.now());
@@ -171,7 +171,7 @@ impl Elector {
                 self.renewed = sent;
                 Ok(Attempt::Held)
             }
-            Err(error) if refusal(&error) == Refusal::Conflict => Ok(Attempt::Conflict),
+            Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Conflict => Ok(Attempt::Conflict),
             Err(error) => Err(error),
         }
     }
@@ -187,49 +187,14 @@ impl Elector {
 
     /// The holder's renewal has not changed for the lease's duration, as this process's own clock counts.
     fn run_out(&mut self, holder: &str, renewed: Option<MicroTime>) -> bool {
-        match &self.seen {
-            Some((seen, at, since)) if seen == holder && *at == renewed => since.elapsed() >= DURATION,
+        match &self.observed {
+            Some((other, at, since)) if other == holder && *at == renewed => since.elapsed() >= DURATION,
             _ => {
-                self.seen = Some((holder.to_owned(), renewed, Instant::now()));
+                self.observed = Some((holder.to_owned(), renewed, Instant::now()));
                 false
             }
         }
     }
-}
-
-/// Waits for the lease if there is an elector, works until `stop`, finishes what is in hand and gives the lease up.
-///
-/// # Errors
-/// When the lease is lost. Another may lead already: nothing more may be written, not even what is in hand, so the process must end.
-pub async fn lead(
-    controller: Arc<Controller>,
-    mut elector: Option<Elector>,
-    stop: CancellationToken,
-) -> Result<(), LeaseError> {
-    if let Some(elector) = &mut elector {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            () = elector.acquire() => {}
-        }
-    }
-    controller.metrics.lead(true);
-    let mut work = std::pin::pin!(controller.run(stop));
-    let kept = async {
-        match &mut elector {
-            Some(elector) => elector.keep().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        lost = kept => return Err(lost),
-        () = &mut work => {}
-    }
-    if let Some(elector) = &elector {
-        elector.release().await;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the controller tells of itself, as Prometheus text. Labels come from closed sets, or are bounded by what the admin deploys.
+//! The controller's own metrics, as Prometheus text. Labels come from closed sets, or are bounded by what the admin deploys.
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,13 +11,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::health::Task;
 use crate::kinds::Kind;
 use crate::kube_events;
 
 /// A plugin call that gave a usable answer.
 pub const OK: &str = "ok";
-/// Seconds: a pass takes milliseconds; the upper ones show an API server in trouble.
-const PASS_BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// Seconds: a reconciliation takes milliseconds; the upper buckets show a slow API server.
+const RECONCILIATION_BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 /// Seconds: a decision takes a fraction of a millisecond; the upper ones show a plugin near its limit, or a machine without time for it.
 const DECISION_BUCKETS: [f64; 8] = [0.0001, 0.000_25, 0.0005, 0.001, 0.01, 0.1, 1.0, 10.0];
 
@@ -49,6 +50,37 @@ struct PhaseLabels {
     phase: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+    /// Empty for a task that works on several kinds of objects.
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReconciliationLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+/// How a reconciliation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconciled {
+    Done,
+    Failed,
+    Panicked,
+}
+
+impl Reconciled {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -56,7 +88,9 @@ pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     kubernetes_events_dropped: Family<EventLabels, Counter>,
     phases: Family<PhaseLabels, Gauge>,
-    passes: Histogram,
+    reconciliations: Family<ReconciliationLabels, Counter>,
+    task_restarts: Family<TaskLabels, Counter>,
+    rollout_reconciliations: Histogram,
     decisions: Histogram,
     errors: Counter,
     depth: Gauge,
@@ -73,7 +107,9 @@ impl Default for Metrics {
             deliveries: Family::default(),
             kubernetes_events_dropped: Family::default(),
             phases: Family::default(),
-            passes: Histogram::new(PASS_BUCKETS),
+            reconciliations: Family::default(),
+            task_restarts: Family::default(),
+            rollout_reconciliations: Histogram::new(RECONCILIATION_BUCKETS),
             decisions: Histogram::new(DECISION_BUCKETS),
             errors: Counter::default(),
             depth: Gauge::default(),
@@ -90,9 +126,23 @@ impl Default for Metrics {
             metrics.kubernetes_events_dropped.clone(),
         );
         registry.register("rollout_info_phases", "Rollouts by phase", metrics.phases.clone());
-        registry.register("rollout_reconcile_seconds", "Time of one look at a rollout", metrics.passes.clone());
+        registry.register(
+            "rollout_reconcile_seconds",
+            "Time of one reconciliation of a rollout",
+            metrics.rollout_reconciliations.clone(),
+        );
         registry.register("kulta_decision_seconds", "Time until a strategy has decided", metrics.decisions.clone());
-        registry.register("rollout_reconcile_error", "Looks that failed", metrics.errors.clone());
+        registry.register("rollout_reconcile_error", "Reconciliations of rollouts that failed", metrics.errors.clone());
+        registry.register(
+            "kulta_reconciliations",
+            "Reconciliations by kind and result",
+            metrics.reconciliations.clone(),
+        );
+        registry.register(
+            "kulta_task_restarts",
+            "Tasks of the controller that died and were restarted",
+            metrics.task_restarts.clone(),
+        );
         registry.register("workqueue_depth", "Rollouts that wait for a worker", metrics.depth.clone());
         registry.register("kulta_leader", "1 while this process leads", metrics.leader.clone());
         registry.register("kulta_watch_errors", "Watches that broke", metrics.watch_errors.clone());
@@ -118,11 +168,19 @@ impl Metrics {
         self.kubernetes_events_dropped.get_or_create(&EventLabels { r#type: kube_events::type_of(kind) }).inc();
     }
 
-    pub fn pass(&self, seconds: f64, failed: bool) {
-        self.passes.observe(seconds);
-        if failed {
-            self.errors.inc();
+    pub fn reconciled(&self, kind: Kind, seconds: f64, result: Reconciled) {
+        self.reconciliations.get_or_create(&ReconciliationLabels { kind: kind.as_str(), result: result.label() }).inc();
+        if kind == Kind::Rollout {
+            self.rollout_reconciliations.observe(seconds);
+            if result != Reconciled::Done {
+                self.errors.inc();
+            }
         }
+    }
+
+    pub fn task_restarted(&self, task: Task) {
+        let kind = task.kind().map_or("", Kind::as_str);
+        self.task_restarts.get_or_create(&TaskLabels { task: task.label(), kind }).inc();
     }
 
     /// From the question to the answer, or to the lack of one.

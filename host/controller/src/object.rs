@@ -1,6 +1,7 @@
 //! An object of the API server as the JSON that it is, for any kind.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ const METADATA: &str = "metadata";
 const MANAGED_FIELDS: &str = "managedFields";
 
 /// Undecoded, so that nothing is lost and no single object can break a whole list; `metadata` holds only what a watch needs.
-/// `metadata.managedFields` is no part of `json`: it may be larger than the rest, and only who wrote when is of use.
+/// `metadata.managedFields` is no part of `json`: it may be larger than everything else, and only managers and times are of use.
 #[derive(Clone, Debug)]
 pub struct Object {
     metadata: ObjectMeta,
@@ -84,7 +85,7 @@ impl Object {
             .any(|owner| text(owner, "uid") == uid && owner.get("controller").and_then(Value::as_bool).unwrap_or(false))
     }
 
-    /// Removes what is large and of no use in a cache, and hands back who wrote its fields other than the status, newest write last.
+    /// Removes what is large and of no use in a cache. Answers the managers that wrote fields other than the status, newest write last.
     pub fn trim(&mut self) -> Vec<Writer> {
         let annotations = self.json.get_mut(METADATA).and_then(|metadata| metadata.get_mut("annotations"));
         if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
@@ -104,6 +105,27 @@ impl Object {
 #[must_use]
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The texts of a map such as `metadata.labels`.
+#[must_use]
+pub fn texts(json: &Value, pointer: &str) -> BTreeMap<String, String> {
+    json.pointer(pointer)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+/// Uid of the Rollout in the owner reference that controls.
+#[must_use]
+pub fn controlling_rollout(metadata: &Value) -> Option<String> {
+    metadata.get("ownerReferences")?.as_array()?.iter().find_map(|owner| {
+        let controls = owner.get("controller").and_then(Value::as_bool).unwrap_or(false);
+        let is_rollout = text(owner, "kind") == "Rollout" && text(owner, "apiVersion").starts_with("argoproj.io/");
+        (controls && is_rollout).then(|| text(owner, "uid").to_owned())
+    })
 }
 
 /// A resourceVersion as a number. Kubernetes promises since 1.35 that those of one resource compare so, and has kept to it since etcd 3;
@@ -228,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_drops_what_is_large_and_tells_the_managers_by_time() {
+    fn trimming_drops_what_is_large_and_answers_the_managers_by_time() {
         let mut object = Object::new(json!({ "metadata": {
             "name": "a",
             "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "x" },

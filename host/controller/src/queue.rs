@@ -1,4 +1,4 @@
-//! The work queue: each key waits at most once, is served by one worker at a time, and wakes up at the time it asked for.
+//! The work queue: each key waits at most once, is served by one worker at a time, and is due again at the time that its worker asked for.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,10 +17,17 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// What became of a key's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Look again at that time, unless something happens before.
+    /// Reconcile again at that time, unless something happens before.
     Done { wake_up: Option<Timestamp> },
-    /// Look again after a delay that grows with each failure in a row; not before `not_before`.
+    /// Reconcile again after a delay that grows with each failure in a row; not before `not_before`.
     Failed { not_before: Option<Timestamp> },
+}
+
+impl Outcome {
+    /// Reconcile again only when something happens.
+    pub const DONE: Self = Self::Done { wake_up: None };
+    /// Reconcile again after a delay.
+    pub const RETRY: Self = Self::Failed { not_before: None };
 }
 
 pub struct Queue {
@@ -183,7 +190,6 @@ mod tests {
     use crate::clock::VirtualClock;
 
     const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) };
-    const DONE: Outcome = Outcome::Done { wake_up: None };
 
     fn queue() -> (Queue, Arc<VirtualClock>) {
         let clock = Arc::new(VirtualClock::start(Timestamp::from_second(1_800_000_000).unwrap()));
@@ -205,7 +211,7 @@ mod tests {
         queue.add(key("a"));
 
         assert_eq!(queue.next().await, Some(key("a")));
-        queue.finish(&key("a"), DONE);
+        queue.finish(&key("a"), Outcome::DONE);
 
         assert!(idle(&queue).await);
     }
@@ -218,7 +224,7 @@ mod tests {
         queue.add(key("a"));
 
         assert!(idle(&queue).await);
-        queue.finish(&key("a"), DONE);
+        queue.finish(&key("a"), Outcome::DONE);
 
         assert_eq!(queue.next().await, Some(key("a")));
     }
@@ -255,7 +261,7 @@ mod tests {
         queue.add(key("a"));
         queue.next().await;
 
-        queue.finish(&key("a"), DONE);
+        queue.finish(&key("a"), Outcome::DONE);
 
         assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
     }
@@ -264,7 +270,7 @@ mod tests {
     async fn a_success_starts_the_delays_over() {
         let (queue, clock) = queue();
         queue.add(key("a"));
-        for outcome in [Outcome::Failed { not_before: None }, DONE] {
+        for outcome in [Outcome::Failed { not_before: None }, Outcome::DONE] {
             queue.next().await;
             queue.finish(&key("a"), outcome);
         }

@@ -1,4 +1,4 @@
-//! Posts Kubernetes events beside everything else: whoever records one never waits, neither for room nor for the API server.
+//! Posts Kubernetes events beside everything else: recording an event never waits, neither for room nor for the API server.
 
 mod waiting;
 
@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::api_error::{ApiErrorClass, error_message};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Refusal, refusal, words};
+use crate::cluster::Cluster;
 use crate::kube_events::{Message, Regarding};
 use crate::metrics::Metrics;
 use waiting::{Recorded, Waiting};
@@ -70,6 +71,8 @@ impl Recorder {
     /// Posts several events at a time, those of one object in the order in which they were recorded, until `stop`; then those that still
     /// wait.
     pub async fn run(&self, stop: CancellationToken) {
+        // Posts of a run that panicked are gone: their objects may have the next ones posted.
+        self.state().waiting.none_out();
         let mut posts = FuturesUnordered::new();
         loop {
             posts.extend(self.next_posts(posts.len()));
@@ -108,26 +111,26 @@ impl Recorder {
         let mut failures = 0;
         let failed = loop {
             let Err(error) = self.cluster.post_event(regarding, event, *at).await else { break None };
-            let refusal = refusal(&error);
-            if refusal == Refusal::Conflict {
+            let class = ApiErrorClass::of(&error);
+            if class == ApiErrorClass::Conflict {
                 break None;
             }
             failures += 1;
-            let is_passing = matches!(refusal, Refusal::Trouble | Refusal::TooMany);
-            if !is_passing || failures >= ATTEMPTS {
-                break Some((error, is_passing));
+            let may_pass = matches!(class, ApiErrorClass::Transient | ApiErrorClass::TooMany);
+            if !may_pass || failures >= ATTEMPTS {
+                break Some((error, may_pass));
             }
             tokio::time::sleep(Backoff::EVENT.delay(failures, fastrand::f64)).await;
         };
-        if let Some((error, is_passing)) = failed {
+        if let Some((error, may_pass)) = failed {
             tracing::warn!(
                 object = %regarding.key,
                 reason = event.reason,
                 failures,
                 "post a Kubernetes event: {}",
-                words(&error)
+                error_message(&error)
             );
-            if is_passing {
+            if may_pass {
                 self.metrics.kubernetes_event_dropped(event.kind);
             }
         }

@@ -4,7 +4,6 @@
 
 mod address;
 mod aws;
-mod backoff;
 mod call;
 mod clients;
 mod cloudevents;
@@ -25,7 +24,6 @@ mod sink;
 mod tape;
 
 pub use aws::AwsEnvironment;
-pub use backoff::Backoff;
 pub use cloudevents::CloudEventsMode;
 pub use counters::Counters;
 pub use fetcher::{Fetcher, FetcherError};

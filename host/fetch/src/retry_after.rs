@@ -1,41 +1,22 @@
-//! The `Retry-After` header: seconds, or a date.
+//! How long the event sink asks to wait.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// The longest accepted delay: an error of the sink must not silence the events for a day.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 
-/// HTTP dates are in mail format, always in GMT.
-const HTTP_DATE: DateTimeParser = DateTimeParser::new();
-
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let asked = match text(headers, &RETRY_AFTER)?.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            // Both dates are the sink's, so a clock skew between it and this host does not matter.
-            let now = date(headers, &DATE).unwrap_or_else(Timestamp::now);
-            let wait = date(headers, &RETRY_AFTER)?.duration_since(now);
-            Duration::try_from(wait).unwrap_or(Duration::ZERO)
-        }
-    };
-    Some(asked.min(LONGEST_RETRY_AFTER))
-}
-
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    HTTP_DATE.parse_timestamp(text(headers, name)?).ok()
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    let text = |name| headers.get(name)?.to_str().ok();
+    let asked = kulta_api::retry_after::parse(text(RETRY_AFTER)?, text(DATE), Timestamp::now());
+    asked.map(|asked| asked.min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
+    use reqwest::header::{HeaderName, HeaderValue};
 
     use super::*;
 
@@ -56,5 +37,12 @@ mod tests {
         let headers = headers([(DATE, "yesterday"), (RETRY_AFTER, "Sun, 06 Nov 1994 08:00:00 GMT")]);
 
         assert_eq!(retry_after(&headers), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_sink_that_asks_for_a_day_is_tried_again_sooner() {
+        let headers = headers([(DATE, "Sun, 06 Nov 1994 08:49:37 GMT"), (RETRY_AFTER, "86400")]);
+
+        assert_eq!(retry_after(&headers), Some(LONGEST_RETRY_AFTER));
     }
 }

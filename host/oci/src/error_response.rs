@@ -1,10 +1,13 @@
 //! Errors from a registry's unsuccessful answers.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::retry_after::retry_after;
 use crate::transport;
 
 /// Registries write some hundred bytes; a proxy in front of them may send a whole page.
@@ -24,9 +27,15 @@ struct Said {
     message: String,
 }
 
+/// As long as the registry asks for, without a limit.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    kulta_api::retry_after::parse(text(RETRY_AFTER)?, text(DATE), Timestamp::now())
+}
+
 /// The error for an unsuccessful answer. `known`: credentials were sent.
 pub(crate) async fn error_response(mut response: Response, known: bool, what: &str) -> Error {
-    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let (status, retry_after) = (response.status(), wait(response.headers()));
     // If the error's text cannot be read, the status is still reported.
     let text = transport::read(&mut response, LONGEST_TEXT, what).await.ok().flatten().unwrap_or_default();
     let (what, said) = (what.to_owned(), said(status, &text));

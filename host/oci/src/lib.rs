@@ -17,7 +17,6 @@ mod error_response;
 pub mod fixtures;
 mod push;
 mod reference;
-mod retry_after;
 mod session;
 mod settings;
 mod signatures;

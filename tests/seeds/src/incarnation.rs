@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::body::Body;
 use kube::Client;
+use kulta_controller::app::{Controller, Parts, Settings};
+use kulta_controller::cdevents::Publisher;
 use kulta_controller::clock::{Clock, VirtualClock};
-use kulta_controller::controller::{Controller, Parts, Settings};
-use kulta_controller::lease::{self, Elector};
+use kulta_controller::lease::Elector;
 use kulta_controller::metrics::Metrics;
-use kulta_controller::outbox::Teller;
 use kulta_embedded::server::Server;
 use kulta_embedded::store::Store;
 use kulta_events::{Environment, GitKeys, Origin};
@@ -69,7 +69,7 @@ impl Incarnation {
         let gauge = gauge::Way { gauge: world.gauge.clone(), name: name.to_owned(), dead: Arc::clone(&dead) };
         let environment = Environment { id: "test".to_owned(), source: None };
         let origin = Origin::new("/kulta", environment, GitKeys::default()).context("the events' origin")?;
-        let teller = Teller { sink: Box::new(way), origin, mode: CloudEventsMode::Binary };
+        let publisher = Publisher { sink: Box::new(way), origin, mode: CloudEventsMode::Binary };
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start(world.store.clock().now()));
         let parts = Parts {
             client: client.clone(),
@@ -79,7 +79,7 @@ impl Incarnation {
             requests: Arc::new(gauge),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::clone(&clock),
-            teller: Some(teller),
+            publisher: Some(publisher),
         };
         let settings = Settings {
             namespaces: Vec::new(),
@@ -99,7 +99,7 @@ impl Incarnation {
             // Set once, here.
             let _ = started.set(Arc::clone(&controller));
             // It ends only when the lease is lost; the process ends with it.
-            drop(lease::lead(controller, elector, CancellationToken::new()).await);
+            drop(controller.lead(elector, CancellationToken::new()).await);
             ended.store(true, Ordering::Relaxed);
         });
         Ok(Self { name: name.to_owned(), dead, controller: made, task })
@@ -108,7 +108,7 @@ impl Incarnation {
     /// How many rollouts it remembers.
     #[must_use]
     pub fn rollouts_known(&self) -> usize {
-        self.controller.get().map_or(0, |controller| controller.memory.rollouts_known())
+        self.controller.get().map_or(0, |controller| controller.rollouts_known())
     }
 
     #[must_use]

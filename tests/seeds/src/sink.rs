@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use kulta_controller::outbox::EventSink;
+use kulta_controller::cdevents::EventSink;
 use kulta_fetch::{CdEventHttp, Delivery};
 use serde_json::Value;
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
+use kulta_controller::app::{Controller, Parts, Settings};
+use kulta_controller::cdevents::Publisher;
 use kulta_controller::clock::SystemClock;
-use kulta_controller::controller::{Controller, Parts, Settings};
 use kulta_controller::kinds::MANAGER;
-use kulta_controller::lease;
 use kulta_controller::metrics::Metrics;
-use kulta_controller::outbox::Teller;
 use kulta_embedded::clock::Clock;
 use kulta_embedded::metrics::http as prometheus;
 use kulta_embedded::metrics::traffic::Tally;
@@ -101,7 +100,7 @@ impl Cluster {
             requests: Arc::new(requests),
             metrics: Arc::new(Metrics::default()),
             clock: Arc::new(SystemClock),
-            teller: Some(Teller { sink: Box::new(self.events.clone()), origin, mode: CloudEventsMode::Binary }),
+            publisher: Some(Publisher { sink: Box::new(self.events.clone()), origin, mode: CloudEventsMode::Binary }),
         };
         let settings = Settings {
             namespaces: Vec::new(),
@@ -117,7 +116,7 @@ impl Cluster {
             // Compiled now: the bad version has traffic for seconds only, too short to compile the analyzer meanwhile.
             analyzers.analyzer(app::ANALYZER).await.context("the demo's analyzer")?;
             let controller = Controller::new(parts, settings).await;
-            lease::lead(controller, None, CancellationToken::new()).await.context("the controller")
+            controller.lead(None, CancellationToken::new()).await.context("the controller")
         });
         Ok(())
     }

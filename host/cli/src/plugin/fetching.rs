@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use futures::future::join_all;
 use kulta_api::plugin::Limits;
-use kulta_controller::plugins::{MOST_ROUNDS, errands};
+use kulta_controller::plugins::{MAX_CALLS, http};
 use kulta_fetch::{self as fetch, AwsEnvironment, Fetcher, Secrets};
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub fn settings() -> fetch::Settings {
 pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, output: &mut dyn Write) -> Result<Outcome> {
     let secrets = Secrets::new();
     let mut left = Limits::default().requests;
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..MAX_CALLS {
         let reply = match call.ask(config).await? {
             Ok(reply) => reply,
             Err(error) => return Ok(Err(error.to_string())),
@@ -41,7 +41,7 @@ pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, outpu
         left = rest;
         let sent = wanted.requests.into_iter().map(|asked| async {
             let shown = format!("{} {}", asked.method, asked.url);
-            let answer = match errands::request(asked, None) {
+            let answer = match http::request(asked, None) {
                 Ok(request) => fetcher.fetch(request, &secrets).await,
                 Err(failure) => Err(failure),
             };
@@ -54,9 +54,9 @@ pub async fn to_the_end(mut call: Call, config: &Value, fetcher: &Fetcher, outpu
                 Err(failure) => writeln!(output, "{shown}: {failure}"),
             }
             .context("print the requests")?;
-            answers.push(errands::answer(answer));
+            answers.push(http::answer(answer));
         }
         call.go_on(wanted.memory, answers);
     }
-    Ok(Err(format!("it returned requests {MOST_ROUNDS} times without finishing")))
+    Ok(Err(format!("it returned requests {MAX_CALLS} times without finishing")))
 }

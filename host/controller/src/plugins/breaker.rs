@@ -1,18 +1,18 @@
-//! Spares everybody a plugin that fails again and again.
+//! A circuit breaker: a plugin that fails again and again is not called for a while.
 
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_wasm::FailureClass;
 
-/// Failures in a row until the plugin is left alone.
+/// Failures in a row until the breaker opens.
 const FAILURES: u32 = 5;
-/// How long it is left alone, times the rounds of failures so far.
-const REST: SignedDuration = SignedDuration::from_secs(10);
+/// How long it stays open, times the rounds of failures so far.
+const OPEN_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// A plugin that has been repaired should not wait for long.
-const MOST_ROUNDS: i32 = 6;
+const MAX_ROUNDS: i32 = 6;
 
-/// Of one component. Closed, calls go through; open, they are answered without it until its rest is over; then one is tried.
+/// The circuit breaker of one component. Closed, calls go through. Open, they fail at once until its time is over; then one is tried.
 #[derive(Debug, Default)]
 pub struct Breaker {
     state: Mutex<State>,
@@ -35,8 +35,8 @@ impl Breaker {
         match state.until {
             Some(until) if now < until => Err(until),
             Some(_) => {
-                // One is tried; whoever asks meanwhile is told to wait as long again.
-                state.until = now.checked_add(REST).ok();
+                // One call is tried; until it is answered the breaker stays open for as long again.
+                state.until = now.checked_add(OPEN_FOR).ok();
                 Ok(())
             }
             None => Ok(()),
@@ -52,8 +52,8 @@ impl Breaker {
         }
         state.failures = state.failures.saturating_add(1);
         if state.failures >= FAILURES {
-            state.rounds = state.rounds.saturating_add(1).min(MOST_ROUNDS);
-            state.until = now.checked_add(REST * state.rounds).ok();
+            state.rounds = state.rounds.saturating_add(1).min(MAX_ROUNDS);
+            state.until = now.checked_add(OPEN_FOR * state.rounds).ok();
         }
     }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn after_its_rest_one_call_is_tried() {
+    fn after_its_open_state_one_call_is_tried() {
         let breaker = failed(5);
 
         assert_eq!([breaker.admit(at(10)), breaker.admit(at(10))], [Ok(()), Err(at(20))]);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_round_rests_longer_up_to_a_minute() {
+    fn each_round_is_open_for_longer_up_to_a_minute() {
         assert_eq!(failed(6).admit(at(0)), Err(at(20)));
         assert_eq!(failed(99).admit(at(0)), Err(at(60)));
     }

@@ -1,28 +1,27 @@
-//! Plugins that admins bring: from Plugin objects to components that rollouts and analyses ask.
+//! Plugins that admins add: from Plugin objects to components that rollouts and analyses call.
 //!
-//! A Plugin's component is fetched, compiled and tried beside the rollouts; only then it takes its place, in one go. What began with an
+//! A Plugin's component is fetched, compiled and tried beside the rollouts; only then it takes its place, in one step. What began with an
 //! earlier component keeps it: see [`Pin`].
 
 mod breaker;
-mod catalog;
-mod checks;
-mod choice;
-pub mod errands;
-mod look;
+mod component_store;
+mod config_check;
+mod handle;
+pub mod http;
+mod policy;
+mod reconciler;
+mod references;
+mod registry;
 mod source;
 mod status;
-mod store;
-mod terms;
-mod users;
 
 pub use breaker::Breaker;
-pub use catalog::{Catalog, Entry, Version};
-pub use checks::Checks;
-pub(crate) use checks::dotted;
-pub use choice::{CallFailure, Choice, ChoiceError, Pin};
-pub use errands::{Errands, MOST_ROUNDS, Requests};
-pub use look::{FINALIZER, look};
+pub use component_store::{ComponentStore, StoreError};
+pub use config_check::{ConfigCheck, ConfigChecks, ConfigErrors, dotted, errors_below};
+pub use handle::{CallFailure, HandleError, Pin, PluginHandle};
+pub use http::{HttpClient, HttpSession, MAX_CALLS, Reply, Requests, SessionError};
+pub use policy::{Granted, GrantedHeader, Grants, PluginPolicy, SharedPolicy, over};
+pub use reconciler::{FINALIZER, PluginReconciler, ServedSink};
+pub use references::References;
+pub use registry::{Entry, FetchedFor, PluginRegistry, Version};
 pub use source::{SourceError, Sources};
-pub use store::{ComponentStore, StoreError};
-pub use terms::{Granted, GrantedHeader, Grants, SharedTerms, Terms, over};
-pub use users::References;

@@ -10,8 +10,9 @@ use kulta_oci::{Client, Credentials, Digest, DockerConfig, Proof, Pulled, Refere
 use serde_json::Value;
 use thiserror::Error;
 
-use super::store::{ComponentStore, digest_of};
-use crate::cluster::{Cluster, Refusal, refusal, words};
+use super::component_store::{ComponentStore, digest_of};
+use crate::api_error::{ApiErrorClass, error_message};
+use crate::cluster::Cluster;
 use crate::key::Key;
 use crate::kinds::Kind;
 
@@ -38,7 +39,7 @@ pub enum SourceError {
     /// It cannot carry a signature, and only what is signed is taken.
     #[error("{path}: {ONLY_SIGNED}")]
     Unsignable { path: String },
-    /// It may pass.
+    /// It may be available later.
     #[error("{path}: {why}")]
     Unavailable { path: String, why: String },
     /// Trying again cannot help.
@@ -59,14 +60,14 @@ impl SourceError {
         }
     }
 
-    /// Whether it may go well later, although nobody touches the Plugin.
+    /// Whether it may succeed later without a change of the Plugin.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Unsigned { .. } | Self::Unavailable { .. })
     }
 }
 
-/// What came of a source.
+/// A component from a source.
 #[derive(Debug)]
 pub struct Fetched {
     pub component: Vec<u8>,
@@ -78,7 +79,7 @@ pub struct Fetched {
     pub proof: Option<Proof>,
 }
 
-/// What an earlier look has found out.
+/// What an earlier reconciliation has found.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub digest: String,
@@ -86,7 +87,7 @@ pub struct Known {
     pub resolved_image: String,
 }
 
-/// Where components are had from.
+/// Where components come from.
 pub struct Sources {
     pub registries: Client,
     pub cluster: Cluster,
@@ -135,7 +136,7 @@ impl Sources {
     /// The component of a digest that something in progress began with: from disk, else from where the spec's image is.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// Why it is not available.
     pub async fn earlier(&self, spec: &PluginSpec, digest: &str) -> Result<Vec<u8>, SourceError> {
         if let Some(component) = self.stored(digest) {
             return Ok(component);
@@ -162,8 +163,8 @@ impl Sources {
             .map_err(|error| oci_error("spec.source.oci.image", &error))
     }
 
-    /// Keeps a component that was good, so that a restart needs nobody.
-    pub fn keep(&self, Fetched { digest, component, proof, .. }: &Fetched) {
+    /// Stores a component that was accepted, so that a restart needs no registry.
+    pub fn store_component(&self, Fetched { digest, component, proof, .. }: &Fetched) {
         let Some(store) = &self.store else { return };
         let kept = match proof {
             Some(proof) => store.keep_proof(digest, proof).and_then(|()| store.keep(digest, component)),
@@ -304,13 +305,14 @@ impl Sources {
         match self.cluster.get(kind, key).await {
             Ok(object) => Ok(object.json),
             Err(error) => {
-                let (path, why) = (path.to_owned(), words(&error));
-                Err(match refusal(&error) {
+                let (path, why) = (path.to_owned(), error_message(&error));
+                Err(match ApiErrorClass::of(&error) {
                     // It may be made later, and the right be given.
-                    Refusal::Gone | Refusal::Forbidden | Refusal::TooMany | Refusal::Trouble => {
-                        SourceError::Unavailable { path, why }
-                    }
-                    Refusal::Conflict | Refusal::Invalid => SourceError::Refused { path, why },
+                    ApiErrorClass::Gone
+                    | ApiErrorClass::Forbidden
+                    | ApiErrorClass::TooMany
+                    | ApiErrorClass::Transient => SourceError::Unavailable { path, why },
+                    ApiErrorClass::Conflict | ApiErrorClass::Invalid => SourceError::Refused { path, why },
                 })
             }
         }

@@ -6,10 +6,10 @@ use kulta_api::plugin::{PluginReason, PluginStatus, READY};
 use kulta_wasm::Loaded;
 use serde_json::{Value, json};
 
-/// Longest message of a condition that the API server takes is 32 KiB; nobody reads that far.
+/// Longest message of a condition that the API server accepts is 32 KiB, more than a user reads.
 const MESSAGE_CHARS: usize = 1_000;
 
-/// What a look has come to.
+/// The result of a reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub reason: PluginReason,

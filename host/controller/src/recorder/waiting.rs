@@ -49,6 +49,11 @@ impl Waiting {
         Some(taken)
     }
 
+    /// No event is being posted.
+    pub fn none_out(&mut self) {
+        self.out.clear();
+    }
+
     /// The object's event is posted, or refused: its next one may be taken.
     pub fn posted(&mut self, uid: &str) {
         self.out.remove(uid);

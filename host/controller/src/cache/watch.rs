@@ -1,0 +1,108 @@
+//! Watches fill the caches and report what has changed.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use kube::Client;
+use kube::api::Api;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+
+use super::{CachedKind, Caches, ChangeSet, ChangeSink, Scope, Selection, WatchState};
+use crate::api_error::error_message;
+use crate::backoff::WatchDelays;
+use crate::metrics::Metrics;
+use crate::object::Object;
+
+/// Objects in a page of a list.
+const PAGE: u32 = 500;
+
+/// What every watch works with.
+pub struct Watches {
+    pub client: Client,
+    pub caches: Arc<Caches>,
+    pub sink: Arc<dyn ChangeSink>,
+    pub metrics: Arc<Metrics>,
+    /// Label selector of the objects with this controller's instance id.
+    pub instance_selector: String,
+}
+
+impl Watches {
+    /// Watches a kind in a scope. A broken watch begins anew with growing delays; the future ends only when the watcher itself does.
+    pub async fn run<K: CachedKind>(&self, scope: &Scope) {
+        let resource = K::KIND.resource();
+        let api: Api<Object> = match scope.namespace() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let config = watcher::Config::default().page_size(PAGE);
+        let config = match K::SELECTION {
+            Selection::All => config,
+            Selection::Instance => config.labels(&self.instance_selector),
+            Selection::Labelled(label) => config.labels(label),
+        };
+        let stream = watcher::watcher(api, config).backoff(WatchDelays::default());
+        let mut stream = std::pin::pin!(stream);
+        let mut first = true;
+        loop {
+            match stream.try_next().await {
+                Ok(None) => return,
+                Ok(Some(event)) => self.handle::<K>(scope, event, &mut first),
+                Err(error) => {
+                    self.metrics.watch_error();
+                    self.failed::<K>(scope, &error);
+                }
+            }
+        }
+    }
+
+    fn handle<K: CachedKind>(&self, scope: &Scope, event: Event<Object>, first: &mut bool) {
+        match event {
+            Event::Init => self.caches.begin_list::<K>(scope),
+            Event::InitApply(object) | Event::Apply(object) => self.sink.changed(self.caches.apply::<K>(object)),
+            Event::Delete(object) => self.sink.changed(self.caches.delete::<K>(&object.key())),
+            Event::InitDone => {
+                for changes in self.caches.end_list::<K>(scope) {
+                    self.sink.changed(changes);
+                }
+                if K::OPTIONAL {
+                    self.set_watch::<K>(scope, WatchState::Filled);
+                }
+                if std::mem::take(first) {
+                    tracing::info!(kind = K::KIND.as_str(), ?scope, "cache filled");
+                    self.sink.listed(K::KIND, scope);
+                }
+            }
+        }
+    }
+
+    fn failed<K: CachedKind>(&self, scope: &Scope, error: &watcher::Error) {
+        let (code, message) = match error {
+            watcher::Error::InitialListFailed(source)
+            | watcher::Error::WatchStartFailed(source)
+            | watcher::Error::WatchFailed(source) => match source {
+                kube::Error::Api(status) => (status.code, error_message(source)),
+                _ => (0, error_message(source)),
+            },
+            watcher::Error::WatchError(status) => (status.code, status.message.clone()),
+            other => (0, other.to_string()),
+        };
+        tracing::warn!(kind = K::KIND.as_str(), ?scope, code, "watch failed: {message}");
+        if !K::OPTIONAL {
+            return;
+        }
+        let state = match code {
+            404 => WatchState::NotInstalled,
+            403 => WatchState::Forbidden(message),
+            _ => return,
+        };
+        self.set_watch::<K>(scope, state);
+        // Nobody has to wait for this list.
+        self.sink.listed(K::KIND, scope);
+    }
+
+    fn set_watch<K: CachedKind>(&self, scope: &Scope, state: WatchState) {
+        let rollouts = self.caches.set_watch::<K>(scope, state);
+        self.sink.changed(ChangeSet { rollouts, ..ChangeSet::default() });
+    }
+}

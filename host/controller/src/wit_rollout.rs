@@ -1,0 +1,73 @@
+//! A rollout as every kind of plugin gets it: the one conversion to the WIT's type.
+
+use kulta_core::decision::{Revision, Situation};
+use kulta_core::observed::ReplicaSet;
+use kulta_wasm::strategy as wit;
+
+/// What plugins get of a rollout.
+#[derive(Clone, Debug)]
+pub struct RolloutView<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub replicas: u32,
+    pub max_weight: u32,
+    pub stable: Option<&'a Revision>,
+    pub canary: &'a Revision,
+    pub others: &'a [Revision],
+}
+
+impl RolloutView<'_> {
+    #[must_use]
+    pub fn to_wit(&self) -> wit::Rollout {
+        wit::Rollout {
+            namespace: self.namespace.to_owned(),
+            name: self.name.to_owned(),
+            replicas: self.replicas,
+            max_weight: self.max_weight,
+            stable: self.stable.map(revision_to_wit),
+            canary: revision_to_wit(self.canary),
+            others: self.others.iter().map(revision_to_wit).collect(),
+            facts: Vec::new(),
+        }
+    }
+}
+
+impl<'a> From<&'a Situation> for RolloutView<'a> {
+    fn from(situation: &'a Situation) -> Self {
+        Self {
+            namespace: &situation.namespace,
+            name: &situation.name,
+            replicas: situation.replicas,
+            max_weight: situation.max_weight,
+            stable: situation.stable.as_ref(),
+            canary: &situation.canary,
+            others: &situation.others,
+        }
+    }
+}
+
+fn revision_to_wit(revision: &Revision) -> wit::Revision {
+    wit::Revision {
+        hash: revision.hash.clone(),
+        number: revision.number,
+        desired: revision.desired,
+        created: revision.created,
+        ready: revision.ready,
+        available: revision.available,
+    }
+}
+
+/// The revision with this hash, by its ReplicaSet.
+#[must_use]
+pub fn revision<'a>(hash: &str, replica_sets: impl IntoIterator<Item = &'a ReplicaSet>) -> Option<Revision> {
+    let mut replica_sets = replica_sets.into_iter();
+    let replica_set = replica_sets.find(|replica_set| !hash.is_empty() && replica_set.hash() == hash)?;
+    Some(Revision {
+        hash: hash.to_owned(),
+        number: replica_set.revision(),
+        desired: replica_set.replicas,
+        created: replica_set.created_replicas,
+        ready: replica_set.ready_replicas,
+        available: replica_set.available_replicas,
+    })
+}
