@@ -32,7 +32,7 @@ impl Pass {
         self.scene.others.iter().map(|other| other.replicas).sum()
     }
 
-    fn needed(&self, desired: u32) -> u32 {
+    pub fn needed(&self, desired: u32) -> u32 {
         needed_available(self.scene.fields.replica_progress_threshold.as_ref(), desired)
     }
 

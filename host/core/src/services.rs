@@ -55,16 +55,39 @@ impl Pass {
         (selected.is_some() && selected != Some(stable) && served == 0).then(|| stable.to_owned())
     }
 
-    /// A Service that selects no revision yet is narrowed only to one that is whole; one that does may follow to any pod that is there.
+    /// A Service that selects no revision yet is narrowed only to one that is whole; one that does may follow to pods that can serve its
+    /// requests, or that are no fewer than those that serve them now.
     fn can_serve(&self, service: &Service, hash: &str) -> bool {
-        let Some(target) = identity::by_hash(&self.scene.observed.replica_sets, hash) else { return false };
+        let replica_sets = &self.scene.observed.replica_sets;
+        let Some(target) = identity::by_hash(replica_sets, hash) else { return false };
         if self.scene.replicas == 0 {
             return true;
         }
-        match service.hash() {
-            None => target.replicas > 0 && target.available_replicas >= target.replicas,
-            Some(_) => target.available_replicas > 0,
-        }
+        let Some(selected) = service.hash() else {
+            return target.replicas > 0 && target.available_replicas >= target.replicas;
+        };
+        let serving = identity::by_hash(replica_sets, selected).map_or(0, |serving| serving.available_replicas);
+        let enough = self.needed(self.pods_for_requests(service, hash));
+        target.available_replicas > 0 && (target.available_replicas >= enough || target.available_replicas >= serving)
+    }
+
+    /// Pods of a revision that its requests need once the Service sends it its own, beside those of the other Service.
+    fn pods_for_requests(&self, service: &Service, hash: &str) -> u32 {
+        let Some(traffic) = &self.scene.traffic else { return 0 };
+        let (max, served) = (traffic.shape.max_weight, traffic.served);
+        let selects_it = |other: &String| self.scene.service(Some(other)).and_then(|other| other.hash()) == Some(hash);
+        let (own, selects_it) = if service.name == traffic.stable_service {
+            (max.saturating_sub(served.least), selects_it(&traffic.canary_service))
+        } else {
+            // The stable Service selects the stable revision, or is about to.
+            (served.most, selects_it(&traffic.stable_service) || self.status.stable_rs == hash)
+        };
+        let share = match own {
+            0 => 0,
+            _ if selects_it => max,
+            own => own,
+        };
+        crate::replicas::share_of(traffic.shape.replicas, share, max)
     }
 
     fn switch(&mut self, service: &Service, hash: &str) {

@@ -115,8 +115,9 @@ impl Pass {
     /// The strategy has answered.
     pub fn decided(mut self, situation: Situation, decision: Decision) -> Turn {
         if situation.goal == Goal::Restore {
-            let in_force = self.scene.traffic.as_ref().map_or(0, |traffic| traffic.served.most);
-            self.restore(decision.weight.min(in_force));
+            // The way back leads down: an answer that stays where the weight is would keep the abort from ever restoring stable.
+            let weight = if decision.weight < situation.weight { decision.weight } else { 0 };
+            self.restore(weight);
             return self.done();
         }
         match self.background_overrules(&decision.next) {

@@ -40,15 +40,18 @@ impl Pass {
         let begins_nothing = self.blocked.is_some();
         self.refused = weight.map(|weight| self.write_routes(weight)).unwrap_or_default();
         match self.scene.new.clone().filter(|_| begins_nothing) {
-            Some(new) => self.scale(&new, pods.new, Map::new(), None),
+            Some(new) => self.scale(&new, self.kept_for_requests(&new, pods.new, weight), Map::new(), None),
             None if begins_nothing => {}
-            None => self.new_replica_set(pods.new),
+            None => {
+                let new = self.scene.new.as_ref();
+                self.new_replica_set(new.map_or(pods.new, |new| self.kept_for_requests(new, pods.new, weight)));
+            }
         }
         if let Some(stable) = self.scene.stable.clone()
             && Some(&stable.name) != self.scene.new.as_ref().map(|new| &new.name)
         {
             self.note_in_use(&stable);
-            self.scale(&stable, pods.stable, Map::new(), None);
+            self.scale(&stable, self.kept_for_requests(&stable, pods.stable, weight), Map::new(), None);
         }
         self.other_replica_sets();
         if begins_nothing {
@@ -58,6 +61,24 @@ impl Pass {
         self.restart();
         self.collect_history();
         self.number_rollout();
+    }
+
+    /// The scale that leaves a revision the pods that its requests need, by whichever Service it gets them: now, or with the weight that
+    /// is written beside this.
+    fn kept_for_requests(&self, replica_set: &ReplicaSet, target: u32, weight: Option<u32>) -> u32 {
+        let Some(traffic) = self.scene.traffic.as_ref().filter(|_| self.scene.replicas > 0) else { return target };
+        let (max, served) = (traffic.shape.max_weight, traffic.served);
+        let least = weight.map_or(served.least, |weight| weight.min(served.least));
+        let most = weight.map_or(served.most, |weight| weight.max(served.most));
+        let selects = |service: &String| {
+            self.scene.service(Some(service)).and_then(|service| service.hash()) == Some(replica_set.hash())
+        };
+        // The canary Service selects the new revision, or may be pointed at it beside this.
+        let by_canary = selects(&traffic.canary_service) || replica_set.hash() == self.scene.new_hash;
+        let by_stable = selects(&traffic.stable_service);
+        let share = if by_stable { max.saturating_sub(least) } else { 0 } + if by_canary { most } else { 0 };
+        let needed = crate::replicas::share_of(traffic.shape.replicas, share.min(max), max);
+        target.max(replica_set.replicas.min(needed))
     }
 
     /// Where the traffic is cannot be told: no pod goes, and stable gets all that it may have to serve with.
