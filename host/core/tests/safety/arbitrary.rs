@@ -184,6 +184,8 @@ pub struct Start {
     stage: Stage,
     /// Of each ReplicaSet, oldest first.
     pods: Vec<Pods>,
+    /// Somebody has deleted the oldest ReplicaSet, which is the stable one's during an update.
+    stable_gone: bool,
     /// The ReplicaSet that the canary Service selects; beyond the last one it is as the controller left it.
     canary_service: usize,
     /// The canary's weight in each rule.
@@ -199,15 +201,21 @@ pub struct Start {
 
 pub fn start() -> impl Strategy<Value = Start> {
     let stage = prop_oneof![1 => Just(Stage::Fresh), 5 => Just(Stage::Updating), 2 => Just(Stage::Superseding), 2 => Just(Stage::Promoted)];
-    let canary_service = prop_oneof![8 => Just(usize::MAX), 2 => 0_usize..3];
+    let canary_service = prop_oneof![4 => Just(usize::MAX), 4 => Just(1), 2 => 0_usize..3];
     let weights = prop_oneof![
         3 => (0_u32..=100).prop_map(|weight| vec![weight; 4]),
         1 => prop::collection::vec(0_u32..=100, 4),
     ];
-    let flags =
-        (any::<bool>(), any::<bool>(), 0..i32::try_from(STEPS).unwrap(), any::<bool>(), prop::bool::weighted(0.2));
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        0..i32::try_from(STEPS).unwrap(),
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.1),
+    );
     (config(), stage, prop::collection::vec(pods(), 3), canary_service, weights, flags).prop_map(
-        |(config, stage, pods, canary_service, weights, (listed, taken, step, paused, aborted))| Start {
+        |(config, stage, pods, canary_service, weights, (listed, taken, step, paused, aborted, stable_gone))| Start {
             config,
             stage,
             pods,
@@ -218,6 +226,7 @@ pub fn start() -> impl Strategy<Value = Start> {
             step,
             paused,
             aborted,
+            stable_gone,
         },
     )
 }
@@ -272,6 +281,9 @@ impl World {
         }
         if start.taken {
             self.gateway_takes();
+        }
+        if start.stable_gone {
+            self.observed.replica_sets.remove(0);
         }
         let now = self.now;
         let status = self.status_mut();
