@@ -40,6 +40,7 @@ seeds: setup ## Run the controller against the embedded cluster with faults, by 
 
 seeds-nightly: setup ## The same from a seed that nobody has seen, for MINUTES=480
 	$(BUILD_SEEDS)
+	cargo test --locked --workspace --test churn -- --ignored
 	$(TARGET)/release/kulta-seeds --first $$(date +%s)0000 --count 100000000 --minutes $(MINUTES)
 
 cluster: build ## Start a real control plane with a gateway and leave it running (needs root)
