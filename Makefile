@@ -40,6 +40,7 @@ seeds: setup ## Run the controller against the embedded cluster with faults, by 
 
 seeds-nightly: setup ## Run `make seeds` from a new first seed for some minutes (MINUTES=480)
 	$(BUILD_SEEDS)
+	cargo test --locked --workspace --test churn -- --ignored
 	$(TARGET)/release/kulta-seeds --first $$(date +%s)0000 --count 100000000 --minutes $(MINUTES)
 
 cluster: build ## Start a real control plane with a gateway and leave it running (needs root)

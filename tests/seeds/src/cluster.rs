@@ -13,6 +13,7 @@ use kulta_embedded::status::ApiError;
 use kulta_embedded::store::{DeleteOptions, ListOptions, Patch, Selection, Settings, Store, WriteOptions};
 use serde_json::{Value, json};
 
+use crate::objects;
 use crate::story::BEGIN;
 
 pub const NAMESPACE: &str = "shop";
@@ -147,6 +148,21 @@ impl Cluster {
         let kind = self.kind(what)?;
         let made = self.write(|store| store.create(&kind, NAMESPACE, body, &WriteOptions::by(PERSON)));
         made.map(drop).map_err(|error| refused("create", what.names().1, &error))
+    }
+
+    /// Rollouts on one route, each with the Services of its name.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub fn deploy(&self, route: Value, rollouts: Vec<Value>) -> Result<()> {
+        for rollout in rollouts {
+            let name = rollout.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            for service in objects::services(name) {
+                self.create(What::Service, service)?;
+            }
+            self.create(What::Rollout, rollout)?;
+        }
+        self.create(What::Route, route)
     }
 
     /// Nothing when it is not there.

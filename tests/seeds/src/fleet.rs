@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::beside::{self, Beside};
 use crate::calm::{self, Calm};
-use crate::cluster::{NAMESPACE, What};
+use crate::cluster::What;
+use crate::objects::{self, template};
 
 /// How often it is looked whether all are Healthy: rarely, since a look reads each of them.
 const LOOK: Duration = Duration::from_secs(5);
@@ -54,11 +55,7 @@ impl Fleet {
         let names: Vec<String> = (0..rollouts).map(|number| format!("web-{number:03}")).collect();
         let calm = Calm::begin(plugins, |cluster| {
             for name in &names {
-                for service in [format!("{name}-stable"), format!("{name}-canary")] {
-                    cluster.create(What::Service, service_of(name, &service))?;
-                }
-                cluster.create(What::Route, route_of(name))?;
-                cluster.create(What::Rollout, rollout(name))?;
+                cluster.deploy(objects::route(name, &[name]), vec![rollout(name)])?;
             }
             Ok(())
         })?;
@@ -114,53 +111,11 @@ fn is_healthy(rollout: &Value, version: &str) -> bool {
         && text("/status/phase") == "Healthy"
 }
 
-fn template(name: &str, version: &str) -> Value {
-    json!({
-        "metadata": { "labels": { "app": name, "version": version } },
-        "spec": { "containers": [{
-            "name": "app", "image": format!("example.test/app:{version}"), "ports": [{ "containerPort": 8080 }],
-        }] },
-    })
-}
-
-fn service_of(name: &str, service: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": { "name": service, "namespace": NAMESPACE },
-        "spec": { "selector": { "app": name }, "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
-    })
-}
-
-fn route_of(name: &str) -> Value {
-    let backend =
-        |service: &str, weight: u32| json!({ "name": format!("{name}-{service}"), "port": 80, "weight": weight });
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
-        "metadata": { "name": name, "namespace": NAMESPACE },
-        "spec": {
-            "parentRefs": [{ "name": "gateway" }],
-            "hostnames": [format!("{name}.example.test")],
-            "rules": [{ "backendRefs": [backend("stable", 100), backend("canary", 0)] }],
-        },
-    })
-}
-
+/// Two short pauses, and old pods that go soon.
 fn rollout(name: &str) -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-        "metadata": { "name": name, "namespace": NAMESPACE },
-        "spec": {
-            "replicas": 2,
-            "selector": { "matchLabels": { "app": name } },
-            "template": template(name, "v1"),
-            "strategy": { "canary": {
-                "stableService": format!("{name}-stable"), "canaryService": format!("{name}-canary"),
-                "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": name } } },
-                "scaleDownDelaySeconds": 5,
-                "steps": [
-                    { "setWeight": 10 }, { "pause": { "duration": "2s" } },
-                    { "setWeight": 50 }, { "pause": { "duration": "2s" } },
-                ],
-            } },
-        },
-    })
+    let pause = || json!({ "pause": { "duration": "2s" } });
+    let steps = json!([{ "setWeight": 10 }, pause(), { "setWeight": 50 }, pause()]);
+    let mut rollout = objects::rollout(name, name, &steps);
+    json_patch::merge(&mut rollout, &json!({ "spec": { "strategy": { "canary": { "scaleDownDelaySeconds": 5 } } } }));
+    rollout
 }

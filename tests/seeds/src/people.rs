@@ -325,19 +325,20 @@ impl People {
         self.set_template(template("last", health))
     }
 
-    /// Presses on while it is paused.
+    /// Presses on while it is paused; false when there was nothing to promote.
     ///
     /// # Errors
     /// When the server refuses it.
-    pub fn press_on(&self) -> Result<()> {
+    pub fn press_on(&self) -> Result<bool> {
         if self.scenario.hazards.neighbour {
             self.resume_neighbour()?;
         }
         let rollout = self.rollout()?;
-        if rollout.pointer("/status/phase").and_then(Value::as_str) == Some("Paused") {
+        let paused = rollout.pointer("/status/phase").and_then(Value::as_str) == Some("Paused");
+        if paused {
             self.log.line("a person promotes");
             self.promote()?;
         }
-        Ok(())
+        Ok(paused)
     }
 }

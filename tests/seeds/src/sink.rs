@@ -16,6 +16,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// How many events have come.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The events, in the order of their coming.
     #[must_use]
     pub fn taken(&self) -> Vec<Value> {

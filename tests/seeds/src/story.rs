@@ -31,6 +31,8 @@ const QUIET: SignedDuration = SignedDuration::from_mins(12);
 const PATIENCE: SignedDuration = SignedDuration::from_hours(9);
 /// A person presses on every minute.
 const PRESS_ON: SignedDuration = SignedDuration::from_mins(1);
+/// Promotes in a row that leave a rollout paused at the step at which it was: more than a step has analyses and pauses.
+const PROMOTES_AT_A_STEP: u32 = 10;
 /// Requests of each second while pods and routes are nobody's but the controller's.
 const REQUESTS: u32 = 2;
 /// What a scenario with faults brings, of a thousand.
@@ -136,6 +138,8 @@ struct Story {
     counts: Arc<Counts>,
     lives: Vec<Option<Incarnation>>,
     births: u64,
+    /// Faults injected, processes begun and events delivered, when that was last looked at.
+    happened: (u64, u64, usize),
     tallies: world::Tallies,
     dice: fastrand::Rng,
 }
@@ -177,6 +181,7 @@ impl Story {
                 counts: Arc::default(),
                 lives: (0..lives).map(|_| None).collect(),
                 births: 0,
+                happened: (0, 0, 0),
                 dice: fastrand::Rng::with_seed(seed.rotate_left(32) ^ seed),
                 scenario,
                 log,
@@ -188,6 +193,26 @@ impl Story {
     }
 
     async fn run(mut self) -> Result<Report> {
+        self.play().await?;
+        if self.witness.is_over() {
+            self.witness.describe();
+        }
+        let (runs, measurements) = self.witness.runs.counts();
+        Ok(Report {
+            seed: self.seed,
+            violations: self.witness.violations,
+            story: self.log.lines(),
+            requests: self.counts.requests.load(Ordering::Relaxed),
+            writes: self.counts.writes.load(Ordering::Relaxed),
+            faults: self.counts.injected.load(Ordering::Relaxed),
+            events: self.world.sink.taken().len(),
+            runs,
+            measurements,
+        })
+    }
+
+    /// Ends as soon as something is wrong.
+    async fn play(&mut self) -> Result<()> {
         self.set_up()?;
         self.keep_alive()?;
         self.until(PATIENCE, |story| story.phase() == "Healthy").await?;
@@ -209,42 +234,23 @@ impl Story {
         self.go_wrong(false);
         self.people.give_back();
         self.rest().await?;
+        if self.witness.is_over() {
+            return Ok(());
+        }
         self.witness.at_rest();
         self.people.mend()?;
-        let mut pressed = self.now();
-        let begun = pressed;
-        while self.phase() != "Healthy" || !self.is_last() || !self.neighbour_is_done() {
-            if self.now().duration_since(begun) > PATIENCE || self.witness.sees_runaway() {
-                break;
-            }
-            if self.now().duration_since(pressed) >= PRESS_ON {
-                pressed = self.now();
-                self.people.press_on()?;
-            }
-            self.turn().await?;
-        }
+        self.press_on().await?;
         self.rest().await?;
+        if self.witness.is_over() {
+            return Ok(());
+        }
         self.witness.at_the_end();
         self.witness.told(&self.world.sink.taken());
         let unserved = self.unserved() - before;
         if !self.scenario.rough && unserved > 0 {
             self.witness.violations.push(format!("{unserved} requests reached nobody"));
         }
-        if !self.witness.violations.is_empty() {
-            self.witness.describe();
-        }
-        let (runs, measurements) = self.witness.runs.counts();
-        Ok(Report {
-            seed: self.seed,
-            violations: self.witness.violations,
-            story: self.log.lines(),
-            requests: self.counts.requests.load(Ordering::Relaxed),
-            writes: self.counts.writes.load(Ordering::Relaxed),
-            faults: self.counts.injected.load(Ordering::Relaxed),
-            events: self.world.sink.taken().len(),
-            runs,
-            measurements,
-        })
+        Ok(())
     }
 
     fn set_up(&self) -> Result<()> {
@@ -343,13 +349,19 @@ impl Story {
     /// A moment passes.
     async fn turn(&mut self) -> Result<()> {
         tokio::time::sleep(LOOK).await;
+        let injected = self.counts.injected.load(Ordering::Relaxed);
+        let happened = (injected, self.births, self.world.sink.count());
+        if happened != self.happened {
+            self.happened = happened;
+            self.witness.disturb();
+        }
         self.witness.look();
         self.keep_alive()
     }
 
     async fn pass(&mut self, time: SignedDuration) -> Result<()> {
         let end = self.now().checked_add(time).unwrap_or(Timestamp::MAX);
-        while self.now() < end && !self.witness.sees_runaway() {
+        while self.now() < end && !self.witness.is_over() {
             self.turn().await?;
         }
         Ok(())
@@ -357,10 +369,45 @@ impl Story {
 
     async fn until(&mut self, limit: SignedDuration, done: impl Fn(&Self) -> bool) -> Result<()> {
         let end = self.now().checked_add(limit).unwrap_or(Timestamp::MAX);
-        while !done(self) && self.now() < end && !self.witness.sees_runaway() {
+        while !done(self) && self.now() < end && !self.witness.is_over() {
             self.turn().await?;
         }
         Ok(())
+    }
+
+    /// A user promotes until the last version is out.
+    async fn press_on(&mut self) -> Result<()> {
+        let begun = self.now();
+        let mut pressed = begun;
+        let mut at_this_step = (String::new(), 0);
+        while self.phase() != "Healthy" || !self.is_last() || !self.neighbour_is_done() {
+            if self.now().duration_since(begun) > PATIENCE || self.witness.is_over() {
+                break;
+            }
+            if self.now().duration_since(pressed) >= PRESS_ON {
+                pressed = self.now();
+                if self.people.press_on()? {
+                    let place = self.place();
+                    at_this_step = if at_this_step.0 == place { (place, at_this_step.1 + 1) } else { (place, 1) };
+                }
+                let (place, promotes) = &at_this_step;
+                if *promotes > PROMOTES_AT_A_STEP {
+                    let stuck =
+                        format!("a user has promoted {promotes} times, and the rollout is still paused at {place}");
+                    self.witness.violations.push(stuck);
+                }
+            }
+            self.turn().await?;
+        }
+        Ok(())
+    }
+
+    /// The revision and the step at which the rollout is.
+    fn place(&self) -> String {
+        let rollout = self.cluster.get(What::Rollout, crate::cluster::ROLLOUT).ok().flatten().unwrap_or_default();
+        let index = rollout.pointer("/status/currentStepIndex").and_then(serde_json::Value::as_i64);
+        let index = index.map_or_else(|| "no step".to_owned(), |index| format!("step {index}"));
+        format!("{index} of revision {}", self.status("/status/currentPodHash"))
     }
 
     /// Waits until nothing is written any more.
@@ -368,7 +415,7 @@ impl Story {
         let end = self.now().checked_add(PATIENCE).unwrap_or(Timestamp::MAX);
         let begun = self.now();
         while self.now().duration_since(self.witness.last_write.max(begun)) < QUIET {
-            if self.witness.sees_runaway() {
+            if self.witness.is_over() {
                 return Ok(());
             }
             if self.now() > end {

@@ -1,9 +1,11 @@
 //! Sees every change in its order and holds it against what the design says is enforced whatever happens (its section 1).
 
-mod capacity;
+mod pace;
+mod recent;
+mod safety;
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +13,8 @@ use kulta_embedded::store::Change;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use self::capacity::{Pace, Wanted};
+use self::pace::Pace;
+use self::recent::Recent;
 use crate::cluster::{CANARY, Cluster, ROLLOUT, ROUTE, STABLE, neighbour};
 use crate::runs::Runs;
 use crate::scenario::Scenario;
@@ -23,15 +26,21 @@ const IN_PROGRESS: &str = "rollouts.argoproj.io/gatewayapi-canary";
 /// What the controller sees may be this old: late events of watches, and requests that are late themselves.
 pub const STALE: SignedDuration = SignedDuration::from_secs(90);
 
+/// By plural and name.
+type Objects = BTreeMap<(String, String), Arc<Value>>;
+
 pub struct Witness {
     changes: UnboundedReceiver<Change>,
     cluster: Cluster,
     scenario: Scenario,
     log: Log,
-    /// Plural and name.
-    objects: BTreeMap<(String, String), Arc<Value>>,
-    /// When a revision last had an available pod, by its hash.
-    available: BTreeMap<String, Timestamp>,
+    objects: Objects,
+    /// Available pods of each revision, by its hash.
+    available: BTreeMap<String, Recent>,
+    /// `spec.replicas` of each Rollout.
+    wanted: BTreeMap<String, Recent>,
+    /// Rollouts with a step that sets the canary's scale.
+    scales_canary: BTreeSet<String>,
     /// When a person or chance last moved pods, Services or routes.
     stirred: Timestamp,
     /// Changes of specs and statuses by the controller so far.
@@ -41,7 +50,6 @@ pub struct Witness {
     /// A person deleted ReplicaSets: what only they said is lost for good.
     robbed: bool,
     pub runs: Runs,
-    wanted: Wanted,
     pace: Pace,
 }
 
@@ -56,14 +64,15 @@ impl Witness {
             log,
             objects: BTreeMap::new(),
             available: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            scales_canary: BTreeSet::new(),
             stirred: now,
             written: 0,
             last_write: now,
             violations: Vec::new(),
             robbed: false,
             runs: Runs::default(),
-            wanted: Wanted::default(),
-            pace: Pace::default(),
+            pace: Pace::new(now),
         }
     }
 
@@ -99,13 +108,15 @@ impl Witness {
         if let (Some(before), Some(after), false) = (&before, &after, person) {
             match plural.as_str() {
                 "httproutes" if name == ROUTE => self.route_moved(before, after),
-                "replicasets" if is_of(after, ROLLOUT) => {
-                    self.replica_set_moved(before, after);
-                    self.scaled(before, after);
-                }
                 "rollouts" => self.rollout_moved(before, after),
                 _ => {}
             }
+        }
+        let respecified = after
+            .as_ref()
+            .is_none_or(|after| before.as_ref().is_some_and(|before| before.get("spec") != after.get("spec")));
+        if respecified && !person {
+            self.judge(&plural, &name, after.as_ref());
         }
         if plural == "analysisruns" {
             let rollout = self.object("rollouts", ROLLOUT).cloned();
@@ -114,7 +125,13 @@ impl Witness {
             self.all_wrong(wrong);
         }
         if let ("rollouts", Some(rollout)) = (plural.as_str(), &after) {
-            self.resized(&name, rollout);
+            // The API's default.
+            let replicas = rollout.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+            self.wanted.entry(name.clone()).or_default().record(now, replicas, STALE);
+            let steps = rollout.pointer("/spec/strategy/canary/steps").and_then(Value::as_array);
+            if steps.is_some_and(|steps| steps.iter().any(|step| step.get("setCanaryScale").is_some())) {
+                self.scales_canary.insert(name.clone());
+            }
         }
         if let ("rollouts", ROLLOUT, Some(before), Some(after)) = (plural.as_str(), name.as_str(), &before, &after) {
             let wrong = self.runs.rollout_moved(before, after, person, now);
@@ -134,18 +151,23 @@ impl Witness {
                 }
                 _ => matches!(plural.as_str(), "replicasets" | "analysisruns"),
             };
+        if !by_controller || moves(&plural, before.as_deref(), after.as_deref()) {
+            self.pace.disturb(now);
+        }
         if by_controller {
             self.written += 1;
             self.last_write = now;
-            if let Some(wrong) = self.pace.count(now) {
+            if plural != "analysisruns"
+                && let Some(wrong) = self.pace.count(now, format!("{plural} {name}"))
+            {
                 self.wrong(wrong);
             }
         }
         match after {
             Some(after) => {
-                let had = before.as_ref().is_some_and(|before| number(before, "/status/availableReplicas") > 0);
-                if plural == "replicasets" && (had || number(&after, "/status/availableReplicas") > 0) {
-                    self.available.insert(hash_of(&after), now);
+                if plural == "replicasets" {
+                    let available = number(&after, "/status/availableReplicas");
+                    self.available.entry(hash_of(&after)).or_default().record(now, available, STALE);
                 }
                 self.objects.insert((plural, name), after);
             }
@@ -165,10 +187,16 @@ impl Witness {
         Some(self.object("services", service)?.pointer(&selector)?.as_str()?.to_owned())
     }
 
-    /// The controller writes without end.
+    /// Something is wrong: nothing more is to be learnt from the scenario, and a loop of writes takes hours.
     #[must_use]
-    pub const fn sees_runaway(&self) -> bool {
-        self.pace.is_runaway()
+    pub const fn is_over(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    /// Something has happened that no object shows: a fault, a process that begins, a sink that is back.
+    pub fn disturb(&mut self) {
+        let now = self.now();
+        self.pace.disturb(now);
     }
 
     fn now(&self) -> Timestamp {
@@ -184,51 +212,8 @@ impl Witness {
         if before.get("spec") == after.get("spec") {
             return;
         }
-        let share = |route: &Value| (weight(route, STABLE), weight(route, CANARY));
-        let (stable, canary) = share(after);
-        let max = i64::from(self.scenario.max_weight);
-        if stable + canary != max || canary < 0 || canary > max {
-            self.wrong(format!("weights {stable} and {canary} are no shares of {max}"));
-        }
         if without_weights(before) != without_weights(after) {
             self.wrong(format!("a route's spec changed beside its weights: {before} became {after}"));
-        }
-        if canary > share(before).1 {
-            let selected = self.selected(CANARY);
-            let now = self.cluster.store.clock().now();
-            let has_pods = self
-                .replica_sets()
-                .iter()
-                .any(|set| selected.as_ref() == Some(&hash_of(set)) && number(set, "/status/availableReplicas") > 0);
-            let lately = selected.as_ref().and_then(|hash| self.available.get(hash));
-            if self.calm() && !has_pods && lately.is_none_or(|at| now.duration_since(*at) > STALE) {
-                self.wrong(format!("weight {canary} for {selected:?}, which has no available pod"));
-            }
-        }
-        if stable > share(before).0
-            && let Some(wrong) = self.restored_to_nobody()
-        {
-            self.wrong(wrong);
-        }
-    }
-
-    fn replica_set_moved(&mut self, before: &Value, after: &Value) {
-        let (from, to) = (number(before, "/spec/replicas"), number(after, "/spec/replicas"));
-        if to != 0 || from == 0 || !self.scenario.routed || !self.calm() {
-            return;
-        }
-        let Some(route) = self.object("httproutes", ROUTE).cloned() else { return };
-        if self.object("rollouts", ROLLOUT).is_some_and(|rollout| number(rollout, "/spec/replicas") == 0) {
-            return;
-        }
-        let hash = hash_of(after);
-        for service in [STABLE, CANARY] {
-            if weight(&route, service) > 0 && self.selected(service).as_deref() == Some(&hash) {
-                self.wrong(format!(
-                    "the last pods of {hash} go while {service} has weight {}",
-                    weight(&route, service)
-                ));
-            }
         }
     }
 
@@ -252,8 +237,6 @@ impl Witness {
         let phase = text(&rollout, "/status/phase");
         let message = text(&rollout, "/status/message");
         let sets = self.replica_sets();
-        let wanted = number(&rollout, "/spec/replicas");
-        let stable = text(&rollout, "/status/stableRS");
         let current = text(&rollout, "/status/currentPodHash");
         let stuck = sets.iter().any(|set| {
             hash_of(set) == current && number(set, "/status/availableReplicas") < number(set, "/spec/replicas")
@@ -272,18 +255,8 @@ impl Witness {
             _ if stuck => {}
             _ => self.wrong(format!("at rest in the phase {phase}: {message}")),
         }
-        let aborted = rollout.pointer("/status/abort").and_then(Value::as_bool) == Some(true);
-        if aborted && stable != current {
-            let whole =
-                sets.iter().any(|set| hash_of(set) == stable && number(set, "/status/availableReplicas") >= wanted);
-            let there = sets.iter().any(|set| hash_of(set) == stable);
-            if !whole && there {
-                self.wrong(format!("aborted, and stable {stable} has not all of its {wanted} pods"));
-            }
-            // Somebody deleted stable's ReplicaSet: the canary is all that can serve.
-            if self.scenario.routed && there && self.canary_weight() != Some(0) {
-                self.wrong(format!("aborted, and the canary has weight {:?}", self.canary_weight()));
-            }
+        if let Some(missing) = self.unrestored() {
+            self.wrong(format!("aborted, and stable is not restored: {missing}"));
         }
         self.runs_at_rest(&rollout);
     }
@@ -415,6 +388,21 @@ fn relabelled(plural: &str, before: &Value, after: &Value) -> bool {
         && ["/metadata/labels", "/metadata/annotations"]
             .iter()
             .any(|pointer| before.pointer(pointer) != after.pointer(pointer))
+}
+
+/// A rollout goes on, or stops.
+fn moves(plural: &str, before: Option<&Value>, after: Option<&Value>) -> bool {
+    const PLACE: [&str; 6] = [
+        "/status/phase",
+        "/status/currentStepIndex",
+        "/status/currentPodHash",
+        "/status/stableRS",
+        "/status/abort",
+        "/status/pauseConditions",
+    ];
+    let place =
+        |rollout: Option<&Value>| PLACE.map(|pointer| rollout.and_then(|rollout| rollout.pointer(pointer)).cloned());
+    plural == "rollouts" && place(before) != place(after)
 }
 
 /// The route's spec without the weights of any rule.

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 /// Made and deleted one after the other.
 const ROLLOUTS: usize = 200;
+/// The same, in the night.
+const MANY_ROLLOUTS: usize = 10_000;
 /// A rollout without pods is deployed, and a deleted one is forgotten, within this time.
 const A_WHILE: Duration = Duration::from_secs(5);
 /// The longest that a delivery waits until it tries again.
@@ -74,12 +76,11 @@ fn a_delivery_for_a_deleted_rollout_does_not_count_for_the_next_one_of_its_name(
     })
 }
 
-#[test]
-fn nothing_is_remembered_of_rollouts_that_are_made_and_deleted() -> Result<()> {
+fn churn(rollouts: usize) -> Result<()> {
     calm::run(async || {
         let calm = Calm::start()?;
         let mut most = 0;
-        for number in 0..ROLLOUTS {
+        for number in 0..rollouts {
             let name = format!("web-{number}");
             calm.cluster.create(What::Rollout, rollout(&name))?;
             tokio::time::sleep(A_WHILE).await;
@@ -161,4 +162,15 @@ fn a_record_outlives_a_crd_that_prunes_it_so_that_no_event_has_the_id_of_another
         ensure!(ids.len() > before && distinct.len() == ids.len(), "{} of {} ids", distinct.len(), ids.len());
         Ok(())
     })
+}
+
+#[test]
+fn nothing_is_remembered_of_rollouts_that_are_made_and_deleted() -> Result<()> {
+    churn(ROLLOUTS)
+}
+
+#[test]
+#[ignore = "takes minutes: make seeds-nightly"]
+fn nothing_is_remembered_of_ten_thousand_rollouts_that_are_made_and_deleted() -> Result<()> {
+    churn(MANY_ROLLOUTS)
 }

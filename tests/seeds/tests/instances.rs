@@ -6,16 +6,13 @@ use anyhow::{Result, ensure};
 use kulta_api::annotations::INSTANCE_ID;
 use kulta_seeds::calm::{Calm, run};
 use kulta_seeds::cluster::What;
-use kulta_seeds::objects::{rollout, route, services};
+use kulta_seeds::objects::{rollout, route};
 use serde_json::json;
 
 async fn healthy() -> Result<Calm> {
     let calm = Calm::start()?;
-    for service in services("web") {
-        calm.cluster.create(What::Service, service)?;
-    }
-    calm.cluster.create(What::Route, route("web", &["web"]))?;
-    calm.cluster.create(What::Rollout, rollout("web", "web", &json!([{ "setWeight": 30 }, { "pause": {} }])))?;
+    let steps = json!([{ "setWeight": 30 }, { "pause": {} }]);
+    calm.cluster.deploy(route("web", &["web"]), vec![rollout("web", "web", &steps)])?;
     calm.until_phase("web", "Healthy").await?;
     Ok(calm)
 }

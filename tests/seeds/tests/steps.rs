@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use kulta_seeds::calm::{Calm, run};
 use kulta_seeds::cluster::What;
-use kulta_seeds::objects::{rollout, route, services, template};
+use kulta_seeds::objects::{rollout, route, template};
 use kulta_wasm::fixtures::GATE;
 use serde_json::{Value, json};
 
@@ -39,11 +39,7 @@ async fn updated(steps: &[Value], answers_take: Duration) -> Result<(Value, Vec<
     if steps.contains(&gate()) {
         serve_gate(&calm)?;
     }
-    for service in services(NAME) {
-        calm.cluster.create(What::Service, service)?;
-    }
-    calm.cluster.create(What::Rollout, rollout(NAME, NAME, &json!(steps)))?;
-    calm.cluster.create(What::Route, route(NAME, &[NAME]))?;
+    calm.cluster.deploy(route(NAME, &[NAME]), vec![rollout(NAME, NAME, &json!(steps))])?;
     calm.until_phase(NAME, "Healthy").await?;
     tokio::time::sleep(UPDATE).await;
 

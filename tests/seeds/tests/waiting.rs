@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use kulta_api::annotations::INSTANCE_ID;
 use kulta_seeds::calm::{Calm, run};
 use kulta_seeds::cluster::What;
-use kulta_seeds::objects::{rollout, route, services, template};
+use kulta_seeds::objects::{rollout, route, template};
 use serde_json::{Value, json};
 
 const LABEL: &str = "/metadata/labels/rollouts.argoproj.io~1gatewayapi-canary";
@@ -21,13 +21,8 @@ fn steps() -> Value {
 }
 
 fn deploy(calm: &Calm, route: Value, names: &[&str]) -> Result<()> {
-    for name in names {
-        for service in services(name) {
-            calm.cluster.create(What::Service, service)?;
-        }
-        calm.cluster.create(What::Rollout, rollout(name, "shared", &steps()))?;
-    }
-    calm.cluster.create(What::Route, route)
+    let rollouts = names.iter().map(|name| rollout(name, "shared", &steps())).collect();
+    calm.cluster.deploy(route, rollouts)
 }
 
 /// Rollouts on one route, each Healthy with its first version.

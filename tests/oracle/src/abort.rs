@@ -1,0 +1,53 @@
+//! An abort restores stable.
+
+use crate::traffic::most;
+use crate::{Broken, Cluster, Selected};
+
+/// While the update is aborted and stable is there to be restored, nothing moves the other way.
+pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
+    let Some(stable) = restorable(before) else { return Vec::new() };
+    let mut broken = Vec::new();
+    let share = |cluster: &Cluster| {
+        let canary = Selected::Revision(cluster.canary.clone()?);
+        Some(most(cluster.routing.as_ref()?).get(&canary).copied().unwrap_or(0))
+    };
+    if let (Some(from), Some(to)) = (share(before), share(after))
+        && to > from
+    {
+        broken.push(Broken::RaisedAfterAbort { from, to });
+    }
+    let scale = |cluster: &Cluster| cluster.revision(stable).map_or(0, |revision| revision.scale);
+    let (from, to) = (scale(before), scale(after));
+    if to < from && to < before.replicas {
+        broken.push(Broken::ShrunkAfterAbort { from, to });
+    }
+    broken
+}
+
+/// Hash of the revision that is to be restored, if its ReplicaSet is there.
+fn restorable(cluster: &Cluster) -> Option<&str> {
+    let stable = cluster.stable.as_deref().filter(|_| cluster.aborted && cluster.stable != cluster.canary)?;
+    cluster.revision(stable).map(|revision| revision.hash.as_str())
+}
+
+/// What is missing until an abort has restored stable; `None` when nothing is, or when there is nothing to restore.
+#[must_use]
+pub fn restored(cluster: &Cluster) -> Option<String> {
+    let stable = restorable(cluster)?;
+    let available = cluster.available(stable);
+    if available < cluster.replicas {
+        return Some(format!("stable {stable} has {available} available pods of {}", cluster.replicas));
+    }
+    let canary = cluster.canary.as_ref()?;
+    match &cluster.routing {
+        Some(routing) if cluster.replicas > 0 => {
+            let weight = routing.rules.iter().map(|weights| weights.canary).max().unwrap_or(0);
+            (weight > 0).then(|| format!("the canary Service still has weight {weight}"))
+        }
+        Some(_) => None,
+        None => {
+            let scale = cluster.revision(canary).map_or(0, |revision| revision.scale);
+            (scale > 0).then(|| format!("the canary {canary} still has {scale} pods"))
+        }
+    }
+}

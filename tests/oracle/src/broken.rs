@@ -1,0 +1,83 @@
+//! What is wrong, for a person who reads a failed test.
+
+use std::fmt;
+
+use crate::{Selected, Weights};
+
+/// One of the two Services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Stable,
+    Canary,
+}
+
+/// A rule of the design that a write breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// Weights that are no shares of the maximum.
+    Weights { weights: Weights, max_weight: u32 },
+    /// Somebody is given a share of the traffic that the pods there cannot serve.
+    TooFewPods { given_to: Selected, share: u32, max_weight: u32, available: u32, needed: u32 },
+    /// A revision that serves is scaled below what its share needs.
+    ScaledBelowShare { of: Selected, from: u32, to: u32, needed: u32 },
+    /// A revision goes while EndpointSlices of a Service that has weight list its pods.
+    ListedPodsGo { hash: String, side: Side },
+    /// Without traffic routing, a scale takes away available pods that must stay.
+    TooFewAvailable { hash: String, from: u32, to: u32, left: u32, floor: u32 },
+    /// The canary of an aborted update gets more of the traffic.
+    RaisedAfterAbort { from: u32, to: u32 },
+    /// Stable is scaled down while the update is aborted.
+    ShrunkAfterAbort { from: u32, to: u32 },
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stable => "the stable Service",
+            Self::Canary => "the canary Service",
+        })
+    }
+}
+
+impl fmt::Display for Selected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("a Service that does not exist"),
+            Self::All => f.write_str("all pods of the rollout"),
+            Self::Revision(hash) => write!(f, "revision {hash}"),
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Weights { weights: Weights { stable, canary }, max_weight } => {
+                write!(f, "weights {stable} (stable) and {canary} (canary) are no shares of {max_weight}")
+            }
+            Self::TooFewPods { given_to, share, max_weight, available, needed } => write!(
+                f,
+                "{given_to} gets {share} of {max_weight} parts of the traffic, which needs {needed} available pods, and has {available}"
+            ),
+            Self::ScaledBelowShare { of, from, to, needed } => {
+                write!(f, "{of} goes from {from} to {to} pods, and its share of the traffic needs {needed}")
+            }
+            Self::ListedPodsGo { hash, side } => {
+                write!(
+                    f,
+                    "revision {hash} is scaled to zero while EndpointSlices of {side}, which has weight, list its pods"
+                )
+            }
+            Self::TooFewAvailable { hash, from, to, left, floor } => write!(
+                f,
+                "revision {hash} goes from {from} to {to} pods: {left} available pods are left in all, and {floor} must be"
+            ),
+            Self::RaisedAfterAbort { from, to } => {
+                write!(f, "the update is aborted, and the canary's share rises from {from} to {to}")
+            }
+            Self::ShrunkAfterAbort { from, to } => {
+                write!(f, "the update is aborted, and stable goes from {from} to {to} pods")
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Judges what the controller writes by the safety rules that the design states in its section 1: which of them a write breaks, on both
+//! sides of the traffic split. Pure functions over plain values, written from the design and from `reference/argo-rollouts.md`. It
+//! shares no code with the controller, so that the two cannot be wrong in the same way.
+
+mod abort;
+mod broken;
+mod pods;
+#[cfg(test)]
+mod tests;
+mod traffic;
+
+use std::collections::BTreeSet;
+
+pub use abort::restored;
+pub use broken::{Broken, Side};
+
+/// What the rules are about: one rollout at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// `spec.replicas` of the Rollout.
+    pub replicas: u32,
+    /// Pods that may be unavailable during an update without traffic routing.
+    pub max_unavailable: u32,
+    pub threshold: Threshold,
+    pub revisions: Vec<Revision>,
+    /// Hash of the revision that an abort restores.
+    pub stable: Option<String>,
+    /// Hash of the revision that is rolled out.
+    pub canary: Option<String>,
+    /// Pods that the strategy asks for beside the weight, as `setCanaryScale` does; `None` when they follow the weight.
+    pub canary_scale: Option<u32>,
+    /// The update is aborted.
+    pub aborted: bool,
+    /// Absent without traffic routing.
+    pub routing: Option<Routing>,
+}
+
+/// How many of the pods that a share needs must be available: `replicaProgressThreshold`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threshold {
+    Percent(u32),
+    Pods(u32),
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self::Percent(100)
+    }
+}
+
+/// The pods of one ReplicaSet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    pub hash: String,
+    /// `spec.replicas` of the ReplicaSet.
+    pub scale: u32,
+    pub available: u32,
+    /// Names.
+    pub pods: BTreeSet<String>,
+}
+
+/// Who gets which part of the requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// What the weights of a rule add up to.
+    pub max_weight: u32,
+    pub stable: Backend,
+    pub canary: Backend,
+    /// Of each rule that shares traffic between the two Services, over all routes.
+    pub rules: Vec<Weights>,
+    /// Weights that the data plane may still follow, because it has not taken a later write.
+    pub in_force: Vec<Weights>,
+}
+
+/// A Service of the rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backend {
+    pub selects: Selected,
+    /// Names of the pods that its EndpointSlices list.
+    pub listed: BTreeSet<String>,
+}
+
+/// Whose pods a Service selects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Selected {
+    /// There is no such Service.
+    #[default]
+    Nobody,
+    /// All pods of the rollout.
+    All,
+    /// The pods of the revision with this hash.
+    Revision(String),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weights {
+    pub stable: u32,
+    pub canary: u32,
+}
+
+impl Cluster {
+    fn revision(&self, hash: &str) -> Option<&Revision> {
+        self.revisions.iter().find(|revision| revision.hash == hash)
+    }
+
+    fn available(&self, hash: &str) -> u32 {
+        self.revision(hash).map_or(0, Revision::counted)
+    }
+
+    fn all_available(&self) -> u32 {
+        self.revisions.iter().map(Revision::counted).sum()
+    }
+
+    /// Pods that a share of the traffic needs.
+    fn pods_for(&self, share: u32, max_weight: u32) -> u32 {
+        let parts = u64::from(self.replicas) * u64::from(share);
+        u32::try_from(parts.div_ceil(u64::from(max_weight.max(1)))).unwrap_or(u32::MAX)
+    }
+
+    /// How many of so many pods must be available.
+    fn enough_of(&self, pods: u32) -> u32 {
+        match self.threshold {
+            Threshold::Percent(percent) => {
+                let parts = u64::from(pods) * u64::from(percent.min(100));
+                u32::try_from(parts.div_ceil(100)).unwrap_or(pods)
+            }
+            Threshold::Pods(enough) => enough.min(pods),
+        }
+    }
+}
+
+impl Revision {
+    /// Pods that requests can count on: of more available ones than are wanted, some are about to go.
+    fn counted(&self) -> u32 {
+        self.available.min(self.scale)
+    }
+}
+
+/// The rules that one write of the controller breaks. `observed` is the cluster by which the controller decided, `before` the same with
+/// what it has written since, and `after` the same with this write too. The reconciliation that moves a Service and its weight is judged
+/// by where the requests went when it began.
+#[must_use]
+pub fn judge(observed: &Cluster, before: &Cluster, after: &Cluster) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    if before.routing != after.routing {
+        broken.extend(traffic::judge(observed, after));
+    }
+    broken.extend(pods::judge(before, after));
+    broken.extend(abort::judge(before, after));
+    broken
+}

@@ -1,0 +1,82 @@
+//! Pods are not taken away from where they are needed.
+
+use std::cmp::min;
+
+use crate::traffic::most;
+use crate::{Broken, Cluster, Revision, Routing, Selected, Side};
+
+/// A ReplicaSet whose scale falls.
+struct Shrinking<'a> {
+    before: &'a Revision,
+    to: u32,
+}
+
+pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
+    let shrinking: Vec<Shrinking<'_>> = before
+        .revisions
+        .iter()
+        .map(|old| Shrinking { before: old, to: after.revision(&old.hash).map_or(0, |new| new.scale) })
+        .filter(|change| change.to < change.before.scale)
+        .collect();
+    // A user who wants no pods has nobody left to serve.
+    if before.replicas == 0 {
+        return Vec::new();
+    }
+    match &before.routing {
+        Some(routing) => {
+            let mut broken = below_share(before, after, routing, &shrinking);
+            broken.extend(shrinking.iter().filter(|change| change.to == 0).filter_map(|gone| listed(routing, gone)));
+            broken
+        }
+        None => below_floor(before, &shrinking).into_iter().collect(),
+    }
+}
+
+/// The serving side is never scaled below what its share needs.
+fn below_share(before: &Cluster, after: &Cluster, routing: &Routing, shrinking: &[Shrinking<'_>]) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for (receiver, share) in most(routing) {
+        let needed = before.pods_for(share, routing.max_weight);
+        // Pods that a Service selects beside all others are kept by its EndpointSlices alone.
+        let Selected::Revision(hash) = &receiver else { continue };
+        let scales = |cluster: &Cluster| cluster.revision(hash).map_or(0, |revision| revision.scale);
+        let (from, to) = (scales(before), scales(after));
+        if to < from && to < needed && !shrinking.is_empty() {
+            broken.push(Broken::ScaledBelowShare { of: receiver.clone(), from, to, needed });
+        }
+    }
+    broken
+}
+
+/// A revision is not scaled to zero while a Service that has weight lists its pods.
+fn listed(routing: &Routing, gone: &Shrinking<'_>) -> Option<Broken> {
+    let weighted = routing.rules.iter().chain(&routing.in_force);
+    let has_weight = |side: Side| {
+        weighted.clone().any(|weights| match side {
+            Side::Stable => weights.stable > 0,
+            Side::Canary => weights.canary > 0,
+        })
+    };
+    [(Side::Stable, &routing.stable), (Side::Canary, &routing.canary)].into_iter().find_map(|(side, backend)| {
+        let lists = backend.listed.iter().any(|pod| gone.before.pods.contains(pod));
+        (lists && has_weight(side)).then(|| Broken::ListedPodsGo { hash: gone.before.hash.clone(), side })
+    })
+}
+
+/// Without traffic routing, `spec.replicas - maxUnavailable` pods stay available, or all that there are. Pods that are not available
+/// cost nothing.
+fn below_floor(before: &Cluster, shrinking: &[Shrinking<'_>]) -> Option<Broken> {
+    let floor = before.replicas.saturating_sub(before.max_unavailable);
+    let had = before.all_available();
+    let taken: u32 =
+        shrinking.iter().map(|change| change.before.counted() - min(change.before.counted(), change.to)).sum();
+    let left = had.saturating_sub(taken);
+    let change = shrinking.first().filter(|_| left < min(floor, had))?;
+    Some(Broken::TooFewAvailable {
+        hash: change.before.hash.clone(),
+        from: change.before.scale,
+        to: change.to,
+        left,
+        floor,
+    })
+}
