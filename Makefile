@@ -54,9 +54,11 @@ cluster-test: build ## Run the scenarios on a real control plane (needs root)
 	$(CLUSTER) run -- tests/scenarios.sh
 	$(CLUSTER) run -- tests/scenarios.sh stock-crd
 
-bench: setup ## Measure the cost of a decision and of a measurement
+bench: setup ## Measure the cost of a decision, of a measurement and of a reconciliation (installs valgrind)
 	cargo build --release --locked -p kulta -p kulta-wasm --bins --example call_cost
 	$(TARGET)/release/examples/call_cost
+	cargo build --release --locked -p kulta-core --example reconciliations
+	tests/instructions.sh $(TARGET)/release/examples/reconciliations
 
 clean: ## Remove all build output
 	cargo clean

@@ -33,12 +33,6 @@ pub mod registry;
 pub mod run_folder;
 pub mod scenario;
 pub mod sink;
-
-/// The names under which `tests/figures` imports the module [`scenario`].
-pub mod story {
-    pub use crate::scenario::{SOON, Scenario as Story};
-}
-
 pub mod verbs;
 pub mod wait;
 

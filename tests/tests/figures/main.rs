@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
 use kube::{api::DynamicObject, runtime::watcher};
-use kulta_tests::{api, cluster::api_server_cpu, kinds, kulta, manifests::Canary, story::Story};
+use kulta_tests::{api, cluster::api_server_cpu, kinds, kulta, manifests::Canary, scenario::Scenario};
 use serde_json::json;
 
 mod swap;
@@ -30,14 +30,14 @@ const MOST_RESIDENT: u64 = 60_000_000;
 
 /// Watches all rollouts until `wanted` holds for `count` of them; the moment at which it first held, by name.
 async fn until_all(
-    story: &Story,
+    scenario: &Scenario,
     count: usize,
     what: &str,
     limit: Duration,
     wanted: impl Fn(&DynamicObject) -> bool,
 ) -> Result<BTreeMap<String, (jiff::Timestamp, DynamicObject)>> {
     let mut found = BTreeMap::new();
-    let mut states = watcher(story.api(&kinds::rollout()), watcher::Config::default()).boxed();
+    let mut states = watcher(scenario.api(&kinds::rollout()), watcher::Config::default()).boxed();
     let end = tokio::time::Instant::now() + limit;
     while found.len() < count {
         let event = tokio::time::timeout_at(end, states.try_next())
@@ -54,11 +54,11 @@ async fn until_all(
 }
 
 /// Waits until the last Kubernetes events are told and no status is left to gather.
-async fn until_quiet(story: &Story) -> Result<()> {
+async fn until_quiet(scenario: &Scenario) -> Result<()> {
     kulta_tests::wait::poll("a quiet controller", FLEET_PATIENCE, || async {
-        let audit = story.audit()?;
+        let audit = scenario.audit()?;
         tokio::time::sleep(QUIET).await;
-        let requests = audit.of_agent("kulta")?.in_namespace(&story.namespace).beside_watches_and_leases();
+        let requests = audit.of_agent("kulta")?.in_namespace(&scenario.namespace).beside_watches_and_leases();
         Ok(requests.is_empty().then_some(()))
     })
     .await
@@ -78,8 +78,8 @@ fn healthy_at(version: &'static str, steps: i64) -> impl Fn(&DynamicObject) -> b
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
-    let story = Story::begin("fleet").await?;
-    let controller = kulta::start_with(&story, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
+    let scenario = Scenario::begin("fleet").await?;
+    let controller = kulta::start_with(&scenario, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
     let idle = controller.resident()?;
     let canaries: Vec<Canary> = (0..FLEET)
         .map(|number| {
@@ -91,26 +91,29 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
         })
         .collect();
     let began = Instant::now();
-    story.apply_side_by_side(canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
+    scenario
+        .apply_side_by_side(canaries.iter().flat_map(|canary| canary.objects(&scenario.namespace)).collect())
+        .await?;
     let written = began.elapsed();
-    until_all(&story, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1", 4)).await?;
+    until_all(&scenario, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1", 4)).await?;
     let deployed = began.elapsed();
-    until_quiet(&story).await?;
-    let (at_rest, cpu_before, audit) = (controller.resident()?, controller.cpu()?, story.audit()?);
+    until_quiet(&scenario).await?;
+    let (at_rest, cpu_before, audit) = (controller.resident()?, controller.cpu()?, scenario.audit()?);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let idle_requests = audit.of_agent("kulta")?.in_namespace(&story.namespace).beside_watches_and_leases();
+    let idle_requests = audit.of_agent("kulta")?.in_namespace(&scenario.namespace).beside_watches_and_leases();
     let idle_cpu = controller.cpu()? - cpu_before;
 
-    let (cpu_before, server_before) = (controller.cpu()?, api_server_cpu(&story.environment.run)?);
-    let (audit, began) = (story.audit()?, Instant::now());
-    story.apply_side_by_side(canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
-    until_all(&story, FLEET, "upgraded", FLEET_PATIENCE, healthy_at("v2", 4)).await?;
+    let (cpu_before, server_before) = (controller.cpu()?, api_server_cpu(&scenario.environment.run)?);
+    let (audit, began) = (scenario.audit()?, Instant::now());
+    scenario.apply_side_by_side(canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
+    until_all(&scenario, FLEET, "upgraded", FLEET_PATIENCE, healthy_at("v2", 4)).await?;
     let upgraded = began.elapsed();
     // The last old pods go 5 s later.
     tokio::time::sleep(Duration::from_secs(12)).await;
-    until_quiet(&story).await?;
-    let (cpu, server_cpu) = (controller.cpu()? - cpu_before, api_server_cpu(&story.environment.run)? - server_before);
-    let tally = audit.of_agent("kulta")?.in_namespace(&story.namespace);
+    until_quiet(&scenario).await?;
+    let (cpu, server_cpu) =
+        (controller.cpu()? - cpu_before, api_server_cpu(&scenario.environment.run)? - server_before);
+    let tally = audit.of_agent("kulta")?.in_namespace(&scenario.namespace);
     let (resident, peak) = (controller.resident()?, controller.resident_peak()?);
     let per = |count: usize| count as f64 / FLEET as f64;
     println!(
@@ -136,7 +139,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
         ensure!(bytes <= MOST_RESIDENT, "{bytes} bytes are resident {when}, more than {MOST_RESIDENT}");
     }
     controller.stop().await?;
-    story.end().await
+    scenario.end().await
 }
 
 #[tokio::test]
@@ -155,8 +158,8 @@ async fn a_hundred_timed_pauses_of_the_same_moment_end_one_after_the_other() -> 
 
 /// Updates a hundred rollouts that have a pause, one after the other over a time, and tells how late the pauses are seen to end.
 async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
-    let story = Story::begin(name).await?;
-    let controller = kulta::start_with(&story, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
+    let scenario = Scenario::begin(name).await?;
+    let controller = kulta::start_with(&scenario, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
     let canaries: Vec<Canary> = (0..PAUSES)
         .map(|number| {
             Canary::new(&format!("web-{number:03}"))
@@ -165,8 +168,10 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
                 .steps(json!([{"pause": {"duration": PAUSE.as_secs()}}, {"pause": {}}]))
         })
         .collect();
-    story.apply_side_by_side(canaries.iter().flat_map(|canary| canary.objects(&story.namespace)).collect()).await?;
-    until_all(&story, PAUSES, "deployed", FLEET_PATIENCE, healthy_at("v1", 2)).await?;
+    scenario
+        .apply_side_by_side(canaries.iter().flat_map(|canary| canary.objects(&scenario.namespace)).collect())
+        .await?;
+    until_all(&scenario, PAUSES, "deployed", FLEET_PATIENCE, healthy_at("v1", 2)).await?;
 
     let updates: Vec<_> = canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect();
     let step = |index: i64| {
@@ -177,16 +182,16 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
         }
     };
     // Both watches are there before the first update: what has ended by then would be seen late.
-    let paused = until_all(&story, PAUSES, "paused", FLEET_PATIENCE, step(0));
-    let past = until_all(&story, PAUSES, "past the pause", FLEET_PATIENCE, step(1));
+    let paused = until_all(&scenario, PAUSES, "paused", FLEET_PATIENCE, step(0));
+    let past = until_all(&scenario, PAUSES, "past the pause", FLEET_PATIENCE, step(1));
     let (begun, ended, ()) = futures::try_join!(paused, past, async {
         if over.is_zero() {
-            story.apply_side_by_side(updates).await?;
+            scenario.apply_side_by_side(updates).await?;
         } else {
             let mut each = tokio::time::interval(over / u32::try_from(PAUSES)?);
             for update in updates {
                 each.tick().await;
-                story.apply(update).await?;
+                scenario.apply(update).await?;
             }
         }
         anyhow::Ok(())
@@ -206,7 +211,7 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
         |percent: usize| late.get((late.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
     ensure!(late.iter().all(|late| *late >= 0), "a pause ended before its time: {late:?}");
     controller.stop().await?;
-    story.end().await?;
+    scenario.end().await?;
     Ok(format!(
         "{PAUSES} timed pauses of {PAUSE:?} that end within {} s: seen to end {} ms after their time at p50, {} ms at p99, {} ms at most",
         within.unwrap_or_default(),

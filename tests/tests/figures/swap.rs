@@ -10,7 +10,7 @@ use kulta_tests::{
     kinds,
     kulta::{rights, start_as},
     manifests::Canary,
-    story::{SOON, Story},
+    scenario::{SOON, Scenario},
     wait,
 };
 use kulta_wasm::fixtures::{LINEAR, noted};
@@ -28,32 +28,32 @@ const INTERVAL: &str = "45s";
 /// No decision may take longer.
 const LATE: f64 = 0.1;
 
-fn plugins(story: &Story) -> Api<DynamicObject> {
-    Api::all_with(story.client.clone(), &kinds::plugin())
+fn plugins(scenario: &Scenario) -> Api<DynamicObject> {
+    Api::all_with(scenario.client.clone(), &kinds::plugin())
 }
 
 /// Swaps the component of the plugin, and gives the digest that is served then.
-async fn serve(story: &Story, note: &str) -> Result<String> {
+async fn serve(scenario: &Scenario, note: &str) -> Result<String> {
     let component = noted(LINEAR, note);
-    let file = story.environment.run.join(format!("{}-{note}.wasm", story.namespace));
+    let file = scenario.environment.run.join(format!("{}-{note}.wasm", scenario.namespace));
     std::fs::write(&file, &component).context("write the component")?;
     let object = json!({
         "apiVersion": "kulta.io/v1alpha1", "kind": "Plugin",
-        "metadata": {"name": story.namespace, "labels": {INSTANCE: story.namespace}},
+        "metadata": {"name": scenario.namespace, "labels": {INSTANCE: scenario.namespace}},
         "spec": {"serves": [PLUGIN], "source": {"file": file}},
     });
-    let generation = api::apply(&story.client, "", object).await?.metadata.generation;
-    let api = plugins(story);
-    let served = wait::until(&api, &story.namespace, "the component to be served", SOON, |plugin| {
+    let generation = api::apply(&scenario.client, "", object).await?.metadata.generation;
+    let api = plugins(scenario);
+    let served = wait::until(&api, &scenario.namespace, "the component to be served", SOON, |plugin| {
         plugin.data.pointer("/status/observedGeneration").and_then(Value::as_i64) == generation
             && api::text(plugin, "/status/conditions/0/reason") == "Serving"
     });
     Ok(api::text(&served.await?, "/status/digest").to_owned())
 }
 
-fn led(story: &Story, canary: &Canary) -> Value {
+fn led(scenario: &Scenario, canary: &Canary) -> Value {
     let mut rollout = canary.led_by(PLUGIN, json!({"stepWeight": STEP, "interval": INTERVAL}));
-    json_patch::merge(&mut rollout, &json!({"metadata": {"labels": {INSTANCE: story.namespace}}}));
+    json_patch::merge(&mut rollout, &json!({"metadata": {"labels": {INSTANCE: scenario.namespace}}}));
     rollout
 }
 
@@ -98,33 +98,34 @@ async fn decisions(address: SocketAddr) -> Result<(f64, f64, f64)> {
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn a_plugin_is_swapped_while_five_hundred_rollouts_are_under_way_by_it() -> Result<()> {
-    let story = Story::begin("swap").await?;
-    let kubeconfig = rights(&story).await?;
+    let scenario = Scenario::begin("swap").await?;
+    let kubeconfig = rights(&scenario).await?;
     let address = free_address()?;
     let listen = address.to_string();
     let variables = [
         ("KULTA_LISTEN", listen.as_str()),
-        ("KULTA_INSTANCE_ID", story.namespace.as_str()),
+        ("KULTA_INSTANCE_ID", scenario.namespace.as_str()),
         ("KULTA_OWN_NAMESPACE", "kulta-system"),
         ("KULTA_LOG_LEVEL", "info"),
     ];
-    let controller = start_as(&story, &kubeconfig, None, &variables).await?;
-    let one = serve(&story, "one").await?;
+    let controller = start_as(&scenario, &kubeconfig, None, &variables).await?;
+    let one = serve(&scenario, "one").await?;
     let canaries: Vec<Canary> =
         (0..FLEET).map(|number| Canary::new(&format!("web-{number:03}")).replicas(1).without_routing()).collect();
-    story.apply_side_by_side(canaries.iter().map(|canary| led(&story, canary)).collect()).await?;
-    until_all(&story, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1")).await?;
-    let all_at = |version: &str| canaries.iter().map(|canary| led(&story, &canary.clone().version(version))).collect();
+    scenario.apply_side_by_side(canaries.iter().map(|canary| led(&scenario, canary)).collect()).await?;
+    until_all(&scenario, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1")).await?;
+    let all_at =
+        |version: &str| canaries.iter().map(|canary| led(&scenario, &canary.clone().version(version))).collect();
     let under_way = |digest: String| move |rollout: &DynamicObject| at("v2")(rollout) && pin(rollout) == digest;
-    story.apply_side_by_side(all_at("v2")).await?;
-    until_all(&story, FLEET, "under way", FLEET_PATIENCE, under_way(one.clone())).await?;
+    scenario.apply_side_by_side(all_at("v2")).await?;
+    until_all(&scenario, FLEET, "under way", FLEET_PATIENCE, under_way(one.clone())).await?;
 
     let before = decisions(address).await?;
-    let two = serve(&story, "two").await?;
+    let two = serve(&scenario, "two").await?;
     let again: Vec<Value> = all_at("v3");
-    story.apply_side_by_side(again.into_iter().take(BEGUN_AFTER).collect()).await?;
-    let next = until_all(&story, BEGUN_AFTER, "upgraded once more", FLEET_PATIENCE, healthy_at("v3"));
-    let rest = until_all(&story, FLEET - BEGUN_AFTER, "upgraded", FLEET_PATIENCE, healthy_at("v2"));
+    scenario.apply_side_by_side(again.into_iter().take(BEGUN_AFTER).collect()).await?;
+    let next = until_all(&scenario, BEGUN_AFTER, "upgraded once more", FLEET_PATIENCE, healthy_at("v3"));
+    let rest = until_all(&scenario, FLEET - BEGUN_AFTER, "upgraded", FLEET_PATIENCE, healthy_at("v2"));
     let (next, rest) = futures::try_join!(next, rest)?;
     let after = decisions(address).await?;
 
@@ -143,7 +144,7 @@ async fn a_plugin_is_swapped_while_five_hundred_rollouts_are_under_way_by_it() -
     controller.stop().await?;
     let patch = json!({"metadata": {"finalizers": null}});
     let merge = kube::api::Patch::Merge(&patch);
-    plugins(&story).patch(&story.namespace, &kube::api::PatchParams::default(), &merge).await?;
-    plugins(&story).delete(&story.namespace, &kube::api::DeleteParams::default()).await?;
-    story.end().await
+    plugins(&scenario).patch(&scenario.namespace, &kube::api::PatchParams::default(), &merge).await?;
+    plugins(&scenario).delete(&scenario.namespace, &kube::api::DeleteParams::default()).await?;
+    scenario.end().await
 }
