@@ -13,19 +13,19 @@ use crate::decision::{Run, RunPhase, Verdict};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 
-/// The outcome of a run that the rollout goes on without.
+/// Outcome and reason that a run gets when the rollout continues without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub outcome: Outcome,
     pub why: &'static str,
 }
 
-/// The update ends well: what has not failed by then counts as successful.
+/// The update ends well, so a run that has not failed counts as successful.
 pub(crate) const PROMOTED: Ending = Ending { outcome: Outcome::Success, why: "promoted" };
-/// Bytes of a run's message that a strategy gets: it may answer with 1 KiB, and adds words of its own.
+/// Bytes of a run's message that a strategy gets. The strategy may answer with 1 KiB, and adds its own text to the message.
 const MESSAGE_BYTES: usize = 768;
 
-/// A current run: what the status says of it, and the object if there is one.
+/// A current run: its record in the status, and its object if there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct Current {
     pub role: Role,
@@ -35,7 +35,7 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    /// The object's phase, or the one that it last had when it is gone.
+    /// The phase of the object, or the recorded one if the object no longer exists.
     pub fn phase(&self) -> Option<AnalysisPhase> {
         match &self.object {
             Some(object) => object.status.as_ref().and_then(|status| status.phase),
@@ -83,7 +83,7 @@ pub(super) fn find<'a>(context: &'a Context, name: &str) -> Option<&'a Arc<Analy
     context.observed.runs.iter().find(|run| run.metadata.name.as_deref() == Some(name))
 }
 
-/// The runs that the status records, as far as their names can be read.
+/// The runs that the status records. Names that cannot be parsed are left out.
 pub(crate) fn current_runs(context: &Context, record: &Record) -> Vec<Current> {
     let canary = &record.status.canary;
     let summaries = [&canary.current_step_analysis_run_status, &canary.current_background_analysis_run_status];
@@ -162,10 +162,10 @@ fn set_phase(record: &mut Record, current: &Current, phase: AnalysisPhase, messa
     *summary_of(record, current.role) = Some(AnalysisRunSummary { name, status: phase.as_str().to_owned(), message });
 }
 
-/// The rollout goes on without this run: if it has no outcome yet it gets this one.
+/// The rollout continues without this run, which gets this outcome if it has none yet.
 pub(super) fn drop_run(context: &Context, record: &mut Record, current: &Current, ending: Ending) {
     if current.is_completed() {
-        // Its end may be observed for the first time together with what it is dropped for.
+        // The end of the run may be observed for the first time in the reconciliation that drops it.
         record_phase(context, record, current);
     }
     *summary_of(record, current.role) = None;
@@ -176,18 +176,18 @@ pub(super) fn drop_run(context: &Context, record: &mut Record, current: &Current
     }
 }
 
-/// The rollout goes on without any run.
+/// The rollout continues without any run.
 pub(crate) fn drop_all(context: &Context, record: &mut Record, ending: Ending) {
     for current in current_runs(context, record) {
         drop_run(context, record, &current, ending);
     }
-    // A name that cannot be read is of no run.
+    // A name that cannot be parsed belongs to no run.
     record.status.canary.current_step_analysis_run_status = None;
     record.status.canary.current_background_analysis_run_status = None;
     inconclusive::forget(record, Role::Background);
 }
 
-/// The rollout goes on without the runs that have no outcome yet; the outcomes of the others stay in the status.
+/// The rollout continues without the runs that have no outcome yet. The outcomes of the others stay in the status.
 pub(crate) fn drop_unfinished(context: &Context, record: &mut Record, ending: Ending) {
     for current in current_runs(context, record).into_iter().filter(|current| !current.is_completed()) {
         drop_run(context, record, &current, ending);
