@@ -156,7 +156,7 @@ fn with_one_route_refused_the_others_get_no_more_than_they_have() {
 fn a_route_that_may_not_be_changed_is_tried_again_in_time() {
     let mut observed = under_way(steps(), 0, 1, 0);
     let until = crate::time::after(now(), 15);
-    observed.routes[0].state = RouteState::Forbidden { words: "no right".into(), until: Some(until) };
+    observed.routes[0].state = RouteState::Forbidden { message: "no right".into(), until: Some(until) };
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
 
