@@ -8,7 +8,7 @@ const TOPOLOGY: &str = "kubernetes.io/hostname";
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
-/// Adds the rule against pods of `stable`; nothing when there is no other stable revision.
+/// Adds the rule against pods of `stable`. Without another stable revision it adds nothing.
 pub fn inject(template: &mut Value, wanted: Option<&AntiAffinity>, stable: Option<&str>) {
     let (Some(wanted), Some(stable)) = (wanted, stable) else { return };
     let term = json!({
@@ -31,7 +31,7 @@ pub fn inject(template: &mut Value, wanted: Option<&AntiAffinity>, stable: Optio
     }
 }
 
-/// The template without injected rules and the empty shells that they may have left.
+/// The template without injected rules, and without empty objects that remain around them.
 #[must_use]
 pub fn without_injected(mut template: Value) -> Value {
     if let Some(anti) = template.pointer_mut("/spec/affinity/podAntiAffinity").and_then(Value::as_object_mut) {
@@ -49,7 +49,7 @@ pub fn without_injected(mut template: Value) -> Value {
     template
 }
 
-/// The revisions that injected rules of this template keep away from.
+/// The hashes of the revisions that this template's injected rules name.
 #[must_use]
 pub fn injected(template: &Value) -> Vec<String> {
     let anti = template.pointer("/spec/affinity/podAntiAffinity");
@@ -61,7 +61,7 @@ pub fn injected(template: &Value) -> Vec<String> {
         .collect()
 }
 
-/// An injected rule is one whose only expression is the hash label.
+/// The revision's hash, if the rule is an injected one: its only expression is about the hash label.
 fn injected_against(rule: &Value) -> Option<String> {
     let term = rule.get("podAffinityTerm").unwrap_or(rule);
     if term.get("topologyKey")?.as_str()? != TOPOLOGY {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_the_rule_out_again_leaves_the_template_as_it_was() {
+    fn removing_the_rule_restores_the_template() {
         let written = json!({ "spec": { "affinity": { "podAntiAffinity": { REQUIRED: [
             { "topologyKey": "zone", "labelSelector": { "matchLabels": { "app": "web" } } }
         ] } } } });

@@ -1,5 +1,5 @@
-//! What a strategy is asked and what it answers: the part of the WIT that core works with (`wit/0.1.0`, interface `strategy`).
-//! Traffic is parts of `max_weight`, instants are wall-clock times.
+//! The questions to a strategy and its answers: the part of the WIT package that core works with (`wit/0.1.0`, interface
+//! `strategy`). Weights are parts of `max_weight`. Times are wall-clock times.
 
 use jiff::Timestamp;
 use kulta_api::FailureKind;
@@ -23,20 +23,20 @@ pub struct Situation {
     pub memory: Vec<u8>,
     /// The canary's share that the data plane has confirmed.
     pub weight: u32,
-    /// What the plugin answered to the same situation is in place.
+    /// The plugin's earlier answer to the same situation is in place.
     pub reached: bool,
     pub paused: Option<(PauseCause, Timestamp)>,
-    /// A person lifted the pause of this step.
+    /// A user lifted the pause of this step.
     pub promoted: bool,
-    /// The analyses and step plugins that earlier decisions of this revision asked for.
+    /// The analyses and step plugins that earlier decisions about this revision requested.
     pub runs: Vec<Run>,
 }
 
-/// An analysis or a step plugin that a decision asked for. Names: `background`, `steps/<i>/analysis`, `steps/<i>/plugin`.
+/// An analysis or a step plugin that a decision requested. Names: `background`, `steps/<i>/analysis`, `steps/<i>/plugin`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub name: String,
-    /// Rises with every fresh run of the name.
+    /// Number of the run among those with the same name.
     pub attempt: u32,
     pub phase: RunPhase,
     pub started_at: Timestamp,
@@ -44,13 +44,13 @@ pub struct Run {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunPhase {
-    /// Under way, or about to be.
+    /// The run is in progress, or about to start.
     Running,
     Judged(Verdict),
     FailedToRun(String),
 }
 
-/// The texts say why, for a person.
+/// The texts explain the verdict to users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Pass,
@@ -58,7 +58,7 @@ pub enum Verdict {
     Inconclusive(String),
 }
 
-/// A run that should be running or done; a higher attempt than there is asks for a fresh one.
+/// A run that should be running or completed. An attempt that no run has yet requests a new run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedRun {
     pub name: String,
@@ -91,12 +91,12 @@ pub enum PauseCause {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     pub step: u32,
-    /// 0 when the strategy does not know.
+    /// Number of steps; 0 if the strategy does not know it.
     pub steps: u32,
     pub memory: Vec<u8>,
     pub weight: u32,
     pub canary: Scale,
-    /// What is no longer named is terminated.
+    /// The runs that the strategy wants. Other runs are terminated.
     pub runs: Vec<WantedRun>,
     pub next: Next,
     pub reason: String,
@@ -105,7 +105,7 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     FollowWeight,
-    /// Parts of `max_weight`, turned into pods rounding up.
+    /// A share in parts of `max_weight`, converted to pods and rounded up.
     Weight(u32),
     Replicas(u32),
 }
@@ -119,7 +119,7 @@ pub enum Next {
     Abort { kind: FailureKind, reason: String },
 }
 
-/// What a hold waits for; the progress deadline runs for `Pods` and `Routes` only.
+/// The subject of a wait. The progress deadline runs for `Pods` and `Routes` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
     Pods,
@@ -128,7 +128,7 @@ pub enum Waiting {
     Other,
 }
 
-/// The strategy gave no usable answer: what the condition and the log say.
+/// The strategy gave no usable answer. The condition and the log report this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrategyFailure {
     pub class: FailureClass,

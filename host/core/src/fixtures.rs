@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::observed::ReplicaSet;
 
-/// A Rollout `web` of 2 pods with this strategy.
+/// A Rollout `web` with 2 replicas and this strategy.
 pub fn rollout(strategy: Value) -> Rollout {
     serde_json::from_value(json!({
         "apiVersion": "argoproj.io/v1alpha1",
@@ -34,7 +34,7 @@ pub fn template(image: &str) -> Value {
     })
 }
 
-/// A ReplicaSet as KULTA makes it.
+/// A ReplicaSet that KULTA created.
 pub fn replica_set(hash: &str, revision: u64, replicas: u32, available: u32) -> ReplicaSet {
     ReplicaSet {
         name: format!("web-{hash}"),

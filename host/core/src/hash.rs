@@ -1,4 +1,4 @@
-//! The canonical hash of what a user wrote. It depends on the meaning of the JSON alone, never on a library's structs:
+//! The canonical hash of JSON that a user wrote. It depends on the JSON's values alone, never on a library's structs:
 //! an upgrade of KULTA must not change it (`reference/argo-rollouts.md` section 5, row 4). Golden tests pin it.
 
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Characters of a revision's hash: 27^10 values, as long as the ones that Deployments make.
 const HASH_LENGTH: usize = 10;
-/// Characters of a hash of steps: more than Argo's hashes can have (a 32-bit number in decimal), so that the two are told apart.
+/// Characters of a hash of steps: more than Argo's hashes can have (a 32-bit number in decimal), so that the two can be distinguished.
 const STEPS_HASH_LENGTH: usize = 12;
-/// Hex characters of the canonical hash that are kept: 128 bits tell any two templates apart.
+/// Hex characters of the canonical hash that are kept: 128 bits make collisions negligible.
 const CANONICAL_LENGTH: usize = 32;
 
-/// The value as text with sorted keys; keys whose value is null count as absent, as the API server treats them.
+/// The value as text with sorted keys. Keys with the value null are left out, because the API server treats them as absent.
 pub(crate) fn canonical(value: &Value, into: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
@@ -48,7 +48,7 @@ pub(crate) fn canonical(value: &Value, into: &mut Vec<u8>) {
 }
 
 fn scalar<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) {
-    // Neither a text nor a number can fail to be written to memory.
+    // Writing a string or a number to memory cannot fail.
     let _ = serde_json::to_writer(into, value);
 }
 
@@ -72,7 +72,7 @@ pub fn template_hash(template: &Value) -> String {
     hex
 }
 
-/// The hash that names a new revision. `collisions` is `status.collisionCount`: another count, another name.
+/// The hash that names a new revision. `collisions` is `status.collisionCount`; each count gives another hash.
 #[must_use]
 pub fn revision_hash(template: &Value, collisions: i32) -> String {
     let salt = if collisions == 0 { String::new() } else { format!("#{collisions}") };
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_counts_as_absent() {
+    fn a_null_counts_as_a_missing_key() {
         assert_eq!(template_hash(&json!({ "a": 1, "creationTimestamp": null })), template_hash(&json!({ "a": 1 })));
     }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_of_steps_is_longer_than_any_of_argos() {
+    fn a_hash_of_steps_is_longer_than_any_hash_of_argo() {
         assert!(steps_hash(&json!([])).len() > u32::MAX.to_string().len());
     }
 

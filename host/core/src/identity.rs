@@ -1,5 +1,5 @@
-//! Which ReplicaSet belongs to the template at hand. ReplicaSets that another controller or version made are adopted by meaning;
-//! a recomputed hash is never taken as the truth (design section 3, "Adoption").
+//! Finds the ReplicaSet of the current pod template. ReplicaSets of other controllers or versions are adopted if their pod
+//! template is semantically equal. A recomputed hash alone does not decide (design section 3, "Adoption").
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use serde_json::Value;
 use crate::observed::{Observed, ReplicaSet};
 use crate::{affinity, hash, metadata, replica_set};
 
-/// Which revision the template is.
+/// The revision of the pod template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
-    /// This ReplicaSet has it.
+    /// This ReplicaSet has the template.
     Known(Arc<ReplicaSet>),
-    /// None has; it is to be created under this hash, which is the one for so many collisions.
+    /// No ReplicaSet has the template. A new one is created under this hash, computed for this number of collisions.
     New { hash: String, collisions: i32 },
-    /// Some ReplicaSet may have it under another writer's hash: compare with the template as the API server would store it.
+    /// A ReplicaSet of another controller may have the template. The template with the API server's defaults is needed to compare.
     Unclear,
-    /// The API server refuses the template: its words.
+    /// The API server refuses the template with this message.
     Refused { hash: String, message: String },
 }
 
-/// `defaulted` is the template as the API server would store it, or the message with which it refuses the template, once it is looked up.
+/// `defaulted` is the template with the API server's defaults, or the message with which the server refuses it; `None` until looked up.
 #[must_use]
 pub fn identify(observed: &Observed, defaulted: Option<&Result<PodTemplate, String>>) -> Identity {
     let rollout = &observed.rollout;
@@ -71,16 +71,16 @@ pub fn identify(observed: &Observed, defaulted: Option<&Result<PodTemplate, Stri
     }
 }
 
-/// Canonical hashes that a ReplicaSet's annotation keeps. One template can be written in some ways: by its author, by `undo`.
+/// Canonical hashes that a ReplicaSet's annotation keeps. A template has several written forms: the user's, and the one of `undo`.
 const HASHES_KEPT: usize = 4;
 
-/// One of the templates that are known to mean this ReplicaSet has this canonical hash.
+/// A written form of this ReplicaSet's template has this canonical hash.
 fn carries(replica_set: &ReplicaSet, canonical: &str) -> bool {
     let known = replica_set.annotations.get(annotations::TEMPLATE_HASH);
     known.is_some_and(|known| known.split(',').any(|hash| hash == canonical))
 }
 
-/// The annotation of a ReplicaSet that a template with this canonical hash means: the hashes known before, newest last.
+/// The annotation's value with this canonical hash added to the known ones, newest last.
 pub(crate) fn with_hash(replica_set: &ReplicaSet, canonical: &str) -> String {
     let known = replica_set.annotations.get(annotations::TEMPLATE_HASH).map_or("", String::as_str);
     if carries(replica_set, canonical) {
@@ -92,7 +92,7 @@ pub(crate) fn with_hash(replica_set: &ReplicaSet, canonical: &str) -> String {
     hashes.join(",")
 }
 
-/// The status speaks of this very generation, and the generation was understood.
+/// The status is about this generation, and the generation's spec was valid.
 fn generation_observed(rollout: &Rollout) -> bool {
     let Some(status) = &rollout.status else { return false };
     rollout.metadata.generation.is_some_and(|generation| status.observed_generation == generation.to_string())
@@ -107,23 +107,23 @@ fn collisions(rollout: &Rollout) -> i32 {
     rollout.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0)
 }
 
-/// The hash of a new revision whose name nobody holds, and the collisions that were counted to find it.
+/// A hash for a new revision whose ReplicaSet name is free, and the number of collisions for which it is computed.
 fn free_hash(observed: &Observed) -> (String, i32) {
     let rollout = &observed.rollout;
     let counted = collisions(rollout);
     let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
-    let held = |hash: &str| {
+    let is_taken = |hash: &str| {
         let name = replica_set::name(rollout_name, hash);
         observed.taken_names.contains(&name) || observed.replica_sets.iter().any(|own| own.name == name)
     };
     let hash = |collisions: i32| hash::revision_hash(&rollout.spec.template.0, collisions);
     (counted..i32::MAX)
         .map(|collisions| (hash(collisions), collisions))
-        .find(|(hash, _)| !held(hash))
+        .find(|(hash, _)| !is_taken(hash))
         .unwrap_or_else(|| (hash(counted), counted))
 }
 
-/// Counts the collisions. The revision that the status speaks of is the same under its other hash: nothing begins anew.
+/// Records the number of collisions. If the current revision's hash changes with it, the status keeps the revision under its new hash.
 pub(crate) fn count_collisions(
     template: &PodTemplate,
     hash: &str,
@@ -136,10 +136,10 @@ pub(crate) fn count_collisions(
         return;
     }
     status.collision_count = Some(count);
-    let lost = hash::revision_hash(&template.0, counted);
-    if status.current_pod_hash == lost {
+    let previous = hash::revision_hash(&template.0, counted);
+    if status.current_pod_hash == previous {
         hash.clone_into(&mut status.current_pod_hash);
-        for entry in kulta.outbox.iter_mut().filter(|entry| entry.hash == lost) {
+        for entry in kulta.outbox.iter_mut().filter(|entry| entry.hash == previous) {
             hash.clone_into(&mut entry.hash);
         }
     }
@@ -154,7 +154,7 @@ pub fn by_hash(replica_sets: &[Arc<ReplicaSet>], hash: &str) -> Option<Arc<Repli
     replica_sets.iter().find(|replica_set| replica_set.hash() == hash).cloned()
 }
 
-/// Equal but for what controllers add: hash label, injected anti-affinity, ephemeral metadata.
+/// Compares two templates without the parts that controllers add: hash label, injected anti-affinity, ephemeral metadata.
 fn same_template(replica_set: &ReplicaSet, defaulted: &PodTemplate, written: &PodTemplate) -> bool {
     let injected = metadata::injected(replica_set);
     let strip = |template: &Value| {
@@ -178,7 +178,7 @@ fn same_template(replica_set: &ReplicaSet, defaulted: &PodTemplate, written: &Po
 fn without_empty_metadata(mut template: Value) -> Value {
     if let Some(metadata) = template.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.retain(|_, value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty()));
-        // The server's own stamp on embedded metadata.
+        // The API server adds this to embedded metadata.
         metadata.remove("creationTimestamp");
     }
     template
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::fixtures;
 
-    /// A ReplicaSet as another controller would have made it, defaults and all.
+    /// A ReplicaSet that another controller created, with the API server's defaults.
     fn foreign(hash: &str, revision: u64, template: Value) -> Arc<ReplicaSet> {
         let mut replica_set = fixtures::replica_set(hash, revision, 2, 2);
         replica_set.annotations.remove(annotations::TEMPLATE_HASH);
@@ -216,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn a_template_without_any_replica_set_is_new() {
+    fn a_template_without_a_replica_set_is_a_new_revision() {
         let identity = identify(&observed(vec![]), None);
 
         assert!(matches!(identity, Identity::New { collisions: 0, .. }), "{identity:?}");
     }
 
     #[test]
-    fn a_status_of_this_generation_names_the_replica_set_whatever_its_hash() {
+    fn the_status_of_this_generation_names_the_replica_set_whatever_its_hash_is() {
         let mut observed = observed(vec![foreign("argohash", 4, json!({}))]);
         observed.rollout.metadata.generation = Some(7);
         observed.rollout.status = Some(kulta_api::RolloutStatus {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_annotation_names_the_replica_set_without_asking_the_server() {
+    fn our_annotation_identifies_the_replica_set_without_a_request_to_the_server() {
         let rollout = fixtures::rollout(json!({ "canary": {} }));
         let mut ours = fixtures::replica_set("anything", 1, 2, 2);
         ours.annotations.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&rollout.spec.template.0));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_template_that_undo_copies_from_a_replica_set_means_it() {
+    fn the_template_that_undo_copies_from_a_replica_set_identifies_it() {
         let mut own = fixtures::replica_set("own", 1, 2, 2);
         own.template = PodTemplate(with_hash_label(defaulted(), "own"));
         let mut observed = observed(vec![Arc::new(own)]);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_write_a_template_is_remembered() {
+    fn the_annotation_keeps_every_written_form_of_a_template() {
         let mut own = fixtures::replica_set("own", 1, 2, 2);
         let both = with_hash(&own, "another");
         own.annotations.insert(annotations::TEMPLATE_HASH.into(), both);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_replica_set_with_the_same_meaning_is_adopted() {
+    fn a_foreign_replica_set_with_a_semantically_equal_template_is_adopted() {
         let observed = observed(vec![foreign("x", 1, with_hash_label(defaulted(), "x"))]);
         let defaulted = Some(Ok(PodTemplate(with_hash_label(defaulted(), "ours"))));
 
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn injected_metadata_does_not_hide_the_meaning() {
+    fn injected_metadata_does_not_affect_the_comparison() {
         let role: kulta_api::strategy::PodMetadata =
             serde_json::from_value(json!({ "annotations": { "role": "stable" } })).unwrap();
         let mut template = with_hash_label(defaulted(), "x");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_replica_set_with_another_meaning_is_not_adopted() {
+    fn a_foreign_replica_set_with_another_template_is_not_adopted() {
         let mut other = defaulted();
         other["spec"]["containers"][0]["image"] = json!("web:2");
         let observed = observed(vec![foreign("x", 1, with_hash_label(other, "x"))]);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_stranger_holds_gives_another_hash() {
+    fn a_name_that_another_owner_has_taken_leads_to_another_hash() {
         let mut observed = observed(vec![]);
         let first = hash::revision_hash(&observed.rollout.spec.template.0, 0);
         observed.taken_names.insert(format!("web-{first}"));
@@ -319,10 +319,10 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_goes_on_under_its_other_hash() {
+    fn a_revision_continues_under_its_new_hash() {
         let template = PodTemplate(fixtures::template("web:1"));
-        let lost = hash::revision_hash(&template.0, 0);
-        let mut status = RolloutStatus { current_pod_hash: lost, ..RolloutStatus::default() };
+        let previous = hash::revision_hash(&template.0, 0);
+        let mut status = RolloutStatus { current_pod_hash: previous, ..RolloutStatus::default() };
 
         count_collisions(&template, "other", 1, &mut status, &mut KultaStatus::default());
 
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_the_server_refuses_keeps_its_words() {
+    fn a_refused_template_keeps_the_message_of_the_server() {
         let observed = observed(vec![foreign("x", 1, defaulted())]);
         let defaulted = Some(Err("spec.containers: Required value".into()));
 

@@ -1,5 +1,5 @@
-//! What should happen to a rollout: pure functions over [`Observed`]. No cluster, no clock, no plugin runtime;
-//! the caller passes what it observes and the time, answers the questions of a [`Turn`], and carries out the [`Plan`].
+//! Decides what should happen to a rollout: pure functions over [`Observed`], without cluster, clock or plugin runtime. The
+//! caller passes the observed objects and the time, answers the questions of a [`Turn`], and applies the [`Plan`].
 
 mod affinity;
 pub mod analysis;

@@ -1,4 +1,4 @@
-//! Ephemeral metadata: labels and annotations that pods carry for as long as they are canary or stable
+//! Ephemeral metadata: labels and annotations that pods have while they are canary or stable
 //! (`reference/argo-rollouts.md` section 4, "Ephemeral metadata").
 
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::observed::{Pod, ReplicaSet};
 
-/// The annotation's text.
+/// The value of the annotation that stores the injected metadata.
 #[must_use]
 pub fn annotation(metadata: &PodMetadata) -> String {
     json!(metadata).to_string()
 }
 
-/// What the annotation of a ReplicaSet says is injected; nothing when it is missing or cannot be read.
+/// The injected metadata, by the annotation of a ReplicaSet. Empty if the annotation is missing or cannot be decoded.
 #[must_use]
 pub fn injected(replica_set: &ReplicaSet) -> PodMetadata {
     replica_set
@@ -36,7 +36,7 @@ pub fn inject(template: &mut Value, metadata: &PodMetadata) {
     crate::replica_set::merge_into_object(template, json!({ "metadata": addition }));
 }
 
-/// The template without what was injected: the value that the user wrote comes back.
+/// The template without injected metadata. Values that the user wrote are restored.
 #[must_use]
 pub fn without_injected(mut template: Value, injected: &PodMetadata, written: &PodTemplate) -> Value {
     for (kind, keys, own) in
@@ -59,14 +59,14 @@ pub fn without_injected(mut template: Value, injected: &PodMetadata, written: &P
     template
 }
 
-/// What has to be done to a ReplicaSet so that it carries `wanted`. The annotation is written last, when its pods carry it too:
-/// until then the job counts as not done, whoever dies in between.
+/// The next step that gives a ReplicaSet and its pods the metadata `wanted`. The annotation is written last, once the pods have
+/// the metadata. So a controller that restarts in between continues.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sync {
     Done,
     /// Merge patch of `spec.template.metadata`.
     Template(Value),
-    /// The pods have to be looked at.
+    /// The pods have to be looked up.
     Pods,
 }
 
@@ -74,23 +74,24 @@ pub enum Sync {
 pub fn next(replica_set: &ReplicaSet, wanted: &PodMetadata, written: &PodTemplate) -> Sync {
     let old = injected(replica_set);
     let labels = changes(&old.labels, &wanted.labels, &written.labels(), &replica_set.template.labels());
-    let notes =
+    let annotations =
         changes(&old.annotations, &wanted.annotations, &written.annotations(), &replica_set.template.annotations());
-    if !labels.is_empty() || !notes.is_empty() {
-        return Sync::Template(json!({ "metadata": { "labels": labels, "annotations": notes } }));
+    if !labels.is_empty() || !annotations.is_empty() {
+        return Sync::Template(json!({ "metadata": { "labels": labels, "annotations": annotations } }));
     }
     if old == *wanted { Sync::Done } else { Sync::Pods }
 }
 
-/// The merge patch of a pod that does not carry `wanted` yet; `None` when it does.
+/// The merge patch that gives a pod the metadata `wanted`; `None` if the pod has it.
 #[must_use]
 pub fn pod_patch(pod: &Pod, old: &PodMetadata, wanted: &PodMetadata, written: &PodTemplate) -> Option<Value> {
     let labels = changes(&old.labels, &wanted.labels, &written.labels(), &pod.labels);
-    let notes = changes(&old.annotations, &wanted.annotations, &written.annotations(), &pod.annotations);
-    (!labels.is_empty() || !notes.is_empty()).then(|| json!({ "metadata": { "labels": labels, "annotations": notes } }))
+    let annotations = changes(&old.annotations, &wanted.annotations, &written.annotations(), &pod.annotations);
+    (!labels.is_empty() || !annotations.is_empty())
+        .then(|| json!({ "metadata": { "labels": labels, "annotations": annotations } }))
 }
 
-/// The keys whose value in `present` is not what it should be: the wanted one, else the written one, else none.
+/// The keys whose value in `present` is wrong, with the right value: the wanted one, else the written one, else none.
 fn changes(
     old: &BTreeMap<String, String>,
     wanted: &BTreeMap<String, String>,
@@ -133,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn pods_follow_once_the_template_is_right() {
+    fn pods_are_patched_once_the_template_is_right() {
         let moved = replica_set(&labels(&[("role", "canary")]), json!({ "role": "stable" }));
 
         assert_eq!(next(&moved, &labels(&[("role", "stable")]), &PodTemplate::default()), Sync::Pods);
     }
 
     #[test]
-    fn a_label_that_the_user_wrote_comes_back_when_the_role_gives_it_up() {
+    fn a_label_of_the_user_is_restored_when_the_role_no_longer_sets_it() {
         let written = PodTemplate(json!({ "metadata": { "labels": { "role": "plain" } } }));
         let canary = replica_set(&labels(&[("role", "canary")]), json!({ "role": "canary" }));
 
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_carries_it_already_is_left_alone() {
+    fn a_pod_that_has_the_metadata_is_not_patched() {
         let wanted = labels(&[("role", "stable")]);
         let pod = Pod { labels: wanted.labels.clone(), ..Pod::default() };
 
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_injected_can_be_taken_out_again() {
+    fn injected_metadata_can_be_removed_again() {
         let written = json!({ "metadata": { "labels": { "app": "web" } } });
         let mut template = written.clone();
         let role = PodMetadata {

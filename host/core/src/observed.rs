@@ -1,4 +1,4 @@
-//! What a decision may depend on: plain values, filled from watch caches. Nothing here knows where they came from.
+//! The input of a decision: plain values, which the caller fills from watch caches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::analysis::Templates;
 use crate::decision::StrategyFailure;
 use crate::step_plugins::{StepAnswer, StepCall};
 
-/// One rollout and everything around it, at one moment.
+/// One rollout and the objects around it, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     pub rollout: Rollout,
@@ -23,56 +23,57 @@ pub struct Observed {
     pub services: BTreeMap<String, Option<Arc<Service>>>,
     /// The routes that the spec names or selects.
     pub routes: Vec<ObservedRoute>,
-    /// Other rollouts in the namespace that name one of the same Services: service → rollout.
+    /// Other rollouts in the namespace that name one of the same Services: Service → rollout.
     pub rival_services: BTreeMap<String, String>,
     /// An older rollout in the namespace whose selector matches this template's labels, or whose pods this selector matches.
     pub rival_selector: Option<String>,
-    /// Number of steps and other facts of a plugin strategy's configuration are its own; whether it was accepted is not.
+    /// Errors in the configuration of a strategy plugin, as the plugin reports them.
     pub strategy_errors: Vec<kulta_api::FieldError>,
-    /// The strategy plugin failed when it was asked whether it takes its configuration, so it is not asked where to go.
+    /// The strategy plugin failed to check its configuration. The strategy is not asked for a decision then.
     pub strategy_failure: Option<StrategyFailure>,
-    /// What analyzers find wrong with the configurations that the templates hold ([`crate::reference::configurations`]).
+    /// Errors that analyzers report in the configurations of the templates ([`crate::reference::configurations`]).
     pub analyzer_errors: Vec<kulta_api::FieldError>,
-    /// Conditions in the templates that can hold for no value. Argo Rollouts runs them, and so does this: they are a warning.
+    /// Conditions in the templates that no value can satisfy. They are only warnings, because Argo Rollouts runs them.
     pub condition_errors: Vec<kulta_api::FieldError>,
-    /// Fields of `spec` that the API does not have, where the CRD lets them through.
+    /// Fields of `spec` that the API does not define, where the CRD does not prune them.
     pub unknown_fields: Vec<kulta_api::FieldError>,
-    /// `status.kulta` survives a write; false on Argo's stock CRD.
+    /// The CRD keeps `status.kulta`. Argo's stock CRD does not.
     pub record_kept: bool,
-    /// The API server's words when it last refused to create the new ReplicaSet of this generation; `None` once it was created.
+    /// Message of the API server when it last refused to create this generation's ReplicaSet; `None` once it was created.
     pub create_error: Option<String>,
-    /// Names of ReplicaSets that a stranger holds, found when one of them was to be created.
+    /// Names of ReplicaSets that were found to be taken by other owners when one was to be created.
     pub taken_names: BTreeSet<String>,
-    /// The templates that the rollout's analyses refer to, directly or through others: those that are there, or why one cannot be
-    /// read ([`crate::reference::templates`] says which to look for).
+    /// The templates that the rollout's analyses refer to, directly or through others. An error says why a template cannot be
+    /// decoded. ([`crate::reference::templates`] lists those to look up.)
     pub templates: Templates,
     /// The analyzers that metrics may name.
     pub analyzers: Arc<Vec<Analyzer>>,
-    /// The components that serve what the spec names, by `<kind>/<name>`, for a revision that begins now: see [`crate::pins`].
+    /// The components that serve the plugins of the spec, by `<kind>/<name>`, for a revision that begins now: see
+    /// [`crate::pins`].
     pub pins: BTreeMap<String, String>,
     /// The AnalysisRuns that the rollout controls, by owner reference.
     pub runs: Vec<Arc<AnalysisRun>>,
-    /// Names of AnalysisRuns that a stranger holds, found when one of them was to be created.
+    /// Names of AnalysisRuns that were found to be taken by other owners when one was to be created.
     pub taken_run_names: BTreeSet<String>,
-    /// What calls of step plugins have come to since the last look.
+    /// Results of calls of step plugins since the last reconciliation.
     pub step_answers: Vec<StepAnswer>,
     /// The first call of work whose entry is not stored yet: see [`crate::plan::Plan::first_call_may_wait`].
     pub unstored_call: Option<StepCall>,
-    /// What step plugins find wrong with the configurations that the steps hold.
+    /// Errors that step plugins report in the configurations of the steps.
     pub step_errors: Vec<kulta_api::FieldError>,
-    /// Step plugins whose steps are skipped, as an admin's Plugin objects say.
+    /// Step plugins whose steps are skipped, because an admin disabled them in the Plugin object.
     pub disabled_step_plugins: BTreeSet<String>,
-    /// CDEvents up to this sequence have been delivered (all of them when nobody listens): their outbox entries may go.
+    /// CDEvents up to this sequence are delivered, or all of them if there is no sink. Their outbox entries can be removed.
     pub delivered: u64,
 }
 
-/// An analyzer that can be named under `provider`.
+/// An analyzer that a metric can name under `provider`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analyzer {
     pub name: String,
-    /// The component that serves it, for a run that begins now; none for what is the controller's own work.
+    /// The component that serves the analyzer for a run that begins now; `None` if the controller itself does.
     pub pin: Option<String>,
-    /// It measures and leaves the judging to the metric's conditions.
+    /// The analyzer only measures, so the metric's conditions decide.
     pub needs_condition: bool,
 }
 
@@ -83,7 +84,7 @@ impl Analyzer {
     }
 }
 
-/// Pods by name: those that Services send requests to, and whose they are where their names do not tell.
+/// Pods by name: those to which Services send requests, and the controlled pods of ReplicaSets whose pod names are cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// Pods that EndpointSlices list, by Service.
@@ -100,28 +101,28 @@ pub struct ReplicaSet {
     pub generation: i64,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
-    /// Wanted pods.
+    /// Number of wanted pods (`spec.replicas`).
     pub replicas: u32,
     pub min_ready_seconds: u32,
     pub template: PodTemplate,
-    /// Pods that exist.
+    /// Number of pods that exist.
     pub created_replicas: u32,
     pub ready_replicas: u32,
     pub available_replicas: u32,
-    /// It is being deleted.
+    /// The ReplicaSet is being deleted.
     pub deleting: bool,
     /// Message of a true ReplicaFailure condition.
     pub failure: Option<String>,
 }
 
 impl ReplicaSet {
-    /// The revision's hash; empty when the label is missing.
+    /// The revision's hash; empty if the label is missing.
     #[must_use]
     pub fn hash(&self) -> &str {
         self.labels.get(annotations::POD_TEMPLATE_HASH).map_or("", String::as_str)
     }
 
-    /// The revision's number; 0 when the annotation is missing.
+    /// The revision's number; 0 if the annotation is missing.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.annotations.get(annotations::REVISION).and_then(|number| number.parse().ok()).unwrap_or(0)
@@ -155,7 +156,7 @@ impl Service {
     }
 }
 
-/// A route that the spec names or selects, as far as it can be seen.
+/// A route that the spec names or selects, and what could be read of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedRoute {
     pub namespace: String,
@@ -164,7 +165,7 @@ pub struct ObservedRoute {
 }
 
 impl ObservedRoute {
-    /// What messages call it: its name, behind its namespace when that is not the rollout's.
+    /// The route's name in messages: with its namespace if that is not the rollout's.
     #[must_use]
     pub fn shown(&self, own_namespace: &str) -> String {
         if self.namespace == own_namespace { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
@@ -174,19 +175,19 @@ impl ObservedRoute {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RouteState {
     Missing,
-    /// The API server refuses to show it or to change it.
+    /// The API server does not permit reading or patching the route.
     Forbidden {
-        /// The API server's words.
-        words: String,
-        /// When to try again; `None` when a watch does.
+        /// Message of the API server.
+        message: String,
+        /// When to try again; `None` if a watch reports the change.
         until: Option<Timestamp>,
     },
-    /// The cluster serves no HTTPRoute.
+    /// The cluster does not serve HTTPRoutes.
     NotInstalled,
     Found(Arc<Route>),
 }
 
-/// An HTTPRoute, raw: what this build does not know stays untouched.
+/// An HTTPRoute as raw JSON, so that unknown fields stay untouched.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Route {
     pub generation: i64,
@@ -194,46 +195,46 @@ pub struct Route {
     pub labels: BTreeMap<String, String>,
     pub spec: Value,
     pub status: Value,
-    /// Field managers, newest write last, ours left out.
+    /// Field managers other than ours, the newest writer last.
     pub foreign_managers: Vec<String>,
-    /// When anybody last wrote it, its status apart; whole seconds.
+    /// Time of the last write by any writer, writes of the status excluded; in whole seconds.
     pub written: Option<Timestamp>,
-    /// What this process last wrote, and when; empty after a restart.
+    /// The last write of this process; empty after a restart.
     pub last_write: Option<RouteWrite>,
-    /// The API server's words when it has refused this process's guarded patch several times in a row.
+    /// Message of the API server, if it has refused this process's guarded patch several times in a row.
     pub refused: Option<String>,
-    /// The generation that its parents last accepted, if this process has observed one.
+    /// The generation that the route's parents last accepted, if this process has observed one.
     pub accepted: Option<AcceptedRoute>,
-    /// The other rollouts that this controller serves and whose spec names or selects the route.
+    /// Other rollouts of this controller whose spec names or selects the route.
     pub other_rollouts: Vec<OtherRollout>,
-    /// A rule splits traffic between Services of a rollout that this controller does not serve, or may: another controller's.
+    /// A rule splits traffic between Services of a rollout that this controller may not serve.
     pub foreign_split: bool,
 }
 
 impl Route {
-    /// `metadata.resourceVersion` as a number, by which versions of one object compare; 0 when it is none.
+    /// `metadata.resourceVersion` as a number, to compare versions of one object; 0 if it is not a number.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.resource_version.parse().unwrap_or(0)
     }
 }
 
-/// The parents of a route have accepted this generation.
+/// The generation that the route's parents have accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptedRoute {
     pub generation: i64,
-    /// Since when the route's status contradicts that, if it does.
+    /// Since when the route's status no longer says that it is accepted.
     pub refused_since: Option<Timestamp>,
 }
 
-/// A rollout that shares a route with the observed one: where its weights are, and the label that it puts on the route.
+/// A rollout that shares a route with the observed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherRollout {
-    /// Of the rollout and its Services.
+    /// Namespace of the rollout and its Services.
     pub namespace: String,
     pub canary: String,
     pub stable: String,
-    /// Key and value of its in-progress label; `None` when it puts none on.
+    /// Key and value of the rollout's in-progress label; `None` if it sets none.
     pub label: Option<(String, String)>,
 }
 
@@ -241,33 +242,33 @@ pub struct OtherRollout {
 pub struct RouteWrite {
     /// The canary's share.
     pub weight: u32,
-    /// Value of the in-progress label that the write left.
+    /// Value of the in-progress label after the write.
     pub label: Option<String>,
     pub at: Timestamp,
     /// `metadata.generation` that the write produced.
     pub generation: i64,
     /// `metadata.resourceVersion` that the write produced, as a number.
     pub version: u64,
-    /// The last time that a foreign weight was put right.
+    /// The last correction of a foreign weight.
     pub corrected: Option<Correction>,
-    /// The last time that the label was written alone, or put right after somebody else changed it.
+    /// Time of the last write that changed only the label, or corrected a foreign change of the label.
     pub label_corrected: Option<Timestamp>,
 }
 
-/// A foreign weight was put right.
+/// A correction of a foreign weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correction {
     pub at: Timestamp,
-    /// The field manager that had written it; putting it right takes it off the object.
+    /// The field manager that wrote the foreign weight. The correction itself removes this manager from the object.
     pub manager: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     pub name: String,
-    /// Hash label.
+    /// The pod's hash label.
     pub hash: String,
-    /// Uid of its controller, usually a ReplicaSet; empty when it has none.
+    /// Uid of the pod's controller, usually a ReplicaSet; empty if it has none.
     pub owner: String,
     pub created: Timestamp,
     pub ready: bool,

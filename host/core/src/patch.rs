@@ -1,8 +1,8 @@
-//! Merge patches (RFC 7386) as the difference of two values.
+//! Merge patches (RFC 7386) from the difference of two values.
 
 use serde_json::{Map, Value};
 
-/// The patch that turns `old` into `new`; `None` when nothing differs. Lists are replaced whole.
+/// The patch that turns `old` into `new`; `None` if they are equal. Lists are replaced as a whole.
 #[must_use]
 pub fn diff(old: &Value, new: &Value) -> Option<Value> {
     let (Value::Object(before), Value::Object(after)) = (old, new) else {

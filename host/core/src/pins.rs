@@ -1,7 +1,7 @@
-//! Which components a revision keeps to: those that were served when it began, whatever is served under their names later.
+//! Pins a revision to the components that were served when it began, whichever components are served later.
 //!
-//! `status.kulta.plugins` holds them, as `<kind>/<name>` → what the controller calls the component. Promoting a rollout that holds because
-//! its component is gone takes those that are served then.
+//! `status.kulta.plugins` stores the pins, as `<kind>/<name>` → the controller's id of the component. If a component can no
+//! longer be loaded, the rollout pauses. A user who promotes it pins the components that are served then.
 
 use kulta_api::conditions;
 use kulta_api::{ConditionReason, ConditionType};
@@ -9,7 +9,7 @@ use kulta_api::{ConditionReason, ConditionType};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 
-/// The kinds of plugins that a revision is led by.
+/// The kinds of plugins to which a revision is pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PluginKind {
     Strategy,
@@ -24,27 +24,27 @@ impl PluginKind {
         }
     }
 
-    /// How a plugin is called in the record.
+    /// Key of a plugin in the record.
     #[must_use]
     pub fn key(self, name: &str) -> String {
         format!("{}/{name}", self.as_str())
     }
 }
 
-/// The component that the revision began with, if it is known.
+/// The component with which the revision began, if it is known.
 pub(crate) fn pin_of(record: &Record, kind: PluginKind, name: &str) -> Option<String> {
     record.kulta.plugins.get(&kind.key(name)).cloned()
 }
 
-/// Pins the components for a revision that begins, and drops the pins of one that is stable.
+/// Pins the components for a revision that begins, and removes the pins of a stable revision.
 pub(crate) fn update(context: &Context, mut record: Record) -> Record {
     if record.is_stable(context) {
         record.kulta.plugins.clear();
         return record;
     }
-    let lost = conditions::find(&record.status.conditions, ConditionType::StrategyReady)
+    let digest_gone = conditions::find(&record.status.conditions, ConditionType::StrategyReady)
         .is_some_and(|condition| condition.reason == ConditionReason::PluginDigestGone.as_str());
-    if lost && record.status.pause_lifted() {
+    if digest_gone && record.status.pause_lifted() {
         record.kulta.plugins.clear();
     }
     for (plugin, component) in &context.observed.pins {
@@ -63,7 +63,7 @@ mod tests {
     use crate::observed::Observed;
     use crate::plan::Plan;
     use crate::rollout::begin;
-    use crate::rollout::tests::pass::{asked, done, hold, now, status, steps, under_way};
+    use crate::rollout::tests::reconciliation::{asked, done, hold, now, status, steps, under_way};
 
     const STRATEGY: &str = "strategy/canary";
 
@@ -71,7 +71,7 @@ mod tests {
         BTreeMap::from([(STRATEGY.to_owned(), component.to_owned())])
     }
 
-    /// Under way since `began` was served; now `serves` is.
+    /// An update in progress that is pinned to component `began`, while `serves` is served now.
     fn rollout(began: Option<&str>, serves: &str) -> Observed {
         let mut observed = under_way(steps(), 1, 1, 50);
         let plugins = began.map(served).unwrap_or_default();
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_served_when_a_revision_begins_is_kept() {
+    fn a_revision_is_pinned_to_the_component_that_is_served_when_it_begins() {
         let ask = asked(begin(rollout(None, "sha256:a"), now()));
         let pin = ask.pin.clone();
 
@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_served_later_is_for_the_next_revision() {
+    fn a_component_that_is_served_later_is_for_the_next_revision() {
         let ask = asked(begin(rollout(Some("sha256:a"), "sha256:b"), now()));
 
         assert_eq!(ask.pin.as_deref(), Some("sha256:a"));
     }
 
     #[test]
-    fn a_revision_that_is_stable_keeps_nothing() {
+    fn a_stable_revision_keeps_no_pins() {
         let mut observed = rollout(Some("sha256:a"), "sha256:b");
         let status = status(&mut observed);
         status.stable_rs = status.current_pod_hash.clone();
@@ -124,15 +124,15 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_is_gone_stops_the_rollout_for_a_person() {
+    fn a_rollout_whose_component_can_no_longer_be_loaded_pauses_for_a_user() {
         let plan = failed(FailureClass::DigestGone);
 
-        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
-        assert!(pauses(&plan) && told.contains("PluginDigestGone"), "{told}");
+        let reported = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(pauses(&plan) && reported.contains("PluginDigestGone"), "{reported}");
     }
 
     #[test]
-    fn promoting_it_takes_the_component_that_is_served_now() {
+    fn promoting_such_a_rollout_pins_the_component_that_is_served_now() {
         let mut observed = rollout(Some("sha256:a"), "sha256:b");
         let status = status(&mut observed);
         status.controller_pause = true;
@@ -151,15 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn plugins_that_are_being_loaded_are_waited_for_without_a_word() {
+    fn a_rollout_waits_for_plugins_that_are_being_loaded_without_a_condition() {
         let plan = failed(FailureClass::Loading);
 
-        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
-        assert!(plan.wake_up.is_some() && !told.contains("StrategyReady") && !pauses(&plan), "{told}");
+        let reported = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(plan.wake_up.is_some() && !reported.contains("StrategyReady") && !pauses(&plan), "{reported}");
     }
 
     #[test]
-    fn a_plugin_that_rests_does_not_hide_why() {
+    fn an_open_circuit_breaker_does_not_replace_the_reported_failure() {
         let failure = |class| Err(StrategyFailure { class, message: "why".into() });
         let mut observed = rollout(Some("sha256:a"), "sha256:b");
         kulta_api::conditions::set(
@@ -173,15 +173,15 @@ mod tests {
 
         let plan = done(asked(begin(observed, now())).answer(failure(FailureClass::Resting)));
 
-        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
-        assert!(!told.contains("PluginFailed") && !pauses(&plan), "{told}");
+        let reported = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(!reported.contains("PluginFailed") && !pauses(&plan), "{reported}");
     }
 
     #[test]
-    fn a_source_that_cannot_be_reached_is_waited_for_and_told() {
+    fn a_source_that_cannot_be_reached_is_reported_while_the_rollout_waits() {
         let plan = failed(FailureClass::SourceUnavailable);
 
-        let told = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
-        assert!(plan.wake_up.is_some() && told.contains("PluginUnavailable") && !pauses(&plan), "{told}");
+        let reported = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
+        assert!(plan.wake_up.is_some() && reported.contains("PluginUnavailable") && !pauses(&plan), "{reported}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is to be done: plain values that the controller carries out in order.
+//! The result of a reconciliation: plain values that the controller applies in order.
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::analysis::AnalysisPhase;
@@ -8,47 +8,48 @@ use crate::observed::AcceptedRoute;
 use crate::rollout::transition::Transition;
 use crate::step_plugins::StepCall;
 
-/// The outcome of one look at a rollout. The status goes first, then the writes in order, each followed by its events.
-/// If one fails the rest is dropped and the rollout is looked at again.
+/// The result of one reconciliation. The controller writes the status first, then makes the writes in order, each followed by its
+/// events. If a write fails, the controller skips the rest and reconciles again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     pub status: Option<StatusPatch>,
     pub writes: Vec<Write>,
-    /// Told after the status is stored.
+    /// Events to emit after the status is stored.
     pub events: Vec<KubeEvent>,
-    /// What the status stores, for the log.
+    /// The transitions that the status stores, for the log.
     pub transitions: Vec<Transition>,
-    /// To be made beside everything else once the status is stored, unless a call of this rollout is still under way; what it comes to
-    /// goes into [`crate::Observed::step_answers`].
+    /// The call of a step plugin to make once the status is stored, unless another call of this rollout is in progress. The
+    /// answer goes into [`crate::Observed::step_answers`].
     pub step_call: Option<StepCall>,
-    /// Of `step_call`, the first of its work: all that this plan stores and tells may wait [`FIRST_CALL_MILLIS`] for what the call comes
-    /// to, and is planned anew with that. The call is then made with its entry not stored, and is
-    /// [`crate::Observed::unstored_call`] until the entry is: it may only make requests that change nothing.
+    /// `step_call` is the first call of its work, so the controller may delay storing and emitting this plan by
+    /// [`FIRST_CALL_MILLIS`]. If the call completes by then, the controller plans again with the answer. Such a call is made
+    /// before its entry is stored, is [`crate::Observed::unstored_call`] until then, and may only make requests that change
+    /// nothing.
     pub first_call_may_wait: bool,
-    /// The answers in [`crate::Observed::step_answers`] are in this status, or of no use any more.
+    /// The status contains the answers in [`crate::Observed::step_answers`], or they are no longer needed.
     pub step_answers_taken: bool,
-    /// Of each route that was found, by namespace and name: what to give back as [`crate::observed::Route::accepted`].
+    /// For each route that was found, by namespace and name: the value to pass as [`crate::observed::Route::accepted`] next time.
     pub accepted_routes: Vec<(String, String, Option<AcceptedRoute>)>,
-    /// When to look again if nothing changes until then.
+    /// When to reconcile again if nothing changes before.
     pub wake_up: Option<Timestamp>,
-    /// Why the rollout stands where it does, for the log.
+    /// Why the rollout is in its current state, for the log.
     pub reason: String,
 }
 
 /// A merge patch of `status`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusPatch {
-    /// The object patched is `{"metadata": {"resourceVersion": …}, "status": this}`.
+    /// The patch of the object is `{"metadata": {"resourceVersion": …}, "status": this}`.
     pub patch: Value,
-    /// Only counts and what follows from them changed: may wait up to [`GATHER_MILLIS`] for more of the same.
+    /// Only counts and values derived from them changed. The patch may wait up to [`GATHER_MILLIS`] for further changes.
     pub gather: bool,
-    /// Sequence after this patch, when it stores transitions.
+    /// The sequence after this patch, if the patch stores transitions.
     pub stores_transitions: bool,
 }
 
 impl Plan {
-    /// Gives each event its time: what begins a revision, then its ReplicaSet, then what else was decided, then the other writes, which
-    /// is the order in which Argo tells them (upstream `test/e2e/functional_test.go`).
+    /// Gives each event its time, in Argo's order (upstream `test/e2e/functional_test.go`): the start of the revision, its
+    /// ReplicaSet, other decisions, other writes.
     pub(crate) fn order_events(&mut self, now: Timestamp) {
         let opens = |event: &KubeEvent| {
             matches!(event.reason, EventReason::RolloutAddedToInformer | EventReason::RolloutUpdated)
@@ -65,31 +66,32 @@ impl Plan {
     }
 }
 
-/// How long count-only changes are gathered, in milliseconds.
+/// Time for which count-only changes are gathered, in milliseconds.
 pub const GATHER_MILLIS: i64 = 1_000;
 
-/// How long the first call of a step plugin is waited for until its work is noted as running, in milliseconds.
+/// Time for which the first call of a step plugin may delay storing its entry, in milliseconds.
 pub const FIRST_CALL_MILLIS: i64 = 1_000;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     pub action: Action,
-    /// Told in this order once the write has succeeded.
+    /// Events to emit in this order once the write has succeeded.
     pub events: Vec<KubeEvent>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Merge patch of the Rollout itself (its spec or metadata, not its status).
+    /// Merge patch of the Rollout's spec or metadata, not of its status.
     PatchRollout {
         patch: Value,
     },
-    /// A 409 "already exists" means that somebody holds the name: a stranger's goes into [`crate::Observed::taken_names`].
+    /// A 409 "already exists" means that the name is taken. If another owner has it, it goes into
+    /// [`crate::Observed::taken_names`].
     CreateReplicaSet {
         name: String,
         body: Value,
     },
-    /// Merge patch.
+    /// Merge patch of the ReplicaSet.
     PatchReplicaSet {
         name: String,
         patch: Value,
@@ -103,7 +105,7 @@ pub enum Action {
         name: String,
         patch: Value,
     },
-    /// JSON Patch with `test` guards: a 422 means that the route is not what was seen.
+    /// JSON Patch with `test` guards. A 422 means that the route differs from the observed one.
     PatchRoute {
         namespace: String,
         name: String,
@@ -111,18 +113,19 @@ pub enum Action {
         weight: u32,
         /// Value of the in-progress label after the write.
         label: Option<String>,
-        /// The field manager whose weight this puts right.
+        /// The field manager whose weight this write corrects.
         corrects: Option<String>,
-        /// This writes the label alone, or puts it right after somebody else changed it.
+        /// This write changes only the label, or corrects a foreign change of the label.
         corrects_label: bool,
     },
-    /// A 409 "already exists" means that somebody holds the name: a stranger's goes into [`crate::Observed::taken_run_names`],
-    /// one that this rollout controls is the run itself, which the cache has yet to tell of.
+    /// A 409 "already exists" means that the name is taken. If another owner has it, it goes into
+    /// [`crate::Observed::taken_run_names`]. If this rollout controls the object, it is the run itself, which the cache does not
+    /// have yet.
     CreateAnalysisRun {
         name: String,
         body: Value,
     },
-    /// Merge patch. One that is gone needs no end.
+    /// Merge patch. A run that no longer exists needs no patch.
     PatchAnalysisRun {
         name: String,
         patch: Value,
@@ -131,26 +134,26 @@ pub enum Action {
         name: String,
         uid: String,
     },
-    /// Through the eviction subresource, so that disruption budgets hold.
+    /// Eviction through the subresource, so that disruption budgets apply.
     EvictPod {
         name: String,
     },
-    /// Merge patch.
+    /// Merge patch of the pod.
     PatchPod {
         name: String,
         patch: Value,
     },
 }
 
-/// A ReplicaSet, as its pods name it.
+/// A ReplicaSet that controls pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodController {
     pub uid: String,
-    /// Of their label.
+    /// Value of its pods' hash label.
     pub hash: String,
 }
 
-/// A Kubernetes event on the Rollout. `name` is derived from what it tells, so that telling it twice is refused by the API server.
+/// A Kubernetes event on the Rollout. `name` is derived from the content, so the API server refuses a duplicate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeEvent {
     /// Suffix of the event's name: `<rollout>.<name>`.
@@ -158,7 +161,7 @@ pub struct KubeEvent {
     pub kind: EventKind,
     pub reason: EventReason,
     pub message: String,
-    /// When it happened. The events of one plan are a microsecond apart, so that a consumer sorts them by `eventTime` into Argo's order.
+    /// Time of the event. The events of one plan are a microsecond apart, so that sorting by `eventTime` gives Argo's order.
     pub at: Timestamp,
 }
 
@@ -238,7 +241,7 @@ impl EventReason {
         }
     }
 
-    /// What is told on the Rollout when one of its runs comes to this phase.
+    /// The reason of the event on the Rollout when one of its runs reaches this phase.
     #[must_use]
     pub const fn of_run(phase: AnalysisPhase) -> Self {
         match phase {

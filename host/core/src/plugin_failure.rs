@@ -1,4 +1,4 @@
-//! What can go wrong with a plugin, and what follows from it: one table.
+//! The failures of a plugin and their effects, in one table.
 
 use kulta_api::ConditionReason;
 
@@ -8,49 +8,49 @@ pub enum FailureClass {
     Trapped,
     DeadlineExceeded,
     OutOfMemory,
-    /// Its answer is larger than allowed.
+    /// The answer is larger than allowed.
     TooLarge,
-    /// Its answer makes no sense.
+    /// The answer is invalid.
     BadAnswer,
-    /// By its own word.
+    /// The plugin itself reports this class.
     Internal,
-    /// By its own word: something is missing for now.
+    /// The plugin reports that something is missing for now.
     Unavailable,
-    /// By its own word.
+    /// The plugin itself reports this class.
     InvalidConfig,
-    /// It asks for what this build does not serve.
+    /// The plugin requests something that this build does not support.
     NotServed,
-    /// Its steps never settle.
+    /// The strategy completes steps without end.
     Endless,
-    /// It has failed too often of late and is not asked for a while.
+    /// The plugin's circuit breaker is open after too many failures.
     Resting,
-    /// It was refused when it was loaded.
+    /// The component was refused when it was loaded.
     Refused,
-    /// There is none of that name.
+    /// No plugin has this name.
     Unknown,
-    /// Plugins are being loaded, as after a start.
+    /// Plugins are still being loaded, for example after a start.
     Loading,
-    /// Its source cannot be reached.
+    /// The plugin's source cannot be reached.
     SourceUnavailable,
-    /// The component that the revision began with is nowhere to be had.
+    /// The component with which the revision began can no longer be loaded.
     DigestGone,
-    /// The controller's own trouble.
+    /// The controller itself failed.
     Host,
 }
 
-/// What becomes of the rollout, beside holding.
+/// The effect of a failure on the rollout, which holds in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Asked again; after some failures in a row the rollout is paused for a person to look at.
+    /// The plugin is called again. After several failures in a row the rollout pauses for a user.
     Retried,
-    /// Paused at once: asking again cannot help.
+    /// The rollout pauses at once, because another call cannot help.
     Paused,
-    /// Waited for, for as long as it takes.
+    /// The rollout waits without limit.
     Awaited,
-    /// As [`Awaited`](Self::Awaited), and nobody is told: it takes moments.
+    /// Like [`Awaited`](Self::Awaited), but without a report, because the wait is short.
     AwaitedSilently,
-    /// Paused; promoting goes on with the component that is served then.
-    PinnedAnew,
+    /// The rollout pauses. Promoting it continues with the component that is served then.
+    Repinned,
 }
 
 struct Entry {
@@ -78,19 +78,19 @@ impl FailureClass {
             Self::Unknown => ("unknown", Reason::PluginUnknown, Effect::Retried),
             Self::Loading => ("loading", Reason::PluginUnavailable, Effect::AwaitedSilently),
             Self::SourceUnavailable => ("source-unavailable", Reason::PluginUnavailable, Effect::Awaited),
-            Self::DigestGone => ("digest-gone", Reason::PluginDigestGone, Effect::PinnedAnew),
+            Self::DigestGone => ("digest-gone", Reason::PluginDigestGone, Effect::Repinned),
             Self::Host => ("host", Reason::PluginFailed, Effect::Retried),
         };
         Entry { label, reason, effect }
     }
 
-    /// Fit for a metric's label.
+    /// Value of a metric's label.
     #[must_use]
     pub const fn label(self) -> &'static str {
         self.entry().label
     }
 
-    /// Of the condition that tells it.
+    /// Reason of the condition that reports the failure.
     #[must_use]
     pub const fn reason(self) -> ConditionReason {
         self.entry().reason

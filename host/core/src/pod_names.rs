@@ -1,17 +1,17 @@
 //! Names of a ReplicaSet's pods, as the API server generates them from `<ReplicaSet>-` (`k8s.io/apiserver/pkg/storage/names`).
 
-/// Characters that are kept of what a name is generated from: 63, the most that a label takes, less the random ones.
+/// Longest prefix of a generated name: 63 characters, the maximum of a label, less the random suffix.
 const KEPT_CHARS: usize = 58;
 const RANDOM_CHARS: usize = 5;
 
-/// Whether a pod of this name may be the ReplicaSet's; sure unless the name [is cut](is_cut).
+/// A pod of this name may belong to the ReplicaSet. The answer is certain unless the name [is cut](is_cut).
 #[must_use]
 pub fn may_be_of(pod: &str, replica_set: &str) -> bool {
     let prefix: String = format!("{replica_set}-").chars().take(KEPT_CHARS).collect();
     pod.strip_prefix(&prefix).is_some_and(|random| random.chars().count() == RANDOM_CHARS)
 }
 
-/// The ReplicaSet's name does not fit into those of its pods: several may have the same beginning.
+/// The ReplicaSet's name is cut in the names of its pods, so several ReplicaSets may have the same prefix.
 #[must_use]
 pub fn is_cut(replica_set: &str) -> bool {
     replica_set.chars().count() >= KEPT_CHARS

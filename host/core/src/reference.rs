@@ -1,6 +1,5 @@
-//! What the spec refers to: Services that must be there, and must be nobody else's (`reference/argo-rollouts.md` section 1.5,
-//! "References checked every sync");
-//! and templates that the analyses are made of.
+//! The objects that the spec refers to: Services, which must exist and must not belong to another rollout, and templates of
+//! analyses (`reference/argo-rollouts.md` section 1.5, "References checked every sync").
 
 use std::collections::BTreeSet;
 
@@ -14,7 +13,7 @@ use crate::analysis::{self, Configuration, NOT_KNOWN_YET, Source, TemplateRef, T
 use crate::observed::{Analyzer, Observed, RouteState, Service};
 use crate::runs::Role;
 
-/// Path of the strategy's fields in the object.
+/// Path of the strategy's fields in the Rollout.
 pub(crate) fn strategy_path(rollout: &Rollout) -> &'static str {
     if rollout.spec.strategy.plugin.is_some() { "spec.strategy.plugin" } else { "spec.strategy.canary" }
 }
@@ -42,14 +41,14 @@ fn analyses(rollout: &Rollout) -> Vec<(Role, &RolloutAnalysis)> {
         .collect()
 }
 
-/// The templates that a rollout's analyses refer to, as far as those found tell: one that is not among them is to be looked up, and
-/// may name more.
+/// The templates that a rollout's analyses refer to, as far as the found ones show. The caller looks up those that are missing. A
+/// newly found template may refer to more.
 #[must_use]
 pub fn templates(rollout: &Rollout, found: &Templates) -> BTreeSet<TemplateRef> {
     analyses(rollout).into_iter().flat_map(|(_, analysis)| analysis::referenced(&analysis.templates, found)).collect()
 }
 
-/// Everything that is wrong with the references; empty when all is well.
+/// All errors in the references.
 #[must_use]
 pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
@@ -58,7 +57,7 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     for NamedService { path, name, metadata } in named_services(observed) {
         match observed.services.get(name) {
             Some(Some(service)) => {
-                errors.extend(misfit(observed, service, metadata).map(|message| FieldError { path, message }));
+                errors.extend(mismatch(observed, service, metadata).map(|message| FieldError { path, message }));
             }
             _ => errors.push(FieldError { path, message: format!("service {name:?} not found") }),
         }
@@ -66,13 +65,13 @@ pub fn check(observed: &Observed) -> Vec<FieldError> {
     errors.extend(check_analyses(observed));
     errors.extend(observed.analyzer_errors.iter().cloned());
     if !errors.is_empty() {
-        // Alone it keeps traffic from being moved, and nothing else; beside others it is told with them.
+        // A missing route alone only keeps traffic from being moved. Beside other errors it is reported with them.
         errors.extend(missing_routes(observed, strategy_path(&observed.rollout)));
     }
     errors
 }
 
-/// The routes that the spec names and that are not there.
+/// The routes that the spec names and that do not exist.
 fn missing_routes(observed: &Observed, path: &str) -> Vec<FieldError> {
     let own = observed.rollout.metadata.namespace.as_deref().unwrap_or_default();
     let missing = observed.routes.iter().filter(|route| route.state == RouteState::Missing);
@@ -86,10 +85,10 @@ fn missing_routes(observed: &Observed, path: &str) -> Vec<FieldError> {
 
 /// A Service that the spec names.
 struct NamedService<'a> {
-    /// Of the field.
+    /// Path of the field.
     path: String,
     name: &'a str,
-    /// What the pods of its side carry beside the labels of the template.
+    /// Labels and annotations that pods behind the Service have in addition to the template's.
     metadata: Option<&'a PodMetadata>,
 }
 
@@ -108,19 +107,19 @@ fn named_services(observed: &Observed) -> Vec<NamedService<'_>> {
     .collect()
 }
 
-/// The Services that are there and are not this rollout's.
-pub(crate) fn misfits(observed: &Observed) -> Vec<FieldError> {
+/// Errors of existing Services that do not fit this rollout.
+pub(crate) fn mismatches(observed: &Observed) -> Vec<FieldError> {
     named_services(observed)
         .into_iter()
         .filter_map(|NamedService { path, name, metadata }| {
-            let message = misfit(observed, observed.services.get(name)?.as_ref()?, metadata)?;
+            let message = mismatch(observed, observed.services.get(name)?.as_ref()?, metadata)?;
             Some(FieldError { path, message })
         })
         .collect()
 }
 
-/// What the rollout's analyses give to analyzers, as far as it is known before any run is made; each once. Whoever can ask the
-/// analyzers fills [`Observed::analyzer_errors`] by it.
+/// The configurations that the rollout's analyses pass to analyzers, as far as they are known before any run is created, without
+/// duplicates. The caller has the analyzers check them and puts their errors into [`Observed::analyzer_errors`].
 #[must_use]
 pub fn configurations(observed: &Observed) -> Vec<Configuration> {
     let rollout = &observed.rollout;
@@ -143,32 +142,32 @@ pub fn configurations(observed: &Observed) -> Vec<Configuration> {
     all
 }
 
-/// What looks wrong with the analyses and runs all the same, as in Argo Rollouts.
+/// Warnings about analyses. As in Argo Rollouts, such an analysis runs nevertheless.
 pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
-    let leaves_judging = |name: &str| observed.analyzers.iter().any(|one| one.name == name && one.needs_condition);
-    let unjudged = configurations(observed).into_iter().filter(|one| one.conditions.is_empty());
-    let unjudged = unjudged.filter(|one| leaves_judging(&one.analyzer)).map(|one| {
+    let needs_condition = |name: &str| observed.analyzers.iter().any(|one| one.name == name && one.needs_condition);
+    let unconditional = configurations(observed).into_iter().filter(|one| one.conditions.is_empty());
+    let unconditional = unconditional.filter(|one| needs_condition(&one.analyzer)).map(|one| {
         let message = "neither successCondition nor failureCondition is set: every value passes";
         one.at.error(format!("metric {:?}: {message}", one.metric))
     });
-    observed.condition_errors.iter().cloned().chain(unjudged).collect()
+    observed.condition_errors.iter().cloned().chain(unconditional).collect()
 }
 
-/// What looks wrong with the rest of the spec and runs all the same, as in Argo Rollouts.
+/// Warnings about the rest of the spec. As in Argo Rollouts, such a rollout runs nevertheless.
 pub(crate) fn spec_warnings(observed: &Observed) -> Vec<FieldError> {
-    let overlap = observed.rival_selector.iter().map(|rival| {
+    let overlap = observed.rival_selector.iter().map(|other| {
         let message = format!(
-            "matches pods of Rollout {rival:?} too: counts by labels, such as those of an autoscaler, take in both"
+            "matches pods of Rollout {other:?} too: counts by labels, such as those of an autoscaler, take in both"
         );
         FieldError { path: "spec.selector".to_owned(), message }
     });
     overlap.chain(validation::warnings(&observed.rollout)).collect()
 }
 
-/// Stands for a hash that is not known yet while only the form of a run is looked at.
+/// Placeholder for a hash that is not known yet, while a run is only validated.
 const SOME_HASH: &str = "hash";
 
-/// What keeps the runs from being made, looked at before any of them is wanted.
+/// Errors that keep runs from being created. They are reported before any run is needed.
 fn check_analyses(observed: &Observed) -> Vec<FieldError> {
     let rollout = &observed.rollout;
     let analyses = analyses(rollout);
@@ -178,23 +177,23 @@ fn check_analyses(observed: &Observed) -> Vec<FieldError> {
     let object = serde_json::to_value(rollout).unwrap_or_default();
     let source = Source { rollout: &object, latest: SOME_HASH, stable: Some(SOME_HASH) };
     let served: Vec<_> = observed.analyzers.iter().map(Analyzer::served).collect();
-    let faults = |(role, analysis): (Role, &RolloutAnalysis)| {
+    let errors_of = |(role, analysis): (Role, &RolloutAnalysis)| {
         let at = Path::new(&analysis_path(rollout, role));
         let analysis = without_later_fields(analysis, "");
         analysis::resolve(&analysis, &at, &source, &observed.templates, &served, role.is_endless()).err()
     };
-    let all = analyses.into_iter().filter_map(faults).flatten();
-    // Two analyses with one template have its faults in common.
-    let mut told = Vec::new();
+    let all = analyses.into_iter().filter_map(errors_of).flatten();
+    // Two analyses that use the same template have its errors in common.
+    let mut unique = Vec::new();
     for error in all {
-        if !told.contains(&error) {
-            told.push(error);
+        if !unique.contains(&error) {
+            unique.push(error);
         }
     }
-    told
+    unique
 }
 
-/// Arguments read from what may not be there yet, such as the status, are not judged before the run is made.
+/// Replaces arguments that read fields other than metadata, which may not exist yet. They are validated when the run is created.
 fn without_later_fields(analysis: &RolloutAnalysis, stand_in: &str) -> RolloutAnalysis {
     let mut analysis = analysis.clone();
     for arg in &mut analysis.args {
@@ -207,14 +206,15 @@ fn without_later_fields(analysis: &RolloutAnalysis, stand_in: &str) -> RolloutAn
     analysis
 }
 
-/// `metadata`: what the pods that the service selects carry beside the labels of the template, as in Argo (`validSvcSelectorForType`).
-fn misfit(observed: &Observed, service: &Service, metadata: Option<&PodMetadata>) -> Option<String> {
+/// Why the Service does not fit the rollout. Pods that the Service selects have `metadata` in addition to the template's labels,
+/// as in Argo (`validSvcSelectorForType`).
+fn mismatch(observed: &Observed, service: &Service, metadata: Option<&PodMetadata>) -> Option<String> {
     let name = &service.name;
     let labels = observed.rollout.spec.template.labels();
-    // Who has it keeps it: a newcomer must not stop what runs.
+    // The rollout that manages the Service keeps it, so that a new rollout cannot stop one that runs.
     let own = service.managed_by.is_some() && service.managed_by == observed.rollout.metadata.name;
-    if let Some(rival) = observed.rival_services.get(name).filter(|_| !own) {
-        return Some(format!("service {name:?} is used by Rollout {rival:?} too"));
+    if let Some(other) = observed.rival_services.get(name).filter(|_| !own) {
+        return Some(format!("service {name:?} is used by Rollout {other:?} too"));
     }
     let given = |key: &str| metadata.and_then(|metadata| metadata.labels.get(key));
     let (key, value) = service.selector.iter().find(|(key, value)| {

@@ -8,7 +8,7 @@ use crate::observed::{Observed, Service};
 use crate::reference::check;
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::pass::{done, hold, now, steps, stored, under_way};
+use crate::rollout::tests::reconciliation::{done, hold, now, steps, stored, under_way};
 
 /// A canary under way, the Service of that name selecting `role=blue` beside the labels of the template.
 fn selecting_a_role(service: &str) -> Observed {
@@ -40,14 +40,14 @@ fn a_service_may_select_the_labels_that_its_own_side_is_given() {
         let fields = &mut observed.rollout.spec.strategy.canary.as_mut().unwrap().fields;
         (fields.canary_metadata, fields.stable_metadata) = (canary, stable);
 
-        let told = joined(&check(&observed));
+        let errors = joined(&check(&observed));
 
-        assert_eq!(told.is_empty(), fits, "{service}: {told}");
+        assert_eq!(errors.is_empty(), fits, "{service}: {errors}");
     }
 }
 
 #[test]
-fn a_selector_that_reaches_the_pods_of_another_rollout_is_no_fault_and_warned_of() {
+fn a_selector_that_matches_the_pods_of_another_rollout_is_a_warning_and_no_error() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.status.as_mut().unwrap().observed_generation = "0".into();
     observed.rival_selector = Some("shop".to_owned());
@@ -62,7 +62,7 @@ fn a_selector_that_reaches_the_pods_of_another_rollout_is_no_fault_and_warned_of
 }
 
 #[test]
-fn what_looks_wrong_in_the_spec_and_runs_is_warned_of() {
+fn a_spec_that_looks_wrong_but_can_be_followed_causes_a_warning() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.status.as_mut().unwrap().observed_generation = "0".into();
     let fields = &mut observed.rollout.spec.strategy.canary.as_mut().unwrap().fields;
@@ -72,7 +72,7 @@ fn what_looks_wrong_in_the_spec_and_runs_is_warned_of() {
 }
 
 #[test]
-fn a_warning_that_a_fault_has_hidden_is_told_when_the_fault_is_gone() {
+fn a_warning_that_an_error_has_hidden_is_emitted_when_the_error_is_gone() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.metadata.generation = Some(2);
     let fields = &mut observed.rollout.spec.strategy.canary.as_mut().unwrap().fields;

@@ -1,4 +1,4 @@
-//! ReplicaSets of a rollout: names, labels and annotations as Argo gives them (`reference/argo-rollouts.md` section 4, "Identity").
+//! ReplicaSets of a rollout: names, labels and annotations as in Argo (`reference/argo-rollouts.md` section 4, "Identity").
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::metadata;
 const NOT_COPIED: [&str; 4] =
     [annotations::LAST_APPLIED, annotations::REVISION, annotations::REVISION_HISTORY, annotations::DESIRED_REPLICAS];
 
-/// What a revision's ReplicaSet is made of.
+/// Inputs for the ReplicaSet of a revision.
 #[derive(Clone, Copy, Debug)]
-pub struct Blueprint<'a> {
+pub struct ReplicaSetSpec<'a> {
     pub rollout: &'a Rollout,
     pub hash: &'a str,
     pub revision: u64,
     pub replicas: u32,
-    /// The stable revision's hash, when this is not it.
+    /// The stable revision's hash, if the ReplicaSet is for another revision.
     pub stable: Option<&'a str>,
 }
 
@@ -30,23 +30,23 @@ pub fn name(rollout: &str, hash: &str) -> String {
     format!("{rollout}-{hash}")
 }
 
-/// The object to create.
+/// The ReplicaSet to create.
 #[must_use]
-pub fn body(blueprint: &Blueprint<'_>) -> Value {
-    let Blueprint { rollout, hash, revision, replicas, stable } = *blueprint;
+pub fn body(spec: &ReplicaSetSpec<'_>) -> Value {
+    let ReplicaSetSpec { rollout, hash, revision, replicas, stable } = *spec;
     let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
     let fields = rollout.spec.strategy.fields();
     let mut template = rollout.spec.template.0.clone();
-    let mut notes = copied_annotations(rollout);
-    notes.insert(annotations::REVISION.into(), revision.to_string());
-    notes.insert(annotations::DESIRED_REPLICAS.into(), rollout.spec.replicas().to_string());
-    notes.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&rollout.spec.template.0));
+    let mut annotations = copied_annotations(rollout);
+    annotations.insert(annotations::REVISION.into(), revision.to_string());
+    annotations.insert(annotations::DESIRED_REPLICAS.into(), rollout.spec.replicas().to_string());
+    annotations.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&rollout.spec.template.0));
 
     if let Some(fields) = fields {
         let role = if stable.is_some() { fields.canary_metadata.as_ref() } else { fields.stable_metadata.as_ref() };
         if let Some(injected) = role {
             metadata::inject(&mut template, injected);
-            notes.insert(annotations::EPHEMERAL_METADATA.into(), metadata::annotation(injected));
+            annotations.insert(annotations::EPHEMERAL_METADATA.into(), metadata::annotation(injected));
         }
         affinity::inject(&mut template, fields.anti_affinity.as_ref(), stable);
     }
@@ -63,7 +63,7 @@ pub fn body(blueprint: &Blueprint<'_>) -> Value {
             "name": name(rollout_name, hash),
             "namespace": rollout.metadata.namespace,
             "labels": labels,
-            "annotations": notes,
+            "annotations": annotations,
             "ownerReferences": [{
                 "apiVersion": "argoproj.io/v1alpha1",
                 "kind": "Rollout",
@@ -95,7 +95,7 @@ pub fn copied_annotations(rollout: &Rollout) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Deep-merges `addition` into the object at `key`, making it an object if it is none.
+/// Deep-merges `addition` into the object at `key`. Any other value there is replaced by an object.
 fn merge_into(target: &mut Value, key: &str, addition: Value) {
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -105,7 +105,7 @@ fn merge_into(target: &mut Value, key: &str, addition: Value) {
     }
 }
 
-/// Deep merge; unlike a merge patch, null in `target` is simply replaced.
+/// Deep merge. Unlike in a merge patch, null in `addition` is a value like any other.
 pub(crate) fn merge_into_object(target: &mut Value, addition: Value) {
     match (target, addition) {
         (Value::Object(target), Value::Object(addition)) => {
@@ -124,7 +124,7 @@ mod tests {
 
     fn build(stable: Option<&str>) -> Value {
         let rollout = fixtures::rollout(json!({ "canary": { "canaryMetadata": { "labels": { "role": "canary" } } } }));
-        body(&Blueprint { rollout: &rollout, hash: "abc", revision: 3, replicas: 2, stable })
+        body(&ReplicaSetSpec { rollout: &rollout, hash: "abc", revision: 3, replicas: 2, stable })
     }
 
     #[test]
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn a_canary_is_born_with_the_canary_metadata() {
+    fn a_canary_is_created_with_the_canary_metadata() {
         let body = build(Some("old"));
 
         assert_eq!(body["spec"]["template"]["metadata"]["labels"]["role"], "canary");
     }
 
     #[test]
-    fn the_first_revision_is_not_born_with_the_canary_metadata() {
+    fn the_first_revision_is_created_without_the_canary_metadata() {
         assert_eq!(build(None)["spec"]["template"]["metadata"]["labels"]["role"], Value::Null);
     }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubectl_noted_on_the_rollout_is_not_copied() {
+    fn the_annotation_of_kubectl_on_the_rollout_is_not_copied() {
         let mut rollout = fixtures::rollout(json!({ "canary": {} }));
         rollout.metadata.annotations = Some(BTreeMap::from([
             (annotations::LAST_APPLIED.to_owned(), "{}".to_owned()),

@@ -1,4 +1,4 @@
-//! A label selector as text, as the scale subresource and autoscalers read it.
+//! Formats a label selector as text for the scale subresource and autoscalers.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 

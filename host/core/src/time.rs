@@ -1,21 +1,21 @@
-//! Times as the API keeps them: whole seconds.
+//! Times in whole seconds, as the API stores them.
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::Time;
 
-/// The second that has begun.
+/// The time rounded down to a whole second.
 #[must_use]
 pub fn floor(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
-/// The next whole second, or this one: a pause that starts here never ends early.
+/// The time rounded up to a whole second, so that a wait that starts here never ends early.
 #[must_use]
 pub fn ceil(time: Timestamp) -> Time {
     if time.subsec_nanosecond() == 0 { floor(time) } else { floor(after(time, 1)) }
 }
 
-/// `seconds` later; the same time should it lie beyond what can be told.
+/// The time `seconds` later. The time stays the same if the result is out of range.
 #[must_use]
 pub fn after(time: Timestamp, seconds: u32) -> Timestamp {
     time.checked_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(time)
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_second_stays_what_it_is() {
+    fn a_whole_second_stays_unchanged() {
         assert_eq!(ceil(Timestamp::from_second(5).unwrap()).0.as_second(), 5);
     }
 }

@@ -180,7 +180,7 @@ impl View<'_> {
         match self.caches.watch(ObjectKind::HttpRoute, &key.namespace) {
             Some(WatchState::NotInstalled) => return RouteState::NotInstalled,
             Some(WatchState::Forbidden(message)) => {
-                return RouteState::Forbidden { words: message.clone(), until: None };
+                return RouteState::Forbidden { message: message.clone(), until: None };
             }
             _ => {}
         }
@@ -189,7 +189,7 @@ impl View<'_> {
         if let Some((message, until)) = &local.forbidden
             && *until > self.clock.now()
         {
-            return RouteState::Forbidden { words: message.clone(), until: Some(*until) };
+            return RouteState::Forbidden { message: message.clone(), until: Some(*until) };
         }
         let route = cached.open();
         RouteState::Found(Arc::new(Route {

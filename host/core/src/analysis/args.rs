@@ -1,4 +1,4 @@
-//! Arguments: where their values come from, and `{{args.name}}` in a metric.
+//! Arguments: the sources of their values, and the placeholder `{{args.name}}` in a metric.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,8 @@ const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 const PREFIX: &str = "args.";
 
-/// The Secrets that arguments refer to. `check` wants a text for each: a placeholder that stands for the secret, or why there is none.
+/// The Secrets that arguments refer to. `check` needs a result for each: a placeholder text for the secret, or why it cannot be
+/// read.
 #[must_use]
 pub fn secrets(args: &[Argument]) -> BTreeSet<SecretKeyRef> {
     args.iter().filter_map(secret).cloned().collect()
@@ -24,7 +25,8 @@ fn secret(arg: &Argument) -> Option<&SecretKeyRef> {
     arg.value_from.as_ref()?.secret_key_ref.as_ref()
 }
 
-/// The values of a run's arguments. A `fieldRef` reads the run itself: those of a rollout are values by now.
+/// The values of a run's arguments. A `fieldRef` reads the run itself, because the rollout's own references are resolved before
+/// the run is created.
 pub(super) fn values(
     args: &[Argument],
     run: &dyn Fn() -> Value,
@@ -70,10 +72,11 @@ fn value(
     }
 }
 
-/// What a rollout gives to its analysis, at that path: every `valueFrom` becomes a value.
+/// The arguments that a rollout passes to its analysis. Every `valueFrom` is replaced by its value. `at` is the path of the
+/// arguments.
 ///
 /// # Errors
-/// Each argument whose value is not there.
+/// Each argument whose value does not exist.
 pub fn request_args(
     args: &[AnalysisArgument],
     source: &Source<'_>,
@@ -105,13 +108,14 @@ fn request_value(arg: &AnalysisArgument, source: &Source<'_>, path: &Path) -> Re
     }
 }
 
-/// A field of the rollout; `from` is the path of `valueFrom`.
+/// The value of a field of the rollout. `from` is the path of `valueFrom`.
 pub(super) fn read_field(arg: &str, field_path: &str, source: &Source<'_>, from: &Path) -> Result<String, FieldError> {
     field_path::read(source.rollout, field_path)
         .map_err(|why| from.field("fieldRef").field("fieldPath").error(format!("args.{arg}: {why} in the rollout")))
 }
 
-/// The metrics with every `{{args.name}}` filled in, in keys and values of their JSON; numbers become texts where they were such.
+/// The metrics with every `{{args.name}}` replaced in the keys and values of their JSON. Numbers that the API accepts as text
+/// become text.
 pub(super) fn fill(metrics: &[Metric], values: &BTreeMap<String, String>) -> Result<Vec<Metric>, Vec<FieldError>> {
     let mut filled = Vec::new();
     let mut errors = Vec::new();
@@ -167,7 +171,7 @@ fn text_at(text: &str, values: &BTreeMap<String, String>, path: &Path, errors: &
 }
 
 /// # Errors
-/// The first placeholder that is no argument, or that does not end.
+/// The first placeholder that names no argument or has no end.
 fn fill_text(text: &str, values: &BTreeMap<String, String>) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
@@ -207,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_not_read_as_a_placeholder_again() {
+    fn placeholders_in_a_value_are_not_filled_in() {
         let filled = fill_text("{{args.a}}", &values(&[("a", "{{args.b}}"), ("b", "x")]));
 
         assert_eq!(filled, Ok("{{args.b}}".to_owned()));
     }
 
     #[test]
-    fn every_text_of_a_metric_is_filled_and_quotes_do_no_harm() {
+    fn every_text_of_a_metric_is_filled_in_and_quotes_are_kept() {
         let written = metric(json!({
             "interval": "{{args.every}}", "count": "{{args.n}}", "successCondition": "result == '{{args.q}}'",
             "provider": { "web": { "headers": [{ "key": "{{args.q}}" }], "jsonBody": { "{{args.every}}": 5 } } },
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_resolved_is_told_with_metric_field_and_argument() {
+    fn an_unresolved_placeholder_is_reported_with_metric_field_and_argument() {
         let written = metric(json!({
             "count": "{{args.n}}", "provider": { "prometheus": { "query": "up{a=\"{{ args.gone }}\"}" } },
         }));
@@ -275,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_cannot_be_had_says_why() {
+    fn a_secret_that_cannot_be_read_is_an_error_with_the_reason() {
         let arg = json!({ "name": "a", "valueFrom": { "secretKeyRef": { "name": "s", "key": "token" } } });
 
         let error = one(arg, &[(key("s"), Err("secrets \"s\" is forbidden".into()))]).unwrap_err();
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_of_a_rollout_that_is_not_there_is_told_with_its_path() {
+    fn an_argument_of_a_rollout_without_a_value_is_reported_with_its_path() {
         let source = Source { rollout: &json!({}), latest: "new", stable: None };
         for (arg, path) in [
             (json!({ "valueFrom": { "podTemplateHashValue": "Stable" } }), "args[0].valueFrom.podTemplateHashValue"),
@@ -336,7 +340,7 @@ mod tests {
         }
 
         #[test]
-        fn any_value_comes_out_as_it_went_in(value in any::<String>(), before in "[^{}]{0,9}", after in "[^{}]{0,9}") {
+        fn any_value_is_filled_in_unchanged(value in any::<String>(), before in "[^{}]{0,9}", after in "[^{}]{0,9}") {
             let written = metric(json!({ "provider": { "web": { "body": format!("{before}{{{{args.a}}}}{after}") } } }));
 
             let filled = fill(&[written], &values(&[("a", &value)])).unwrap();
@@ -346,7 +350,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_filling_panic(text in any::<String>()) {
+        fn filling_in_never_panics(text in any::<String>()) {
             let _ = fill_text(&text, &values(&[("a", "x")]));
         }
     }

@@ -1,4 +1,4 @@
-//! From measurements to the run's status (`reference/argo-rollouts.md` section 1.6, "Semantics").
+//! Computes the run's status from measurements (`reference/argo-rollouts.md` section 1.6, "Semantics").
 
 use jiff::Timestamp;
 use kulta_api::analysis::{AnalysisRun, AnalysisRunStatus, MetricResult, RunSummary};
@@ -8,37 +8,37 @@ use serde_json::{Map, Value};
 
 use super::calls;
 use super::check::{Checked, CheckedMetric};
-use super::limits::{self, Ending};
+use super::limits::{self, Termination};
 use super::record::{self, Taken};
 use super::size;
 use crate::patch;
 use crate::plan::EventKind;
 use crate::time;
 
-/// What a look at a run came to.
+/// The result of assessing a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assessed {
     pub status: AnalysisRunStatus,
-    /// The merge patch of `status` that stores all of it; `None` when nothing changed. The object patched is
-    /// `{"metadata": {"resourceVersion": …}, "status": this}`: with that version no measurement is counted twice.
+    /// The merge patch of `status`; `None` if nothing changed. The patch of the object is `{"metadata": {"resourceVersion": …},
+    /// "status": this}`. The resourceVersion makes sure that no measurement counts twice.
     pub patch: Option<Value>,
-    /// Told after the patch is stored.
+    /// Events to emit after the patch is stored.
     pub events: Vec<RunEvent>,
-    /// When [`super::due`] has something to say again; now when it has already. None once the run has ended.
+    /// When [`super::due`] returns the next call; `now` if it returns one already. `None` once the run has ended.
     pub wake_up: Option<Timestamp>,
 }
 
 /// A Kubernetes event on the AnalysisRun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEvent {
-    /// Suffix of the event's name, `<run>.<name>`: derived from what it tells, so that telling it twice is refused.
+    /// Suffix of the event's name, `<run>.<name>`. It is derived from the content, so the API server refuses a duplicate.
     pub name: String,
     pub kind: EventKind,
     pub reason: RunEventReason,
     pub message: String,
 }
 
-/// Argo's reasons.
+/// Event reasons, as in Argo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RunEventReason {
     AnalysisRun(AnalysisPhase),
@@ -72,12 +72,14 @@ impl RunEventReason {
     }
 }
 
-/// Message of a run that somebody ended before any metric did badly: Argo's.
+/// Message of a run that was terminated before any metric ended badly, as in Argo.
 const TERMINATED: &str = "Run Terminated";
-/// Characters of the run's uid in event names: a run made anew under the same name must not find its events told.
+/// Number of characters of the run's uid in event names. They keep the events of a run that was recreated under the same name
+/// apart.
 const UID_CHARS: usize = 8;
 
-/// What the run is after these measurements. Measurements that are not due, and any of a run that has ended, change nothing.
+/// The run's state after these measurements. Measurements that are not due change nothing, and neither do measurements of an
+/// ended run.
 #[must_use]
 pub fn assess(run: &AnalysisRun, checked: &Checked, taken: Vec<Taken>, now: Timestamp) -> Assessed {
     let before = run.status.clone().unwrap_or_default();
@@ -111,7 +113,7 @@ pub fn assess(run: &AnalysisRun, checked: &Checked, taken: Vec<Taken>, now: Time
     Assessed { patch: changes(&before, &status), events: events(run, &before, &status, checked), wake_up, status }
 }
 
-/// A run that cannot be measured: its spec is wrong, an argument is not there, a Secret cannot be read.
+/// The state of a run that cannot be measured: its spec is invalid, an argument does not exist, or a Secret cannot be read.
 #[must_use]
 pub fn invalid(run: &AnalysisRun, errors: &[FieldError], now: Timestamp) -> Assessed {
     let before = run.status.clone().unwrap_or_default();
@@ -129,7 +131,7 @@ pub fn invalid(run: &AnalysisRun, errors: &[FieldError], now: Timestamp) -> Asse
     Assessed { patch: changes(&before, &status), events, wake_up: None, status }
 }
 
-/// The results, by far the largest part, are a list: it is replaced whole, or not looked at.
+/// The metric results are a list, so the patch either replaces all of them or leaves them out.
 fn changes(before: &AnalysisRunStatus, after: &AnalysisRunStatus) -> Option<Value> {
     if before == after {
         return None;
@@ -160,7 +162,7 @@ fn without_results(status: &AnalysisRunStatus) -> Value {
     serde_json::to_value(rest).unwrap_or_default()
 }
 
-/// Results stand in the order of the spec.
+/// Keeps the results in the order of the spec.
 fn put(status: &mut AnalysisRunStatus, result: MetricResult, checked: &Checked) {
     let results = &mut status.metric_results;
     match results.iter_mut().find(|known| known.name == result.name) {
@@ -171,22 +173,23 @@ fn put(status: &mut AnalysisRunStatus, result: MetricResult, checked: &Checked) 
     results.sort_by_key(|result| place(&result.name).unwrap_or(usize::MAX));
 }
 
-/// Gives each metric its phase. A metric that ends badly ends the others in the same look. Says whether the run is being ended.
+/// Sets each metric's phase. A metric that ends badly ends the others in the same assessment. Returns whether the run is being
+/// terminated.
 fn settle(status: &mut AnalysisRunStatus, checked: &Checked, terminate: bool) -> bool {
     let mut terminating = calls::is_terminating(status, terminate);
     loop {
-        let ending = match (terminating, terminate) {
-            (false, _) => Ending::No,
-            (true, true) => Ending::Asked,
-            (true, false) => Ending::ByMetric,
+        let termination = match (terminating, terminate) {
+            (false, _) => Termination::None,
+            (true, true) => Termination::Requested,
+            (true, false) => Termination::ByMetric,
         };
         for metric in &checked.metrics {
             let Some(result) = find(status, metric) else { continue };
-            let phase = limits::assess(metric, result, ending);
+            let phase = limits::assess(metric, result, termination);
             if result.phase == phase {
                 continue;
             }
-            let of_its_own = limits::assess(metric, result, Ending::No).is_completed();
+            let of_its_own = limits::assess(metric, result, Termination::None).is_completed();
             result.phase = phase;
             if let Some(last) = result.measurements.last() {
                 result.message.clone_from(&last.message);
@@ -215,7 +218,8 @@ fn results<'a>(
     checked.metrics.iter().map(|metric| (metric, status.result(&metric.metric.name)))
 }
 
-/// Running until every metric has ended; when the run is being ended, until nothing is in flight.
+/// The run is Running until every metric has ended. While the run is terminating, it is Running until no measurement is in
+/// flight.
 fn phase(status: &AnalysisRunStatus, checked: &Checked, terminating: bool) -> AnalysisPhase {
     let open = results(status, checked).any(|(_, result)| match result {
         Some(result) => !result.phase.is_completed(),
@@ -228,7 +232,7 @@ fn phase(status: &AnalysisRunStatus, checked: &Checked, terminating: bool) -> An
     }
 }
 
-/// The first of the worst metrics that count, if any has ended.
+/// The first metric with the worst phase among the metrics that count, if any metric has ended.
 fn worst<'a>(status: &'a AnalysisRunStatus, checked: &'a Checked) -> Option<(&'a CheckedMetric, &'a MetricResult)> {
     let counting = results(status, checked).filter(|(metric, _)| !metric.dry_run);
     let decides = |one: &&MetricResult| one.phase.is_completed() && !limits::is_cut_short(one);
@@ -237,17 +241,17 @@ fn worst<'a>(status: &'a AnalysisRunStatus, checked: &'a Checked) -> Option<(&'a
 }
 
 fn message(status: &AnalysisRunStatus, checked: &Checked, terminate: bool) -> String {
-    let told = worst(status, checked).and_then(|(metric, result)| {
+    let message = worst(status, checked).and_then(|(metric, result)| {
         let why = limits::cause(metric, result)?;
         let (name, phase) = (&result.name, result.phase);
-        let said =
+        let cause =
             if result.message.is_empty() { String::new() } else { format!(": \"Error Message: {}\"", result.message) };
-        Some(format!("Metric \"{name}\" assessed {phase} due to {why}{said}"))
+        Some(format!("Metric \"{name}\" assessed {phase} due to {why}{cause}"))
     });
-    told.unwrap_or_else(|| if terminate { TERMINATED.to_owned() } else { String::new() })
+    message.unwrap_or_else(|| if terminate { TERMINATED.to_owned() } else { String::new() })
 }
 
-/// Counts how the metrics ended, and says in those that run dry what they would have done.
+/// Counts the phases of the metrics. The message of a dry-run metric says what the metric would have caused.
 fn summarize(status: &mut AnalysisRunStatus, checked: &Checked) {
     let (mut run, mut dry) = (RunSummary::default(), RunSummary::default());
     for metric in &checked.metrics {
@@ -298,7 +302,7 @@ fn events(
     events
 }
 
-/// `mark` is unique for what the event is about.
+/// `mark` identifies the subject of the event.
 fn event(run: &AnalysisRun, mark: &str, reason: RunEventReason, metric: Option<&str>) -> RunEvent {
     let uid: String = run.metadata.uid.iter().flat_map(|uid| uid.chars()).take(UID_CHARS).collect();
     let phase = reason.phase();

@@ -6,11 +6,11 @@ use serde_json::json;
 use super::tests::{one, phase_of};
 use super::*;
 use crate::analysis::due;
-use crate::analysis::fixtures::{Story, at, measured, metric};
+use crate::analysis::fixtures::{Scenario, at, measured, metric};
 
 use AnalysisPhase::{Error, Failed, Inconclusive, Running, Successful};
 
-/// Argo's rules for one metric, said once more: the phase after these measurements.
+/// An independent implementation of Argo's rules for one metric: returns the phase after these measurements.
 fn expected(
     letters: &[char],
     count: Option<i32>,
@@ -71,45 +71,45 @@ proptest! {
         if let Some(count) = count {
             fields["count"] = json!(count);
         }
-        let mut story = one(fields);
+        let mut scenario = one(fields);
 
-        story.play(&letters.iter().map(|letter| measured(phase_of(*letter))).collect::<Vec<_>>());
+        scenario.answer_all(&letters.iter().map(|letter| measured(phase_of(*letter))).collect::<Vec<_>>());
 
-        prop_assert_eq!(story.phase(), expected(&letters, count, failure, inconclusive, errors, success));
+        prop_assert_eq!(scenario.phase(), expected(&letters, count, failure, inconclusive, errors, success));
     }
 
-    /// The controller dies before it stores what it assessed, or hands in what it had stored before.
+    /// The controller dies before it stores an assessment, or passes measurements that it stored before.
     #[test]
     fn no_measurement_is_counted_twice_however_often_the_controller_dies(
         deaths in prop::collection::vec(0..4_u8, 1..40),
     ) {
-        let mut story = Story::new(json!({ "metrics": [
+        let mut scenario = Scenario::new(json!({ "metrics": [
             metric("a", json!({ "interval": "5s" })), metric("b", json!({ "interval": "7s", "failureLimit": 99 })),
         ] }));
         let mut stored: BTreeMap<String, i32> = BTreeMap::new();
         let mut stale = Vec::new();
         for death in deaths {
-            let calls = due(&story.run, &story.checked(), at(story.now)).calls;
+            let calls = due(&scenario.run, &scenario.checked(), at(scenario.now)).calls;
             let taken: Vec<_> = calls.iter().map(|call| call.taken(measured(Successful))).collect();
             if death == 0 {
                 continue;
             }
             let handed_in = taken.iter().cloned().chain(stale.clone()).collect();
-            let assessed = assess(&story.run, &story.checked(), handed_in, at(story.now));
+            let assessed = assess(&scenario.run, &scenario.checked(), handed_in, at(scenario.now));
             if death == 1 {
                 continue;
             }
-            story.run.status = Some(assessed.status);
+            scenario.run.status = Some(assessed.status);
             for call in &calls {
                 *stored.entry(call.metric.clone()).or_default() += 1;
             }
             stale = taken;
             if death == 3 {
-                story.now += 5;
+                scenario.now += 5;
             }
         }
 
-        let counted: BTreeMap<String, i32> = story
+        let counted: BTreeMap<String, i32> = scenario
             .run
             .status
             .iter()
@@ -121,15 +121,15 @@ proptest! {
 
     #[test]
     fn the_patch_turns_the_stored_status_into_the_new_one(letters in "[SFIE]{1,8}") {
-        let mut story = one(json!({ "interval": "5s", "failureLimit": 2, "inconclusiveLimit": 2 }));
+        let mut scenario = one(json!({ "interval": "5s", "failureLimit": 2, "inconclusiveLimit": 2 }));
         let mut stored = json!({});
         for letter in letters.chars() {
-            let assessed = story.answer(|_| measured(phase_of(letter)));
+            let assessed = scenario.answer(|_| measured(phase_of(letter)));
             for (key, value) in assessed.patch.iter().flat_map(|patch| patch.as_object().unwrap()) {
                 merge(&mut stored[key], value);
             }
             prop_assert_eq!(&stored, &json!(assessed.status));
-            story.now = assessed.wake_up.map_or(story.now, |time| time.as_second());
+            scenario.now = assessed.wake_up.map_or(scenario.now, |time| time.as_second());
         }
     }
 }

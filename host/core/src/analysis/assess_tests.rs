@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::analysis::fixtures::{SERVED, Story, at, measured, metric};
+use crate::analysis::fixtures::{SERVED, Scenario, at, measured, metric};
 use crate::analysis::{CallKind, Outcome, Verdict, check};
 
 use AnalysisPhase::{Error, Failed, Inconclusive, Running, Successful};
 
-fn told(phase: AnalysisPhase, message: &str) -> Outcome {
+fn measured_with(phase: AnalysisPhase, message: &str) -> Outcome {
     Outcome::Measured {
         value: "[1]".into(),
         phase,
@@ -34,8 +34,8 @@ fn waiting(until: i64) -> Outcome {
     Outcome::Waiting { until: at(until), metadata: BTreeMap::new(), memory: Vec::new() }
 }
 
-pub(super) fn one(fields: Value) -> Story {
-    Story::new(json!({ "metrics": [metric("m", fields)] }))
+pub(super) fn one(fields: Value) -> Scenario {
+    Scenario::new(json!({ "metrics": [metric("m", fields)] }))
 }
 
 /// S, F, I and E are measurements of that phase.
@@ -81,16 +81,16 @@ fn the_phase_of_a_metric_follows_its_counters() {
         (every(json!({ "consecutiveSuccessLimit": 2, "failureLimit": 2, "count": 4 })), "SFSF", Inconclusive),
         (every(json!({ "consecutiveSuccessLimit": 2, "failureLimit": 1, "count": 4 })), "FF", Failed),
     ] {
-        let mut story = one(fields.clone());
+        let mut scenario = one(fields.clone());
 
-        story.play(&outcomes(letters));
+        scenario.answer_all(&outcomes(letters));
 
-        assert_eq!(story.phase(), phase, "{fields} {letters}");
+        assert_eq!(scenario.phase(), phase, "{fields} {letters}");
     }
 }
 
 #[test]
-fn of_several_limits_that_are_passed_the_error_goes_first_and_then_the_inconclusive_one() {
+fn of_several_exceeded_limits_the_error_limit_comes_first_and_then_the_inconclusive_one() {
     let fields = json!({ "interval": "5s", "failureLimit": 1, "inconclusiveLimit": 1, "consecutiveErrorLimit": 1 });
     for (counters, phase) in [
         (json!({ "failed": 2, "inconclusive": 2, "consecutiveError": 2 }), Error),
@@ -98,27 +98,27 @@ fn of_several_limits_that_are_passed_the_error_goes_first_and_then_the_inconclus
         (json!({ "failed": 2, "consecutiveError": 2 }), Error),
         (json!({ "failed": 2 }), Failed),
     ] {
-        let mut story = one(fields.clone());
+        let mut scenario = one(fields.clone());
         let mut result = json!({
             "name": "m", "phase": "Running",
             "measurements": [{ "phase": "Failed", "finishedAt": "1970-01-01T00:10:00Z" }],
         });
         result.as_object_mut().unwrap().extend(counters.as_object().unwrap().clone());
-        story.run.status = serde_json::from_value(json!({ "phase": "Running", "metricResults": [result] })).unwrap();
+        scenario.run.status = serde_json::from_value(json!({ "phase": "Running", "metricResults": [result] })).unwrap();
 
-        let assessed = assess(&story.run, &story.checked(), Vec::new(), at(700));
+        let assessed = assess(&scenario.run, &scenario.checked(), Vec::new(), at(700));
 
         assert_eq!(assessed.status.phase, Some(phase), "{counters}");
     }
 }
 
 #[test]
-fn the_message_says_which_metric_passed_which_limit_and_what_it_saw() {
+fn the_message_names_the_metric_the_exceeded_limit_and_the_last_message() {
     for (fields, outcome, message) in [
-        (json!({}), told(Failed, ""), "Metric \"m\" assessed Failed due to failed (1) > failureLimit (0)"),
+        (json!({}), measured_with(Failed, ""), "Metric \"m\" assessed Failed due to failed (1) > failureLimit (0)"),
         (
             json!({}),
-            told(Inconclusive, "odd"),
+            measured_with(Inconclusive, "odd"),
             "Metric \"m\" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0): \"Error Message: odd\"",
         ),
         (
@@ -134,39 +134,39 @@ fn the_message_says_which_metric_passed_which_limit_and_what_it_saw() {
         ),
         (
             json!({ "consecutiveSuccessLimit": 1, "failureLimit": -1 }),
-            told(Failed, ""),
+            measured_with(Failed, ""),
             "Metric \"m\" assessed Failed due to consecutiveSuccessLimit (1) not reached",
         ),
-        (json!({}), told(Successful, ""), ""),
+        (json!({}), measured_with(Successful, ""), ""),
     ] {
-        let mut story = one(fields.clone());
+        let mut scenario = one(fields.clone());
 
-        let assessed = story.answer(|_| outcome.clone());
+        let assessed = scenario.answer(|_| outcome.clone());
 
         assert_eq!(assessed.status.message, message, "{fields}");
     }
 }
 
 #[test]
-fn the_worst_metric_is_the_phase_of_the_run() {
+fn the_phase_of_the_run_is_that_of_the_worst_metric() {
     for (a, b, phase) in
         [(Successful, Successful, Successful), (Successful, Inconclusive, Inconclusive), (Failed, Inconclusive, Failed)]
     {
-        let mut story = Story::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
+        let mut scenario = Scenario::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
 
-        story.answer(|call| measured(if call.metric == "a" { a } else { b }));
+        scenario.answer(|call| measured(if call.metric == "a" { a } else { b }));
 
-        assert_eq!(story.phase(), phase, "{a} {b}");
+        assert_eq!(scenario.phase(), phase, "{a} {b}");
     }
 }
 
 #[test]
-fn a_failing_metric_ends_the_others_in_the_same_look() {
-    let mut story = Story::new(json!({ "metrics": [
+fn a_failing_metric_ends_the_others_in_the_same_assessment() {
+    let mut scenario = Scenario::new(json!({ "metrics": [
         metric("a", json!({ "interval": "5s" })), metric("b", json!({})), metric("late", json!({ "initialDelay": "1h" })),
     ] }));
 
-    let assessed = story.answer(|call| measured(if call.metric == "b" { Failed } else { Successful }));
+    let assessed = scenario.answer(|call| measured(if call.metric == "b" { Failed } else { Successful }));
 
     let phases: Vec<_> = assessed.status.metric_results.iter().map(|one| (one.name.as_str(), one.phase)).collect();
     assert_eq!(phases, [("a", Successful), ("b", Failed)]);
@@ -175,13 +175,13 @@ fn a_failing_metric_ends_the_others_in_the_same_look() {
 }
 
 #[test]
-fn a_failing_metric_has_what_waits_cancelled_before_the_run_ends() {
-    let mut story = Story::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
+fn a_waiting_measurement_is_cancelled_before_a_failing_metric_ends_the_run() {
+    let mut scenario = Scenario::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
 
-    let first = story.answer(|call| if call.metric == "a" { waiting(9_000) } else { measured(Failed) });
+    let first = scenario.answer(|call| if call.metric == "a" { waiting(9_000) } else { measured(Failed) });
     assert_eq!((first.status.phase, first.wake_up), (Some(Running), Some(at(1_000))));
-    assert_eq!(story.due()[0].kind, CallKind::Terminate);
-    let second = story.answer(|_| measured(Successful));
+    assert_eq!(scenario.due()[0].kind, CallKind::Terminate);
+    let second = scenario.answer(|_| measured(Successful));
 
     assert_eq!(second.status.phase, Some(Failed));
     let cancelled = &second.status.metric_results[0];
@@ -189,12 +189,12 @@ fn a_failing_metric_has_what_waits_cancelled_before_the_run_ends() {
 }
 
 #[test]
-fn an_analyzer_that_goes_on_waiting_when_it_is_told_to_end_has_ended() {
-    let mut story = one(json!({}));
-    story.answer(|_| waiting(9_000));
-    story.run.spec.terminate = true;
+fn an_analyzer_that_answers_wait_to_terminate_has_ended() {
+    let mut scenario = one(json!({}));
+    scenario.answer(|_| waiting(9_000));
+    scenario.run.spec.terminate = true;
 
-    let assessed = story.answer(|_| waiting(9_000));
+    let assessed = scenario.answer(|_| waiting(9_000));
 
     assert_eq!(assessed.status.phase, Some(Successful));
     assert_eq!(assessed.status.metric_results[0].measurements[0].message, "Metric Terminated");
@@ -202,11 +202,11 @@ fn an_analyzer_that_goes_on_waiting_when_it_is_told_to_end_has_ended() {
 
 #[test]
 fn a_terminated_run_is_successful_even_without_a_measurement() {
-    let mut story = one(json!({ "initialDelay": "1h" }));
-    story.answer(|_| measured(Successful));
-    story.run.spec.terminate = true;
+    let mut scenario = one(json!({ "initialDelay": "1h" }));
+    scenario.answer(|_| measured(Successful));
+    scenario.run.spec.terminate = true;
 
-    let assessed = story.answer(|_| measured(Failed));
+    let assessed = scenario.answer(|_| measured(Failed));
 
     assert_eq!((assessed.status.phase, assessed.status.message.as_str()), (Some(Successful), "Run Terminated"));
     assert_eq!(assessed.status.metric_results, []);
@@ -215,11 +215,11 @@ fn a_terminated_run_is_successful_even_without_a_measurement() {
 
 #[test]
 fn a_terminated_run_keeps_a_metric_that_had_failed_before() {
-    let mut story = Story::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
-    story.answer(|call| if call.metric == "b" { waiting(9_000) } else { measured(Failed) });
-    story.run.spec.terminate = true;
+    let mut scenario = Scenario::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
+    scenario.answer(|call| if call.metric == "b" { waiting(9_000) } else { measured(Failed) });
+    scenario.run.spec.terminate = true;
 
-    let assessed = story.answer(|_| measured(Successful));
+    let assessed = scenario.answer(|_| measured(Successful));
 
     assert_eq!(assessed.status.message, "Metric \"a\" assessed Failed due to failed (1) > failureLimit (0)");
 }
@@ -228,30 +228,30 @@ fn a_terminated_run_keeps_a_metric_that_had_failed_before() {
 fn ended_by_another(letters: &str) -> Assessed {
     let flaky = json!({ "count": 5, "interval": "5s", "failureLimit": 2 });
     let bad = json!({ "initialDelay": "33s" });
-    let mut story = Story::new(json!({ "metrics": [metric("flaky", flaky), metric("bad", bad)] }));
+    let mut scenario = Scenario::new(json!({ "metrics": [metric("flaky", flaky), metric("bad", bad)] }));
     let letters = RefCell::new(letters.chars().cycle());
     loop {
-        let assessed = story.answer(|call| match call.metric.as_str() {
+        let assessed = scenario.answer(|call| match call.metric.as_str() {
             "bad" => measured(Failed),
             _ => measured(letters.borrow_mut().next().map_or(Failed, phase_of)),
         });
         if assessed.status.is_completed() {
             return assessed;
         }
-        story.now = assessed.wake_up.map_or(story.now, |time| time.as_second());
+        scenario.now = assessed.wake_up.map_or(scenario.now, |time| time.as_second());
     }
 }
 
 #[test]
-fn a_metric_that_never_succeeded_is_no_success_when_another_one_ends_the_run() {
+fn a_metric_that_never_succeeded_is_not_successful_when_another_one_ends_the_run() {
     for last in [Failed, Error, Inconclusive] {
         let flaky = json!({ "count": 9, "interval": "60s", "failureLimit": 2, "inconclusiveLimit": 9 });
         let bad = json!({ "interval": "5s", "count": 99, "failureLimit": 1 });
-        let mut story = Story::new(json!({ "metrics": [metric("flaky", flaky), metric("bad", bad)] }));
-        story.answer(|call| if call.metric == "bad" { measured(Failed) } else { told(last, "v is 1") });
-        story.now += 5;
+        let mut scenario = Scenario::new(json!({ "metrics": [metric("flaky", flaky), metric("bad", bad)] }));
+        scenario.answer(|call| if call.metric == "bad" { measured(Failed) } else { measured_with(last, "v is 1") });
+        scenario.now += 5;
 
-        let assessed = story.answer(|_| measured(Failed));
+        let assessed = scenario.answer(|_| measured(Failed));
 
         let flaky = &assessed.status.metric_results[0];
         assert_eq!(
@@ -264,7 +264,7 @@ fn a_metric_that_never_succeeded_is_no_success_when_another_one_ends_the_run() {
 }
 
 #[test]
-fn the_case_from_the_field_names_the_metric_that_failed() {
+fn the_reported_case_names_the_metric_that_failed() {
     let assessed = ended_by_another("EEEF");
 
     let flaky = &assessed.status.metric_results[0];
@@ -274,7 +274,7 @@ fn the_case_from_the_field_names_the_metric_that_failed() {
 }
 
 #[test]
-fn a_metric_that_has_succeeded_stays_a_success_when_another_one_ends_the_run() {
+fn a_metric_that_has_succeeded_stays_successful_when_another_one_ends_the_run() {
     let assessed = ended_by_another("SF");
 
     assert_eq!(assessed.status.metric_results[0].phase, Successful);
@@ -282,20 +282,20 @@ fn a_metric_that_has_succeeded_stays_a_success_when_another_one_ends_the_run() {
 }
 
 #[test]
-fn a_metric_that_runs_dry_changes_nothing_but_says_what_it_would() {
-    let mut story = Story::new(json!({
+fn a_dry_run_metric_does_not_affect_the_run_but_reports_its_effect() {
+    let mut scenario = Scenario::new(json!({
         "metrics": [metric("dry", json!({})), metric("real", json!({ "interval": "5s", "count": 2 }))],
         "dryRun": [{ "metricName": "dry" }],
     }));
 
-    let assessed = story.play(&outcomes("F"));
+    let assessed = scenario.answer_all(&outcomes("F"));
     assert_eq!(assessed.status.phase, Some(Failed), "the real one failed as well");
 
-    let mut story = Story { run: story.run, now: 1_000 };
-    story.run.status = None;
-    story.answer(|call| measured(if call.metric == "dry" { Failed } else { Successful }));
-    story.now = 1_005;
-    let assessed = story.answer(|_| measured(Successful));
+    let mut scenario = Scenario { run: scenario.run, now: 1_000 };
+    scenario.run.status = None;
+    scenario.answer(|call| measured(if call.metric == "dry" { Failed } else { Successful }));
+    scenario.now = 1_005;
+    let assessed = scenario.answer(|_| measured(Successful));
 
     let dry = &assessed.status.metric_results[0];
     assert!(dry.dry_run);
@@ -306,10 +306,10 @@ fn a_metric_that_runs_dry_changes_nothing_but_says_what_it_would() {
 }
 
 #[test]
-fn a_run_of_dry_metrics_only_is_successful() {
-    let mut story = Story::new(json!({ "metrics": [metric("m", json!({}))], "dryRun": [{ "metricName": "*" }] }));
+fn a_run_with_only_dry_run_metrics_is_successful() {
+    let mut scenario = Scenario::new(json!({ "metrics": [metric("m", json!({}))], "dryRun": [{ "metricName": "*" }] }));
 
-    assert_eq!(story.answer(|_| measured(Failed)).status.phase, Some(Successful));
+    assert_eq!(scenario.answer(|_| measured(Failed)).status.phase, Some(Successful));
 }
 
 #[test]
@@ -322,11 +322,11 @@ fn a_verdict_that_settles_ends_the_metric_whatever_the_count() {
         (Verdict::Pass, false, Running),
         (Verdict::Fail("bad".into()), false, Running),
     ] {
-        let mut story = one(fields.clone());
+        let mut scenario = one(fields.clone());
 
-        story.answer(|_| judged(verdict.clone(), settles, ""));
+        scenario.answer(|_| judged(verdict.clone(), settles, ""));
 
-        assert_eq!(story.phase(), phase, "{verdict:?} {settles}");
+        assert_eq!(scenario.phase(), phase, "{verdict:?} {settles}");
     }
 }
 
@@ -337,9 +337,9 @@ fn a_verdict_that_does_not_settle_counts_as_a_measurement() {
         (Verdict::Fail("bad".into()), (0, 1, 0)),
         (Verdict::Inconclusive("?".into()), (0, 0, 1)),
     ] {
-        let mut story = one(json!({ "interval": "5s", "failureLimit": 9, "inconclusiveLimit": 9 }));
+        let mut scenario = one(json!({ "interval": "5s", "failureLimit": 9, "inconclusiveLimit": 9 }));
 
-        let status = story.answer(|_| judged(verdict.clone(), false, "")).status;
+        let status = scenario.answer(|_| judged(verdict.clone(), false, "")).status;
 
         let result = &status.metric_results[0];
         assert_eq!((result.successful, result.failed, result.inconclusive), counters, "{verdict:?}");
@@ -347,16 +347,16 @@ fn a_verdict_that_does_not_settle_counts_as_a_measurement() {
 }
 
 #[test]
-fn what_an_analyzer_says_is_the_message_of_its_measurement() {
+fn the_reason_of_an_analyzer_is_the_message_of_its_measurement() {
     for (verdict, reason, message) in [
         (Verdict::Pass, "3 of 900 failed", "3 of 900 failed"),
         (Verdict::Fail("too many errors".into()), "", "too many errors"),
         (Verdict::Fail("too many errors".into()), "90 of 900 failed", "too many errors: 90 of 900 failed"),
         (Verdict::Inconclusive("no data".into()), "no data", "no data"),
     ] {
-        let mut story = one(json!({}));
+        let mut scenario = one(json!({}));
 
-        let status = story.answer(|_| judged(verdict.clone(), false, reason)).status;
+        let status = scenario.answer(|_| judged(verdict.clone(), false, reason)).status;
 
         assert_eq!(status.metric_results[0].measurements[0].message, message);
     }
@@ -364,17 +364,17 @@ fn what_an_analyzer_says_is_the_message_of_its_measurement() {
 
 #[test]
 fn events_carry_argos_reasons_and_messages_and_names_of_their_own() {
-    let mut story = Story::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
-    let first = story.answer(|call| if call.metric == "a" { measured(Successful) } else { waiting(1_005) });
-    story.now = 1_005;
-    let second = story.answer(|_| measured(Failed));
+    let mut scenario = Scenario::new(json!({ "metrics": [metric("a", json!({})), metric("b", json!({}))] }));
+    let first = scenario.answer(|call| if call.metric == "a" { measured(Successful) } else { waiting(1_005) });
+    scenario.now = 1_005;
+    let second = scenario.answer(|_| measured(Failed));
 
-    let told = |assessed: &Assessed| {
-        let events = assessed.events.iter();
-        events.map(|one| (one.name.clone(), one.kind, one.reason.as_str(), one.message.clone())).collect::<Vec<_>>()
+    let events = |assessed: &Assessed| {
+        let list = assessed.events.iter();
+        list.map(|one| (one.name.clone(), one.kind, one.reason.as_str(), one.message.clone())).collect::<Vec<_>>()
     };
     assert_eq!(
-        told(&first),
+        events(&first),
         [(
             "0a1b2c3d.metric0.metricsuccessful".to_owned(),
             EventKind::Normal,
@@ -383,7 +383,7 @@ fn events_carry_argos_reasons_and_messages_and_names_of_their_own() {
         )]
     );
     assert_eq!(
-        told(&second),
+        events(&second),
         [
             (
                 "0a1b2c3d.metric1.metricfailed".to_owned(),
@@ -402,60 +402,60 @@ fn events_carry_argos_reasons_and_messages_and_names_of_their_own() {
 }
 
 #[test]
-fn the_patch_holds_what_changed_and_nothing_when_nothing_did() {
-    let mut story = one(json!({ "interval": "5s" }));
-    let first = story.answer(|_| measured(Successful));
-    let again = assess(&story.run, &story.checked(), Vec::new(), at(1_002));
+fn the_patch_contains_only_changes_and_there_is_none_without_changes() {
+    let mut scenario = one(json!({ "interval": "5s" }));
+    let first = scenario.answer(|_| measured(Successful));
+    let again = assess(&scenario.run, &scenario.checked(), Vec::new(), at(1_002));
 
     assert_eq!(first.patch, Some(json!(first.status)));
     assert_eq!((again.patch, again.wake_up), (None, Some(at(1_005))));
 }
 
 #[test]
-fn a_run_that_has_ended_is_left_alone() {
-    let mut story = one(json!({}));
-    let taken: Vec<_> = story.due().iter().map(|call| call.taken(measured(Failed))).collect();
-    story.answer(|_| measured(Successful));
+fn an_ended_run_is_not_changed() {
+    let mut scenario = one(json!({}));
+    let taken: Vec<_> = scenario.due().iter().map(|call| call.taken(measured(Failed))).collect();
+    scenario.answer(|_| measured(Successful));
 
-    let late = assess(&story.run, &story.checked(), taken, at(2_000));
+    let late = assess(&scenario.run, &scenario.checked(), taken, at(2_000));
 
     assert_eq!((late.patch, late.events, late.status.phase), (None, Vec::new(), Some(Successful)));
 }
 
 #[test]
-fn measurements_are_kept_as_the_rule_says() {
-    let mut story = Story::new(json!({
+fn the_retention_rule_limits_the_measurements_that_are_kept() {
+    let mut scenario = Scenario::new(json!({
         "metrics": [metric("m", json!({ "interval": "5s" }))],
         "measurementRetention": [{ "metricName": "m", "limit": 2 }],
     }));
 
-    let status = story.play(&outcomes("SSSS")).status;
+    let status = scenario.answer_all(&outcomes("SSSS")).status;
 
     assert_eq!((status.metric_results[0].measurements.len(), status.metric_results[0].count), (2, 4));
 }
 
 #[test]
-fn what_a_measurement_tells_while_it_waits_is_stored_and_stays() {
-    let mut story = one(json!({}));
+fn metadata_of_a_waiting_measurement_is_stored_and_kept() {
+    let mut scenario = one(json!({}));
     let metadata = BTreeMap::from([("job-name".to_owned(), "u.m.1".to_owned())]);
-    story.answer(|_| Outcome::Waiting { until: at(1_001), metadata: metadata.clone(), memory: Vec::new() });
-    let waiting = story.run.status.clone().unwrap().metric_results[0].measurements[0].metadata.clone();
-    story.now = 1_001;
+    scenario.answer(|_| Outcome::Waiting { until: at(1_001), metadata: metadata.clone(), memory: Vec::new() });
+    let waiting = scenario.run.status.clone().unwrap().metric_results[0].measurements[0].metadata.clone();
+    scenario.now = 1_001;
 
-    story.answer(|_| measured(Error));
+    scenario.answer(|_| measured(Error));
 
-    let error = &story.run.status.unwrap().metric_results[0].measurements[0];
+    let error = &scenario.run.status.unwrap().metric_results[0].measurements[0];
     assert_eq!((&waiting, &error.metadata), (&metadata, &metadata));
 }
 
 #[test]
 fn times_are_those_of_the_measurement() {
-    let mut story = one(json!({}));
-    let calls = story.due();
-    story.now = 1_003;
+    let mut scenario = one(json!({}));
+    let calls = scenario.due();
+    scenario.now = 1_003;
     let taken = calls.iter().map(|call| call.taken(measured(Successful))).collect();
 
-    let status = assess(&story.run, &story.checked(), taken, at(story.now)).status;
+    let status = assess(&scenario.run, &scenario.checked(), taken, at(scenario.now)).status;
 
     let measurement = &status.metric_results[0].measurements[0];
     let second = |time: &Option<kulta_api::Time>| time.as_ref().unwrap().0.as_second();
@@ -467,22 +467,22 @@ fn times_are_those_of_the_measurement() {
 
 #[test]
 fn a_metric_that_the_spec_does_not_have_any_more_is_ignored() {
-    let mut story = one(json!({ "interval": "5s" }));
-    story.answer(|_| measured(Successful));
-    story.run.spec.metrics = serde_json::from_value(json!([metric("other", json!({}))])).unwrap();
+    let mut scenario = one(json!({ "interval": "5s" }));
+    scenario.answer(|_| measured(Successful));
+    scenario.run.spec.metrics = serde_json::from_value(json!([metric("other", json!({}))])).unwrap();
 
-    let assessed = story.answer(|_| measured(Successful));
+    let assessed = scenario.answer(|_| measured(Successful));
 
     assert_eq!(assessed.status.phase, Some(Successful));
     assert_eq!(json!(assessed.status.run_summary), json!({ "count": 1, "successful": 1 }));
 }
 
 #[test]
-fn a_run_that_is_not_valid_is_an_error_that_names_the_field() {
-    let story = one(json!({ "count": 2 }));
-    let errors = check(&story.run, &BTreeMap::new(), &SERVED).unwrap_err();
+fn an_invalid_run_ends_in_an_error_that_names_the_field() {
+    let scenario = one(json!({ "count": 2 }));
+    let errors = check(&scenario.run, &BTreeMap::new(), &SERVED).unwrap_err();
 
-    let assessed = invalid(&story.run, &errors, at(1_000));
+    let assessed = invalid(&scenario.run, &errors, at(1_000));
 
     assert_eq!(assessed.status.phase, Some(Error));
     assert_eq!(
@@ -495,8 +495,8 @@ fn a_run_that_is_not_valid_is_an_error_that_names_the_field() {
 
 #[test]
 fn a_run_that_has_ended_does_not_become_invalid() {
-    let mut story = one(json!({}));
-    story.answer(|_| measured(Successful));
+    let mut scenario = one(json!({}));
+    scenario.answer(|_| measured(Successful));
 
-    assert_eq!(invalid(&story.run, &[], at(2_000)).patch, None);
+    assert_eq!(invalid(&scenario.run, &[], at(2_000)).patch, None);
 }

@@ -1,4 +1,4 @@
-//! Which metrics are to be measured now, and when the next is.
+//! Which metrics are due now, and when the next one is due.
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::AnalysisPhase;
@@ -8,30 +8,30 @@ use super::check::{Checked, CheckedMetric};
 use super::memory::{self, UnreadableMemory};
 use crate::time;
 
-/// From a measurement that was an error to the next one, whatever the interval is.
+/// Wait after a measurement that ended in an error, whatever the interval is.
 pub const ERROR_RETRY_MILLIS: u64 = 10_000;
 
-/// The API keeps whole seconds: a shorter interval would be over before it began, and begin again at once.
+/// The API stores whole seconds, so a shorter interval would be over at once.
 const SHORTEST_INTERVAL_MILLIS: u64 = 1_000;
 
-/// What is to be asked of analyzers.
+/// The calls of analyzers that are due.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Due {
-    /// Now when the run has not begun.
+    /// Start of the run. It is `now` if the run has not started.
     pub run_started_at: Timestamp,
-    /// In the order of the spec.
+    /// Calls in the order of the spec's metrics.
     pub calls: Vec<Call>,
-    /// When to look again at what is not due yet.
+    /// When the next call is due, if one is not due yet.
     pub wake_up: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
-    /// A new measurement.
+    /// Starts a new measurement.
     Measure,
-    /// One that was told to wait.
+    /// Resumes a measurement whose analyzer answered "wait".
     Resume,
-    /// The run is over; cancel what was told to wait.
+    /// Cancels a measurement that waits, because the run is over.
     Terminate,
 }
 
@@ -39,26 +39,27 @@ pub enum CallKind {
 pub struct Call {
     pub metric: String,
     pub kind: CallKind,
-    /// 1 for the first measurement; one that was an error is taken again under its number.
+    /// Number of the measurement, from 1. A measurement that ended in an error is repeated under the same number.
     pub number: u32,
-    /// Like `number`, but errors count: never the same for two measurements of a metric.
+    /// Like `number`, but errors count too, so two measurements of a metric never have the same `attempt`.
     pub attempt: u32,
-    /// `count` says that none follows.
+    /// No measurement follows, by `count`.
     pub last: bool,
-    /// What the analyzer last remembered of this metric; unreadable memory is to be answered as [`super::Outcome::Errored`].
+    /// Memory that the analyzer last returned for this metric. The caller answers unreadable memory with
+    /// [`super::Outcome::Errored`].
     pub memory: Result<Vec<u8>, UnreadableMemory>,
-    /// Of this measurement.
+    /// Start of this measurement.
     pub started_at: Timestamp,
 }
 
-/// What to measure, resume and terminate at this time. Says the same again for the same status.
+/// The calls to measure, resume and terminate at this time. The same status gives the same calls.
 #[must_use]
 pub fn due(run: &AnalysisRun, checked: &Checked, now: Timestamp) -> Due {
     let none = AnalysisRunStatus::default();
     of_status(run.status.as_ref().unwrap_or(&none), run.spec.terminate, checked, now)
 }
 
-/// As [`due`], for a status that is not stored yet.
+/// Like [`due`], for a status that is not stored yet.
 pub(super) fn of_status(status: &AnalysisRunStatus, terminate: bool, checked: &Checked, now: Timestamp) -> Due {
     let started = status.started_at.as_ref().map_or(now, |time| time.0);
     let mut due = Due { run_started_at: started, calls: Vec::new(), wake_up: None };
@@ -77,13 +78,13 @@ pub(super) fn of_status(status: &AnalysisRunStatus, terminate: bool, checked: &C
     due
 }
 
-/// Somebody asked for the end, or a metric that counts has ended badly: what is left is not measured any more.
+/// Termination was requested, or a metric that counts has ended badly. No further measurement starts.
 pub(super) fn is_terminating(status: &AnalysisRunStatus, terminate: bool) -> bool {
     let bad = |phase| matches!(phase, AnalysisPhase::Failed | AnalysisPhase::Error | AnalysisPhase::Inconclusive);
     terminate || status.metric_results.iter().any(|result| !result.dry_run && bad(result.phase))
 }
 
-/// The measurement that was told to wait.
+/// The measurement whose analyzer answered "wait".
 pub(super) fn in_flight(result: Option<&MetricResult>) -> Option<&Measurement> {
     result?.measurements.last().filter(|last| last.finished_at.is_none())
 }
@@ -143,7 +144,7 @@ fn call(metric: &CheckedMetric, result: Option<&MetricResult>, kind: CallKind, n
     }
 }
 
-/// Milliseconds later; the same time should it lie beyond what can be told.
+/// The time `millis` later. The time stays the same if the result is out of range.
 fn later(from: Timestamp, millis: u64) -> Timestamp {
     let wait = SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
     from.checked_add(wait).unwrap_or(from)

@@ -1,4 +1,4 @@
-//! A run whose arguments are filled in and whose numbers are read: what measuring and assessing work with.
+//! A run with its arguments filled in and its numbers parsed. `due` and `assess` work with it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::args;
 
-/// Measurements kept of a metric that no rule of `measurementRetention` speaks of.
+/// Number of measurements that are kept of a metric without a `measurementRetention` rule.
 pub const DEFAULT_RETENTION: usize = 10;
 
 /// The metrics of a run, in the order of its spec.
@@ -21,16 +21,16 @@ pub struct Checked {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckedMetric {
-    /// Arguments filled in.
+    /// The metric with its arguments filled in.
     pub metric: Metric,
     pub limits: Limits,
-    /// Between the end of a measurement and the start of the next, in milliseconds.
+    /// Wait between the end of a measurement and the start of the next, in milliseconds.
     pub interval: Option<u64>,
-    /// From the start of the run to the first measurement, in milliseconds.
+    /// Wait between the start of the run and the first measurement, in milliseconds.
     pub initial_delay: u64,
-    /// Its outcome changes nothing.
+    /// The metric's outcome does not affect the run.
     pub dry_run: bool,
-    /// Measurements kept.
+    /// Number of measurements that are kept.
     pub retention: usize,
 }
 
@@ -41,11 +41,11 @@ impl Checked {
     }
 }
 
-/// Fills the arguments in and checks the run. `secrets` has an entry for each of [`super::secrets`]: the text that stands for the
-/// secret, or why it cannot be had.
+/// Fills in the arguments and validates the run. `secrets` has an entry for each of [`super::secrets`]: the placeholder text for
+/// the secret, or why it cannot be read.
 ///
 /// # Errors
-/// Every fault; [`super::invalid`] makes a status of them.
+/// Every error. [`super::invalid`] turns them into a status.
 pub fn check(
     run: &AnalysisRun,
     secrets: &BTreeMap<SecretKeyRef, Result<String, String>>,
@@ -59,7 +59,7 @@ pub fn check(
     Ok(Checked { metrics: metrics.map_err(|error| vec![error])? })
 }
 
-/// The metrics of a run with their arguments filled in, whatever else is wrong with them.
+/// The metrics of a run with their arguments filled in. Other errors in them are ignored.
 ///
 /// # Errors
 /// Every argument that cannot be filled in.
@@ -80,7 +80,7 @@ fn read(metric: &Metric, spec: &AnalysisRunSpec, index: usize) -> Result<Checked
         given.transpose().map_err(|error| path.field(field).error(error.to_string()))
     };
     let matches = |rule: &str| MetricRule::parse(rule).is_ok_and(|rule| rule.matches(&metric.name));
-    // The last rule that matches, and only if it keeps any: as Argo.
+    // The last matching rule counts, and only if its limit is positive, as in Argo.
     let retention = spec.measurement_retention.iter().rfind(|rule| matches(&rule.metric_name));
     let retention = retention.and_then(|rule| usize::try_from(rule.limit).ok()).filter(|limit| *limit > 0);
     Ok(CheckedMetric {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_argument_that_makes_a_metric_wrong_is_told_at_the_metric() {
+    fn an_argument_that_makes_a_metric_invalid_is_reported_at_the_metric() {
         let errors = checked(json!({
             "metrics": [metric("a", json!({ "count": "{{args.n}}" }))],
             "args": [{ "name": "n", "value": "many" }],
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_choose_the_metrics_that_run_dry_and_the_measurements_kept() {
+    fn rules_select_dry_run_metrics_and_the_retention() {
         let checked = checked(json!({
             "metrics": [metric("a", json!({})), metric("b", json!({})), metric("ab", json!({}))],
             "dryRun": [{ "metricName": "a" }],
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_cannot_be_had_is_a_fault() {
+    fn a_secret_that_cannot_be_read_is_an_error() {
         let key = SecretKeyRef { name: "s".into(), key: "k".into() };
         let run = run(json!({
             "metrics": [metric("a", json!({}))],

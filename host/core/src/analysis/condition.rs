@@ -1,17 +1,17 @@
-//! What the two conditions of a metric make of a measured value.
+//! The phase that the two conditions of a metric give to a measured value.
 
 use kulta_api::AnalysisPhase;
 
-/// A condition that is set, and what its evaluation came to.
+/// A condition of the spec, and the result of its evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition<'a> {
     pub expression: &'a str,
-    /// The error's text.
+    /// The error is the message of the evaluator.
     pub result: Result<bool, String>,
 }
 
-/// Phase and message of a measurement. `value` is JSON. The success condition is looked at first; one that could not be evaluated is
-/// an error whatever the other says.
+/// Phase and message of a measurement. `value` is JSON. The success condition is checked first. If either condition cannot be
+/// evaluated, the phase is Error.
 #[must_use]
 pub fn judge(success: Option<&Condition<'_>>, failure: Option<&Condition<'_>>, value: &str) -> (AnalysisPhase, String) {
     for (name, condition) in [("successCondition", success), ("failureCondition", failure)] {
@@ -31,7 +31,7 @@ pub fn judge(success: Option<&Condition<'_>>, failure: Option<&Condition<'_>>, v
 
 const NO_DATA: &str = "metric result is nil or empty: no data returned from the metric provider";
 
-/// null or an empty list.
+/// The value is null, empty, or an empty list.
 fn is_no_data(value: &str) -> bool {
     let value = value.trim();
     let list = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_over_nothing_says_that_there_is_no_data() {
+    fn an_error_about_an_empty_value_reports_that_there_is_no_data() {
         for value in ["null", "[]", " [ ] ", ""] {
             let (_, message) = judge(None, Some(&condition(Err("index out of range"))), value);
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_judged_when_the_condition_can_be_evaluated() {
+    fn an_empty_value_is_no_error_when_the_condition_can_be_evaluated() {
         assert_eq!(judge(Some(&condition(Ok(true))), None, "[]").0, AnalysisPhase::Successful);
     }
 }

@@ -1,4 +1,4 @@
-//! The configurations that analyzers get, as far as they are known before a run is made.
+//! The configurations that analyzers get, as far as they are known before a run is created.
 
 use std::collections::BTreeMap;
 
@@ -10,36 +10,36 @@ use super::args;
 use super::resolve::{Source, merged_args};
 use super::walk::{self, Templates};
 
-/// Stands for the value of an argument that is known only when the run is made: a Secret, a revision's hash.
+/// Placeholder for the value of an argument that is known only when the run is created: a Secret, or a revision's hash.
 pub(crate) const NOT_KNOWN_YET: &str = "not-known-yet";
-/// The same for a Secret: it holds [`NOT_KNOWN_YET`].
+/// Placeholder for a Secret. It contains [`NOT_KNOWN_YET`].
 const SECRET_NOT_KNOWN_YET: &str = "secret-not-known-yet";
 
-/// What a metric of a template gives to its analyzer.
+/// The configuration that a metric of a template passes to its analyzer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
-    /// Where it stands: `AnalysisTemplate/errors spec.metrics[0].provider.threshold`.
+    /// Path of the configuration, such as `AnalysisTemplate/errors spec.metrics[0].provider.threshold`.
     pub path: Path,
-    /// Of the metric.
+    /// Name of the metric.
     pub metric: String,
     pub analyzer: String,
-    /// Its arguments are filled in.
+    /// The configuration with its arguments filled in.
     pub config: Value,
-    /// Where the metric stands.
+    /// Path of the metric.
     pub at: Path,
-    /// The conditions that are set, by their field, with arguments filled in.
+    /// The conditions that are set, with arguments filled in, by their field.
     pub conditions: Vec<(&'static str, String)>,
 }
 
 impl Configuration {
-    /// Whether nothing in the text is open.
+    /// The text contains no placeholder.
     #[must_use]
     pub fn is_known_text(text: &str) -> bool {
         !text.contains(NOT_KNOWN_YET)
     }
 
-    /// Whether the value at this path, such as `latency.p99` or `headers[0].value`, is known by now. What is not there is as open as
-    /// what it would be in.
+    /// Whether the value at this path, such as `latency.p99` or `headers[0].value`, is known. If there is no value, the innermost
+    /// object or list on the path decides.
     #[must_use]
     pub fn is_known(&self, path: &str) -> bool {
         let (mut value, mut rest) = (&self.config, path);
@@ -49,14 +49,14 @@ impl Configuration {
         !holds_open_text(value)
     }
 
-    /// The paths at which the value of a Secret will stand.
+    /// The paths of values that come from a Secret.
     #[must_use]
     pub fn secret_paths(&self) -> Vec<String> {
         paths_where(&self.config, |text| text.contains(SECRET_NOT_KNOWN_YET))
     }
 }
 
-/// The paths in a configuration whose text `holds` something; for a key, the path of the object that has it.
+/// The paths of the texts in a configuration for which `holds` is true. For a key, it is the path of the object with the key.
 #[must_use]
 pub fn paths_where(config: &Value, holds: impl Fn(&str) -> bool) -> Vec<String> {
     let mut paths = Vec::new();
@@ -84,7 +84,7 @@ fn collect_paths(value: &Value, path: &Path, holds: &dyn Fn(&str) -> bool, paths
     }
 }
 
-/// One step along a path: a key may hold points itself.
+/// Goes one step along a path. A key may itself contain dots.
 fn descend<'a, 'b>(value: &'a Value, path: &'b str) -> Option<(&'a Value, &'b str)> {
     match value {
         Value::Object(fields) => {
@@ -114,8 +114,8 @@ fn holds_open_text(value: &Value) -> bool {
     }
 }
 
-/// The configurations of all metrics of the templates that this request names. What cannot be resolved has none: its fault is told by
-/// [`super::resolve`].
+/// The configurations of all metrics of the templates that this request names. A request that cannot be resolved has none;
+/// [`super::resolve`] reports its errors.
 pub(crate) fn configurations(
     analysis: &RolloutAnalysis,
     at: &Path,
@@ -129,7 +129,7 @@ pub(crate) fn configurations(
         Ok::<_, Vec<kulta_api::FieldError>>((templates, args))
     };
     let Ok((templates, args)) = resolve() else { return Vec::new() };
-    // An argument without a value is one that a Secret gives.
+    // An argument without a value gets its value from a Secret.
     let values: BTreeMap<_, _> =
         args.into_iter().map(|arg| (arg.name, arg.value.unwrap_or_else(|| SECRET_NOT_KNOWN_YET.to_owned()))).collect();
     let mut all = Vec::new();
@@ -154,7 +154,7 @@ pub fn conditions(metric: &Metric) -> impl Iterator<Item = (&'static str, &str)>
         .map(|(field, condition)| (field, condition.as_str()))
 }
 
-/// The one analyzer of a provider, with the path of its configuration.
+/// The analyzer of a provider, with its configuration and the configuration's path.
 #[must_use]
 pub fn at_provider<'a>(provider: &'a Provider, path: &Path) -> Option<(Path, &'a str, &'a Value)> {
     let (name, config) = provider.analyzer()?;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_with_an_open_argument_is_not_known_and_its_neighbours_are() {
+    fn a_value_with_an_unknown_argument_is_unknown_and_its_siblings_are_known() {
         let of = of(json!({
             "service": format!("web-{NOT_KNOWN_YET}"), "errorRate": "1%", "latency": { "p99.9": "1" },
             "headers": [{ "key": "a", "value": NOT_KNOWN_YET }],
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_places_of_secrets_are_told_apart_from_what_is_merely_not_known_yet() {
+    fn paths_of_secrets_are_distinguished_from_paths_of_other_unknown_values() {
         let of = of(json!({
             "hash": NOT_KNOWN_YET, "env": [{ "name": "A" }, { "value": format!("Bearer {SECRET_NOT_KNOWN_YET}") }],
             "labels": { "a.b/c": SECRET_NOT_KNOWN_YET }, "keys": { SECRET_NOT_KNOWN_YET: 1 },
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_an_analyzer_under_plugin_says_so() {
+    fn the_path_of_an_analyzer_under_plugin_contains_plugin() {
         let provider: Provider = serde_json::from_value(json!({ "plugin": { "a/b": { "x": 1 } } })).unwrap();
 
         let (path, name, _) = at_provider(&provider, &Path::new("provider")).unwrap();

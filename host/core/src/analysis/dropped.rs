@@ -1,4 +1,4 @@
-//! Measurements that a status does not hold any more.
+//! Measurements that a status no longer contains.
 
 use kulta_api::analysis::{AnalysisRunStatus, MetricResult};
 
@@ -12,7 +12,8 @@ pub struct Attempt {
     pub attempt: u32,
 }
 
-/// The measurements that were trimmed from `before` to `after`, the oldest of each metric first: what was made for them can go.
+/// The measurements that were trimmed from `before` to `after`, each metric's oldest first. Objects that were created for them
+/// can be deleted.
 #[must_use]
 pub fn dropped(before: Option<&AnalysisRunStatus>, after: &AnalysisRunStatus) -> Vec<Attempt> {
     let of_metric = |result: &MetricResult| {
@@ -23,8 +24,8 @@ pub fn dropped(before: Option<&AnalysisRunStatus>, after: &AnalysisRunStatus) ->
     after.metric_results.iter().flat_map(of_metric).collect()
 }
 
-/// The attempt of the oldest measurement that is kept; that of the next one when none is. Every attempt is counted, and those kept are
-/// the latest.
+/// The attempt of the oldest measurement in the status, or of the next one if the status has none. Attempts have no gaps, and the
+/// status keeps the latest ones.
 fn oldest(result: &MetricResult) -> u32 {
     let next = calls::attempt(Some(result)).saturating_add(u32::from(calls::in_flight(Some(result)).is_some()));
     next.saturating_sub(u32::try_from(result.measurements.len()).unwrap_or(u32::MAX))
@@ -39,19 +40,19 @@ mod tests {
 
     use super::*;
     use crate::analysis::Outcome;
-    use crate::analysis::fixtures::{Story, at, measured, metric};
+    use crate::analysis::fixtures::{Scenario, at, measured, metric};
 
-    /// What is dropped by each of these measurements, of which two are kept.
+    /// The attempts that each of these measurements drops, with a retention of two.
     fn dropped_by(outcomes: &[Outcome]) -> Vec<Vec<u32>> {
-        let mut story = Story::new(json!({
+        let mut scenario = Scenario::new(json!({
             "metrics": [metric("m", json!({ "interval": "5s" }))],
             "measurementRetention": [{ "metricName": "m", "limit": 2 }],
         }));
         let mut all = Vec::new();
         for outcome in outcomes {
-            let before = story.run.status.clone();
-            let assessed = story.answer(|_| outcome.clone());
-            story.now = assessed.wake_up.unwrap().as_second();
+            let before = scenario.run.status.clone();
+            let assessed = scenario.answer(|_| outcome.clone());
+            scenario.now = assessed.wake_up.unwrap().as_second();
             let dropped = dropped(before.as_ref(), &assessed.status);
             assert!(dropped.iter().all(|attempt| attempt.metric == "m"));
             all.push(dropped.into_iter().map(|attempt| attempt.attempt).collect());
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_that_was_an_error_is_one_as_well() {
+    fn a_measurement_that_was_an_error_counts_as_well() {
         let (good, error) = (measured(Successful), measured(Error));
 
         assert_eq!(dropped_by(&[error.clone(), good.clone(), error, good]), [vec![], vec![], vec![1], vec![2]]);

@@ -1,12 +1,12 @@
-//! `valueFrom.fieldRef`: a plain value of an object, by its path (`metadata.labels['team']`, `status.conditions[0].type`).
+//! `valueFrom.fieldRef`: a scalar value of an object, by its path (`metadata.labels['team']`, `status.conditions[0].type`).
 
 use serde_json::Value;
 
-/// Maps whose absent keys mean an empty text, as in the downward API.
+/// Maps in which a missing key has the empty text as its value, as in the downward API.
 const TEXT_MAPS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
 
 /// # Errors
-/// When the path leads nowhere, or to a list or a map.
+/// The path does not exist, or it is the path of a list or a map.
 pub(super) fn read(object: &Value, path: &str) -> Result<String, String> {
     if let Some((map, key)) = subscript(path) {
         let (_, field) = map.split_once('.').unwrap_or(("", map));
@@ -31,7 +31,7 @@ pub(super) fn read(object: &Value, path: &str) -> Result<String, String> {
     }
 }
 
-/// `metadata.labels['key']` as map and key.
+/// Splits `metadata.labels['key']` into map and key.
 fn subscript(path: &str) -> Option<(&str, &str)> {
     let (map, rest) = path.split_once('[')?;
     let inside = rest.strip_suffix(']')?;
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_values_are_read_as_text() {
+    fn scalar_values_are_read_as_text() {
         for (path, value) in [
             ("metadata.name", "web"),
             ("metadata.labels['app.io/team']", "blue"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_nowhere_or_to_no_plain_value_is_refused() {
+    fn a_path_to_no_value_or_to_a_list_or_map_is_refused() {
         for path in
             ["status.gone", "status.none", "spec.list", "spec.list[7]", "spec.list[x]", "metadata", "spec.replicas.x"]
         {

@@ -44,13 +44,13 @@ pub fn measured(phase: AnalysisPhase) -> Outcome {
     }
 }
 
-/// A run as the controller drives it, with a clock in seconds.
-pub struct Story {
+/// A run that a controller reconciles, with a clock in seconds.
+pub struct Scenario {
     pub run: AnalysisRun,
     pub now: i64,
 }
 
-impl Story {
+impl Scenario {
     pub fn new(spec: Value) -> Self {
         Self { run: run(spec), now: 1_000 }
     }
@@ -68,7 +68,7 @@ impl Story {
         self.due().into_iter().map(|call| call.metric).collect()
     }
 
-    /// Answers what is due, and stores what comes of it.
+    /// Answers the calls that are due, and stores the result.
     pub fn answer(&mut self, outcome: impl Fn(&Call) -> Outcome) -> Assessed {
         let taken = self.due().iter().map(|call| call.taken(outcome(call))).collect();
         let assessed = assess(&self.run, &self.checked(), taken, at(self.now));
@@ -76,8 +76,8 @@ impl Story {
         assessed
     }
 
-    /// One round after another, each at the time that the one before asked for, until the run has ended.
-    pub fn play(&mut self, outcomes: &[Outcome]) -> Assessed {
+    /// Answers one outcome after another. Each is answered at the time that the previous assessment set.
+    pub fn answer_all(&mut self, outcomes: &[Outcome]) -> Assessed {
         let mut assessed = None;
         for outcome in outcomes {
             let last = self.answer(|_| outcome.clone());

@@ -1,4 +1,4 @@
-//! Which runs are not needed any more.
+//! Which runs can be deleted.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use jiff::{SignedDuration, Timestamp};
 use kulta_api::analysis::{AnalysisHistory, AnalysisRun};
 use kulta_api::{AnalysisPhase, annotations};
 
-/// Kept when a rollout does not say.
+/// Limit that applies if the rollout sets none.
 const DEFAULT_LIMIT: usize = 5;
 
 /// How many ended runs of a rollout are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
     pub successful: usize,
-    /// Failed, inconclusive and in error together.
+    /// Limit for failed, inconclusive and errored runs together.
     pub unsuccessful: usize,
 }
 
 impl HistoryLimits {
-    /// A negative number keeps none.
+    /// A negative limit counts as 0.
     #[must_use]
     pub fn of(history: Option<&AnalysisHistory>) -> Self {
         let limit = |given: Option<i32>| given.map_or(DEFAULT_LIMIT, |given| usize::try_from(given).unwrap_or(0));
@@ -29,8 +29,9 @@ impl HistoryLimits {
     }
 }
 
-/// Of a rollout's runs, without those that it waits for, the ones to delete: those whose revision is gone, and the oldest ended ones
-/// beyond the limits. `hashes` are the pod template hashes of the ReplicaSets that are there and not being deleted.
+/// The runs of a rollout to delete: those whose revision no longer exists, and the oldest ended runs beyond the limits. `runs`
+/// leaves out the runs that the rollout waits for. `hashes` are the pod template hashes of the ReplicaSets that exist and are not
+/// being deleted.
 #[must_use]
 pub fn to_delete<'a>(
     runs: &[&'a AnalysisRun],
@@ -67,7 +68,7 @@ pub fn to_delete<'a>(
     delete
 }
 
-/// When an ended run is to be deleted, by its `ttlStrategy`.
+/// When an ended run is deleted, by its `ttlStrategy`.
 #[must_use]
 pub fn expires(run: &AnalysisRun) -> Option<Timestamp> {
     let status = run.status.as_ref()?;
@@ -88,8 +89,8 @@ mod tests {
 
     use super::*;
 
-    /// Created at that second.
-    fn made(name: &str, second: i64, hash: &str, phase: &str) -> AnalysisRun {
+    /// A run created at that second.
+    fn created_run(name: &str, second: i64, hash: &str, phase: &str) -> AnalysisRun {
         let created = crate::time::floor(Timestamp::from_second(second).unwrap());
         serde_json::from_value(json!({
             "metadata": { "name": name, "creationTimestamp": created, "labels": { "rollouts-pod-template-hash": hash } },
@@ -108,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_beyond_each_limit_go() {
+    fn the_oldest_runs_beyond_each_limit_are_deleted() {
         let runs = [
-            made("a", 1, "there", "Successful"),
-            made("b", 2, "there", "Failed"),
-            made("c", 3, "there", "Error"),
-            made("d", 4, "there", "Successful"),
-            made("e", 5, "there", "Inconclusive"),
-            made("f", 0, "there", "Running"),
+            created_run("a", 1, "there", "Successful"),
+            created_run("b", 2, "there", "Failed"),
+            created_run("c", 3, "there", "Error"),
+            created_run("d", 4, "there", "Successful"),
+            created_run("e", 5, "there", "Inconclusive"),
+            created_run("f", 0, "there", "Running"),
         ];
 
         assert_eq!(deleted(&runs, 1, 2), ["b", "a"]);
@@ -124,19 +125,19 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_a_revision_that_is_gone_go_whatever_they_are() {
-        let mut unlabelled = made("c", 3, "there", "Running");
+    fn runs_of_a_revision_that_no_longer_exists_are_deleted_in_any_phase() {
+        let mut unlabelled = created_run("c", 3, "there", "Running");
         unlabelled.metadata.labels = None;
-        let runs = [made("a", 1, "gone", "Running"), made("b", 2, "gone", "Successful"), unlabelled];
+        let runs = [created_run("a", 1, "gone", "Running"), created_run("b", 2, "gone", "Successful"), unlabelled];
 
         assert_eq!(deleted(&runs, 5, 5), ["c", "b", "a"]);
     }
 
     #[test]
     fn a_run_that_is_being_deleted_is_neither_counted_nor_deleted_again() {
-        let mut leaving = made("b", 2, "there", "Successful");
+        let mut leaving = created_run("b", 2, "there", "Successful");
         leaving.metadata.deletion_timestamp = leaving.metadata.creation_timestamp.clone();
-        let runs = [made("a", 1, "there", "Successful"), leaving];
+        let runs = [created_run("a", 1, "there", "Successful"), leaving];
 
         assert_eq!(deleted(&runs, 1, 1), Vec::<String>::new());
     }
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_whose_end_is_not_known_does_not_expire() {
+    fn a_run_without_a_completion_time_does_not_expire() {
         let run: AnalysisRun = serde_json::from_value(json!({
             "metadata": {}, "spec": { "ttlStrategy": { "secondsAfterCompletion": 1 } }, "status": { "phase": "Failed" },
         }))

@@ -1,17 +1,17 @@
-//! Names of the Jobs that metrics of the provider `job` make. Source: Argo Rollouts, `metricproviders/job/job.go`, `newJobName`; Argo
-//! gives the metric's name on as it is, and has no Job where that makes no valid name.
+//! Names of the Jobs that metrics of the provider `job` create. Source: Argo Rollouts, `metricproviders/job/job.go`,
+//! `newJobName`. Argo uses the metric's name unchanged, so it creates no Job if the result is not a valid name.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// Longest name of a Job. The API server writes it into a label of the Job's pods, whose value has 63 characters at most.
+/// Longest name of a Job. The Job controller writes it into a pod label, whose value has at most 63 characters.
 const NAME_LENGTH: usize = 63;
-/// Hex characters that tell metrics apart whose names are not in their Jobs' names as they are.
+/// Number of hex characters that make a shortened or changed metric name unique.
 const HASH_LENGTH: usize = 8;
 
-/// `<uid of the run>.<metric>.<attempt>`, as Argo has it. A metric's name that does not fit, or holds what a Job's name must not, is
-/// cut to what may stand there and ends in a hash of the whole.
+/// `<uid of the run>.<metric>.<attempt>`, as in Argo. A metric name that is too long, or has characters that a Job's name cannot
+/// have, is replaced by its valid part and a hash of the whole name.
 #[must_use]
 pub fn job_name(run_uid: &str, metric: &str, attempt: u32) -> String {
     let of = |metric: &str| format!("{run_uid}.{metric}.{attempt}");
@@ -27,12 +27,12 @@ pub fn job_name(run_uid: &str, metric: &str, attempt: u32) -> String {
     }
 }
 
-/// Whether this may stand between two dots of an object's name.
+/// The text is a valid part between two dots of an object's name.
 fn is_label(part: &str) -> bool {
     !part.is_empty() && !part.starts_with('-') && !part.ends_with('-') && part.chars().all(|one| allowed(one) == one)
 }
 
-/// The character itself in lower case, or a dash in the place of one that no name may have.
+/// The character in lower case, or a dash if names cannot contain it.
 fn allowed(character: char) -> char {
     if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' }
 }
@@ -67,19 +67,19 @@ mod tests {
     }
 
     #[test]
-    fn a_metrics_name_that_fits_is_in_the_jobs_name_as_it_is() {
+    fn a_valid_metric_name_is_part_of_the_job_name_unchanged() {
         assert_eq!(job_name(UID, "smoke-v1.2", 2), format!("{UID}.smoke-v1.2.2"));
     }
 
     #[test]
-    fn a_name_that_must_not_stand_in_a_jobs_name_is_still_recognised() {
+    fn an_invalid_metric_name_stays_recognisable_in_the_job_name() {
         let name = job_name(UID, "Smoke Test_1", 1);
 
         assert!(name.starts_with(&format!("{UID}.smoke-test-1-")) && is_valid(&name), "{name}");
     }
 
     #[test]
-    fn metrics_whose_names_are_nearly_the_same_have_different_jobs() {
+    fn metrics_with_similar_names_have_different_jobs() {
         let names = [
             "service-endpoint-is-reachable-from-inside-the-cluster-a",
             "service-endpoint-is-reachable-from-inside-the-cluster-b",
@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_metrics_name_makes_a_valid_jobs_name(metric in ".{1,300}", attempt in 1..u32::MAX) {
+        fn every_metric_name_gives_a_valid_job_name(metric in ".{1,300}", attempt in 1..u32::MAX) {
             let name = job_name(UID, &metric, attempt);
 
             prop_assert!(is_valid(&name), "{}", name);

@@ -1,4 +1,4 @@
-//! What the measurements of one metric say of it.
+//! The phase that the measurements of one metric result in.
 
 use kulta_api::AnalysisPhase;
 use kulta_api::analysis::MetricResult;
@@ -7,18 +7,18 @@ use super::calls;
 use super::check::CheckedMetric;
 use super::record::TERMINATED;
 
-/// Whether what is left of a run is measured any more.
+/// Whether the run stops measuring, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    No,
+pub(super) enum Termination {
+    None,
     /// `spec.terminate` is set.
-    Asked,
+    Requested,
     /// A metric that counts has ended badly.
     ByMetric,
 }
 
-/// The metric's phase, from its counters.
-pub(super) fn assess(metric: &CheckedMetric, result: &MetricResult, ending: Ending) -> AnalysisPhase {
+/// The metric's phase, by its counters.
+pub(super) fn assess(metric: &CheckedMetric, result: &MetricResult, termination: Termination) -> AnalysisPhase {
     if result.phase.is_completed() {
         return result.phase;
     }
@@ -39,17 +39,17 @@ pub(super) fn assess(metric: &CheckedMetric, result: &MetricResult, ending: Endi
             (_, None) => AnalysisPhase::Successful,
         };
     }
-    match ending {
-        Ending::No => AnalysisPhase::Running,
-        Ending::Asked => AnalysisPhase::Successful,
-        Ending::ByMetric => cut_short(result).unwrap_or(AnalysisPhase::Successful),
+    match termination {
+        Termination::None => AnalysisPhase::Running,
+        Termination::Requested => AnalysisPhase::Successful,
+        Termination::ByMetric => cut_short(result).unwrap_or(AnalysisPhase::Successful),
     }
 }
 
-/// Begins the message of a metric that never succeeded before another one ended its run.
+/// First part of the message of a metric that had no success when another metric ended the run.
 const CUT_SHORT: &str = "Cut short when another metric ended the run";
 
-/// The phase of the last measurement, if none has succeeded: argo-rollouts #4479, where nobody may take it for a success.
+/// The phase of the last measurement, if none succeeded. In argo-rollouts #4479 such a metric counted as a success.
 fn cut_short(result: &MetricResult) -> Option<AnalysisPhase> {
     let last = result.measurements.last()?;
     let cancelled = i32::from(last.message == TERMINATED && last.phase == AnalysisPhase::Successful);
@@ -59,17 +59,17 @@ fn cut_short(result: &MetricResult) -> Option<AnalysisPhase> {
     Some(if last.phase == AnalysisPhase::Successful { AnalysisPhase::Inconclusive } else { last.phase })
 }
 
-/// The message of a metric that was cut short, from that of its last measurement.
+/// The message of a metric that was stopped early, with the message of its last measurement.
 pub(super) fn cut_short_message(last: &str) -> String {
     if last.is_empty() { CUT_SHORT.to_owned() } else { format!("{CUT_SHORT}: {last}") }
 }
 
-/// What became of it decides nothing: another metric has ended the run.
+/// Another metric has ended the run, so the phase of this one decides nothing.
 pub(super) fn is_cut_short(result: &MetricResult) -> bool {
     result.message.starts_with(CUT_SHORT)
 }
 
-/// The limit that was passed. Of several the error limit goes first, then the inconclusive one.
+/// The limit that was exceeded. The error limit comes first, then the inconclusive limit.
 fn exceeded(metric: &CheckedMetric, result: &MetricResult) -> Option<(AnalysisPhase, String)> {
     let limits = &metric.limits;
     let (errors, inconclusive, failed) = (result.consecutive_error, result.inconclusive, result.failed);
@@ -87,7 +87,7 @@ fn exceeded(metric: &CheckedMetric, result: &MetricResult) -> Option<(AnalysisPh
     Some((AnalysisPhase::Failed, format!("failed ({failed}) > failureLimit ({limit})")))
 }
 
-/// Why a metric that has ended did not end well.
+/// Why a metric has not ended successfully.
 pub(super) fn cause(metric: &CheckedMetric, result: &MetricResult) -> Option<String> {
     if result.phase == AnalysisPhase::Successful {
         return None;

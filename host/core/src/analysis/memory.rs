@@ -1,5 +1,5 @@
-//! What an analyzer remembers from one measurement of a metric to the next. It is kept in the metric's last measurement, so that it
-//! is stored by the same patch as what it was derived from, and survives on any CRD.
+//! The memory that an analyzer passes from one measurement of a metric to the next. It is stored in the metric's last
+//! measurement. So one patch stores it together with that measurement, and any CRD keeps it.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use kulta_api::analysis::MetricResult;
 /// Key in a measurement's `metadata`; the value is the memory's bytes as base64 (RFC 4648, with padding).
 pub const MEMORY_KEY: &str = "kulta.io/memory";
 
-/// Somebody changed the memory that was stored.
+/// Another writer has changed the stored memory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the analyzer's memory in metadata[{MEMORY_KEY:?}] is no base64")]
 pub struct UnreadableMemory;
 
-/// Empty when nothing is remembered.
+/// Reads the stored memory. It is empty if none is stored.
 pub(super) fn read(result: Option<&MetricResult>) -> Result<Vec<u8>, UnreadableMemory> {
     let stored = result.and_then(|result| result.measurements.last()).and_then(|last| last.metadata.get(MEMORY_KEY));
     stored.map_or(Ok(Vec::new()), |text| STANDARD.decode(text).map_err(|_| UnreadableMemory))
 }
 
-/// The metadata with this memory, and whatever an analyzer put in its place taken out.
+/// Writes this memory into the metadata. A value that the analyzer itself put under the key is removed.
 pub(super) fn write(metadata: &mut BTreeMap<String, String>, memory: &[u8]) {
     if memory.is_empty() {
         metadata.remove(MEMORY_KEY);

@@ -1,20 +1,21 @@
-//! Analysis: from a rollout's request to the spec of a run, and from a run to what is to be measured now and what the measurements
-//! say (`reference/argo-rollouts.md` sections 1.5 and 1.6). Pure: the caller looks templates and Secrets up, calls the analyzers,
-//! judges values by their conditions, and stores what comes back.
+//! Analysis: resolves a rollout's request into the spec of a run, says what a run has to measure now, and assesses the
+//! measurements (`reference/argo-rollouts.md` sections 1.5 and 1.6). All functions are pure. The caller reads templates and
+//! Secrets, calls the analyzers, evaluates conditions, and stores the result.
 //!
 //! ```text
-//! templates, args ──resolve──► AnalysisRunSpec                (a rollout makes a run)
+//! templates, args ──resolve──► AnalysisRunSpec                (a rollout creates a run)
 //! run ──check──► Checked ──due──► calls ──the caller measures──► Taken ──assess──► status, events, wake-up
 //! ```
 //!
-//! **No measurement counts twice.** All that is known of a run is its `status`, and an assessment is stored by one merge patch of
-//! it that carries the resourceVersion: the measurement, the counters it moves, the analyzer's memory and the phases that follow are
-//! stored together or not at all. [`due`] reads the stored status only, so a controller that dies
-//! - before the patch asks for the same measurement again (same `number` and `attempt`), and nothing of the first is counted;
-//! - after the patch finds the measurement finished and asks for the next one at its time.
+//! **No measurement counts twice.** The `status` of a run is its whole state. One merge patch, guarded by the resourceVersion,
+//! stores an assessment: the measurement, its counters, the analyzer's memory and the resulting phases are stored together or not
+//! at all. [`due`] reads only the stored status, so the next controller
+//! - repeats the measurement under the same `number` and `attempt` if the previous one died before the patch;
+//! - asks for the next measurement at its time if the previous one died after the patch.
 //!
-//! A second controller, or a stale cache, fails at the resourceVersion; and [`assess`] ignores a [`Taken`] that is not the one due.
-//! Events are told after the patch, under names that come from the metric and the phase, so telling them again is refused.
+//! A second controller, or one with a stale cache, fails at the resourceVersion. [`assess`] ignores a [`Taken`] that is not due.
+//! Events are emitted after the patch. Their names are derived from the metric and the phase, so the API server refuses
+//! duplicates.
 
 mod args;
 mod assess;
@@ -27,11 +28,11 @@ mod field_path;
 mod history;
 mod job_name;
 mod limits;
-mod made;
 mod memory;
 mod pins;
 mod record;
 mod resolve;
+mod run_object;
 mod size;
 mod walk;
 
@@ -45,11 +46,11 @@ pub(crate) use configuration::{NOT_KNOWN_YET, configurations};
 pub use dropped::{Attempt, dropped};
 pub use history::{HistoryLimits, expires, to_delete};
 pub use job_name::job_name;
-pub use made::{Occasion, base_name, body, is_ours, name};
 pub use memory::{MEMORY_KEY, UnreadableMemory};
 pub use pins::pins;
 pub use record::{Outcome, Taken, Verdict};
 pub use resolve::{Source, resolve};
+pub use run_object::{RunType, base_name, body, is_ours, name};
 pub use walk::{Scope, TemplateRef, Templates, referenced};
 
 #[cfg(test)]

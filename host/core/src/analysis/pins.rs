@@ -1,4 +1,4 @@
-//! The components that a run begins with: it keeps them, whatever takes their place meanwhile.
+//! The components with which a run begins. A run keeps them even if other components are served later.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::observed::Analyzer;
 
-/// By analyzer, as the annotation [`kulta_api::annotations::PLUGINS`] holds them.
+/// Component by analyzer, in the form in which the annotation [`kulta_api::annotations::PLUGINS`] stores it.
 #[must_use]
 pub fn pins(spec: &AnalysisRunSpec, analyzers: &[Analyzer]) -> Value {
     let named: BTreeSet<&str> = spec.metrics.iter().filter_map(|metric| Some(metric.provider.analyzer()?.0)).collect();

@@ -1,4 +1,4 @@
-//! A measurement that was taken, and its place in the metric's result.
+//! A measurement that was taken, and how it is recorded in the metric's result.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use super::memory::{self, MEMORY_KEY};
 use super::size;
 use crate::time;
 
-/// Message of a measurement that was cancelled: Argo's.
+/// Message of a cancelled measurement, as in Argo.
 pub(super) const TERMINATED: &str = "Metric Terminated";
-/// An analyzer is asked to resume at the soonest after this, in seconds, whatever it says.
+/// An analyzer is resumed no earlier than this many seconds after it was called.
 const MIN_WAIT_SECONDS: i64 = 1;
 
 /// The answer to a [`Call`].
@@ -28,29 +28,29 @@ pub struct Taken {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// A value that the caller has judged by the metric's conditions ([`super::judge`]).
+    /// A value that the caller has evaluated with the metric's conditions ([`super::judge`]).
     Measured {
-        /// JSON.
+        /// The value as JSON.
         value: String,
         phase: AnalysisPhase,
         message: String,
         metadata: BTreeMap<String, String>,
         memory: Vec<u8>,
     },
-    /// The analyzer's own judgement.
+    /// The analyzer's own verdict.
     Judged {
         verdict: Verdict,
-        /// The metric ends with this verdict, whatever count and limits say.
+        /// The metric ends with this verdict, whatever its count and limits are.
         settles: bool,
         value: String,
         metadata: BTreeMap<String, String>,
-        /// For a person; may be empty.
+        /// Explanation for users. It may be empty.
         reason: String,
         memory: Vec<u8>,
     },
-    /// Ask again at that time.
+    /// The analyzer is to be called again at `until`.
     Waiting { until: Timestamp, metadata: BTreeMap<String, String>, memory: Vec<u8> },
-    /// It could not be measured; the memory stays what it was.
+    /// The measurement failed. The stored memory stays as it is.
     Errored { message: String },
 }
 
@@ -74,7 +74,8 @@ impl Call {
     }
 }
 
-/// The result with this measurement in it and counted; `None` when it is not the one that is due, such as one that was stored before.
+/// The result with this measurement recorded and counted. `None` if the measurement is not the one that is due, for example
+/// because it is already stored.
 pub(super) fn record(
     result: Option<&MetricResult>,
     taken: Taken,
@@ -109,7 +110,7 @@ fn settles(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Judged { settles: true, .. })
 }
 
-/// `kept` is the memory as it is stored.
+/// `kept` is the stored memory, as base64.
 fn measurement(begun: Option<Measurement>, kept: Option<String>, taken: Taken, now: Timestamp) -> Measurement {
     let started_at = begun.as_ref().and_then(|begun| begun.started_at.clone());
     let mut measurement = Measurement {
@@ -132,7 +133,7 @@ fn measurement(begun: Option<Measurement>, kept: Option<String>, taken: Taken, n
             memory::write(&mut measurement.metadata, &memory);
         }
         Outcome::Judged { verdict, value, metadata, reason, memory, .. } => {
-            (measurement.phase, measurement.message) = told(verdict, reason);
+            (measurement.phase, measurement.message) = phase_and_message(verdict, reason);
             measurement.value = value;
             measurement.metadata.extend(metadata);
             memory::write(&mut measurement.metadata, &memory);
@@ -162,17 +163,17 @@ fn measurement(begun: Option<Measurement>, kept: Option<String>, taken: Taken, n
     measurement
 }
 
-fn told(verdict: Verdict, reason: String) -> (AnalysisPhase, String) {
-    let (phase, said) = match verdict {
+fn phase_and_message(verdict: Verdict, reason: String) -> (AnalysisPhase, String) {
+    let (phase, text) = match verdict {
         Verdict::Pass => (AnalysisPhase::Successful, String::new()),
-        Verdict::Fail(said) => (AnalysisPhase::Failed, said),
-        Verdict::Inconclusive(said) => (AnalysisPhase::Inconclusive, said),
+        Verdict::Fail(text) => (AnalysisPhase::Failed, text),
+        Verdict::Inconclusive(text) => (AnalysisPhase::Inconclusive, text),
     };
-    let message = match (said.is_empty(), reason.is_empty()) {
+    let message = match (text.is_empty(), reason.is_empty()) {
         (true, _) => reason,
-        (false, true) => said,
-        (false, false) if said == reason => said,
-        (false, false) => format!("{said}: {reason}"),
+        (false, true) => text,
+        (false, false) if text == reason => text,
+        (false, false) => format!("{text}: {reason}"),
     };
     (phase, message)
 }

@@ -1,4 +1,4 @@
-//! From a rollout's request for analysis to the spec of a run.
+//! Turns a rollout's request for analysis into the spec of a run.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::args;
 use super::walk::{self, TemplateRef, Templates};
 
-/// What arguments are read from.
+/// The values that arguments can refer to.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The Rollout object as JSON.
@@ -23,14 +23,14 @@ pub struct Source<'a> {
     pub stable: Option<&'a str>,
 }
 
-/// Stands for secret values while a spec is only looked at.
+/// Placeholder for secret values while a spec is validated.
 const SOME_SECRET: &str = "secret";
 
-/// The spec of the run that this request, at that path of the rollout, asks for. With `endless` false, which is all but the
-/// background analysis, a metric without a last measurement is refused.
+/// The spec of the run that this request asks for. `at` is the request's path in the rollout. Only a background analysis sets
+/// `endless`; without it a metric that measures without end is refused.
 ///
 /// # Errors
-/// Every fault of the request and of the templates that it names, each with template, metric and field.
+/// Every error of the request and of the templates that it names, each with template, metric and field.
 pub fn resolve(
     analysis: &RolloutAnalysis,
     at: &Path,
@@ -51,7 +51,7 @@ pub fn resolve(
     }
     let metrics = templates.iter().flat_map(|(_, spec)| spec.metrics.clone()).collect();
     let spec = AnalysisRunSpec { metrics, args, dry_run, measurement_retention, ..AnalysisRunSpec::default() };
-    // What only the whole can say: the number of metrics, and whether rules match any.
+    // The number of metrics and the names in rules can be checked only on the whole run.
     validate_run(&spec, served).map_err(|errors| {
         let at = |error: FieldError| FieldError { path: format!("{} run {}", at.as_str(), error.path), ..error };
         errors.into_iter().map(at).collect::<Vec<_>>()
@@ -61,7 +61,8 @@ pub fn resolve(
 
 pub(super) type Found<'a> = Vec<(TemplateRef, &'a AnalysisTemplateSpec)>;
 
-/// The arguments that the templates declare, with the rollout's values where it gives any; others of the rollout's are of no use.
+/// The arguments that the templates declare. A value of the rollout replaces the template's. Values for undeclared arguments are
+/// dropped.
 pub(super) fn merged_args(
     templates: &Found<'_>,
     given: &[Argument],
@@ -80,7 +81,7 @@ pub(super) fn merged_args(
                         arg.name
                     ))),
                     (None, _) => {
-                        // A source that is known is not lost to a template that leaves the value open.
+                        // An earlier template's source stays if a later template declares the argument without a value.
                         if arg.value.is_some() || arg.value_from.is_some() {
                             *known = arg.clone();
                         }
@@ -121,7 +122,7 @@ fn settled(arg: Argument, path: &Path, given: &[Argument], source: &Source<'_>) 
     }
 }
 
-/// The faults of each template's own metrics, told with the template.
+/// Errors of each template's own metrics, with the template's name.
 fn faults(templates: &Found<'_>, args: &[Argument], served: &[ServedAnalyzer<'_>], endless: bool) -> Vec<FieldError> {
     let value = |arg: &Argument| arg.value.clone().unwrap_or_else(|| SOME_SECRET.to_owned());
     let values: BTreeMap<_, _> = args.iter().map(|arg| (arg.name.clone(), value(arg))).collect();
@@ -154,7 +155,7 @@ fn repeated_metrics(templates: &Found<'_>) -> Vec<FieldError> {
     for (template, spec) in templates {
         for (index, metric) in spec.metrics.iter().enumerate() {
             match owners.get(metric.name.as_str()) {
-                // The same template twice is a fault of its own, told with its other faults.
+                // A template that is listed twice is an error of its own, reported with its other errors.
                 Some(owner) if *owner != template => {
                     let path = template.path().field("metrics").index(index).field("name");
                     errors.push(path.error(format!("two metrics have the same name '{}': see {owner}", metric.name)));
@@ -199,7 +200,7 @@ impl Rule for MeasurementRetention {
     }
 }
 
-/// The request's rules and then the templates'; a name that comes twice is a fault.
+/// The request's rules, then the templates' rules. A duplicate name is an error.
 fn rules<R: Rule>(own: &[R], at: &Path, templates: &Found<'_>, errors: &mut Vec<FieldError>) -> Vec<R> {
     let of_templates = templates.iter().map(|(template, spec)| (R::of_template(spec), template.path()));
     let mut all: Vec<R> = Vec::new();

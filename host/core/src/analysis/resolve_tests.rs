@@ -11,7 +11,7 @@ fn metric(name: &str) -> Value {
     json!({ "name": name, "provider": { "threshold": {} } })
 }
 
-/// Templates of the namespace.
+/// Templates in the rollout's namespace.
 fn templates(entries: &[(&str, Value)]) -> Templates {
     entries
         .iter()
@@ -22,7 +22,7 @@ fn templates(entries: &[(&str, Value)]) -> Templates {
         .collect()
 }
 
-/// The request's fields, with templates `a` and `b` where it names none.
+/// Resolves a request with these fields and all of the templates.
 fn resolved(request: Value, entries: &[(&str, Value)]) -> Result<AnalysisRunSpec, Vec<String>> {
     let names: Vec<_> = entries.iter().map(|(name, _)| json!({ "templateName": name })).collect();
     let mut whole = json!({ "templates": names });
@@ -59,7 +59,7 @@ fn metrics_of_all_templates_make_one_run() {
 }
 
 #[test]
-fn the_rollouts_value_goes_before_the_templates() {
+fn a_value_of_the_rollout_overrides_the_one_of_the_template() {
     let secret = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
     let spec = resolved(
         json!({ "args": [
@@ -97,7 +97,7 @@ fn the_rollouts_value_goes_before_the_templates() {
 
 /// As in Argo (`utils/analysis/helpers.go`, `MergeArgs`).
 #[test]
-fn of_two_values_of_the_rollout_for_one_argument_the_last_counts() {
+fn the_last_of_two_values_of_the_rollout_for_one_argument_counts() {
     let spec = resolved(
         json!({ "args": [{ "name": "one", "value": "first" }, { "name": "one", "value": "last" }] }),
         &[("a", json!({ "metrics": [metric("x")], "args": [{ "name": "one" }] }))],
@@ -108,7 +108,7 @@ fn of_two_values_of_the_rollout_for_one_argument_the_last_counts() {
 }
 
 #[test]
-fn templates_that_share_an_argument_agree_on_its_value() {
+fn templates_that_share_an_argument_must_agree_on_its_value() {
     let with = |value: Value| json!({ "metrics": [metric("x")], "args": [value] });
     let other = |value: Value| json!({ "metrics": [metric("y")], "args": [value] });
     for (first, second, expected) in [
@@ -125,7 +125,7 @@ fn templates_that_share_an_argument_agree_on_its_value() {
 }
 
 #[test]
-fn a_source_is_not_lost_to_a_template_that_leaves_the_value_open() {
+fn a_source_is_kept_if_a_later_template_declares_no_value() {
     let secret = json!({ "name": "p", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } });
     let spec = resolved(
         json!({}),
@@ -140,7 +140,7 @@ fn a_source_is_not_lost_to_a_template_that_leaves_the_value_open() {
 }
 
 #[test]
-fn each_fault_is_told_with_template_metric_and_field() {
+fn each_error_is_reported_with_template_metric_and_field() {
     for (spec, expected) in [
         (
             json!({ "metrics": [metric("x")], "args": [{ "name": "p" }] }),
@@ -178,7 +178,7 @@ fn each_fault_is_told_with_template_metric_and_field() {
 }
 
 #[test]
-fn metrics_of_two_templates_have_different_names() {
+fn metrics_of_two_templates_must_have_different_names() {
     let spec = json!({ "metrics": [metric("x")] });
 
     assert_eq!(
@@ -199,7 +199,7 @@ fn a_background_analysis_may_measure_without_end() {
 }
 
 #[test]
-fn more_metrics_in_all_than_a_status_has_room_for_are_refused() {
+fn more_metrics_than_a_status_can_store_are_refused() {
     let half =
         |from: usize| json!({ "metrics": (from..from + 201).map(|i| metric(&format!("m{i}"))).collect::<Vec<_>>() });
 

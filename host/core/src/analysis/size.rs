@@ -1,4 +1,4 @@
-//! A status must stay small enough for the API server to take it.
+//! Keeps a status small enough for the API server to accept it.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use kulta_api::analysis::{AnalysisRunStatus, Measurement};
 
 use super::memory::MEMORY_KEY;
 
-/// Of a measurement's value and of its message, in bytes. What is judged is the whole value; this is for people.
+/// Limit for a measurement's value and for its message, in bytes. Conditions are evaluated on the whole value; the stored one is
+/// for users.
 const MAX_TEXT_BYTES: usize = 1_024;
-/// Of a status as JSON, in bytes. etcd takes 1.5 MiB for the whole object, and the spec needs room as well.
+/// Limit for a status as JSON, in bytes. etcd accepts 1.5 MiB for the whole object, and the spec needs room too.
 const MAX_STATUS_BYTES: usize = 1_000_000;
 const CUT: &str = "…";
 
@@ -29,8 +30,8 @@ fn cut(text: &mut String) {
     text.push_str(CUT);
 }
 
-/// Keeps so many measurements of each metric, and fewer of those that have most when the whole is too large. The last one stays,
-/// if need be without what it says beside its value.
+/// Keeps at most `retention` measurements of each metric, and fewer of the longest lists if the whole status is too large. Each
+/// metric keeps its last measurement. If the status is still too large, that one loses all metadata but the analyzer's memory.
 pub(super) fn trim(status: &mut AnalysisRunStatus, retention: &BTreeMap<&str, usize>) {
     for result in &mut status.metric_results {
         let kept = retention.get(result.name.as_str()).copied().unwrap_or(usize::MAX);
@@ -53,7 +54,7 @@ pub(super) fn trim(status: &mut AnalysisRunStatus, retention: &BTreeMap<&str, us
 }
 
 fn too_large(status: &AnalysisRunStatus) -> bool {
-    // A status always serializes; one that did not could not be stored either.
+    // A status always serializes.
     serde_json::to_vec(status).is_ok_and(|json| json.len() > MAX_STATUS_BYTES)
 }
 
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_measurements_beyond_those_kept_go() {
+    fn the_oldest_measurements_beyond_the_retention_are_removed() {
         let mut status = status(1, 3, "");
         status.metric_results[0].measurements[2].value = "newest".into();
 
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_would_be_too_large_keeps_fewer() {
+    fn a_status_that_would_be_too_large_keeps_fewer_measurements() {
         let mut status = status(100, 40, &"x".repeat(MAX_TEXT_BYTES));
 
         trim(&mut status, &BTreeMap::new());
@@ -109,7 +110,7 @@ mod tests {
     fn the_last_measurement_of_a_hundred_metrics_always_fits() {
         let mut largest = measurement(&"x".repeat(MAX_TEXT_BYTES * 2));
         largest.message = "x".repeat(MAX_TEXT_BYTES * 2);
-        // What the plugin interface allows at most: 4 KiB of memory, as base64, and 32 entries of 256 bytes.
+        // The plugin interface allows at most 4 KiB of memory, which is stored as base64, and 32 metadata entries of 256 bytes.
         largest.metadata = (0..32).map(|index| (index.to_string(), "x".repeat(256))).collect();
         largest.metadata.insert(MEMORY_KEY.to_owned(), "x".repeat(5_464));
         shorten(&mut largest);

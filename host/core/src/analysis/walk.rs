@@ -1,4 +1,4 @@
-//! Which templates a request for analysis means: those it names and those that they name.
+//! Which templates a request for analysis refers to, directly or through other templates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use kulta_api::validation::Path;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// AnalysisTemplate, in the namespace of whoever names it.
+    /// An AnalysisTemplate, in the namespace of the object that refers to it.
     Namespace,
-    /// ClusterAnalysisTemplate.
+    /// A ClusterAnalysisTemplate.
     Cluster,
 }
 
@@ -21,16 +21,16 @@ pub struct TemplateRef {
     pub name: String,
 }
 
-/// The templates that were found; of one that cannot be read, which field it is that cannot.
+/// The templates that were found. The error of a template that cannot be decoded names the field.
 pub type Templates = BTreeMap<TemplateRef, Result<Arc<AnalysisTemplateSpec>, FieldError>>;
 
 impl TemplateRef {
-    /// The way to a field of the template, for messages: `AnalysisTemplate/latency spec`.
+    /// Path of the template's spec, for messages: `AnalysisTemplate/latency spec`.
     pub(super) fn path(&self) -> Path {
         Path::new(&format!("{self} spec"))
     }
 
-    /// A fault of the template, told with the template.
+    /// An error in the template, with the template's name in its path.
     pub(crate) fn fault(&self, error: FieldError) -> FieldError {
         FieldError { path: format!("{self} {}", error.path).trim_end().to_owned(), ..error }
     }
@@ -53,8 +53,8 @@ impl From<&AnalysisTemplateRef> for TemplateRef {
     }
 }
 
-/// All templates that are named, as far as those found tell. What is not among the found ones is to be looked up; when it is there,
-/// this may name more.
+/// All templates that are referred to, as far as the found ones show. The caller looks up those that are missing from `found`. A
+/// newly found template may refer to more.
 #[must_use]
 pub fn referenced(named: &[AnalysisTemplateRef], found: &Templates) -> BTreeSet<TemplateRef> {
     let mut all = BTreeSet::new();
@@ -68,11 +68,11 @@ pub fn referenced(named: &[AnalysisTemplateRef], found: &Templates) -> BTreeSet<
     all
 }
 
-/// The templates in the order in which their metrics come: as named, each before those that it names, every one once; those of the
-/// namespace before those of the cluster.
+/// The templates in the order of their metrics: each template comes before those that it refers to, and each comes once.
+/// Templates of the namespace come before those of the cluster.
 ///
 /// # Errors
-/// Each reference to a template that is not there, or that leads back to where it came from.
+/// Each reference to a template that does not exist, or that is part of a cycle.
 pub(super) fn walk<'a>(
     named: &[AnalysisTemplateRef],
     at: &Path,
@@ -90,7 +90,7 @@ pub(super) fn walk<'a>(
 struct Walk<'a> {
     found: &'a Templates,
     order: Vec<(TemplateRef, &'a AnalysisTemplateSpec)>,
-    /// From the request to here.
+    /// The references from the request to this template.
     way: Vec<TemplateRef>,
     errors: Vec<FieldError>,
 }
@@ -116,7 +116,7 @@ impl Walk<'_> {
             Some(Ok(spec)) => spec,
             Some(Err(error)) => {
                 let fault = template.fault(error.clone());
-                // Named twice, it is still wrong once.
+                // A template that is referred to twice is reported once.
                 if !self.errors.contains(&fault) {
                     self.errors.push(fault);
                 }
@@ -151,7 +151,7 @@ mod tests {
             .collect()
     }
 
-    /// Each entry is a template and those that it names; a name that begins with a slash is in cluster scope.
+    /// Each entry is a template and the templates that it refers to. A leading slash marks cluster scope.
     fn templates(entries: &[(&str, &[&str])]) -> Templates {
         entries
             .iter()
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_templates_follow_and_those_of_the_cluster_come_last() {
+    fn nested_templates_follow_and_cluster_templates_come_last() {
         let found = templates(&[("a", &["/c", "b"]), ("b", &[]), ("/c", &["d"]), ("d", &[])]);
 
         assert_eq!(
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_named_twice_counts_once() {
+    fn a_template_that_is_referred_to_twice_counts_once() {
         let found = templates(&[("a", &["b"]), ("b", &[]), ("c", &["b"])]);
 
         assert_eq!(
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_template_is_told_where_it_is_named() {
+    fn a_missing_template_is_reported_at_the_reference() {
         let found = templates(&[("a", &["/b"])]);
 
         assert_eq!(
@@ -202,18 +202,18 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_cannot_be_read_is_told_once_with_its_field() {
+    fn a_template_that_cannot_be_decoded_is_reported_once_with_its_field() {
         let mut found = templates(&[("a", &["b"]), ("b", &[])]);
         let error = FieldError { path: "spec.metrics[0].count".to_owned(), message: "no number".to_owned() };
         found.insert(TemplateRef { scope: Scope::Namespace, name: "b".to_owned() }, Err(error));
 
-        let told = walked(&["a", "b"], &found).unwrap_err();
+        let errors = walked(&["a", "b"], &found).unwrap_err();
 
-        assert_eq!(told, ["AnalysisTemplate/b spec.metrics[0].count: no number"]);
+        assert_eq!(errors, ["AnalysisTemplate/b spec.metrics[0].count: no number"]);
     }
 
     #[test]
-    fn a_circle_is_told_with_its_way() {
+    fn a_cycle_is_reported_with_its_path() {
         let found = templates(&[("a", &["b"]), ("b", &["/a"]), ("/a", &["b"])]);
 
         assert_eq!(
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_includes_what_is_not_found_yet() {
+    fn references_include_templates_that_are_not_found_yet() {
         let found = templates(&[("a", &["/b", "a"])]);
 
         let all: Vec<_> = referenced(&named(&["a"]), &found).into_iter().map(|one| one.to_string()).collect();

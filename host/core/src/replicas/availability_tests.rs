@@ -1,4 +1,5 @@
-//! Whatever pods are available, and whatever users do meanwhile: no move takes available pods below what the rollout must keep.
+//! Property tests: whatever pods are available and whatever users do, no move takes available pods below the number that the
+//! rollout must keep.
 
 use proptest::prelude::*;
 
@@ -10,7 +11,7 @@ fn left(side: Side, replicas: u32) -> u32 {
     side.available.min(side.replicas).min(replicas)
 }
 
-/// Available pods, of those that are not about to go.
+/// Available pods, without those that are about to be deleted.
 fn available(side: Side) -> u32 {
     left(side, side.replicas)
 }
@@ -24,7 +25,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         .prop_map(|(surge, unavailable)| Limits { surge, unavailable: unavailable.max(u32::from(surge == 0)) })
 }
 
-/// What users do between two reconciliations.
+/// User actions between two reconciliations.
 #[derive(Clone, Copy, Debug)]
 enum UserAction {
     Scale(u32),
@@ -64,7 +65,7 @@ impl Simulation {
         self.canary.replicas + self.stable.replicas + self.older.replicas
     }
 
-    /// One reconciliation, and what the ReplicaSet controller makes of it: the available pods right after it.
+    /// One reconciliation, and its effect through the ReplicaSet controller. Returns the available pods right after it.
     fn reconcile(&mut self) -> u32 {
         let goal = nearest_split(self.replicas, self.weight, 100, self.limits().surge);
         let sides = Sides { canary: self.canary, stable: Some(self.stable), older: self.older.replicas };
@@ -74,7 +75,7 @@ impl Simulation {
         let kept = left(self.canary, next.canary) + left(self.stable, next.stable) + left(self.older, older);
         self.canary = Side { replicas: next.canary, available: left(self.canary, next.canary) };
         self.older = Side { replicas: older, available: left(self.older, older) };
-        // The stable version is good: its pods become available.
+        // The stable version works: its pods become available.
         self.stable = Side { replicas: next.stable, available: next.stable };
         kept
     }

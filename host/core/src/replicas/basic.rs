@@ -1,8 +1,8 @@
-//! A canary without traffic routing: the number of pods is the weight.
+//! Scales of a canary without traffic routing, where the share of the pods is the weight.
 
 use super::limits::Limits;
 
-/// Pods of one side.
+/// Pods of the canary or of the stable side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Side {
     /// `spec.replicas` of its ReplicaSet.
@@ -11,13 +11,13 @@ pub struct Side {
 }
 
 impl Side {
-    /// Pods that requests can count on. More available than wanted means that some are about to go.
+    /// Pods that certainly serve requests. If more pods are available than wanted, some are about to be deleted.
     fn counted(self) -> u32 {
         self.available.min(self.replicas)
     }
 
-    /// The scale on the way down to `goal` when no more than `budget` available pods may go, and what is left of the budget.
-    /// Pods that are not available go first, as the ReplicaSet controller deletes them, and cost nothing.
+    /// The next scale on the way down to `goal`, if at most `budget` available pods may go, and the remaining budget. Pods that
+    /// are not available go first and cost no budget, because the ReplicaSet controller deletes them first.
     fn shrunk(self, goal: u32, budget: u32) -> (u32, u32) {
         let excess = self.replicas.saturating_sub(goal);
         let free = excess.min(self.replicas - self.counted());
@@ -26,16 +26,16 @@ impl Side {
     }
 }
 
-/// The pods that a split comes to when it is done.
+/// The numbers of pods that a move ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
     pub canary: u32,
     pub stable: u32,
 }
 
-/// The split nearest to `weight` of `max_weight`: of `replicas` pods, or one more when surge allows it. Ties give the larger canary.
-/// Neither side is left without a pod for a weight between the ends, when there are two pods to give.
-/// Source: section 4, "Replica maths, no traffic routing".
+/// The split nearest to `weight` of `max_weight`, of `replicas` pods or, with surge, one more. Of equally near splits the one
+/// with the larger canary is taken. Between 0 and `max_weight` each side gets at least one pod if there are two. Source: section
+/// 4, "Replica maths, no traffic routing".
 #[must_use]
 pub fn nearest_split(replicas: u32, weight: u32, max_weight: u32, surge: u32) -> Split {
     if replicas == 0 || max_weight == 0 {
@@ -62,30 +62,30 @@ pub fn nearest_split(replicas: u32, weight: u32, max_weight: u32, surge: u32) ->
             options.push((floor, whole + 1));
         }
     }
-    // |weight - canary * max / total|, over the common denominator of all options.
+    // Computes |weight - canary * max / total|, over the common denominator of all options.
     let distance = |&(canary, total): &(u64, u64)| {
         let other = if total == whole { whole + 1 } else { whole };
         (u64::from(weight) * total).abs_diff(canary * max) * other
     };
-    // min_by_key keeps the first of equals: the larger canary of the smaller total.
+    // min_by_key returns the first of equal options: the larger canary of the smaller total.
     let (canary, total) = options.into_iter().min_by_key(distance).unwrap_or((0, whole));
     let pods = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
     Split { canary: pods(canary), stable: pods(total.saturating_sub(canary)) }
 }
 
-/// What the sides look like now.
+/// The current pods of all sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sides {
     pub canary: Side,
-    /// Absent when there is no stable revision, or the canary is it.
+    /// The stable side; `None` if no revision is stable, or if the canary's revision is.
     pub stable: Option<Side>,
-    /// Pods wanted by older revisions, together.
+    /// Sum of the wanted pods of older revisions.
     pub older: u32,
 }
 
 /// The next scale of both sides on the way to `goal`, within surge and unavailability: no move takes available pods below
-/// `replicas - unavailable`. Source: section 4, "Replica maths"; unlike Argo, pods that are not available never count as available,
-/// for with them counted a broken update takes the pods that serve.
+/// `replicas - unavailable`. Source: section 4, "Replica maths". Unlike in Argo, unavailable pods never count as available;
+/// otherwise a broken update would remove pods that serve.
 #[must_use]
 pub fn next_scale(replicas: u32, goal: Split, limits: Limits, sides: Sides) -> Split {
     let mut next = Split { canary: sides.canary.replicas, stable: sides.stable.map_or(0, |stable| stable.replicas) };
@@ -102,7 +102,7 @@ pub fn next_scale(replicas: u32, goal: Split, limits: Limits, sides: Sides) -> S
         next.canary += up.min(goal.canary - next.canary);
     }
     let available = sides.canary.counted() + sides.stable.map_or(0, Side::counted);
-    // Older revisions drain first: until they are gone, no available pod of the two sides goes.
+    // Older revisions drain first. While they exist, both sides keep their available pods.
     let budget =
         if sides.older > 0 { 0 } else { available.saturating_sub(replicas.saturating_sub(limits.unavailable)) };
     let mut left = budget;
@@ -115,8 +115,8 @@ pub fn next_scale(replicas: u32, goal: Split, limits: Limits, sides: Sides) -> S
     next
 }
 
-/// How far older revisions are drained in this look: the scale of each, in the order given. Pods that are not available cost nothing;
-/// the others go as far as `replicas - unavailable` available pods remain in all.
+/// The next scale of each older revision, in the given order. Unavailable pods go at once; available ones go while `replicas -
+/// unavailable` available pods remain in total.
 #[must_use]
 pub fn drain(older: &[Side], available_in_all: u32, replicas: u32, limits: Limits) -> Vec<u32> {
     let mut budget = available_in_all.saturating_sub(replicas.saturating_sub(limits.unavailable));
@@ -141,7 +141,7 @@ mod tests {
         (split.canary, split.stable)
     }
 
-    /// A first move from a full stable side, for the examples of the reference.
+    /// The first move from a complete stable side, for the reference's examples.
     fn first_move(replicas: u32, weight: u32, surge: u32, unavailable: u32) -> (u32, u32) {
         let limits = Limits { surge, unavailable };
         let sides = Sides { canary: Side::default(), stable: Some(Side { replicas, available: replicas }), older: 0 };
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_reference_come_out_as_written() {
+    fn the_examples_of_the_reference_give_their_documented_results() {
         assert_eq!(first_move(10, 10, 1, 1), (1, 9));
         assert_eq!(first_move(10, 30, 0, 5), (0, 7));
         assert_eq!(first_move(1, 5, 1, 0), (1, 1));

@@ -3,19 +3,20 @@
 use kulta_api::strategy::ReplicaProgressThreshold;
 use kulta_api::{CanaryFields, IntOrString, ProgressThreshold};
 
-/// Argo's default for both, read as percent.
+/// Default of both limits in percent, as in Argo.
 const DEFAULT_PERCENT: u32 = 25;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Pods beyond `spec.replicas`.
+    /// Pods that may exist beyond `spec.replicas`.
     pub surge: u32,
     /// Pods that may be missing from `spec.replicas`.
     pub unavailable: u32,
 }
 
 impl Limits {
-    /// Surge rounds up, unavailable down; if both come to 0 one pod may be unavailable, or nothing could ever move.
+    /// Surge rounds up, unavailable rounds down. If both are 0, one pod may be unavailable, because otherwise no pod could be
+    /// replaced.
     #[must_use]
     pub fn of(fields: &CanaryFields, replicas: u32) -> Self {
         let surge = resolve(fields.max_surge.as_ref(), replicas, true);
@@ -36,7 +37,7 @@ fn resolve(value: Option<&IntOrString>, replicas: u32, round_up: bool) -> u32 {
     u32::try_from(pods).unwrap_or(u32::MAX)
 }
 
-/// How many of `desired` pods must be available for the side to count as there.
+/// Number of available pods, of `desired`, at which a side counts as available.
 #[must_use]
 pub fn needed_available(threshold: Option<&ReplicaProgressThreshold>, desired: u32) -> u32 {
     match threshold.and_then(ReplicaProgressThreshold::threshold).unwrap_or(ProgressThreshold::ALL) {
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pod_may_be_missing_when_both_come_to_nothing() {
+    fn one_pod_may_be_unavailable_if_both_limits_are_zero() {
         assert_eq!(limits(percent("0%"), percent("10%"), 2), (0, 1));
     }
 

@@ -1,4 +1,5 @@
-//! How many pods each side should have (`reference/argo-rollouts.md` section 4, "Replica maths" and "With traffic routing").
+//! The number of pods that each side should have (`reference/argo-rollouts.md` section 4, "Replica maths" and "With traffic
+//! routing").
 
 #[cfg(test)]
 mod availability_tests;
@@ -6,7 +7,7 @@ pub mod basic;
 pub mod limits;
 pub mod routed;
 
-/// `ceil(whole * share / of)`, in pods. `of` 0 counts as nothing to share.
+/// `ceil(whole * share / of)`, in pods; 0 if `of` is 0.
 #[must_use]
 pub fn share_of(whole: u32, share: u32, of: u32) -> u32 {
     if of == 0 {

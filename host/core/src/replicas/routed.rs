@@ -1,5 +1,5 @@
-//! A canary behind weighted routes: stable stays whole, the canary follows the weight. The side that serves traffic is never
-//! scaled below what its share needs, whatever the decision says.
+//! Scales of a canary behind weighted routes: stable keeps all its pods, and the canary follows the weight. The side that serves
+//! traffic is never scaled below the needs of its share, whatever the decision says.
 
 use super::share_of;
 use crate::decision::Scale;
@@ -9,14 +9,14 @@ pub struct Shape {
     /// `spec.replicas` of the rollout.
     pub replicas: u32,
     pub max_weight: u32,
-    /// Floor for a side that has pods at all; 0 for none.
+    /// Minimum number of pods of a side that has any; 0 if there is no minimum.
     pub min_pods: u32,
-    /// Stable shrinks as the canary grows.
+    /// Stable is scaled down as the canary is scaled up.
     pub dynamic_stable: bool,
 }
 
-/// The canary's share as it may be in force now, in parts of the maximum weight: routes that disagree, or that the data plane has not
-/// confirmed, give a range.
+/// The range of the canary's possible share now, in parts of the maximum weight. It is a range if routes differ, or if the data
+/// plane has not confirmed their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WeightRange {
     pub min: u32,
@@ -29,7 +29,7 @@ impl Shape {
         if pods == 0 { 0 } else { pods.max(self.min_pods.min(self.replicas)) }
     }
 
-    /// Pods that the decision wants for the canary at `weight`.
+    /// Number of pods that the decision wants for the canary at `weight`.
     #[must_use]
     pub fn canary_wanted(&self, scale: Scale, weight: u32) -> u32 {
         match scale {
@@ -40,25 +40,25 @@ impl Shape {
         }
     }
 
-    /// The canary's next scale: up at once, down no further than the share that it may still serve needs.
+    /// The canary's next scale. It goes up at once, but never below the needs of the canary's possible share.
     #[must_use]
     pub fn canary_target(&self, wanted: u32, current: u32, range: WeightRange) -> u32 {
         wanted.max(current.min(self.pods_for(range.max)))
     }
 
-    /// Pods that the decision wants for stable at `weight`.
+    /// Number of pods that the decision wants for stable at `weight`.
     #[must_use]
     pub fn stable_wanted(&self, weight: u32) -> u32 {
         if self.dynamic_stable { self.pods_for(self.max_weight.saturating_sub(weight)) } else { self.replicas }
     }
 
-    /// Stable's next scale: what is wanted, and never less than the share that it may still serve needs.
+    /// Stable's next scale: the wanted one, but never below the needs of stable's possible share.
     #[must_use]
     pub fn stable_target(&self, wanted: u32, range: WeightRange) -> u32 {
         wanted.max(self.pods_for(self.max_weight.saturating_sub(range.min)))
     }
 
-    /// The least share that the canary must keep because stable has no more than `available` pods to take the rest.
+    /// The least share that the canary must keep, because stable's `available` pods cannot serve more.
     #[must_use]
     pub fn least_canary_share(&self, available: u32) -> u32 {
         if self.replicas == 0 || available >= self.replicas {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_finer_than_a_percent_are_honoured() {
+    fn weights_finer_than_a_percent_are_applied() {
         let shape = Shape { max_weight: 1_000, replicas: 100, ..PLAIN };
 
         assert_eq!(shape.canary_wanted(Scale::FollowWeight, 5), 1);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn stable_stays_whole_unless_it_is_dynamic() {
+    fn stable_keeps_all_its_pods_unless_its_scale_is_dynamic() {
         assert_eq!((PLAIN.stable_wanted(40), DYNAMIC.stable_wanted(40)), (10, 6));
     }
 

@@ -1,5 +1,5 @@
-//! The facts of one reconciliation in order: which revision is new, which is stable, and where the traffic is. Nothing here changes
-//! while the reconciliation goes on.
+//! The facts of one reconciliation: which revision is new, which is stable, and where the traffic is. They do not change during
+//! the reconciliation.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::traffic::Traffic;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub observed: Arc<Observed>,
-    /// The status as it was read.
+    /// The status as it was observed.
     pub before: RolloutStatus,
     pub now: Timestamp,
     pub fields: CanaryFields,
@@ -26,29 +26,30 @@ pub(crate) struct Context {
     /// `spec.replicas`.
     pub replicas: u32,
     pub limits: Limits,
-    /// Hash of the revision that the pod template is.
+    /// Hash of the pod template's revision.
     pub new_hash: String,
     pub new: Option<Arc<ReplicaSet>>,
-    /// The stable revision's ReplicaSet; the same as `new` when the template is stable.
+    /// The stable revision's ReplicaSet. It is the same as `new` if the pod template is stable.
     pub stable: Option<Arc<ReplicaSet>>,
     /// The ReplicaSets that are neither new nor stable, newest first.
     pub others: Vec<Arc<ReplicaSet>>,
-    /// `None` without traffic routing: the pods share the requests.
+    /// `None` without traffic routing, where the number of pods sets the share.
     pub traffic: Option<Traffic>,
-    /// What keeps the spec from being followed.
+    /// The errors for which the spec cannot be followed.
     pub faults: Option<SpecFaults>,
 }
 
-/// The spec is invalid or refers to what is not there. The rollout takes no step further and begins nothing; what serves is kept serving.
+/// The spec is invalid, or refers to objects that do not exist. The rollout completes no step and starts nothing; revisions that
+/// serve are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct SpecFaults {
     pub errors: Vec<FieldError>,
-    /// The spec does not say where this rollout's traffic is, or names Services of another rollout: no weight can be moved, so no pod
-    /// that may serve can go.
+    /// The spec does not identify this rollout's traffic, or names Services of another rollout. No weight can be moved, so no pod
+    /// that may serve is deleted.
     pub traffic_unknown: bool,
 }
 
-/// The revision that the pod template is.
+/// The revision of the pod template.
 #[derive(Clone, Debug)]
 pub(crate) struct NewRevision {
     pub hash: String,
@@ -104,7 +105,7 @@ impl Context {
         self.service(Some(service)).and_then(|service| service.hash())
     }
 
-    /// The canary's Service selects the new revision's pods.
+    /// Whether the canary's Service selects the new revision's pods.
     pub fn canary_selected(&self) -> bool {
         let service = self.fields.canary_service.as_ref();
         service.and_then(|name| self.selected(name)) == Some(self.new_hash.as_str())
@@ -139,12 +140,12 @@ impl Context {
         side(self.stable.as_deref())
     }
 
-    /// Available pods that count as enough of `desired` (`replicaProgressThreshold`).
+    /// Number of available pods that is enough of `desired` (`replicaProgressThreshold`).
     pub fn needed(&self, desired: u32) -> u32 {
         needed_available(self.fields.replica_progress_threshold.as_ref(), desired)
     }
 
-    /// The canary's share in force: confirmed by the data plane, or by pods without traffic routing.
+    /// The canary's present share: the one that the data plane has confirmed or, without traffic routing, the share of the pods.
     pub fn weight_in_force(&self) -> u32 {
         match &self.traffic {
             Some(traffic) => traffic.state.confirmed.unwrap_or(traffic.state.range.max),
@@ -156,7 +157,7 @@ impl Context {
         }
     }
 
-    /// Any request may reach pods of the new revision.
+    /// Whether any request may reach pods of the new revision.
     pub fn canary_exposed(&self) -> bool {
         match &self.traffic {
             Some(traffic) => traffic.state.is_canary_exposed(),
@@ -164,13 +165,14 @@ impl Context {
         }
     }
 
-    /// Requests for the canary reach the new revision only: between two canaries the Service is not moved before it has no traffic.
+    /// Whether requests for the canary reach only the new revision. Between two canaries the Service changes only once it has no
+    /// traffic.
     pub fn canary_serves(&self) -> bool {
         let service = self.service(self.fields.canary_service.as_ref());
         self.canary_exposed() && service.is_none_or(|service| service.hash() == Some(self.new_hash.as_str()))
     }
 
-    /// Requests may reach this revision: a Service that selects it may have weight.
+    /// Whether requests may reach this revision, because a Service that selects it may have weight.
     pub fn may_serve(&self, replica_set: &ReplicaSet) -> bool {
         let Some(traffic) = &self.traffic else { return false };
         let selects = |service: &String| self.selected(service) == Some(replica_set.hash());
@@ -187,7 +189,7 @@ impl Context {
         self.observed.rollout.spec.paused()
     }
 
-    /// The spec could not be followed when the rollout was last reconciled.
+    /// Whether the spec had errors at the last reconciliation.
     pub fn had_faults(&self) -> bool {
         conditions::find(&self.before.conditions, ConditionType::InvalidSpec).is_some()
     }

@@ -1,4 +1,4 @@
-//! From the stage of a rollout to what it calls for.
+//! Calls the function of the rollout's stage.
 
 use super::context::Context;
 use super::lifecycle::{self, Stage};
@@ -7,7 +7,7 @@ use super::{stages, strategy};
 use crate::decision::{Goal, PauseCause, Waiting};
 use crate::runs::{self, Stop};
 
-/// Does what the rollout's stage calls for.
+/// Does the work of the rollout's stage.
 pub(super) fn next(context: &Context, mut progress: Progress) -> Next {
     let stage = lifecycle::stage(context, &progress.record);
     let skips_analysis = lifecycle::skips_analysis(context, &progress.record);
@@ -41,7 +41,7 @@ pub(super) fn next(context: &Context, mut progress: Progress) -> Next {
     })
 }
 
-/// There is no update that could be aborted, or it is aborted.
+/// There is no update to abort, or the update is already aborted.
 fn is_settled(context: &Context, progress: &Progress) -> bool {
     progress.record.status.abort || progress.record.is_stable(context)
 }

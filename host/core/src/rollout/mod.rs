@@ -1,13 +1,13 @@
-//! One reconciliation of a rollout, from what is observed to what is to be done:
+//! One reconciliation of a rollout, from the observed objects to the plan:
 //!
 //! ```text
 //! Observed → Context → lifecycle (Record) → stage → Goal → SafeGoal → writes → status → Plan
 //!                              questions ↔ answers
 //! ```
 //!
-//! Each arrow is a function from values to a value. [`context`] holds what does not change, [`record`] what will be stored,
-//! [`lifecycle`] the transitions, [`dispatch`] and [`stages`] what each stage wants, [`strategy`] the way forward, [`safety`] the gate,
-//! [`writes`] and [`status`] the result.
+//! Each arrow is a function from values to a value. [`context`] holds the facts that do not change, and [`record`] the values to
+//! be stored. [`lifecycle`] has the transitions, [`dispatch`] and [`stages`] the goal of each stage, and [`strategy`] the
+//! decisions of the strategy. [`safety`] is the gate. [`writes`] and [`status`] make the plan.
 
 pub(crate) mod context;
 mod dispatch;
@@ -44,7 +44,7 @@ use crate::decision::{Decision, Situation, StrategyFailure};
 use crate::identity::{self, Identity};
 use crate::observed::Observed;
 use crate::plan::{Action, Plan, Write};
-use crate::replica_set::{self, Blueprint};
+use crate::replica_set::{self, ReplicaSetSpec};
 use crate::{hash, time};
 use context::{Context, NewRevision};
 use lifecycle::faults::{self, Faults};
@@ -56,20 +56,20 @@ use status::Conclusion;
 use strategy_choice::StrategyChoice;
 use writes::AnnotationChanges;
 
-/// Begins a reconciliation. `now` is the wall clock. What is observed may be shared, so that a question costs no copy of it.
+/// Begins a reconciliation. `now` is the wall clock. `observed` may be shared, so that a question does not copy it.
 #[must_use]
 pub fn begin(observed: impl Into<Arc<Observed>>, now: Timestamp) -> Turn {
     identify(observed.into(), now, LookedUp::default())
 }
 
-/// The plan for an object that could not be decoded: a condition that names the field, and nothing else is touched.
+/// The plan for an object that cannot be decoded: it only sets a condition that names the field.
 /// `object` is the Rollout as JSON.
 #[must_use]
 pub fn undecodable(object: &Value, error: &FieldError, now: Timestamp) -> Plan {
     status::refused::undecodable(object, error, now)
 }
 
-/// Finds out which revision the template is.
+/// Finds the revision of the pod template.
 fn identify(observed: Arc<Observed>, now: Timestamp, looked_up: LookedUp) -> Turn {
     let rollout = &observed.rollout;
     let faults = Faults::of(&observed);
@@ -111,7 +111,7 @@ fn begin_with_faults(observed: &Arc<Observed>, faults: &Faults, now: Timestamp) 
     advance(context, Next::Stage(Progress::begin(record, answers)))
 }
 
-/// Goes from stage to stage until a question has to be answered or nothing more follows.
+/// Runs stage after stage until a question has to be answered or no stage follows.
 fn advance(context: Context, mut next: Next) -> Turn {
     loop {
         match next {
@@ -127,7 +127,7 @@ fn advance(context: Context, mut next: Next) -> Turn {
     }
 }
 
-/// The strategy has answered.
+/// Continues with the strategy's answer.
 fn answered(
     context: Context,
     progress: Progress,
@@ -141,7 +141,7 @@ fn answered(
     advance(context, next)
 }
 
-/// The cluster has been asked.
+/// Continues with the answer of a look-up.
 fn looked_up(waiting: Waiting, known: LookedUp) -> Turn {
     match waiting {
         Waiting::Identity { observed, now } => identify(observed, now, known),
@@ -149,7 +149,7 @@ fn looked_up(waiting: Waiting, known: LookedUp) -> Turn {
     }
 }
 
-/// From what is decided to the plan: what is safe now, the writes, the status.
+/// Makes the plan from the decision: the safe goal, the writes, the status.
 fn conclude(context: Box<Context>, outcome: Box<Outcome>, known: LookedUp) -> Turn {
     let older = match outcome.goal {
         Goal::Sides(_) if context.traffic.is_some() => scale_down::older(&context, &outcome.record),
@@ -182,7 +182,7 @@ fn done(plan: Plan) -> Turn {
     Turn::Done(Box::new(plan))
 }
 
-/// A HorizontalPodAutoscaler reads `spec.replicas`, so the default is written down (`reference/argo-rollouts.md` section 1.1).
+/// Writes the default of `spec.replicas`, because a HorizontalPodAutoscaler reads it (`reference/argo-rollouts.md` section 1.1).
 fn default_replicas() -> Plan {
     let patch = serde_json::json!({ "spec": { "replicas": kulta_api::rollout::DEFAULT_REPLICAS } });
     Plan {
@@ -192,12 +192,12 @@ fn default_replicas() -> Plan {
     }
 }
 
-/// Asks for the template as the API server would store it, to compare it with ReplicaSets that another controller made.
+/// Asks for the template with the API server's defaults, to compare it with ReplicaSets of other controllers.
 fn need_defaults(rollout: &Rollout) -> Need {
     let hash = hash::revision_hash(&rollout.spec.template.0, 0);
-    let mut body = replica_set::body(&Blueprint { rollout, hash: &hash, revision: 0, replicas: 0, stable: None });
+    let mut body = replica_set::body(&ReplicaSetSpec { rollout, hash: &hash, revision: 0, replicas: 0, stable: None });
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-        // Whatever object has the name must not keep the server from answering.
+        // The name is generated, so that an existing object cannot prevent the server's answer.
         metadata.remove("name");
         metadata.insert("generateName".to_owned(), format!("{hash}-").into());
     }

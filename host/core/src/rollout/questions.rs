@@ -1,5 +1,5 @@
-//! What a reconciliation wants to know on its way: where the strategy wants to go, and facts that no cache holds. An answered question is
-//! not asked again within the reconciliation, and a look-up never asks the strategy a second time.
+//! The questions of a reconciliation: decisions of the strategy, and facts that no cache has. An answered question is not asked
+//! again within the reconciliation, and a look-up does not ask the strategy a second time.
 
 use jiff::Timestamp;
 use kulta_api::PodTemplate;
@@ -26,7 +26,7 @@ pub struct Ask {
     /// Name of the plugin that decides.
     pub plugin: String,
     pub config: Value,
-    /// The component that the revision began with: see [`crate::pins`].
+    /// The component with which the revision began: see [`crate::pins`].
     pub pin: Option<String>,
     pub situation: Situation,
     pub(super) context: Context,
@@ -34,7 +34,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Goes on with the strategy's answer.
+    /// Continues with the strategy's answer.
     #[must_use]
     pub fn answer(self: Box<Self>, answer: Result<Decision, StrategyFailure>) -> Turn {
         let Self { situation, context, progress, .. } = *self;
@@ -50,17 +50,17 @@ pub struct LookUp {
     pub(super) known: LookedUp,
 }
 
-/// Where the reconciliation stands that waits for a look-up.
+/// The point at which a reconciliation waits for a look-up.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// It does not know yet which revision the template is.
+    /// The revision of the pod template is not known yet.
     Identity { observed: Arc<Observed>, now: Timestamp },
-    /// Everything is decided but what is safe to write.
+    /// Everything is decided except what is safe to write.
     Writes { context: Box<Context>, outcome: Box<Outcome> },
 }
 
 impl LookUp {
-    /// Goes on with the answer. One that does not answer [`LookUp::need`] is asked for again.
+    /// Continues with the answer. If it does not answer [`LookUp::need`], the question is asked again.
     #[must_use]
     pub fn answer(self: Box<Self>, answer: LookedUp) -> Turn {
         let Self { waiting, known, .. } = *self;
@@ -68,10 +68,10 @@ impl LookUp {
     }
 }
 
-/// A fact that no cache holds.
+/// A fact that no cache has.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Need {
-    /// `dryRun=All` create of this ReplicaSet; the answer is its template as the API server would store it.
+    /// `dryRun=All` create of this ReplicaSet. The answer is its template with the API server's defaults.
     DefaultedTemplate { body: Value },
     /// Which pods the EndpointSlices of these Services list, and which pods these ReplicaSets control.
     Endpoints { services: Vec<String>, replica_sets: Vec<PodController> },
@@ -82,10 +82,10 @@ pub enum Need {
 /// Answers to [`Need`]s.
 #[derive(Clone, Debug, Default)]
 pub struct LookedUp {
-    /// The template as the API server would store it, or the message with which it refuses the template.
+    /// The template with the API server's defaults, or the message with which the server refuses it.
     pub defaulted_template: Option<Result<PodTemplate, String>>,
     pub endpoints: Option<Endpoints>,
-    /// Pods that the selector of the need matches.
+    /// The pods that the need's selector matches.
     pub pods: Option<Vec<Pod>>,
 }
 

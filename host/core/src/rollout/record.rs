@@ -1,5 +1,4 @@
-//! What a reconciliation is to store of a rollout, and what it emits about it: transitions into the outbox, Kubernetes events, lines for
-//! the log.
+//! The changes that a reconciliation stores and emits: status, transitions in the outbox, Kubernetes events, and log lines.
 
 use jiff::Timestamp;
 use kulta_api::{KultaStatus, OutboxEntry, RolloutStatus, TransitionKind};
@@ -9,20 +8,21 @@ use super::transition::{self, Transition};
 use crate::plan::{EventKind, EventReason, KubeEvent};
 use crate::time;
 
-/// Characters of the rollout's uid in event names: a rollout created anew under the same name must not find its events emitted.
+/// Number of characters of the rollout's uid in event names. They keep the events of a rollout that was recreated under the same
+/// name apart.
 const UID_CHARS: usize = 8;
 
-/// The state of a rollout as it will be stored.
+/// The state of a rollout as this reconciliation will store it.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    /// `status.kulta` is apart.
+    /// The status without `status.kulta`.
     pub status: RolloutStatus,
     pub kulta: KultaStatus,
-    /// Emitted after the status is stored.
+    /// Events to emit after the status is stored.
     pub events: Vec<KubeEvent>,
-    /// What the status stores, for the log.
+    /// The stored transitions, for the log.
     pub transitions: Vec<Transition>,
-    /// Why this reconciliation aborts the update, if it does.
+    /// The reason, if this reconciliation aborts the update.
     pub abort_reason: Option<String>,
 }
 
@@ -32,12 +32,12 @@ pub(crate) fn event_name(uid: &str, mark: &str, reason: EventReason) -> String {
     format!("{uid}.{mark}.{}", reason.as_str().to_lowercase())
 }
 
-/// An object as Argo names it in messages.
+/// An object as named in Argo's messages.
 pub(crate) fn full_name(namespace: Option<&str>, name: Option<&str>) -> String {
     format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
 }
 
-/// The event of a rollout that no controller has reconciled before; its name is `<namespace>/<name>`.
+/// The event of a rollout that no controller has reconciled before. The name in it is `<namespace>/<name>`.
 pub(crate) fn added_event(before: &RolloutStatus, name: &str, uid: &str, now: Timestamp) -> Option<KubeEvent> {
     before.observed_generation.is_empty().then(|| KubeEvent {
         name: event_name(uid, "added", EventReason::RolloutAddedToInformer),
@@ -49,18 +49,18 @@ pub(crate) fn added_event(before: &RolloutStatus, name: &str, uid: &str, now: Ti
 }
 
 impl Record {
-    /// Nothing has changed yet.
+    /// The record before any change.
     pub fn of(mut status: RolloutStatus) -> Self {
         let kulta = status.kulta.take().unwrap_or_default();
         Self { status, kulta, events: Vec::new(), transitions: Vec::new(), abort_reason: None }
     }
 
-    /// The pod template is the stable revision.
+    /// Whether the revision of the pod template is stable.
     pub fn is_stable(&self, context: &Context) -> bool {
         !self.status.stable_rs.is_empty() && self.status.stable_rs == context.new_hash
     }
 
-    /// Index of the step at which the rollout is.
+    /// Index of the current step.
     pub fn step(&self) -> u32 {
         self.status.current_step_index.and_then(|index| u32::try_from(index).ok()).unwrap_or(0)
     }
@@ -70,14 +70,14 @@ impl Record {
             (context.strategy.steps != Some(0)).then(|| i32::try_from(step).unwrap_or(i32::MAX));
     }
 
-    /// Moves the index behind the last step.
+    /// Moves the index beyond the last step.
     pub fn set_last_step(&mut self, context: &Context) {
         if let Some(steps) = context.strategy.steps {
             self.set_step(context, steps);
         }
     }
 
-    /// The index is behind the last step.
+    /// Whether the index is beyond the last step.
     pub fn steps_done(&self, context: &Context) -> bool {
         match (context.strategy.steps, self.status.current_step_index) {
             (Some(0), _) => true,
@@ -98,7 +98,7 @@ impl Record {
         self.kulta.failure_cause = None;
     }
 
-    /// Stores a transition; `detail` fills in what its kind carries.
+    /// Stores a transition. `detail` fills in the fields of its kind.
     pub fn store(&mut self, context: &Context, kind: TransitionKind, detail: impl FnOnce(&mut OutboxEntry)) {
         let stable = &self.status.stable_rs;
         let mut entry = OutboxEntry {
@@ -128,12 +128,12 @@ impl Record {
         self.kulta.store(|seq, first| OutboxEntry { seq, first, ..entry });
     }
 
-    /// Emits an event about a stored transition, named by the sequence: the API server refuses the same event a second time.
+    /// Emits an event about a stored transition. Its name contains the sequence, so the API server refuses a duplicate.
     pub fn emit(&mut self, context: &Context, kind: EventKind, reason: EventReason, message: String) {
         let mark = if context.observed.record_kept {
             format!("{}.{}", self.kulta.sequence, self.events.len())
         } else {
-            // The CRD prunes the sequence; the version that the status patch replaces is as unique.
+            // The CRD prunes the sequence. The version that the status patch replaces is equally unique.
             format!("rv{}.{}", context.resource_version(), self.events.len())
         };
         self.events.push(KubeEvent { kind, ..context.event(&mark, reason, message) });
@@ -145,17 +145,17 @@ impl Context {
         self.observed.rollout.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// A normal event, named by what it is about.
+    /// A normal event. `mark` identifies its subject in the name.
     pub fn event(&self, mark: &str, reason: EventReason, message: String) -> KubeEvent {
         KubeEvent { name: event_name(self.uid(), mark, reason), kind: EventKind::Normal, reason, message, at: self.now }
     }
 
-    /// A warning event, named by what it is about.
+    /// A warning event. `mark` identifies its subject in the name.
     pub fn warning(&self, mark: &str, reason: EventReason, message: String) -> KubeEvent {
         KubeEvent { kind: EventKind::Warning, ..self.event(mark, reason, message) }
     }
 
-    /// The update to the new revision begins. Argo emits the event of a new ReplicaSet before it.
+    /// The update to the new revision begins. As in Argo, the event of a new ReplicaSet comes before this one.
     pub fn not_completed_event(&self) -> KubeEvent {
         let number = self.revision_number();
         self.event(

@@ -1,4 +1,4 @@
-//! `spec.restartAt`: which pods are replaced next (`reference/argo-rollouts.md` section 4, "Restart").
+//! `spec.restartAt`: selects the pods to replace next (`reference/argo-rollouts.md` section 4, "Restart").
 
 use jiff::Timestamp;
 use kulta_api::Time;
@@ -14,13 +14,13 @@ pub(super) fn wanted<'a>(context: &'a Context, record: &Record) -> Option<&'a Ti
     (record.status.restarted_at.as_ref() != Some(restart_at)).then_some(restart_at)
 }
 
-/// The pods that the rollout's ReplicaSets control, once they are looked up.
+/// The pods that the rollout's ReplicaSets control, once they have been looked up.
 pub(super) fn own_pods(context: &Context, looked_up: &LookedUp) -> Option<Vec<Pod>> {
     let owned = |pod: &&Pod| context.observed.replica_sets.iter().any(|owner| owner.uid == pod.owner);
     Some(looked_up.pods.as_ref()?.iter().filter(owned).cloned().collect())
 }
 
-/// It counts as there.
+/// The pod counts as available.
 pub(super) fn is_up(pod: &Pod) -> bool {
     pod.ready && !pod.terminating
 }
@@ -31,8 +31,8 @@ pub(super) fn is_outdated(context: &Context, pod: &Pod, restart_at: Timestamp) -
     pod.created < restart_at && sides.any(|side| side.hash() == pod.hash)
 }
 
-/// The pods that a restart takes next, were none of them the last that serves: as many at a time as may be unavailable, at least one;
-/// stable's first.
+/// The pods to restart next, regardless of whether one is the last that serves: at most as many at a time as may be unavailable,
+/// but at least one. Stable's pods come first.
 pub(super) fn next_evictions<'a>(
     context: &Context,
     record: &Record,
@@ -54,14 +54,14 @@ pub(super) fn next_evictions<'a>(
 pub(super) fn last_pod_serves(context: &Context, record: &Record, hash: &str) -> bool {
     let Some(traffic) = &context.traffic else { return false };
     if hash == record.status.stable_rs {
-        // A rollout of one pod has no other that could serve meanwhile.
+        // A rollout with one pod has no other pod that could serve meanwhile.
         return context.replicas > 1 && traffic.is_stable_exposed();
     }
     traffic.state.is_canary_exposed() || traffic.state.confirmed != Some(0)
 }
 
-/// A restart takes, or has just taken, the last ready pod of the canary: the weight is moved to stable first and comes back with a
-/// fresh pod.
+/// A restart evicts, or has just evicted, the last ready pod of the canary. The weight moves to stable first, and returns once a
+/// new pod is ready.
 pub(super) fn empties_canary(context: &Context, record: &Record, looked_up: &LookedUp) -> bool {
     let due = wanted(context, record).filter(|at| at.0 <= context.now);
     let (Some(restart_at), Some(pods)) = (due, own_pods(context, looked_up)) else { return false };

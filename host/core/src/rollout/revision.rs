@@ -1,4 +1,4 @@
-//! A ReplicaSet as a revision, as plugins are told of it.
+//! A ReplicaSet as a revision, in the form in which plugins get it.
 
 use crate::decision::Revision;
 use crate::observed::ReplicaSet;

@@ -1,7 +1,8 @@
-//! The gate between what a stage wants and what is written. Whatever a plugin, a user or a fault of ours asks for (design section 1):
-//! the weight is within its bounds; no share goes to a side without the pods for it, and none is taken from a side for which the other has
-//! no pods; the side that serves keeps the pods that its share needs; no revision loses its last pods while requests may reach them; a
-//! Service selects only pods that can answer. Writers of weights, scales and selectors take a [`SafeGoal`], which is built only here.
+//! The gate between the goal of a stage and the writes. It applies whatever a plugin or a user requests, and also if our own code
+//! is wrong (design section 1). The weight stays within its bounds. No share goes to a side without the pods for it, and none is
+//! taken from a side if the other side has no pods for it. The side that serves keeps the pods that its share needs. No revision
+//! loses its last pods while requests may reach them. A Service selects only pods that can answer. Writers of weights, scales and
+//! selectors take a [`SafeGoal`], which only this file builds.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,10 +20,10 @@ use crate::replicas::basic::{self, Sides, Split};
 use crate::replicas::share_of;
 use crate::traffic::Traffic;
 
-/// How soon to look up again whether EndpointSlices still list pods that are to go.
+/// Interval at which EndpointSlices are checked for pods that are about to be deleted.
 const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
 
-/// What may be written now.
+/// The changes that may be written now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SafeGoal {
     weight: Option<u32>,
@@ -32,19 +33,19 @@ pub(crate) struct SafeGoal {
     selectors: Selectors,
 }
 
-/// What the gate says of a goal.
+/// The result of the gate for a goal.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub goal: SafeGoal,
-    /// What has to be looked up before pods may go.
+    /// A fact to look up before pods may be deleted.
     pub need: Option<Need>,
-    /// When to check again whether pods may go.
+    /// When to check again whether pods may be deleted.
     pub wake_up: Option<Timestamp>,
 }
 
 impl SafeGoal {
-    /// `older` has the pods that should stay of each revision that is neither new nor stable; without routes they drain as fast as
-    /// availability allows.
+    /// `older` has the number of pods to keep of each revision that is neither new nor stable. Without routes those revisions
+    /// drain as fast as availability allows.
     pub fn check(context: &Context, record: &Record, goal: Goal, older: &[u32], looked_up: &LookedUp) -> Checked {
         let goal = match (goal, &context.traffic) {
             (Goal::KeepPods, _) => Self::keep_pods(context),
@@ -54,7 +55,7 @@ impl SafeGoal {
         goal.without_losing_endpoints(context, looked_up)
     }
 
-    /// The canary's share that the routes should say; `None` if they are not written.
+    /// The canary's share to write to the routes; `None` if they are not written.
     pub fn weight(&self) -> Option<u32> {
         self.weight
     }
@@ -64,7 +65,7 @@ impl SafeGoal {
         self.canary
     }
 
-    /// `spec.replicas` of the stable ReplicaSet; without meaning while the new revision is stable.
+    /// `spec.replicas` of the stable ReplicaSet. It is unused while the new revision is stable.
     pub fn stable(&self) -> Option<u32> {
         self.stable
     }
@@ -74,12 +75,12 @@ impl SafeGoal {
         &self.older
     }
 
-    /// Hash that the stable Service should select; `None` leaves it as it is.
+    /// Hash that the stable Service should select; `None` leaves it unchanged.
     pub fn stable_selector(&self) -> Option<&str> {
         self.selectors.stable.as_deref()
     }
 
-    /// Hash that the canary's Service should select; `None` leaves it as it is.
+    /// Hash that the canary's Service should select; `None` leaves it unchanged.
     pub fn canary_selector(&self) -> Option<&str> {
         self.selectors.canary.as_deref()
     }
@@ -124,7 +125,7 @@ impl SafeGoal {
         }
     }
 
-    /// Without routes the pods are the weight: the next move of both sides that keeps enough of them available.
+    /// Without routes the number of pods sets the share: the next scale of both sides that keeps enough pods available.
     fn by_pods(context: &Context, record: &Record, goal: SidesGoal) -> Self {
         let distinct = context.stable.is_some() && !record.is_stable(context);
         let sides = Sides {
@@ -143,7 +144,7 @@ impl SafeGoal {
         }
     }
 
-    /// No revision is scaled to zero while a Service that has weight lists its pods.
+    /// No revision is scaled to zero while a Service with weight lists its pods.
     fn without_losing_endpoints(self, context: &Context, looked_up: &LookedUp) -> Checked {
         let (mut need, mut wake_up) = (None, None);
         let mut keep = |replica_set: Option<&ReplicaSet>, target: u32| {
@@ -171,20 +172,20 @@ impl SafeGoal {
     }
 }
 
-/// The weight that is safe to write now on the way to the goal's.
+/// The weight that is safe to write now on the way to the goal's weight.
 fn safe_weight(context: &Context, record: &Record, traffic: &Traffic, goal: SidesGoal, looked_up: &LookedUp) -> u32 {
     let max = traffic.shape.max_weight;
     let stable_hash = record.status.stable_rs.as_str();
     let is_stable = record.is_stable(context);
-    // Of a first revision the stable Service selects the pods too.
+    // The stable Service selects the pods of a first revision too.
     let stable = if is_stable || stable_hash.is_empty() { context.canary_side() } else { context.stable_side() };
-    // An unmanaged Service still selects every pod of the rollout; one that is not there has none.
+    // An unmanaged Service still selects every pod of the rollout. A Service that does not exist has no pods.
     let stable_service_ready = context
         .service(Some(&traffic.stable_service))
         .is_some_and(|service| service.hash().is_none_or(|selected| selected == stable_hash));
-    // The pods that the canary's Service selects serve its share, whichever revision they are of.
+    // The pods that the canary's Service selects serve its share, whatever their revision is.
     let (wanted, canary_available) = if context.canary_selected() && !is_stable {
-        // A canary that is about to lose its last ready pod to a restart gets no requests.
+        // A canary whose last ready pod is about to be restarted gets no requests.
         let restarts = !goal.is_held && restart::empties_canary(context, record, looked_up);
         (if restarts { 0 } else { goal.weight.min(max) }, context.canary_side().available)
     } else {
@@ -205,20 +206,20 @@ fn safe_weight(context: &Context, record: &Record, traffic: &Traffic, goal: Side
     })
 }
 
-/// Of a revision's pods those that its requests need, by whichever Service it gets them: now, or with the weight that is written beside
-/// this.
+/// Number of pods of a revision that its requests need, through either Service: with the present weight, or with the one written
+/// in this reconciliation.
 fn pods_for_requests(context: &Context, traffic: &Traffic, replica_set: &ReplicaSet, weight: u32) -> u32 {
     let (max, range) = (traffic.shape.max_weight, traffic.state.range);
     let (least, most) = (range.min.min(weight), range.max.max(weight));
     let selects = |service: &String| context.selected(service) == Some(replica_set.hash());
-    // The canary's Service selects the new revision, or may be pointed at it beside this.
+    // The canary's Service selects the new revision, or may be pointed at it in this reconciliation.
     let by_canary = selects(&traffic.canary_service) || replica_set.hash() == context.new_hash;
     let by_stable = selects(&traffic.stable_service);
     let share = if by_stable { max.saturating_sub(least) } else { 0 } + if by_canary { most } else { 0 };
     replica_set.replicas.min(share_of(traffic.shape.replicas, share.min(max), max))
 }
 
-/// Without routes older revisions go as fast as availability allows, oldest first.
+/// Without routes older revisions drain as fast as availability allows, the oldest first.
 fn drained(context: &Context, record: &Record) -> Vec<u32> {
     let others = &context.others;
     if context.is_stopped() && !record.is_stable(context) {
@@ -249,7 +250,7 @@ enum Removal {
 
 fn may_lose_all_pods(context: &Context, replica_set: &ReplicaSet, looked_up: &LookedUp) -> Removal {
     let Some(traffic) = &context.traffic else { return Removal::Safe };
-    // A rollout of no pods has none left to serve.
+    // A rollout with zero replicas has no pods that serve.
     if replica_set.created_replicas == 0 || context.replicas == 0 {
         return Removal::Safe;
     }
@@ -272,7 +273,7 @@ fn may_lose_all_pods(context: &Context, replica_set: &ReplicaSet, looked_up: &Lo
     if listed.any(|pods| pods.iter().any(is_own)) { Removal::StillListed } else { Removal::Safe }
 }
 
-/// Asks which pods the Services list, and whose they are where their names do not tell.
+/// Asks which pods the Services list, and which ReplicaSet controls them if their names are cut.
 fn endpoints_of(context: &Context, services: Vec<&String>) -> Need {
     let with_pods = context.observed.replica_sets.iter().filter(|other| other.created_replicas > 0);
     let replica_sets = with_pods

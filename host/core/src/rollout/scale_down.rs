@@ -1,4 +1,4 @@
-//! How long the pods of revisions that are left stay (`reference/argo-rollouts.md` section 4, "Scale-down").
+//! How long pods of superseded revisions are kept (`reference/argo-rollouts.md` section 4, "Scale-down").
 
 use jiff::Timestamp;
 
@@ -7,11 +7,11 @@ use super::record::Record;
 use crate::observed::ReplicaSet;
 use crate::time;
 
-/// Pods of a revision that stay for now.
+/// Pods of a revision that are kept for now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Kept {
     pub pods: u32,
-    /// When they go, if that is set now.
+    /// When the pods are deleted, if this reconciliation sets the deadline.
     pub deadline: Option<Timestamp>,
     pub wake_up: Option<Timestamp>,
 }
@@ -27,7 +27,7 @@ impl Kept {
     }
 }
 
-/// Pods of the canary that stay after an abort: all of them until the deadline, which is set once stable is whole.
+/// Pods of the canary that are kept after an abort: all of them until the deadline, which is set once stable has all its pods.
 pub(super) fn canary_after_abort(context: &Context, stable_whole: bool) -> Kept {
     let Some(canary) = &context.new else { return Kept::default() };
     let Some(delay) = context.fields.abort_scale_down_delay_seconds() else { return Kept::pods(canary.replicas) };
@@ -41,8 +41,8 @@ pub(super) fn canary_after_abort(context: &Context, stable_whole: bool) -> Kept 
     }
 }
 
-/// Pods of each revision that is neither new nor stable, behind routes: they stay while requests may reach them, and after a promotion for
-/// the scale-down delay.
+/// Pods of each revision that is neither new nor stable, behind routes. They are kept while requests may reach them, and for the
+/// scale-down delay after a promotion.
 pub(super) fn older(context: &Context, record: &Record) -> Vec<Kept> {
     let mut lingering = 0;
     let mut kept = Vec::with_capacity(context.others.len());
@@ -70,13 +70,13 @@ fn of_other(context: &Context, record: &Record, other: &ReplicaSet, lingering: u
     match other.scale_down_deadline() {
         Some(deadline) if deadline <= context.now => Kept::default(),
         Some(deadline) => Kept { wake_up: Some(deadline), ..Kept::pods(other.replicas) },
-        // Just promoted over: it stays for a while, in case it is wanted back; pods that are not available help nobody.
+        // The revision was stable until the promotion. Its available pods are kept for a while, in case of a rollback.
         None if record.is_stable(context) && other.available_replicas > 0 => {
             let delay = context.fields.scale_down_delay_seconds();
             let pods = if delay == 0 { 0 } else { other.replicas };
             Kept::until_set(pods, time::after(context.now, delay))
         }
-        // A revision that never became stable.
+        // The revision was never stable.
         None => Kept::default(),
     }
 }

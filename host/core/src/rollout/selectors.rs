@@ -6,14 +6,14 @@ use crate::identity;
 use crate::observed::Service;
 use crate::replicas::share_of;
 
-/// Hashes of the revisions to select; `None` leaves a Service as it is.
+/// Hashes of the revisions to select. `None` leaves a Service unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selectors {
     pub stable: Option<String>,
     pub canary: Option<String>,
 }
 
-/// Every Service selects pods that can answer, or stays as it is.
+/// Each Service either selects pods that can answer, or stays unchanged.
 pub(super) fn safe(context: &Context, record: &Record) -> Selectors {
     let service = |name: Option<&String>| context.service(name);
     let stable_hash = record.status.stable_rs.as_str();
@@ -26,7 +26,7 @@ pub(super) fn safe(context: &Context, record: &Record) -> Selectors {
     Selectors { stable: stable.map(|_| stable_hash.to_owned()), canary: canary_hash }
 }
 
-/// The revision that the canary Service should select. It always ends at pods that can answer: between two canaries it selects stable.
+/// The revision that the canary Service should select. Its pods can answer. Between two canaries, the Service selects stable.
 fn canary_target(context: &Context, record: &Record, service: &Service) -> Option<String> {
     let stable = record.status.stable_rs.as_str();
     let new = context.new_hash.as_str();
@@ -36,7 +36,7 @@ fn canary_target(context: &Context, record: &Record, service: &Service) -> Optio
     let exposed = context.traffic.as_ref().is_some_and(|traffic| traffic.state.is_canary_exposed());
     // With the stable revision deleted, an abort has nothing to restore.
     if stable == new || (record.status.abort && context.stable.is_some()) {
-        // A stable revision that shrank takes its share back bit by bit, by weight.
+        // A stable revision with fewer pods takes its share back gradually, by weight.
         let whole = !context.fields.dynamic_stable_scale();
         return (whole || !exposed).then(|| stable.to_owned());
     }
@@ -44,7 +44,7 @@ fn canary_target(context: &Context, record: &Record, service: &Service) -> Optio
     if selected == Some(new) || context.is_stopped() || context.faults.is_some() {
         return None;
     }
-    // Traffic that still goes to another canary's pods is taken away first.
+    // Traffic to the pods of an older canary is moved away first.
     let free = !exposed || selected == Some(stable) || selected.is_none();
     if free && can_serve(context, record, service, new) {
         return Some(new.to_owned());
@@ -56,8 +56,8 @@ fn may_select(context: &Context, record: &Record, service: &Service, hash: &str)
     service.hash() == Some(hash) || can_serve(context, record, service, hash)
 }
 
-/// A Service that selects no revision yet is narrowed only to one that is whole; one that does may follow to pods that can serve its
-/// requests, or that are no fewer than those that serve them now.
+/// A Service that selects no revision yet is pointed only at a revision with all its pods. Otherwise the new revision needs
+/// enough available pods for the Service's requests, or at least as many as serve them now.
 fn can_serve(context: &Context, record: &Record, service: &Service, hash: &str) -> bool {
     let replica_sets = &context.observed.replica_sets;
     let Some(target) = identity::by_hash(replica_sets, hash) else { return false };
@@ -72,7 +72,8 @@ fn can_serve(context: &Context, record: &Record, service: &Service, hash: &str) 
     target.available_replicas > 0 && (target.available_replicas >= enough || target.available_replicas >= serving)
 }
 
-/// Pods of a revision that its requests need once the Service sends it its own, beside those of the other Service.
+/// Number of pods of a revision that its requests need once the Service selects it, in addition to the requests of the other
+/// Service.
 fn pods_for_requests(context: &Context, record: &Record, service: &Service, hash: &str) -> u32 {
     let Some(traffic) = &context.traffic else { return 0 };
     let (max, range) = (traffic.shape.max_weight, traffic.state.range);
@@ -80,7 +81,7 @@ fn pods_for_requests(context: &Context, record: &Record, service: &Service, hash
     let (own, selects_it) = if service.name == traffic.stable_service {
         (max.saturating_sub(range.min), selects_it(&traffic.canary_service))
     } else {
-        // The stable Service selects the stable revision, or is about to.
+        // The stable Service selects the stable revision, or this reconciliation points it there.
         (range.max, selects_it(&traffic.stable_service) || record.status.stable_rs == hash)
     };
     let share = if own > 0 && selects_it { max } else { own };

@@ -1,4 +1,4 @@
-//! What each stage of a rollout wants of traffic and pods. Whether that is safe now is decided by [`super::safety`].
+//! The traffic and pods that each stage of a rollout wants. [`super::safety`] decides what is safe now.
 
 use kulta_api::TransitionKind;
 
@@ -15,19 +15,19 @@ use crate::step_plugins;
 use crate::time;
 use crate::traffic::Traffic;
 
-/// There is no update to judge.
+/// Analyses end because there is no update to judge.
 const NOT_WANTED: Ending = Ending { outcome: kulta_api::Outcome::Cancel, why: "no longer wanted" };
-/// A user, or the rollback window, skipped the steps that are left.
+/// Analyses end because a user or the rollback window skipped the remaining steps.
 const SKIPPED: Ending = Ending { outcome: kulta_api::Outcome::Cancel, why: "skipped" };
 
 const PROMOTED: &str = "promoted: the new revision is stable";
 pub(super) const INCONCLUSIVE: &str = "paused: the background analysis is inconclusive";
 const RESTORING: &str = "aborted: stable serves";
 
-/// Where the strategy wants the canary.
+/// The target of the strategy for the canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// In parts of the maximum weight.
+    /// Weight in parts of the maximum weight.
     pub weight: u32,
     pub canary: Scale,
 }
@@ -36,13 +36,13 @@ pub(super) fn settled(outcome: Outcome) -> Next {
     Next::Settled(Box::new(outcome))
 }
 
-/// The update is aborted, which begins another stage.
+/// The update is aborted, so another stage follows.
 pub(super) fn abort_by_analysis(context: &Context, progress: Progress, why: &str) -> Next {
     let record = lifecycle::abort_by_analysis(context, progress.record, why);
     Next::Stage(Progress { record, ..progress })
 }
 
-/// Ends what belongs to an update.
+/// Ends the parts of an update.
 pub(super) fn without_update(context: &Context, mut progress: Progress) -> Progress {
     if context.faults.is_none() {
         runs::drop_all(context, &mut progress.record, NOT_WANTED);
@@ -69,7 +69,7 @@ fn nearest_split(context: &Context, weight: u32) -> Split {
     basic::nearest_split(context.replicas, weight, context.max_weight(), context.limits.surge)
 }
 
-/// All pods for the new revision; `weight` for its Service, where routes share the traffic.
+/// All pods for the new revision. `weight` applies to its Service if routes split the traffic.
 fn all_new(context: &Context, weight: u32, canary_needed: u32) -> Goal {
     match &context.traffic {
         Some(_) => Goal::Sides(SidesGoal {
@@ -83,13 +83,13 @@ fn all_new(context: &Context, weight: u32, canary_needed: u32) -> Goal {
     }
 }
 
-/// All pods of the new revision are there and available.
+/// All pods of the new revision exist and are available.
 fn is_new_whole(context: &Context) -> bool {
     let new = context.canary_side();
     context.new.is_some() && new.replicas == context.replicas && new.available >= context.replicas
 }
 
-/// No revision is stable yet: all pods at once, no steps.
+/// No revision is stable yet: all pods are created at once, without steps.
 pub(super) fn first_deploy(context: &Context, mut progress: Progress) -> Outcome {
     let goal = all_new(context, 0, 0);
     if is_new_whole(context) {
@@ -100,8 +100,8 @@ pub(super) fn first_deploy(context: &Context, mut progress: Progress) -> Outcome
     Outcome::new(with_exposure(context, progress), goal, reason).waits_for(Waiting::Pods)
 }
 
-/// Stable is gone: the new revision gets all pods, and all traffic as soon as one of them is available. It becomes stable once it is
-/// whole, unless it was aborted or the spec cannot be followed; then it only serves.
+/// The stable ReplicaSet does not exist. The new revision gets all pods, and all traffic as soon as one pod is available. It
+/// becomes stable once all its pods are available, unless it was aborted or the spec has errors.
 pub(super) fn take_over(context: &Context, mut progress: Progress) -> Outcome {
     if context.faults.is_none() {
         runs::drop_unfinished(context, &mut progress.record, NOT_WANTED);
@@ -117,7 +117,7 @@ pub(super) fn take_over(context: &Context, mut progress: Progress) -> Outcome {
     Outcome::new(with_exposure(context, progress), goal, reason).waits_for(Waiting::Pods)
 }
 
-/// The template is stable: all pods, all traffic on the stable Service, what is left of others goes.
+/// The pod template is stable: it gets all pods and all traffic, and the remaining pods of other revisions are deleted.
 pub(super) fn steady(context: &Context, mut progress: Progress) -> Outcome {
     let replicas = context.replicas;
     let new = context.canary_side();
@@ -139,7 +139,7 @@ pub(super) fn steady(context: &Context, mut progress: Progress) -> Outcome {
     Outcome::new(progress, goal, "")
 }
 
-/// Stopped: nothing moves but what keeps requests answered, and the scale when `spec.replicas` changes.
+/// The rollout is stopped. Only changes that keep requests answered are made, and the scale follows `spec.replicas`.
 pub(super) fn hold(context: &Context, progress: Progress, reason: impl Into<String>) -> Outcome {
     let goal = held(context, &progress);
     Outcome::new(with_exposure(context, progress), goal, reason)
@@ -147,7 +147,7 @@ pub(super) fn hold(context: &Context, progress: Progress, reason: impl Into<Stri
 
 fn held(context: &Context, progress: &Progress) -> Goal {
     let Some(stable) = &context.stable else {
-        // Without a stable revision that serves, the new one has all requests.
+        // Without a stable revision that serves, the new revision gets all requests.
         let weight = if progress.record.status.stable_rs.is_empty() { 0 } else { context.max_weight() };
         let canary = context.new.as_deref().map_or(0, |new| new.replicas);
         return Goal::Sides(SidesGoal { weight, canary_needed: 1, canary, stable: 0, is_held: true });
@@ -163,7 +163,7 @@ fn held(context: &Context, progress: &Progress) -> Goal {
     }
 }
 
-/// A held canary's pods: as many as there are, or their part of `spec.replicas` when a user has changed that.
+/// Number of pods of a held canary: as many as exist, or its share of `spec.replicas` if a user has changed that.
 fn rescaled(canary: &ReplicaSet, replicas: u32) -> u32 {
     match canary.desired_replicas() {
         Some(desired) if desired != replicas && desired > 0 => share_of(replicas, canary.replicas, desired),
@@ -171,8 +171,8 @@ fn rescaled(canary: &ReplicaSet, replicas: u32) -> u32 {
     }
 }
 
-/// A held split without routes: as it is, or in proportion when a user has changed `spec.replicas`, or has done so before and the
-/// sides could not follow at once.
+/// A held split without routes: unchanged, or in proportion if a user has changed `spec.replicas` and the sides have not followed
+/// yet.
 fn held_split(context: &Context, stable: &ReplicaSet) -> Split {
     let replicas = context.replicas;
     let canary = context.canary_side();
@@ -186,7 +186,7 @@ fn held_split(context: &Context, stable: &ReplicaSet) -> Split {
     Split { canary, stable: replicas.saturating_sub(canary) }
 }
 
-/// The spec cannot be followed: what serves is kept serving.
+/// The spec has errors. Revisions that serve requests are kept.
 pub(super) fn blocked(context: &Context, progress: Progress) -> Outcome {
     if context.faults.as_ref().is_some_and(|faults| faults.traffic_unknown) {
         return Outcome::new(progress, Goal::KeepPods, "");
@@ -194,7 +194,7 @@ pub(super) fn blocked(context: &Context, progress: Progress) -> Outcome {
     hold(context, progress, "")
 }
 
-/// All of the canary's pods, then all of the traffic, then it is stable.
+/// Gives the canary all pods, then all traffic, then makes it stable.
 pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis: bool) -> Outcome {
     step_plugins::end(&mut progress.record);
     if skips_analysis {
@@ -208,7 +208,8 @@ pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis:
         progress.record.kulta.promoting = true;
         progress.record.store(context, TransitionKind::Promoted, |_| {});
     }
-    // Without replicas a ReplicaSet has nothing to wait for, but it has to exist: it says what the stable revision is.
+    // Without replicas there are no pods to wait for. The ReplicaSet must exist nevertheless, because it identifies the stable
+    // revision.
     let whole = is_new_whole(context);
     let max = context.max_weight();
     let (goal, confirmed) = match &context.traffic {
@@ -233,7 +234,7 @@ pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis:
     Outcome::new(progress, goal, reason).waits_for(Waiting::Pods)
 }
 
-/// The canary's share while its pods come: with a stable side that shrinks, as much as they can serve.
+/// The canary's share while its pods start. If stable shrinks, the share follows the available pods.
 fn promoting_weight(context: &Context, traffic: &Traffic) -> u32 {
     let (max, held) = (traffic.shape.max_weight, traffic.state.last_written);
     if !traffic.shape.dynamic_stable || context.replicas == 0 {
@@ -244,7 +245,7 @@ fn promoting_weight(context: &Context, traffic: &Traffic) -> u32 {
     held.max(u32::try_from(shared).unwrap_or(max)).min(max)
 }
 
-/// Aborted: `weight` at most for the canary, all pods for stable.
+/// The update is aborted: the canary gets at most `weight`, and stable gets all pods.
 pub(super) fn restore(context: &Context, mut progress: Progress, weight: u32, reason: Option<String>) -> Outcome {
     let reason = reason.or_else(|| progress.record.abort_reason.clone()).unwrap_or_else(|| RESTORING.to_owned());
     progress = with_exposure(context, progress);
@@ -270,7 +271,7 @@ pub(super) fn restore(context: &Context, mut progress: Progress, weight: u32, re
     }
 }
 
-/// On its way: where the strategy wants the canary.
+/// The update moves forward: the strategy decides.
 pub(super) fn forward(context: &Context, target: Target) -> Goal {
     let weight = target.weight.min(context.max_weight());
     match &context.traffic {
@@ -282,7 +283,7 @@ pub(super) fn forward(context: &Context, target: Target) -> Goal {
     }
 }
 
-/// What the cluster still lacks of the target; `None` if it is in place.
+/// The missing part of the target; `None` if the target is in place.
 pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
     let canary = context.canary_side();
     let stable = context.stable_side();
@@ -308,7 +309,7 @@ pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
     if !there {
         return Some(Waiting::Pods);
     }
-    // Without pods there is nothing to share, and no weight that would be safe.
+    // Without pods there is no traffic to split, and no weight would be safe.
     let shared = match traffic.state.confirmed {
         Some(_) if context.replicas == 0 => true,
         confirmed => confirmed == Some(weight) && (weight == 0 || context.canary_selected()),
@@ -316,7 +317,7 @@ pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
     (!shared).then_some(Waiting::Routes)
 }
 
-/// When the strategy's pause or wait ends, or nothing does.
+/// When the strategy's pause or wait ends; `None` if it has no end.
 pub(super) fn wakes_at(outcome: Outcome, at: Option<jiff::Timestamp>) -> Outcome {
     Outcome { wake_up: time::earlier(outcome.wake_up, at), ..outcome }
 }

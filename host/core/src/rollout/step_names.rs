@@ -1,4 +1,4 @@
-//! Steps as Argo names them in its events (upstream `utils/replicaset/canary.go`, step descriptions).
+//! Names of steps, as in Argo's events (upstream `utils/replicaset/canary.go`, step descriptions).
 
 use kulta_api::{IntOrString, SetCanaryScale};
 

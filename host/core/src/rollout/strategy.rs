@@ -1,4 +1,4 @@
-//! Asking the strategy, and following its decision (design section 1, "Who decides what").
+//! Asks the strategy, and follows its decision (design section 1, "Who decides what").
 
 use jiff::Timestamp;
 use kulta_api::{DecisionEntry, PauseReason, TransitionKind};
@@ -16,12 +16,13 @@ use crate::runs::{self, PROMOTED, Stop};
 use crate::step_plugins::{self, AnswersTaken, FirstAnswer};
 use crate::time;
 
-/// Steps that may be completed in one reconciliation: more than any sensible list has, and an end for a strategy that never settles.
+/// Maximum number of steps that one reconciliation completes. It is more than any sensible list has, and stops a strategy that
+/// completes steps without end.
 const STEPS_AT_ONCE: u32 = 32;
-/// Characters of a reason that the decision log keeps.
+/// Number of characters of a reason that the decision log keeps.
 const REASON_CHARS: usize = 160;
 
-/// Asks where to go from the current step, unless the strategy has failed a moment ago: then it is left alone until its time.
+/// Asks for the next decision at the current step. A strategy that has just failed is not asked until its retry time.
 pub(super) fn ask(context: &Context, progress: Progress, goal: Goal, reached: bool) -> NextStage {
     if goal == Goal::Forward
         && let Some(at) = strategy_failure::retry_at(context, &progress.record)
@@ -34,7 +35,7 @@ pub(super) fn ask(context: &Context, progress: Progress, goal: Goal, reached: bo
     NextStage::Ask(situation(context, &progress.record, goal, reached), progress)
 }
 
-/// Holds until the strategy, which has failed, is asked again.
+/// Holds until the failed strategy is asked again.
 fn wait_until(context: &Context, progress: Progress, at: Timestamp) -> NextStage {
     if let Some(why) = runs::background_failure(context, &progress.record) {
         return stages::abort_by_analysis(context, progress, &why);
@@ -43,7 +44,7 @@ fn wait_until(context: &Context, progress: Progress, at: Timestamp) -> NextStage
     stages::settled(stages::wakes_at(stages::hold(context, progress, reason), Some(at)))
 }
 
-/// What the strategy is told of the rollout.
+/// The rollout as the strategy gets it.
 pub(super) fn situation(context: &Context, record: &Record, goal: Goal, reached: bool) -> Situation {
     let metadata = &context.observed.rollout.metadata;
     let mut canary = context.new.as_ref().map(|new| revision::of(new)).unwrap_or_default();
@@ -94,7 +95,7 @@ pub(super) fn decided(
     decision: &Decision,
 ) -> NextStage {
     if situation.goal == Goal::Restore {
-        // Restoring leads down: a decision that keeps the weight would keep an abort from ever restoring stable.
+        // While stable is restored the weight must fall. A decision that keeps it would prevent the abort from completing.
         let weight = if decision.weight < situation.weight { decision.weight } else { 0 };
         return stages::settled(stages::restore(context, progress, weight, None));
     }
@@ -121,21 +122,21 @@ pub(super) fn decided(
         return complete_step(context, progress, situation, decision);
     }
     if first_answer == FirstAnswer::Recorded {
-        // The strategy has not been told of it.
+        // This outcome has not been reported to the strategy.
         return NextStage::Stage(progress);
     }
     let target = Target { weight: decision.weight, canary: decision.canary };
     let lacks = if situation.reached { None } else { stages::lacks(context, target) };
     if !situation.reached && lacks.is_none() {
         progress.in_place = Some((situation.step, decision.weight));
-        // The log gets the answer to this question only: with both it would change in each reconciliation.
+        // The log gets only the answer to this question. With both answers it would change in each reconciliation.
         return ask(context, progress, Goal::Forward, true);
     }
     log_decision(context, &mut progress.record, decision);
     follow(context, progress, decision, (target, lacks))
 }
 
-/// Records the runs that the decision wants; one that ends the update begins no run.
+/// Records the runs that the decision wants. A decision that ends the update starts no run.
 fn want_runs(
     context: &Context,
     progress: Progress,
@@ -164,7 +165,7 @@ fn want_runs(
     }
 }
 
-/// Does what the decision says of the update, and moves towards its target.
+/// Applies the decision to the update, and moves towards its target.
 fn follow(
     context: &Context,
     mut progress: Progress,
@@ -196,12 +197,12 @@ fn follow(
         }
     }
     if lifecycle::stage(context, &progress.record) != Stage::Forward {
-        // The decision ended the way forward: the host takes over.
+        // The decision ended the update's steps, so the host continues.
         return NextStage::Stage(progress);
     }
     let reason = decision.reason.as_str();
     let outcome = match decision.next {
-        // A user decides: pods and weight stay as they are until then.
+        // A user has to decide. Until then pods and weight stay unchanged.
         Next::Pause { cause: PauseCause::Analysis | PauseCause::Experiment, .. } => {
             stages::hold(context, progress, reason)
         }
@@ -214,7 +215,7 @@ fn follow(
     stages::settled(stages::wakes_at(Outcome { waiting, ..outcome }, wake_up))
 }
 
-/// A step is completed: the next one begins in the same patch.
+/// A step is completed. The next step begins in the same patch.
 fn complete_step(context: &Context, mut progress: Progress, situation: &Situation, decision: &Decision) -> NextStage {
     if progress.steps_completed >= STEPS_AT_ONCE {
         let message = format!("passed {STEPS_AT_ONCE} steps at once without settling");
@@ -250,8 +251,8 @@ fn complete_step(context: &Context, mut progress: Progress, situation: &Situatio
     NextStage::Stage(Progress { steps_completed: progress.steps_completed + 1, ..progress })
 }
 
-/// The share with which the step ends: its target when that is in place, or what was last decided for the step when it is completed
-/// without being asked about, as a pause that a user ends.
+/// The share at the end of the step: its target if that is in place. If the step was completed without a question, as when a user
+/// ends a pause, it is the last decided weight.
 fn weight_of_step(progress: &Progress, situation: &Situation) -> u32 {
     let placed = progress.in_place.filter(|(step, _)| *step == situation.step).map(|(_, weight)| weight);
     let decisions = &progress.record.kulta.decisions;

@@ -1,4 +1,4 @@
-//! Which strategy plugin decides, and with which configuration.
+//! Selects the strategy plugin and its configuration.
 
 use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::{CanaryStrategy, PluginStrategy, RolloutStrategy};
@@ -13,7 +13,7 @@ pub(crate) struct StrategyChoice {
     pub config: Value,
     /// The number of steps, if the strategy has a list of them.
     pub steps: Option<u32>,
-    /// Changes with the steps or the configuration.
+    /// The hash changes with the steps or the configuration.
     pub hash: String,
 }
 
@@ -28,7 +28,7 @@ pub fn canary_config(canary: &CanaryStrategy) -> Value {
     if let Some(analysis) = canary.fields.analysis.as_ref().filter(|analysis| !analysis.templates.is_empty())
         && let Some(config) = config.as_object_mut()
     {
-        // A negative index means "from the start"; the strategy takes indexes of steps only.
+        // A negative index means "from the start". The strategy accepts only indexes of steps.
         let starting_step = analysis.starting_step.filter(|step| *step >= 0);
         config.insert("analysis".to_owned(), json!(RolloutAnalysis { starting_step, ..analysis.clone() }));
     }
@@ -45,7 +45,7 @@ impl StrategyChoice {
         }
     }
 
-    /// For a spec that names no strategy: no plugin is called.
+    /// The choice for a spec that names no strategy. No plugin is called then.
     pub fn none() -> Self {
         Self { plugin: String::new(), config: Value::Null, steps: None, hash: String::new() }
     }

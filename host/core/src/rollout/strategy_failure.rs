@@ -1,4 +1,4 @@
-//! The strategy gave no usable answer: the rollout holds, and after some failures in a row it pauses until a user has looked.
+//! The strategy gave no usable answer: the rollout holds, and after several failures in a row it pauses for a user.
 
 use jiff::Timestamp;
 
@@ -14,18 +14,18 @@ use crate::time;
 
 /// Failures in a row after which the rollout is paused.
 const FAILURES_UNTIL_PAUSE: u64 = 5;
-/// Seconds until a strategy that failed is asked again, times the failures so far.
+/// Seconds until a failed strategy is asked again, multiplied by the number of failures so far.
 const RETRY_SECONDS: u32 = 2;
 
-/// When the strategy, which has failed, is asked again; `None` if it may be asked now.
+/// When the failed strategy is asked again; `None` if it may be asked now.
 pub(super) fn retry_at(context: &Context, record: &Record) -> Option<Timestamp> {
-    // A user who lifts the pause that the failures have brought wants an answer now.
+    // A user who lifts the pause expects an answer at once.
     let is_retried = record.kulta.plugin_failures >= FAILURES_UNTIL_PAUSE && record.status.pause_lifted();
     let at = record.kulta.strategy_retry_at.as_ref().map(|at| at.0)?;
     (at > context.now && !is_retried).then_some(at)
 }
 
-/// Holds. An aborted update is restored whatever the strategy does.
+/// Holds the rollout. An aborted update restores stable without the strategy.
 pub(super) fn undecided(context: &Context, progress: Progress, failure: &StrategyFailure) -> Next {
     let class = failure.class;
     let reason = format!("strategy {:?} failed ({}): {}", context.strategy.plugin, class.label(), failure.message);
@@ -38,7 +38,7 @@ pub(super) fn undecided(context: &Context, progress: Progress, failure: &Strateg
     }
     let (progress, waiting, wake_up) = match class.effect() {
         Effect::Retried => retried(context, progress),
-        Effect::Paused | Effect::PinnedAnew => (paused(context, progress), Some(Waiting::Other), None),
+        Effect::Paused | Effect::Repinned => (paused(context, progress), Some(Waiting::Other), None),
         Effect::Awaited | Effect::AwaitedSilently => (progress, None, Some(time::after(context.now, RETRY_SECONDS))),
     };
     let outcome = stages::hold(context, progress, reason);
@@ -56,7 +56,7 @@ fn retried(context: &Context, mut progress: Progress) -> (Progress, Option<Waiti
     progress.record.kulta.plugin_failures = failures;
     let seconds = RETRY_SECONDS * u32::try_from(failures).unwrap_or(1);
     let at = time::ceil(time::after(context.now, seconds));
-    // A time that moves on with each failure would be written for as long as the rollout waits for a user.
+    // A wake-up time that changes with each failure would be written again and again while the rollout waits for a user.
     progress.record.kulta.strategy_retry_at = (!waits_for_user).then(|| at.clone());
     if failures == FAILURES_UNTIL_PAUSE {
         return (paused(context, progress), Some(Waiting::Other), Some(at.0));
@@ -64,7 +64,7 @@ fn retried(context: &Context, mut progress: Progress) -> (Progress, Option<Waiti
     (progress, None, Some(at.0))
 }
 
-/// A strategy's memory in the status: hex, because the status is JSON.
+/// A strategy's memory in the status, as hex because the status is JSON.
 pub(super) mod memory {
     use std::fmt::Write as _;
 
@@ -76,7 +76,7 @@ pub(super) mod memory {
         })
     }
 
-    /// A value that no controller of this kind wrote counts as no memory.
+    /// A value that another controller wrote counts as no memory.
     pub fn decode(text: &str) -> Vec<u8> {
         let digits: Vec<char> = text.chars().collect();
         let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok();

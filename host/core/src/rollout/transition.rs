@@ -1,16 +1,16 @@
-//! Transitions in words: one line each for the controller's log, written once the status that stores them is stored.
+//! One log line per transition. The controller logs it once the status with the transition is stored.
 
 use kulta_api::{OutboxEntry, Outcome, TransitionKind};
 
 /// One transition of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// Number of the revision that it is about.
+    /// Number of the transition's revision.
     pub revision: Option<u64>,
     pub message: String,
 }
 
-/// A stored transition in words. Starts and metrics of analyses are left out, and so are ends that another line tells in full.
+/// A stored transition as text. Starts and metrics of analyses are left out, and so are ends that another line reports in full.
 #[must_use]
 pub(crate) fn describe(entry: &OutboxEntry) -> Option<String> {
     let why = entry.why.as_deref().map_or_else(String::new, |why| format!(": {why}"));
@@ -34,7 +34,7 @@ pub(crate) fn describe(entry: &OutboxEntry) -> Option<String> {
     }
 }
 
-/// Counted from one, as users count.
+/// Number of the step, counted from one.
 fn step(entry: &OutboxEntry) -> String {
     let number = entry.step.unwrap_or_default().saturating_add(1);
     match entry.steps {
@@ -56,7 +56,7 @@ mod tests {
     use crate::plan::Plan;
     use crate::rollout::begin;
     use crate::rollout::questions::Turn;
-    use crate::rollout::tests::pass::{done, hold, now, status, steps, under_way};
+    use crate::rollout::tests::reconciliation::{done, hold, now, status, steps, under_way};
 
     fn lines(plan: &Plan) -> Vec<(Option<u64>, &str)> {
         plan.transitions.iter().map(|transition| (transition.revision, transition.message.as_str())).collect()
@@ -69,7 +69,7 @@ mod tests {
         observed
     }
 
-    /// The plan if the strategy answers so whenever it is asked.
+    /// The plan if the strategy always gives this answer.
     fn plan(observed: Observed, decision: &Decision) -> Plan {
         let mut turn = begin(observed, now());
         while let Turn::Ask(ask) = turn {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_revision_is_told_to_begin_with_its_number() {
+    fn the_line_of_a_new_revision_has_its_number() {
         let mut observed = begun();
         status(&mut observed).current_pod_hash.clear();
 
@@ -89,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reconciliation_without_a_transition_tells_nothing() {
+    fn a_reconciliation_without_a_transition_logs_nothing() {
         let plan = plan(begun(), &hold(0, 0));
 
         assert_eq!(lines(&plan), []);
     }
 
     #[test]
-    fn a_pause_is_told_with_its_step() {
+    fn the_line_of_a_pause_has_its_step() {
         let decision = Decision { next: Next::Pause { cause: PauseCause::Step, until: None }, ..hold(0, 0) };
 
         let plan = plan(begun(), &decision);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_is_told_at_once_with_its_reason() {
+    fn an_abort_is_logged_at_once_with_its_reason() {
         let kind = kulta_api::FailureKind::Deployment;
         let decision = Decision { next: Next::Abort { kind, reason: "the pods crash".into() }, ..hold(0, 0) };
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_by_a_user_is_told_as_such() {
+    fn the_line_of_an_abort_by_a_user_says_so() {
         let mut observed = begun();
         status(&mut observed).abort = true;
 

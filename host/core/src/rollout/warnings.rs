@@ -6,11 +6,11 @@ use super::context::Context;
 use crate::plan::{EventReason, KubeEvent};
 use crate::{hash, reference};
 
-/// The warnings, once per generation; for a rollout that had faults, when they are gone. Their names are made of their messages, so that
-/// the API server refuses the same one a second time.
+/// The warnings, once per generation, or once a rollout's errors are gone. Their names are derived from their messages, so the
+/// API server refuses duplicates.
 pub(crate) fn of_spec(context: &Context) -> Vec<KubeEvent> {
     let generation = context.observed.rollout.metadata.generation.unwrap_or(0).to_string();
-    // No warning is emitted while the spec has faults.
+    // No warning is emitted while the spec has errors.
     if context.before.observed_generation == generation && !context.had_faults() {
         return Vec::new();
     }

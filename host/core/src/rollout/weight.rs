@@ -1,27 +1,27 @@
-//! Which weight is safe to write now, whatever a plugin decides: no share goes to a side that cannot serve it.
+//! The weight that is safe to write now, whatever a plugin decides: no share goes to a side that cannot serve it.
 
-/// What the safe weight depends on. Weights are parts of the maximum weight.
+/// The inputs of the safe weight. Weights are parts of the maximum weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// What the decision asks for.
+    /// The weight of the decision.
     pub wanted: u32,
-    /// The most that any route gives the canary now.
+    /// The greatest share that any route gives the canary now.
     pub current: u32,
     pub max_weight: u32,
     /// Available pods among those that the canary's Service selects.
     pub canary_available: u32,
-    /// Pods that must be available before the canary gets more.
+    /// Number of available pods that the canary needs before its weight is raised.
     pub canary_needed: u32,
-    /// There is a stable revision to give traffic to, and its Service selects it.
+    /// A stable revision exists, and its Service selects it.
     pub stable_service_ready: bool,
-    /// The least that the canary must keep, because stable has too few available pods for the rest.
+    /// The least share that the canary must keep, because stable has too few available pods for the rest.
     pub least: u32,
 }
 
 pub(super) fn next(facts: &Facts) -> u32 {
     let wanted = facts.wanted.min(facts.max_weight);
     if facts.canary_available == 0 {
-        // Nobody there to serve: whatever stable can do is better than nothing.
+        // The canary cannot serve at all, so stable gets the traffic even if it has too few pods.
         return 0;
     }
     if wanted > facts.current {
@@ -53,7 +53,7 @@ mod tests {
     };
 
     #[test]
-    fn a_canary_that_is_there_gets_the_wanted_weight() {
+    fn a_canary_with_enough_pods_gets_the_wanted_weight() {
         assert_eq!(next(&FACTS), 50);
     }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_beyond_the_maximum_is_cut() {
+    fn a_weight_above_the_maximum_is_capped() {
         assert_eq!(next(&Facts { wanted: 500, ..FACTS }), 100);
     }
 

@@ -15,13 +15,13 @@ fn outcome(phase: AnalysisPhase) -> Option<Outcome> {
     match phase {
         AnalysisPhase::Successful => Some(Outcome::Success),
         AnalysisPhase::Failed => Some(Outcome::Failure),
-        // Nothing is known of the version.
+        // The version of the run is unknown.
         AnalysisPhase::Error | AnalysisPhase::Inconclusive => Some(Outcome::Error),
         AnalysisPhase::Pending | AnalysisPhase::Running => None,
     }
 }
 
-/// A run has reached this phase, which is recorded; `before` is the one that was recorded before.
+/// A run has reached this phase, which is recorded. `before` is the phase that was recorded earlier.
 pub(super) fn phase(context: &Context, record: &mut Record, current: &Current, now: AnalysisPhase, before: &str) {
     let name = &current.summary.name;
     let message = format!("{} Analysis Run '{name}' Status New: '{now}' Previous: '{before}'", current.role.label());
@@ -59,7 +59,7 @@ pub(super) fn begin(context: &Context, record: &mut Record, role: Role, name: &s
     });
 }
 
-/// A run has ended: stores the outcome of each metric, then that of the run; returns the sequence of the latter.
+/// A run has ended. Stores the outcome of each metric, then that of the run. Returns the sequence of the latter.
 pub(super) fn end(
     context: &Context,
     record: &mut Record,

@@ -8,8 +8,8 @@ use super::role::Role;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 
-/// The rollout paused for this run, and a user has lifted the pause. The strategy is told that the run is still running, and a fresh one
-/// begins once a later step is reached: a metric may need the traffic of that step to have any data.
+/// The rollout paused for this run, and a user has lifted the pause. The run is reported to the strategy as running, and a new
+/// run begins at a later step: a metric may need the traffic of that step to have data.
 pub(super) fn is_promoted_past(record: &Record, current: &Current) -> bool {
     let paused_for = record.kulta.inconclusive_run.as_ref().is_some_and(|run| run.name == current.summary.name);
     paused_for
@@ -23,12 +23,12 @@ pub(crate) fn is_background_promoted_past(context: &Context, record: &Record) ->
     current_run(context, record, Role::Background).is_some_and(|current| is_promoted_past(record, &current))
 }
 
-/// The rollout has reached a step behind the one at which a user promoted past the background analysis.
+/// The rollout has reached a later step than the one at which a user promoted past the background analysis.
 pub(crate) fn is_due_afresh(record: &Record, step: u32) -> bool {
     record.kulta.inconclusive_run.as_ref().is_some_and(|run| run.step < step)
 }
 
-/// Records for which background analysis the rollout pauses.
+/// Records the background analysis for which the rollout pauses.
 pub(crate) fn note(context: &Context, record: &mut Record) {
     let background = current_run(context, record, Role::Background).filter(Current::is_inconclusive);
     let Some(name) = background.map(|current| current.summary.name) else { return };
@@ -37,8 +37,8 @@ pub(crate) fn note(context: &Context, record: &mut Record) {
     }
 }
 
-/// Another controller records no such run, and a CRD that prunes `status.kulta` keeps none: Argo's fields tell of the pause, for the
-/// phase `Inconclusive` is stored together with it.
+/// Another controller does not record such a run, and a CRD may prune `status.kulta`. Argo's fields identify the pause then,
+/// because the phase `Inconclusive` is stored together with it.
 pub(super) fn note_lifted_pause(context: &Context, record: &mut Record) {
     let summary = record.status.canary.current_background_analysis_run_status.as_ref();
     let known = summary.is_some_and(|summary| summary.status == AnalysisPhase::Inconclusive.as_str());
@@ -47,7 +47,7 @@ pub(super) fn note_lifted_pause(context: &Context, record: &mut Record) {
     }
 }
 
-/// Another run takes the place of the one that is recorded, or none does.
+/// Another run replaces the recorded one, or no run does.
 pub(super) fn forget(record: &mut Record, role: Role) {
     if role == Role::Background {
         record.kulta.inconclusive_run = None;

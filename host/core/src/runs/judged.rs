@@ -1,4 +1,4 @@
-//! What the background analysis leads to, whatever the strategy makes of it.
+//! The effects of the background analysis, whatever the strategy decides.
 
 use super::current::current_run;
 use super::inconclusive::is_promoted_past;
@@ -7,13 +7,13 @@ use crate::decision::{Next, PauseCause};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 
-/// As Argo words it.
+/// Message as in Argo.
 const BACKGROUND_FAILED: &str = "Background analysis phase error/failed";
 
-/// What the host does because of the background analysis.
+/// The action of the host because of the background analysis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// With the reason.
+    /// Aborts the update for this reason.
     Abort(String),
     Pause,
 }

@@ -12,16 +12,16 @@ use crate::decision::{Run, RunPhase, Verdict};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 
-/// The outcome of a run that the rollout goes on without.
+/// Outcome and reason that a run gets when the rollout continues without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
     pub outcome: Outcome,
     pub why: &'static str,
 }
 
-/// The update ends well: what has not failed by then counts as successful.
+/// The update ends well, so a run that has not failed counts as successful.
 pub(crate) const PROMOTED: Ending = Ending { outcome: Outcome::Success, why: "promoted" };
-/// Bytes of a run's message that a strategy gets: it may answer with 1 KiB, and adds words of its own.
+/// Bytes of a run's message that a strategy gets. The strategy may answer with 1 KiB, and adds its own text to the message.
 const MESSAGE_BYTES: usize = 768;
 
 /// The current runs as they are reported to the strategy.
@@ -81,10 +81,10 @@ fn set_phase(record: &mut Record, current: &Current, phase: AnalysisPhase, messa
     *summary_of(record, current.role) = Some(AnalysisRunSummary { name, status: phase.as_str().to_owned(), message });
 }
 
-/// The rollout goes on without this run: if it has no outcome yet it gets this one.
+/// The rollout continues without this run, which gets this outcome if it has none yet.
 pub(super) fn drop_run(context: &Context, record: &mut Record, current: &Current, ending: Ending) {
     if current.is_completed() {
-        // Its end may be observed for the first time together with what it is dropped for.
+        // The end of the run may be observed for the first time in the reconciliation that drops it.
         record_phase(context, record, current);
     }
     *summary_of(record, current.role) = None;
@@ -95,18 +95,18 @@ pub(super) fn drop_run(context: &Context, record: &mut Record, current: &Current
     }
 }
 
-/// The rollout goes on without any run.
+/// The rollout continues without any run.
 pub(crate) fn drop_all(context: &Context, record: &mut Record, ending: Ending) {
     for current in current_runs(context, record) {
         drop_run(context, record, &current, ending);
     }
-    // A name that cannot be read is of no run.
+    // A name that cannot be parsed belongs to no run.
     record.status.canary.current_step_analysis_run_status = None;
     record.status.canary.current_background_analysis_run_status = None;
     inconclusive::forget(record, Role::Background);
 }
 
-/// The rollout goes on without the runs that have no outcome yet; the outcomes of the others stay in the status.
+/// The rollout continues without the runs that have no outcome yet. The outcomes of the others stay in the status.
 pub(crate) fn drop_unfinished(context: &Context, record: &mut Record, ending: Ending) {
     for current in current_runs(context, record).into_iter().filter(|current| !current.is_completed()) {
         drop_run(context, record, &current, ending);

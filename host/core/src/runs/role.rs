@@ -1,6 +1,6 @@
-//! What a run is for, and how it is named: by the strategy, by its object, in the outbox.
+//! The purpose of a run, and its names: for the strategy, for its object, and in the outbox.
 
-use crate::analysis::Occasion;
+use crate::analysis::RunType;
 
 /// An analysis that a strategy can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// By the strategy's name for it.
+    /// Finds the role by the strategy's name for it.
     pub fn parse(name: &str) -> Option<Self> {
         if name == "background" {
             return Some(Self::Background);
@@ -27,7 +27,7 @@ impl Role {
         }
     }
 
-    /// As Argo labels it, which is also how its events begin.
+    /// Argo's label for the role. Argo's event names begin with it too.
     pub fn label(self) -> &'static str {
         match self {
             Self::Background => "Background",
@@ -35,24 +35,24 @@ impl Role {
         }
     }
 
-    /// It may measure until somebody ends it.
+    /// The run may measure until it is terminated.
     pub fn is_endless(self) -> bool {
         self == Self::Background
     }
 
-    pub fn occasion(self) -> Occasion {
+    pub fn run_type(self) -> RunType {
         match self {
-            Self::Background => Occasion::Background,
-            Self::Step(index) => Occasion::Step(index),
+            Self::Background => RunType::Background,
+            Self::Step(index) => RunType::Step(index),
         }
     }
 }
 
-/// What the name of a run's object says, behind `<rollout>-<hash>-`: `<revision>[-<step>][.<n>]`.
+/// The part of a run's object name after `<rollout>-<hash>-`: `<revision>[-<step>][.<n>]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     pub role: Role,
-    /// 1 for the plain name, 2 for `.1`, and so on.
+    /// 1 for the name without a suffix, 2 for `.1`, and so on.
     pub attempt: u32,
 }
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_no_role() {
+    fn other_names_have_no_role() {
         for name in ["", "pre", "post", "steps/1/experiment", "steps/1/plugin", "steps//analysis", "steps/-1/analysis"]
         {
             assert_eq!(Role::parse(name), None, "{name}");

@@ -1,4 +1,4 @@
-//! Which runs there should be.
+//! Which runs an update needs.
 
 use kulta_api::Outcome;
 use kulta_api::analysis::RolloutAnalysis;
@@ -39,8 +39,8 @@ pub(crate) fn analysis_of(context: &Context, role: Role) -> Option<&RolloutAnaly
     analysis.filter(|analysis| !analysis.templates.is_empty())
 }
 
-/// The background analysis where the strategy does not ask for it: a plugin's own configuration says nothing of it, and behind the last
-/// step no strategy is asked.
+/// The background analysis, if the strategy does not request it. The configuration of a strategy plugin does not mention it, and
+/// after the last step no strategy is asked.
 fn background_due(context: &Context, record: &Record) -> Option<WantedRun> {
     let analysis = analysis_of(context, Role::Background)?;
     let start = analysis.starting_step.and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
@@ -51,13 +51,13 @@ fn background_due(context: &Context, record: &Record) -> Option<WantedRun> {
 /// All runs that a decision wants, and those that the host wants.
 ///
 /// # Errors
-/// When a decision asks for a run that is not in the spec.
+/// A decision requests a run that is not in the spec.
 fn wanted_by(context: &Context, record: &Record, decision: &Decision) -> Result<WantedRuns, StrategyFailure> {
     let mut wanted = WantedRuns::default();
     for run in &decision.runs {
         let not_served = || not_served(&run.name, decision.step);
         if let Some(index) = step_plugins::index_of(&run.name) {
-            // Its work is done once.
+            // The work of a step plugin runs only once.
             let served =
                 index == decision.step && run.attempt <= 1 && step_plugins::is_at(&context.observed.rollout, index);
             wanted.step_plugin = Some(Some(index).filter(|_| served).ok_or_else(not_served)?);
@@ -81,7 +81,7 @@ fn wanted_by(context: &Context, record: &Record, decision: &Decision) -> Result<
 /// Records the runs that a decision wants. With `afresh`, a background analysis that a user promoted past is measured again.
 ///
 /// # Errors
-/// When a decision asks for a run that is not in the spec: the record comes back unchanged.
+/// A decision requests a run that is not in the spec. The record is returned unchanged.
 pub(crate) fn want(
     context: &Context,
     mut record: Record,
@@ -139,10 +139,10 @@ fn want_one(context: &Context, record: &mut Record, role: Role, attempt: u32, af
     *summary_of(record, role) = Some(AnalysisRunSummary { name, ..AnalysisRunSummary::default() });
 }
 
-/// The first name from that attempt on that no run has.
+/// The first free name, from that attempt on.
 fn free_name(context: &Context, role: Role, attempt: u32) -> String {
     let base =
-        analysis::base_name(context.rollout_name(), &context.new_hash, context.revision_number(), role.occasion());
+        analysis::base_name(context.rollout_name(), &context.new_hash, context.revision_number(), role.run_type());
     let named = |attempt: u32| analysis::name(&base, attempt - 1);
     let taken = |name: &String| context.observed.taken_run_names.contains(name) || find(context, name).is_some();
     (attempt..u32::MAX).map(named).find(|name| !taken(name)).unwrap_or(base.clone())

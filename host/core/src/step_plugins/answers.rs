@@ -1,4 +1,4 @@
-//! The answers to calls are recorded.
+//! Records the answers to calls.
 
 use jiff::Timestamp;
 use kulta_api::foreign_status::StepPluginStatus;
@@ -13,17 +13,17 @@ use crate::rollout::lifecycle;
 use crate::rollout::record::Record;
 use crate::time;
 
-/// Seconds until a plugin is called again at the earliest, whatever it asks for: as in Argo.
+/// Minimum seconds until a plugin is called again, whatever it requests, as in Argo.
 const FLOOR_SECONDS: u64 = 10;
-/// Seconds until it is called again after a call without a usable answer: as in Argo.
+/// Seconds until the next call after a call without a usable answer, as in Argo.
 const ERROR_SECONDS: u64 = 30;
 
-/// What the answers have led to, beside what is recorded of them.
+/// Effects of the answers, in addition to their records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AnswersTaken {
     /// A plugin other than the strategy stops the rollout.
     pub trouble: Option<PluginTrouble>,
-    /// Step plugins are being loaded: they are called a little later.
+    /// Step plugins are being loaded and are called a little later.
     pub loading: bool,
     /// An answer that the next reconciliation records.
     pub kept: bool,
@@ -32,19 +32,19 @@ pub(crate) struct AnswersTaken {
 /// A plugin that gave no usable answer, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PluginTrouble {
-    /// Its kind and name.
+    /// Kind and name of the plugin.
     pub who: String,
     pub failure: StrategyFailure,
 }
 
-/// Whole seconds from now to then, rounded up: what has passed since the plugin was called is less than what it counted with.
+/// Whole seconds from now until then, rounded up, because the plugin counted from an earlier time.
 fn seconds_until(then: Timestamp, now: Timestamp) -> u64 {
     let left = then.duration_since(now);
     let seconds = left.as_secs().saturating_add(i64::from(left.subsec_nanos() > 0));
     u64::try_from(seconds).unwrap_or(0)
 }
 
-/// Records the answers to the calls that were due. One to a call that is no longer due is dropped.
+/// Records the answers to the calls that were due. Answers to calls that are no longer due are dropped.
 pub(crate) fn record_answers(context: &Context, record: Record) -> (Record, AnswersTaken) {
     let answers = context.observed.step_answers.iter();
     answers.fold((record, AnswersTaken::default()), |(mut record, taken), answer| {
@@ -62,10 +62,10 @@ pub(crate) fn record_answers(context: &Context, record: Record) -> (Record, Answ
     })
 }
 
-/// What recording one answer led to.
+/// The result of recording one answer.
 #[derive(Debug, Default)]
 pub(super) struct AnswerEffect {
-    /// There was something to record.
+    /// Whether an answer was recorded.
     pub is_recorded: bool,
     pub loading: bool,
     trouble: Option<PluginTrouble>,
@@ -76,12 +76,12 @@ pub(super) fn first_answer(context: &Context, call: CallId) -> Option<&StepAnswe
     context.observed.step_answers.iter().find(|answer| answer.id == call)
 }
 
-/// The answer stops the rollout, or is reported as a fault: it is recorded at the start of a reconciliation.
+/// The answer stops the rollout or is an error. Such an answer is recorded at the start of a reconciliation.
 pub(super) fn is_recorded_later(answer: &StepAnswer) -> bool {
     matches!(&answer.outcome, StepOutcome::Errored { class, .. } if class.effect() != Effect::AwaitedSilently)
 }
 
-/// Records an answer to the call of the entry at this position. `before` is the phase that was emitted last.
+/// Records an answer for the entry at this position. `before` is the phase of the last event.
 pub(super) fn record_answer(
     context: &Context,
     mut record: Record,
@@ -106,7 +106,7 @@ pub(super) fn record_answer(
         }
         StepOutcome::Waiting { until, reason, memory } => {
             let seconds = seconds_until(*until, context.now).max(FLOOR_SECONDS);
-            // Counted from a whole second that is not in the past: no call is made early.
+            // The wait counts from a whole second that is not in the past, so that no call is made early.
             record::put_off(&mut entry, Phase::Running, reason, seconds, &time::ceil(context.now));
             record::remember(&mut entry, memory);
         }
@@ -127,7 +127,8 @@ pub(super) fn record_answer(
     (record, effect)
 }
 
-/// The operation that ends or undoes the work gets its memory: one call is made at a time, so none of that operation has been made yet.
+/// The operation that ends or undoes the work gets its memory. Calls are made one at a time, so that operation has not been
+/// called yet.
 fn pass_memory_on(record: &mut Record, at: usize, entry: &StepPluginStatus) {
     let memory = record::memory(entry);
     for later in entries::of(record).iter_mut().skip(at + 1) {
@@ -137,14 +138,14 @@ fn pass_memory_on(record: &mut Record, at: usize, entry: &StepPluginStatus) {
     }
 }
 
-/// A component that cannot be had pauses the rollout until a user goes past it.
+/// A component that cannot be loaded pauses the rollout until a user skips it.
 fn stop_for_user(
     context: &Context,
     record: Record,
     entry: &StepPluginStatus,
     (class, message): (FailureClass, &str),
 ) -> (Record, Option<PluginTrouble>) {
-    let stops = class.effect() == Effect::PinnedAnew && record::is(entry, Operation::Run);
+    let stops = class.effect() == Effect::Repinned && record::is(entry, Operation::Run);
     if !stops || !entries::may_work(context, &record) {
         return (record, None);
     }

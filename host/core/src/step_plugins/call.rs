@@ -6,12 +6,12 @@ use serde_json::Value;
 use crate::decision::Situation;
 use crate::plugin_failure::FailureClass;
 
-/// What a step plugin is asked for.
+/// The operations of a step plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Do the work.
     Run,
-    /// End it: the rollout goes on without it.
+    /// End it, because the rollout continues without it.
     Terminate,
     /// Undo it.
     Abort,
@@ -20,7 +20,7 @@ pub enum Operation {
 impl Operation {
     pub const ALL: [Self; 3] = [Self::Run, Self::Terminate, Self::Abort];
 
-    /// As the status calls it.
+    /// Name of the operation in the status.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,15 +31,15 @@ impl Operation {
     }
 }
 
-/// What tells a call from all others of its rollout.
+/// Identifies a call of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId {
-    /// Of the step.
+    /// Index of the step.
     pub index: i32,
     pub operation: Operation,
-    /// Of the operation.
+    /// Id of the operation.
     pub started_at: Timestamp,
-    /// Calls of the operation that have been answered before.
+    /// Number of answered calls of the operation.
     pub execution: i32,
 }
 
@@ -50,32 +50,32 @@ pub struct StepCall {
     /// Name of the step plugin.
     pub plugin: String,
     pub config: Value,
-    /// What the revision began with: see [`crate::pins`].
+    /// The component with which the revision began: see [`crate::pins`].
     pub pin: Option<String>,
     pub memory: Vec<u8>,
-    /// The rollout, as a strategy would be told of it.
+    /// The rollout, as a strategy gets it.
     pub situation: Situation,
 }
 
 impl StepCall {
-    /// What it does for whom: an answer to it is one to every call of which this is the same.
+    /// The call's effect and target. An answer applies to every call with an equal identity.
     #[must_use]
     pub fn identity(&self) -> (CallId, &str, &Value, Option<&str>, &str) {
         (self.id, &self.plugin, &self.config, self.pin.as_deref(), &self.situation.canary.hash)
     }
 }
 
-/// What a call has come to.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepAnswer {
     pub id: CallId,
     pub outcome: StepOutcome,
 }
 
-/// The reasons are for a person.
+/// The reasons are for users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepOutcome {
-    /// To be called again at that time, or later.
+    /// The plugin is to be called again at `until` or later.
     Waiting {
         until: Timestamp,
         reason: String,
@@ -89,11 +89,12 @@ pub enum StepOutcome {
         reason: String,
         memory: Vec<u8>,
     },
-    /// There was no usable answer.
+    /// The call had no usable answer.
     Errored {
         class: FailureClass,
         message: String,
     },
-    /// It asks for a request that may change something, and its entry is not stored: it is called again once that is.
+    /// The plugin returned a request that may change something, but its entry is not stored. The plugin is called again once it
+    /// is.
     NotStored,
 }

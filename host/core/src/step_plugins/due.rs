@@ -20,11 +20,11 @@ const LOADING_SECONDS: u32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct DueCall {
     pub call: Option<StepCall>,
-    /// When a call is due that is not yet.
+    /// When the next call is due, if none is due now.
     pub wake_up: Option<Timestamp>,
 }
 
-/// Begins the next operation, and returns its call if that is due. `situation` is what the plugin is told of the rollout.
+/// Begins the next operation, and returns its call if that is due. `situation` describes the rollout to the plugin.
 pub(crate) fn due(
     context: &Context,
     mut record: Record,
@@ -57,7 +57,7 @@ pub(crate) fn due(
     (record, DueCall::default())
 }
 
-/// Operations that end or undo work go before work, in the order in which they were wanted.
+/// Operations that end or undo work come before work, in the order in which they were requested.
 fn next_entry(context: &Context, record: &Record) -> Option<usize> {
     let is_next = |entry: &StepPluginStatus| {
         record::is_open(entry) && record::operation(entry).is_some_and(|operation| operation != Operation::Run)
@@ -67,7 +67,7 @@ fn next_entry(context: &Context, record: &Record) -> Option<usize> {
     entries.iter().position(is_next).or_else(work)
 }
 
-/// When an operation that ends or undoes work is given up: the next in turn must not wait for ever.
+/// When an operation that ends or undoes work is given up, so that the next one does not wait forever.
 fn end_of(context: &Context, entry: &StepPluginStatus) -> Option<Timestamp> {
     let seconds = context.observed.rollout.spec.progress_deadline_seconds();
     let answered = entry.executions.unwrap_or(0) > 0;
@@ -109,8 +109,8 @@ fn call(
     DueCall { call: Some(call), wake_up: None }
 }
 
-/// The call is the first of work that begins here, and everything else that is to be stored may wait for its answer: nothing is to be
-/// written after it, and the status keeps nothing that a later reconciliation would not find out again.
+/// The call is the first of its work, and everything else in the plan may wait for its answer: the plan has no writes after the
+/// status, and a later reconciliation would compute the same status.
 pub(crate) fn first_call_may_wait(context: &Context, record: &Record, call: &StepCall, writes_nothing: bool) -> bool {
     let is_answered = context.observed.step_answers.iter().any(|answer| answer.id == call.id);
     let before = &context.before.canary.step_plugin_statuses;

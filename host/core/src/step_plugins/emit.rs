@@ -16,7 +16,7 @@ fn mark(record: &Record, entry: &StepPluginStatus) -> String {
     format!("{}.{started}.step{}", record.status.current_pod_hash, entry.index)
 }
 
-/// A step plugin is not served: the rollout stops at its step until the deadline (upstream `test/e2e/step_plugin_test.go`,
+/// The step plugin is unknown. The rollout stops at its step until the deadline (upstream `test/e2e/step_plugin_test.go`,
 /// `TestRolloutErrorWhenStepPluginNotConfigured`).
 pub(super) fn not_served(
     context: &Context,
@@ -32,7 +32,7 @@ pub(super) fn not_served(
     record.events.push(event);
 }
 
-/// An operation has reached another phase than `before`.
+/// An operation has changed its phase from `before`.
 pub(super) fn phase(context: &Context, record: &mut Record, entry: &StepPluginStatus, before: Option<Phase>) {
     let after = record::phase(entry);
     let Some(phase) = after.filter(|_| after != before) else { return };

@@ -10,7 +10,7 @@ use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::runs::shortened;
 
-/// Operations after which the work is no longer done.
+/// Operations that end the effect of work.
 pub(super) const ENDED: [Operation; 2] = [Operation::Terminate, Operation::Abort];
 
 pub(super) fn plugin_of(rollout: &Rollout, index: i32) -> Option<&StepPlugin> {
@@ -28,14 +28,14 @@ pub(super) fn replace(record: &mut Record, at: usize, entry: StepPluginStatus) {
     }
 }
 
-/// The work of the step, as long as it is neither ended nor undone.
+/// The work of the step, if it is neither ended nor undone.
 pub(super) fn run_entry(record: &Record, index: i32) -> Option<usize> {
     let entries = &record.status.canary.step_plugin_statuses;
     let at = entries.iter().rposition(|entry| entry.index == index && record::is(entry, Operation::Run))?;
     (!is_followed(record, at, &ENDED)).then_some(at)
 }
 
-/// Another operation on the same step has come after this entry.
+/// A later entry is about the same step.
 fn is_followed(record: &Record, at: usize, by: &[Operation]) -> bool {
     let entries = &record.status.canary.step_plugin_statuses;
     let Some(index) = entries.get(at).map(|entry| entry.index) else { return false };
@@ -49,7 +49,7 @@ pub(super) fn current_run(record: &Record) -> Option<usize> {
     record.status.canary.step_plugin_statuses.get(at).is_some_and(record::is_open).then_some(at)
 }
 
-/// The work that none of these operations has come after.
+/// The work that is followed by none of these operations.
 pub(super) fn work(
     record: &Record,
     after: &[Operation],
@@ -60,7 +60,7 @@ pub(super) fn work(
     runs.map(|(_, entry)| entry).filter(|entry| condition(entry)).cloned().collect()
 }
 
-/// The rollout is on its way forward, and nothing has stopped it.
+/// The update moves forward, and nothing stops it.
 pub(super) fn may_work(context: &Context, record: &Record) -> bool {
     let stopped = context.is_stopped() || context.faults.is_some() || !record.status.pause_conditions.is_empty();
     !stopped && !record.status.abort && !record.status.promote_full && !record.is_stable(context)
@@ -76,7 +76,7 @@ pub(crate) fn reported(context: &Context, record: &Record) -> Vec<Run> {
             Some(Phase::Failed) => {
                 RunPhase::Judged(Verdict::Fail(shortened(entry.message.as_deref().unwrap_or_default()).to_owned()))
             }
-            // A plugin without a usable answer is called again, until the deadline.
+            // A plugin without a usable answer is called again until the deadline.
             Some(Phase::Running | Phase::Error) | None => RunPhase::Running,
         },
         started_at: entry.started_at.as_ref().map_or(context.now, |time| time.0),
@@ -84,13 +84,13 @@ pub(crate) fn reported(context: &Context, record: &Record) -> Vec<Run> {
     work(record, &ENDED, |_| true).iter().map(reported).collect()
 }
 
-/// Name of the step plugin whose work is waited for. Argo's deadline runs meanwhile, unlike in an analysis.
+/// Name of the step plugin whose work the rollout waits for. The deadline runs meanwhile, as in Argo and unlike in an analysis.
 pub(crate) fn awaited(record: &Record, waiting: Option<Waiting>) -> Option<&str> {
     let at = current_run(record).filter(|_| waiting == Some(Waiting::Runs))?;
     record.status.canary.step_plugin_statuses.get(at).map(|entry| entry.name.as_str())
 }
 
-/// The component for the current step cannot be had, and no user has gone past it.
+/// The component for the current step cannot be loaded, and no user has skipped it.
 pub(crate) fn is_lost(record: &Record) -> bool {
     let entries = &record.status.canary.step_plugin_statuses;
     current_run(record).and_then(|at| entries.get(at)).is_some_and(|entry| record::phase(entry) == Some(Phase::Error))

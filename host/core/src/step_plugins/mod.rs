@@ -1,14 +1,14 @@
-//! The work that components do for a canary's `steps[].plugin`: which call is due, and what the calls have come to
+//! The work of components for a canary's `steps[].plugin`: which call is due, and how the answers are recorded
 //! (`reference/argo-rollouts.md` section 3, "Step rules").
 //!
-//! `status.canary.stepPluginStatuses` is all that is remembered: an entry for each operation on a step, in the order in which they
-//! were wanted. An entry is stored before a call may change anything, and a call is due until its answer is stored. So a controller
-//! that dies in between makes the call again, and no work that may have changed something is forgotten when it has to be ended or undone.
+//! `status.canary.stepPluginStatuses` is the whole state: an entry for each operation on a step, in the order in which they were
+//! requested. An entry is stored before a call may change anything, and a call is due until its answer is stored. So a controller
+//! that dies in between repeats the call, and work that may have changed something is always ended or undone.
 //!
 //! The first call of work is made at once, and its entry is stored with the answer, or after a second
 //! ([`crate::plan::FIRST_CALL_MILLIS`]); until then it may only make requests that change nothing.
 //!
-//! One call of a rollout is made at a time: what ends or undoes work goes first, one after the other.
+//! A rollout makes one call at a time. Operations that end or undo work come first, one after the other.
 
 mod answers;
 mod call;

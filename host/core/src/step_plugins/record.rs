@@ -1,4 +1,4 @@
-//! An entry of `stepPluginStatuses`, read and written.
+//! Reads and writes an entry of `stepPluginStatuses`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ use super::call::{CallId, Operation};
 /// Member of an entry's `status` that holds the plugin's memory, as base64 (RFC 4648, with padding).
 const MEMORY: &str = "memory";
 
-/// As Argo names them.
+/// Phases, named as in Argo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Running,
@@ -37,7 +37,7 @@ impl Phase {
     }
 }
 
-/// One that has not begun yet: what ends or undoes work waits for its turn.
+/// An entry of an operation that has not begun: it waits until earlier operations are done.
 pub fn waiting(index: i32, name: &str, operation: Operation) -> StepPluginStatus {
     StepPluginStatus {
         index,
@@ -47,7 +47,7 @@ pub fn waiting(index: i32, name: &str, operation: Operation) -> StepPluginStatus
     }
 }
 
-/// None for what another controller may have put there.
+/// `None` for a value that another controller wrote.
 pub fn operation(entry: &StepPluginStatus) -> Option<Operation> {
     Operation::ALL.into_iter().find(|operation| operation.as_str() == entry.operation)
 }
@@ -56,18 +56,18 @@ pub fn is(entry: &StepPluginStatus, operation: Operation) -> bool {
     self::operation(entry) == Some(operation)
 }
 
-/// None before it has begun.
+/// `None` before the operation has begun.
 pub fn phase(entry: &StepPluginStatus) -> Option<Phase> {
     let text = entry.phase.as_deref()?;
     Phase::ALL.into_iter().find(|phase| phase.as_str() == text)
 }
 
-/// Calls of it are still to be made.
+/// Further calls of the operation follow.
 pub fn is_open(entry: &StepPluginStatus) -> bool {
     entry.finished_at.is_none() && !matches!(phase(entry), Some(Phase::Successful | Phase::Failed))
 }
 
-/// None before it has begun.
+/// `None` before the operation has begun.
 pub fn id(entry: &StepPluginStatus) -> Option<CallId> {
     Some(CallId {
         index: entry.index,
@@ -77,14 +77,14 @@ pub fn id(entry: &StepPluginStatus) -> Option<CallId> {
     })
 }
 
-/// When the next call may be made; none when it may be made at once. A backoff that cannot be read is none.
+/// When the next call may be made; `None` if it may be made at once. A backoff that cannot be parsed counts as none.
 pub fn not_before(entry: &StepPluginStatus) -> Option<Timestamp> {
     let millis = duration::parse_text(entry.backoff.as_deref()?).ok()?;
     let pause = SignedDuration::from_millis(i64::try_from(millis).ok()?);
     entry.updated_at.as_ref()?.0.checked_add(pause).ok()
 }
 
-/// What somebody else put there counts as no memory.
+/// A value that another controller wrote counts as no memory.
 pub fn memory(entry: &StepPluginStatus) -> Vec<u8> {
     let text = entry.status.as_ref().and_then(|status| status.0.get(MEMORY)?.as_str());
     text.and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default()
@@ -109,7 +109,7 @@ pub fn finish(entry: &mut StepPluginStatus, phase: Phase, message: &str, now: &T
     entry.finished_at = Some(now.clone());
 }
 
-/// The step passes without a call.
+/// The step completes without a call.
 pub fn skip(entry: &mut StepPluginStatus, message: &str, now: &Time) {
     entry.disabled = Some(true);
     finish(entry, Phase::Successful, message, now);

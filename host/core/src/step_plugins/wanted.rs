@@ -1,4 +1,4 @@
-//! Which work there should be: begun, ended and undone as the rollout goes.
+//! Which work there should be: when work begins, ends and is undone.
 
 use kulta_api::foreign_status::StepPluginStatus;
 use kulta_api::{Rollout, StepPlugin, Time};
@@ -15,14 +15,14 @@ use crate::time;
 const PLUGIN_DISABLED: &str = "the step plugin is disabled";
 const STEP_DISABLED: &str = "the step is disabled";
 
-/// What has become of the answer to the first call of work that begins now.
+/// The state of the answer to the first call of work that begins now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FirstAnswer {
-    /// There is none yet.
+    /// There is no answer yet.
     Awaited,
     /// The plugin is being loaded.
     Loading,
-    /// Recorded: the strategy has not been told of it.
+    /// The answer is recorded, and has not been reported to the strategy.
     Recorded,
     /// The next reconciliation records it.
     Kept,
@@ -63,7 +63,7 @@ fn begin(context: &Context, mut record: Record, index: i32) -> (Record, FirstAns
     } else if is_disabled(context, &plugin.name) {
         record::skip(&mut entry, PLUGIN_DISABLED, &now);
     }
-    // Work at a step to which a user went back is done anew.
+    // Work at a step to which a user returned is done again.
     let entries = entries::of(&mut record);
     entries.retain(|entry| entry.index != index || record::is_open(entry) && !record::is(entry, Operation::Run));
     let at = entries.len();
@@ -84,7 +84,7 @@ fn begin(context: &Context, mut record: Record, index: i32) -> (Record, FirstAns
     (record, first)
 }
 
-/// The first call of this work is made already, and only its entry is not stored.
+/// The first call of this work is made already, but its entry is not stored.
 fn unstored_call<'a>(context: &'a Context, record: &Record, index: i32, plugin: &StepPlugin) -> Option<&'a StepCall> {
     let call = context.observed.unstored_call.as_ref()?;
     let is_same = call.id.index == index
@@ -95,12 +95,12 @@ fn unstored_call<'a>(context: &'a Context, record: &Record, index: i32, plugin: 
     is_same.then_some(call)
 }
 
-/// The Plugin object says that its steps are skipped.
+/// The Plugin object disables the plugin, so its steps are skipped.
 fn is_disabled(context: &Context, plugin: &str) -> bool {
     context.observed.disabled_step_plugins.contains(plugin)
 }
 
-/// Work that is not finished is not waited for once its plugin is disabled.
+/// The rollout does not wait for unfinished work of a disabled plugin.
 fn skip_disabled(context: &Context, mut record: Record, at: usize) -> Record {
     let Some(mut entry) = entries::of(&mut record).get(at).cloned() else { return record };
     if !record::is_open(&entry) || !is_disabled(context, &entry.name) {
@@ -113,7 +113,7 @@ fn skip_disabled(context: &Context, mut record: Record, at: usize) -> Record {
     record
 }
 
-/// The rollout goes on without the work that is not finished.
+/// The rollout continues without the unfinished work.
 pub(crate) fn end(record: &mut Record) {
     end_but(record, None);
 }
@@ -130,14 +130,14 @@ pub(crate) fn undo(record: &mut Record) {
     let done = entries::work(record, &[Operation::Abort], |entry| {
         entry.disabled != Some(true) && record::phase(entry) != Some(Phase::Failed)
     });
-    // Work that is undone need not be ended before.
+    // Work that is undone is not ended first.
     entries::of(record).retain(|entry| !record::is(entry, Operation::Terminate) || entry.started_at.is_some());
     for entry in done.iter().rev() {
         follow_up(record, entry, Operation::Abort);
     }
 }
 
-/// The revision is left, or tried anew: operations that end or undo its work are still to be done.
+/// The revision is superseded or retried. Operations that end or undo its work still follow.
 pub(crate) fn leave(record: &mut Record) {
     end(record);
     entries::of(record).retain(|entry| !record::is(entry, Operation::Run) && record::is_open(entry));

@@ -1,4 +1,5 @@
-//! Where requests go: what routers say of the two sides' shares, and what they write to move them (design section 2, "Router seam").
+//! Where requests go: the two sides' shares as routers observe them, and the writes that change them (design section 2, "Router
+//! seam").
 
 pub mod gateway;
 
@@ -11,38 +12,38 @@ use crate::observed::{AcceptedRoute, Observed};
 use crate::replicas::routed::Shape;
 use gateway::Gateway;
 
-/// Something outside the rollout keeps traffic from being moved. Names the object.
+/// A reason outside the rollout for which traffic cannot be moved. The message names the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
     pub reason: ConditionReason,
     pub message: String,
 }
 
-/// What a router observes.
+/// The traffic as a router observes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrafficState {
     pub range: WeightRange,
-    /// The share that every object says and the data plane has taken.
+    /// The share that all objects have and the data plane has confirmed.
     pub confirmed: Option<u32>,
-    /// The weight to keep while nothing moves: what this process wrote, whatever another writer has made of it since; else what the
-    /// objects say.
+    /// The weight to keep while nothing moves: the last weight that this process wrote, even if another writer has changed it
+    /// since. If it wrote none, the weight in the objects.
     pub last_written: u32,
     pub blocked: Option<Blocked>,
-    /// Why the confirmed share is believed although the data plane has not said so in full.
+    /// Why the share counts as confirmed although the data plane has not fully reported it.
     pub on_trust: Option<gateway::Reservation>,
-    /// When to observe again what is too fresh to be believed.
+    /// When to observe again, if a write is too recent to count as confirmed.
     pub retry_at: Option<Timestamp>,
 }
 
 impl TrafficState {
-    /// Any request may reach the pods behind the canary's Service.
+    /// Whether any request may reach the pods behind the canary's Service.
     #[must_use]
     pub fn is_canary_exposed(&self) -> bool {
         self.range.max > 0
     }
 }
 
-/// The traffic of a rollout with routing: the two Services, what the router observes, and the router itself.
+/// The traffic of a rollout with routing: the two Services, the observed traffic, and the router.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub canary_service: String,
@@ -52,10 +53,10 @@ pub(crate) struct Traffic {
     pub router: Router,
 }
 
-/// Who moves the traffic.
+/// The router that moves the traffic.
 #[derive(Debug)]
 pub(crate) enum Router {
-    /// Weights on Gateway API routes.
+    /// A router that writes weights on Gateway API routes.
     Gateway(Gateway),
 }
 
@@ -73,19 +74,19 @@ impl Traffic {
         Some(Self { canary_service, stable_service, shape, state, router: Router::Gateway(gateway) })
     }
 
-    /// Any request may reach the pods behind the stable Service.
+    /// Whether any request may reach the pods behind the stable Service.
     pub fn is_stable_exposed(&self) -> bool {
         self.state.range.min < self.shape.max_weight
     }
 
-    /// For each route, by namespace and name: what to remember of its acceptance.
+    /// For each route, by namespace and name: its acceptance, to be passed to the next reconciliation.
     pub fn accepted_routes(self) -> Vec<(String, String, Option<AcceptedRoute>)> {
         match self.router {
             Router::Gateway(gateway) => gateway.accepted,
         }
     }
 
-    /// The objects that have yet to be accepted with their weights, as messages name them.
+    /// The objects whose weights are not confirmed yet, as named in messages.
     pub fn objects(&self) -> impl Iterator<Item = String> {
         match &self.router {
             Router::Gateway(gateway) => gateway.names(),

@@ -1,4 +1,4 @@
-//! An update is aborted: stable gets its traffic back.
+//! Aborts an update and restores stable's traffic.
 
 use kulta_api::kulta_status::FAILURE_CHARS;
 use kulta_api::status::CompletionStatus;
@@ -14,7 +14,7 @@ use crate::{step_plugins, time};
 pub(super) const ABORTED: Ending = Ending { outcome: Outcome::Cancel, why: "aborted" };
 const BY_REQUEST: &str = "aborted by request";
 
-/// Begins to restore stable. `why` is `None` if a user requested it.
+/// Starts to restore stable. `why` is `None` if a user requested it.
 pub(crate) fn abort(context: &Context, mut record: Record, why: Option<&str>) -> Record {
     let number = context.revision_number();
     let now = time::floor(context.now);
@@ -26,7 +26,7 @@ pub(crate) fn abort(context: &Context, mut record: Record, why: Option<&str>) ->
     runs::drop_unfinished(context, &mut record, ABORTED);
     step_plugins::undo(&mut record);
     record.kulta.restoring = Some(context.new_hash.clone());
-    // The message of a run that failed is recorded already; of other failures this reason is all that there is.
+    // The message of a failed run is already recorded. For other failures this reason is the only information.
     let known = record.kulta.failure == Some(FailureKind::Analysis) && record.kulta.failure_reason.is_some();
     if let Some(why) = why.filter(|_| record.kulta.failure.is_some() && !known) {
         record.kulta.failure_reason = Some(why.chars().take(FAILURE_CHARS).collect());

@@ -1,4 +1,4 @@
-//! How an update ends: promoted, or left with stable restored.
+//! Ends an update: the new revision is promoted, or stable is restored.
 
 use kulta_api::status::CompletionStatus;
 use kulta_api::{FailureKind, KultaPhase, Outcome, TransitionKind};
@@ -10,10 +10,11 @@ use crate::rollout::record::Record;
 use crate::runs::{self, PROMOTED};
 use crate::time;
 
-/// How the message of a failed run begins to quote the message of its metric.
+/// Text before the metric's message in the message of a failed run.
 const QUOTE: &str = "\"Error Message: ";
 
-/// The message of the metric, if the reason quotes one: an event has room for little, and the words around the quote are always the same.
+/// The message of the metric, if the reason quotes one. An event has little room, and the text around the quote is always the
+/// same.
 fn essence(reason: &str) -> &str {
     reason.split_once(QUOTE).map_or(reason, |(_, quoted)| quoted.strip_suffix('"').unwrap_or(quoted))
 }
@@ -41,7 +42,7 @@ pub(crate) fn promote(context: &Context, mut record: Record) -> Record {
     record
 }
 
-/// As Argo words it.
+/// Message as in Argo.
 fn completion_reason(context: &Context, is_first: bool, is_fast: bool) -> String {
     match context.strategy.steps {
         _ if is_first => "Initial deploy".to_owned(),
@@ -53,7 +54,7 @@ fn completion_reason(context: &Context, is_first: bool, is_fast: bool) -> String
     }
 }
 
-/// Stable has its traffic back after an abort or a rollback: the update ends.
+/// Stable has its traffic back after an abort or a rollback, so the update ends.
 pub(crate) fn restored(context: &Context, mut record: Record) -> Record {
     let Some(left) = record.kulta.restoring.take() else { return record };
     let aborted = record.status.abort;
@@ -72,7 +73,7 @@ pub(crate) fn restored(context: &Context, mut record: Record) -> Record {
         entry.hash = left;
         entry.outcome = Some(if failure.is_some() { Outcome::Failure } else { Outcome::Cancel });
         entry.failure = failure;
-        // The event has no such field: the reason gets the room.
+        // The event has no field for the steps. Without them the entry has more room for the reason.
         entry.steps = None;
         entry.cause = cause;
         entry.why = Some(essence(&why).to_owned());
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_essence_of_a_reason_is_what_the_metric_says() {
+    fn the_essence_of_a_reason_is_the_message_of_the_metric() {
         let reason =
             "Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0): \"Error Message: error rate 5 %\"";
 

@@ -1,10 +1,10 @@
-//! Whether requests have reached the new revision.
+//! Records whether requests have reached the new revision.
 
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::time;
 
-/// Notes that requests may reach the new revision: leaving it is a rollback then.
+/// Records that requests may reach the new revision. Superseding it counts as a rollback from then on.
 pub(crate) fn note_exposure(context: &Context, mut record: Record) -> Record {
     if record.is_stable(context) {
         return record;

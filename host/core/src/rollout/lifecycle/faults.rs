@@ -1,5 +1,5 @@
-//! What keeps a spec from being followed, and what is reconciled of a rollout meanwhile: it goes no step further and begins nothing, but
-//! what serves is kept serving, and an abort restores stable (design section 1, "What the host enforces whatever anybody says").
+//! Errors for which a spec cannot be followed, and what still happens to the rollout: it completes no step and starts nothing,
+//! but revisions that serve are kept, and an abort restores stable (design section 1).
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::reference;
 use crate::rollout::context::{Context, NewRevision, SpecFaults};
 use crate::rollout::strategy_choice::StrategyChoice;
 
-/// Members of the strategy that say where traffic goes.
+/// Fields of the strategy that define where traffic goes.
 const TRAFFIC_FIELDS: [&str; 3] = ["trafficRouting", "canaryService", "stableService"];
 
-/// What is wrong with a spec and its references.
+/// The errors of a spec and its references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
-    /// The spec breaks rules.
+    /// The spec is invalid.
     pub invalid: Vec<FieldError>,
-    /// What the spec refers to is missing, or another rollout's.
+    /// An object that the spec refers to does not exist, or belongs to another rollout.
     pub broken: Vec<FieldError>,
 }
 
@@ -36,13 +36,13 @@ impl Faults {
         self.invalid.is_empty() && self.broken.is_empty()
     }
 
-    /// All of them, in the order of the fields.
+    /// All errors, in the order of the fields.
     pub fn all(&self) -> Vec<FieldError> {
         self.invalid.iter().chain(&self.broken).cloned().collect()
     }
 }
 
-/// The context of a rollout with faults; `None` without a stable revision: there is nothing to keep or to restore then.
+/// The context of a rollout with errors; `None` without a stable revision, because there is nothing to keep or to restore then.
 pub(crate) fn context(observed: &Arc<Observed>, faults: &Faults, now: Timestamp) -> Option<Context> {
     let status = observed.rollout.status.clone().unwrap_or_default();
     if status.stable_rs.is_empty() || status.current_pod_hash.is_empty() {
@@ -55,7 +55,7 @@ pub(crate) fn context(observed: &Arc<Observed>, faults: &Faults, now: Timestamp)
         Identity::Known(known) => known.hash() == status.stable_rs,
         Identity::New { .. } | Identity::Unclear | Identity::Refused { .. } => false,
     };
-    // A template that is not stable's is another revision, which begins once the faults are gone.
+    // A template other than stable's is a new revision, which begins once the errors are gone.
     let hash = if rolled_back { status.stable_rs.clone() } else { status.current_pod_hash.clone() };
     let new = NewRevision { replica_set: identity::by_hash(&observed.replica_sets, &hash), hash };
     let strategy = &observed.rollout.spec.strategy;
@@ -64,7 +64,7 @@ pub(crate) fn context(observed: &Arc<Observed>, faults: &Faults, now: Timestamp)
     Some(Context::new(Arc::new(observed), (fields, choice), new, &status, Some(spec_faults), now))
 }
 
-/// `spec.replicas` if it is valid; else the number that stable was last scaled for.
+/// `spec.replicas` if it is valid, otherwise the number for which stable was last scaled.
 fn replicas(observed: &Observed, status: &RolloutStatus) -> i32 {
     let written = observed.rollout.spec.replicas.filter(|replicas| *replicas >= 0);
     written.unwrap_or_else(|| {
@@ -81,7 +81,7 @@ fn traffic_unknown(observed: &Observed, faults: &Faults, status: &RolloutStatus)
         field.is_some_and(|field| TRAFFIC_FIELDS.iter().any(|about| field.starts_with(about)))
     };
     faults.invalid.iter().any(about_traffic)
-        || !reference::misfits(observed).is_empty()
+        || !reference::mismatches(observed).is_empty()
         || (!is_routed(&observed.rollout) && was_routed(status))
 }
 

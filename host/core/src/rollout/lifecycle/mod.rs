@@ -1,4 +1,4 @@
-//! A revision's life as the host leads it: at which stage it is, and the transitions that begin or end a revision.
+//! The life of a revision: its stage, and the transitions that begin or end it.
 
 mod abort;
 pub(crate) mod completion;
@@ -20,26 +20,26 @@ use crate::pins;
 use crate::runs;
 use crate::step_plugins::{self, AnswersTaken};
 
-/// Who leads the revision now. The strategy is asked where to go on `Forward`, and on `Aborted` with `dynamicStableScale`.
+/// The stage of a rollout. The strategy is asked in `Forward`, and in `Aborted` with `dynamicStableScale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// No revision is stable yet.
     FirstDeploy,
-    /// The stable revision's ReplicaSet was deleted: the new revision is all that there is.
+    /// The stable revision's ReplicaSet was deleted, so only the new revision exists.
     StableGone,
-    /// The pod template is the stable revision.
+    /// The pod template's revision is stable.
     Steady,
     /// Stopped by `spec.paused`.
     Paused,
     Aborted,
-    /// All steps are done, or a user skipped them.
+    /// All steps are completed, or a user skipped them.
     Promoting,
     Forward,
-    /// On its way, but the spec cannot be followed.
+    /// The update moves forward, but the spec has errors.
     Blocked,
 }
 
-/// The stage at which the rollout is.
+/// The stage of the rollout.
 pub(crate) fn stage(context: &Context, record: &Record) -> Stage {
     if context.faults.as_ref().is_some_and(|faults| faults.traffic_unknown) {
         return Stage::Blocked;
@@ -73,7 +73,7 @@ fn stage_by_status(context: &Context, record: &Record) -> Stage {
     if status.promote_full || record.steps_done(context) { Stage::Promoting } else { Stage::Forward }
 }
 
-/// Takes in what has happened since the last reconciliation: answers of step plugins, a new template or new steps, verbs of users,
+/// Records the changes since the last reconciliation: answers of step plugins, a new template or new steps, verbs of users,
 /// phases of runs.
 pub(crate) fn update(context: &Context, mut record: Record) -> (Record, AnswersTaken) {
     record.events.extend(context.added_event());
@@ -85,7 +85,7 @@ pub(crate) fn update(context: &Context, mut record: Record) -> (Record, AnswersT
     (runs::record_phases(context, record), answers)
 }
 
-/// The same for a rollout whose spec has faults: of verbs an abort counts, of templates the stable one.
+/// Like [`update`], for a rollout whose spec has errors: only the verb abort and a return to the stable template count.
 pub(crate) fn update_with_faults(context: &Context, record: Record) -> (Record, AnswersTaken) {
     let (mut record, answers) = step_plugins::record_answers(context, record);
     if record.is_stable(context) {

@@ -1,4 +1,4 @@
-//! A rollout pauses by itself, and goes on.
+//! Pauses and resumes a rollout without a user's request.
 
 use kulta_api::{PauseCondition, PauseReason, TransitionKind};
 
@@ -9,7 +9,7 @@ use crate::rollout::record::Record;
 use crate::runs::{self, inconclusive};
 use crate::time;
 
-/// As Argo words it.
+/// Message as in Argo.
 pub(crate) const RESUMED: &str = "Rollout is resumed";
 
 /// Pauses the rollout, unless it is paused for that cause.
@@ -39,7 +39,7 @@ pub(crate) fn pause(context: &Context, mut record: Record, cause: PauseCause) ->
     record
 }
 
-/// A user lifted the pause, or its cause is gone.
+/// A user lifted the pause, or its cause no longer exists.
 fn resume(context: &Context, mut record: Record) -> Record {
     record.clear_pause();
     let step = record.step();
@@ -48,7 +48,8 @@ fn resume(context: &Context, mut record: Record) -> Record {
     record
 }
 
-/// The strategy goes on: a pause by analysis is over, and so is one that a user lifted by promoting past the background analysis.
+/// The strategy continues. This ends a pause by analysis, and a pause that a user lifted by promoting past the background
+/// analysis.
 pub(crate) fn continue_after_pause(context: &Context, mut record: Record) -> Record {
     let inconclusive = PauseReason::InconclusiveAnalysisRun;
     let was_inconclusive = record.status.pause(inconclusive).is_some();

@@ -12,18 +12,18 @@ use crate::{step_plugins, time};
 
 const SUPERSEDED: Ending = Ending { outcome: Outcome::Cancel, why: "superseded" };
 
-/// Compares the template and the steps with those that the status is about, and begins a revision if they changed.
+/// Compares the template and the steps with the recorded ones, and begins a revision if they differ.
 pub(super) fn update(context: &Context, mut record: Record) -> Record {
     let template_changed = record.status.current_pod_hash != context.new_hash;
     let steps_hash = &context.strategy.hash;
-    // A hash of another length is another controller's: taking over must not send a rollout back to its first step.
+    // Another controller writes hashes of another length. Taking over from it must not return the rollout to its first step.
     let known = record.status.current_step_hash.len() == steps_hash.len();
     let steps_changed = known && record.status.current_step_hash != *steps_hash;
     record.status.current_step_hash.clone_from(steps_hash);
     if !template_changed && !steps_changed {
         let under_way = !record.is_stable(context) && !record.status.stable_rs.is_empty();
         if record.kulta.sequence == 0 && under_way {
-            // Another controller began this update: the events of it start here.
+            // Another controller began this update, so its events start here.
             record.store(context, TransitionKind::Started, |_| {});
         }
         return record;
@@ -33,7 +33,7 @@ pub(super) fn update(context: &Context, mut record: Record) -> Record {
     begin(context, record)
 }
 
-/// Ends the update to the revision that the status was about.
+/// Ends the update to the recorded revision.
 fn leave(context: &Context, mut record: Record, template_changed: bool) -> Record {
     let old = record.status.current_pod_hash.clone();
     runs::drop_all(context, &mut record, SUPERSEDED);
@@ -43,7 +43,7 @@ fn leave(context: &Context, mut record: Record, template_changed: bool) -> Recor
         return record;
     }
     if template_changed && record.is_stable(context) {
-        // Rolled back by the spec: the update ends once stable has its traffic back.
+        // The spec was rolled back. The update ends once stable has its traffic back.
         record.kulta.restoring.get_or_insert(old);
     } else if record.kulta.restoring.take().is_some() || record.kulta.phase != Some(KultaPhase::Failed) {
         record.store(context, TransitionKind::Finished, |entry| {
@@ -85,7 +85,7 @@ fn begin(context: &Context, mut record: Record) -> Record {
     let message = format!("Rollout updated to revision {number}");
     record.emit(context, EventKind::Normal, EventReason::RolloutUpdated, message);
     if context.new.is_some() || context.is_stopped() {
-        // No ReplicaSet is created now; the event of its creation would come with this one.
+        // No ReplicaSet is created in this reconciliation. Otherwise the event of its creation would come with this one.
         record.events.push(context.not_completed_event());
     }
     if !record.status.stable_rs.is_empty() && is_within_rollback_window(context) {
@@ -99,12 +99,12 @@ fn begin(context: &Context, mut record: Record) -> Record {
     record
 }
 
-/// A user or the rollback window skipped the steps that are left, and so their analyses.
+/// A user or the rollback window skipped the remaining steps and their analyses.
 pub(crate) fn skips_analysis(context: &Context, record: &Record) -> bool {
     record.status.promote_full || is_within_rollback_window(context)
 }
 
-/// The template is older than stable, with fewer revisions in between than the window holds.
+/// Whether the template is older than stable, with fewer revisions in between than the window allows.
 pub(crate) fn is_within_rollback_window(context: &Context) -> bool {
     let window = context.observed.rollout.spec.rollback_window.as_ref();
     let Some(revisions) = window.and_then(|RollbackWindow { revisions }| *revisions) else { return false };

@@ -1,4 +1,4 @@
-//! What users write into the status: abort, retry, promote (`reference/argo-rollouts.md` section 2, "Verbs as writes").
+//! Verbs that users write into the status: abort, retry, promote (`reference/argo-rollouts.md` section 2, "Verbs as writes").
 
 use kulta_api::TransitionKind;
 use kulta_api::status::RolloutDuration;
@@ -11,7 +11,7 @@ use crate::{runs, step_plugins, time};
 
 pub(super) fn update(context: &Context, mut record: Record) -> Record {
     if record.is_stable(context) {
-        // There is nothing to abort or to promote.
+        // There is no update to abort or to promote.
         record.status.abort = false;
         record.status.aborted_at = None;
         record.status.promote_full = false;
@@ -20,7 +20,7 @@ pub(super) fn update(context: &Context, mut record: Record) -> Record {
         return record;
     }
     if record.status.promote_full && record.status.aborted_at.is_some() {
-        // Requested after the abort, which it takes back.
+        // The verb was requested after the abort, and cancels it.
         record.status.abort = false;
     }
     if record.status.abort && record.status.aborted_at.is_none() {
@@ -32,7 +32,7 @@ pub(super) fn update(context: &Context, mut record: Record) -> Record {
     record
 }
 
-/// Of a rollout whose spec has faults only an abort is carried out. Other verbs wait until the faults are gone.
+/// Only an abort is carried out while the spec has errors. Other verbs wait until the errors are gone.
 pub(super) fn update_abort(context: &Context, record: Record) -> Record {
     if record.is_stable(context) {
         return update(context, record);

@@ -1,5 +1,6 @@
-//! The pods that a HorizontalPodAutoscaler is told of (`reference/argo-rollouts.md` section 5, row 16; upstream PR #4868): for a metric
-//! with an average value it takes their number as the wanted one, so pods that exist only for an update would make it scale up.
+//! The number of pods that a HorizontalPodAutoscaler reads (`reference/argo-rollouts.md` section 5, row 16; upstream PR #4868).
+//! For a metric with an average value the autoscaler can return this number as the wanted one. So pods that exist only for an
+//! update would make it scale up.
 
 use kulta_api::{Rollout, annotations};
 
@@ -7,8 +8,8 @@ use crate::observed::ReplicaSet;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 
-/// `status.HPAReplicas`: the pods of the side that `spec.replicas` is about. Behind routes that is the stable revision, which stays whole
-/// beside the canary; where both sides share `spec.replicas` it is all pods, those of a surge left out.
+/// `status.HPAReplicas`: the pods to which `spec.replicas` applies. Behind routes these are the stable revision's pods. If both
+/// sides share `spec.replicas`, these are all pods except those of a surge.
 pub(super) fn hpa_replicas(context: &Context, record: &Record) -> u32 {
     let created = |replica_set: &ReplicaSet| replica_set.created_replicas;
     let all = context.observed.replica_sets.iter().map(|replica_set| created(replica_set)).sum();
@@ -24,7 +25,7 @@ pub(super) fn hpa_replicas(context: &Context, record: &Record) -> u32 {
     serving.map_or(0, |serving| created(serving))
 }
 
-/// As Argo counts: the pods of all revisions.
+/// Counts as in Argo: the pods of all revisions.
 fn counts_all_pods(rollout: &Rollout) -> bool {
     let annotations = rollout.metadata.annotations.as_ref();
     annotations.and_then(|all| all.get(annotations::HPA_COUNTS_ALL_PODS)).is_some_and(|value| value == "true")
@@ -41,9 +42,9 @@ mod tests {
     use crate::observed::Observed;
     use crate::rollout::begin;
     use crate::rollout::questions::Turn;
-    use crate::rollout::tests::pass::{done, hold, now, status, steps, under_way};
+    use crate::rollout::tests::reconciliation::{done, hold, now, status, steps, under_way};
 
-    /// What the next status says; nothing if it stays as it is.
+    /// The value in the next status; `None` if it does not change.
     fn counted(observed: Observed) -> Value {
         let mut turn = begin(observed, now());
         while let Turn::Ask(ask) = turn {
@@ -52,7 +53,7 @@ mod tests {
         done(turn).status.unwrap().patch["HPAReplicas"].clone()
     }
 
-    /// Two stable pods and two of the canary, which has half of the requests.
+    /// Two stable pods and two canary pods. The canary gets half of the requests.
     fn halfway() -> Observed {
         under_way(steps(), 1, 2, 50)
     }

@@ -10,10 +10,10 @@ use super::{Report, progressing, readiness};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 
-/// Messages as Argo words them (upstream `utils/conditions/conditions.go`).
+/// Messages as in Argo (upstream `utils/conditions/conditions.go`).
 const AVAILABLE: &str = "Rollout has minimum availability";
 
-/// Sets all conditions but those of [`update_completion`]; says whether the progress deadline is exceeded.
+/// Sets all conditions except those of [`update_completion`]. Returns whether the progress deadline is exceeded.
 pub(super) fn update(report: &Report<'_>, record: Record) -> (Record, Deadline) {
     let context = report.context;
     let mut record = record;
@@ -30,7 +30,7 @@ pub(super) fn update(report: &Report<'_>, record: Record) -> (Record, Deadline) 
     (record, Deadline::None)
 }
 
-/// Sets the conditions about the end of an update and about pods that cannot be created.
+/// Sets the conditions about the end of an update, and about pods that cannot be created.
 pub(super) fn update_completion(report: &Report<'_>, record: Record) -> Record {
     let record = if report.context.faults.is_none() { with_completion(report, record) } else { record };
     with_replica_failure(report.context, record)
@@ -39,8 +39,8 @@ pub(super) fn update_completion(report: &Report<'_>, record: Record) -> Record {
 fn with_availability(context: &Context, mut record: Record) -> Record {
     let available = u32::try_from(record.status.available_replicas).is_ok_and(|pods| pods >= context.replicas);
     let message = if available { AVAILABLE } else { NOT_AVAILABLE };
-    let says = (available.into(), ConditionReason::Available);
-    set(context, &mut record, ConditionType::Available, says, message);
+    let state = (available.into(), ConditionReason::Available);
+    set(context, &mut record, ConditionType::Available, state, message);
     record
 }
 
@@ -48,9 +48,9 @@ fn with_pause(context: &Context, mut record: Record) -> Record {
     let paused = is_paused(context, &record);
     let known = conditions::find(&record.status.conditions, ConditionType::Paused).is_some();
     if paused || known {
-        // Argo keeps reason and message when it no longer holds.
-        let says = (paused.into(), ConditionReason::RolloutPaused);
-        set(context, &mut record, ConditionType::Paused, says, PAUSED);
+        // Argo keeps reason and message when the condition becomes false.
+        let state = (paused.into(), ConditionReason::RolloutPaused);
+        set(context, &mut record, ConditionType::Paused, state, PAUSED);
     }
     record
 }
@@ -58,8 +58,8 @@ fn with_pause(context: &Context, mut record: Record) -> Record {
 fn with_completion(report: &Report<'_>, mut record: Record) -> Record {
     let context = report.context;
     let completed = record.is_stable(context);
-    let says = (completed.into(), ConditionReason::RolloutCompleted);
-    set(context, &mut record, ConditionType::Completed, says, "RolloutCompleted");
+    let state = (completed.into(), ConditionReason::RolloutCompleted);
+    set(context, &mut record, ConditionType::Completed, state, "RolloutCompleted");
     let replicas = i32::try_from(context.replicas).unwrap_or(i32::MAX);
     let status = &record.status;
     let whole =
@@ -69,8 +69,8 @@ fn with_completion(report: &Report<'_>, mut record: Record) -> Record {
     let known = conditions::find(&record.status.conditions, ConditionType::Healthy).is_some();
     if healthy || known {
         let message = if healthy { "Rollout is healthy" } else { "Rollout is not healthy" };
-        let says = (healthy.into(), ConditionReason::RolloutHealthy);
-        set(context, &mut record, ConditionType::Healthy, says, message);
+        let state = (healthy.into(), ConditionReason::RolloutHealthy);
+        set(context, &mut record, ConditionType::Healthy, state, message);
     }
     record
 }
@@ -81,8 +81,8 @@ fn with_replica_failure(context: &Context, mut record: Record) -> Record {
     });
     match context.observed.create_error.clone().or(missing) {
         Some(message) => {
-            let says = (ConditionStatus::True, ConditionReason::FailedCreate);
-            set(context, &mut record, ConditionType::ReplicaFailure, says, &message);
+            let state = (ConditionStatus::True, ConditionReason::FailedCreate);
+            set(context, &mut record, ConditionType::ReplicaFailure, state, &message);
         }
         None => conditions::remove(&mut record.status.conditions, ConditionType::ReplicaFailure),
     }

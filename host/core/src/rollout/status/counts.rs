@@ -1,4 +1,4 @@
-//! Pods and weights in the status.
+//! Numbers of pods and weights in the status.
 
 use kulta_api::status::{TrafficWeights, WeightDestination};
 
@@ -36,7 +36,8 @@ fn with_pods(context: &Context, mut record: Record) -> Record {
     record
 }
 
-/// Records the weights that the data plane has confirmed; while it has not, the last confirmed ones stay, marked as unverified.
+/// Records the weights that the data plane has confirmed. Until it confirms a change, the last confirmed weights stay, marked as
+/// unverified.
 fn with_weights(context: &Context, mut record: Record) -> Record {
     let Some(traffic) = &context.traffic else {
         record.status.canary.weights = None;
@@ -44,7 +45,7 @@ fn with_weights(context: &Context, mut record: Record) -> Record {
     };
     match traffic.state.confirmed {
         Some(confirmed) => record.status.canary.weights = Some(weights(context, traffic, confirmed)),
-        // A change on its way is no news; a refused one is.
+        // A pending change is not reported; a refused one is.
         None if traffic.state.blocked.is_some() => {
             if let Some(weights) = &mut record.status.canary.weights {
                 weights.verified = Some(false);

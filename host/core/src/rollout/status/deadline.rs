@@ -13,19 +13,19 @@ use crate::rollout::record::Record;
 use crate::step_plugins;
 use crate::time;
 
-/// Whether progress came in time.
+/// Whether the update progressed before the deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Deadline {
     /// The deadline does not run.
     None,
     Due(Timestamp),
-    /// The condition and the event say so.
+    /// The condition and the event report it.
     Exceeded {
         message: String,
     },
 }
 
-/// The deadline runs while pods, routes or step plugins are waited for.
+/// The deadline runs while the rollout waits for pods, routes or step plugins.
 pub(super) fn check(report: &Report<'_>, mut record: Record, name: &str) -> (Record, Deadline) {
     let context = report.context;
     let waits_for_plugin = step_plugins::awaited(&record, report.waiting).is_some();
@@ -42,15 +42,15 @@ pub(super) fn check(report: &Report<'_>, mut record: Record, name: &str) -> (Rec
         return (record, Deadline::Due(due));
     }
     let message = match waits::of(context, &record, report.waiting) {
-        Some(Wait::Pods(words)) => format!("ReplicaSet {name:?} has timed out progressing: {words}"),
-        // The pods are not what is late.
-        Some(Wait::Routes(words) | Wait::Runs(words)) => {
-            format!("Rollout {:?} has timed out progressing: {words}", context.rollout_name())
+        Some(Wait::Pods(text)) => format!("ReplicaSet {name:?} has timed out progressing: {text}"),
+        // The rollout does not wait for pods, so the message names the other objects.
+        Some(Wait::Routes(text) | Wait::Runs(text)) => {
+            format!("Rollout {:?} has timed out progressing: {text}", context.rollout_name())
         }
         None => format!("ReplicaSet {name:?} has timed out progressing."),
     };
-    let says = (ConditionStatus::False, ConditionReason::ProgressDeadlineExceeded);
-    set(context, &mut record, ConditionType::Progressing, says, &message);
+    let state = (ConditionStatus::False, ConditionReason::ProgressDeadlineExceeded);
+    set(context, &mut record, ConditionType::Progressing, state, &message);
     record.emit(context, EventKind::Warning, EventReason::ProgressDeadlineExceeded, message.clone());
     (record, Deadline::Exceeded { message })
 }

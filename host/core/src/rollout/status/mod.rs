@@ -1,4 +1,4 @@
-//! The status that a reconciliation leaves behind. It decides nothing but that a deadline is exceeded.
+//! The status after a reconciliation. It decides only whether a deadline is exceeded.
 
 mod autoscaling;
 mod condition;
@@ -30,7 +30,7 @@ use crate::time;
 use crate::traffic::Blocked;
 use deadline::Deadline;
 
-/// All that the plan is made of.
+/// The inputs of the plan.
 #[derive(Debug)]
 pub(super) struct Conclusion {
     pub context: Context,
@@ -39,7 +39,7 @@ pub(super) struct Conclusion {
     pub wake_up: Option<Timestamp>,
 }
 
-/// What the conditions report beside the record.
+/// The inputs of the conditions in addition to the record.
 #[derive(Debug)]
 struct Report<'a> {
     context: &'a Context,
@@ -57,7 +57,7 @@ pub(super) fn conclude(conclusion: Conclusion) -> Plan {
     let Outcome { record, waiting, reason, strategy_failure, answers, .. } = outcome;
     let record = counts::update(&context, record);
     let runs = analysis_runs::plan(&context, &record);
-    // What follows from a run that cannot be created begins with the next reconciliation.
+    // The next reconciliation handles the consequences of a run that cannot be created.
     let failed_at = (!runs.failed.is_empty()).then_some(context.now);
     let record = runs
         .failed
@@ -111,7 +111,7 @@ fn with_restart(mut record: Record, at: kulta_api::Time) -> Record {
     record
 }
 
-/// Sets the conditions; an update whose deadline is exceeded is aborted if the spec asks for that. Returns when the deadline is due.
+/// Sets the conditions. An update whose deadline is exceeded is aborted if the spec requests it. Returns when the deadline ends.
 fn with_conditions(report: &Report<'_>, record: Record) -> (Record, Option<Timestamp>) {
     let context = report.context;
     let (record, deadline) = conditions::update(report, record);
@@ -121,7 +121,7 @@ fn with_conditions(report: &Report<'_>, record: Record) -> (Record, Option<Times
         Deadline::Exceeded { message } => {
             let aborts = context.observed.rollout.spec.progress_deadline_abort.unwrap_or(false);
             if aborts && !record.status.stable_rs.is_empty() {
-                // Stable is restored with the next reconciliation.
+                // The next reconciliation restores stable.
                 (abort_overdue(context, record, &message), Some(context.now))
             } else {
                 (record, None)
@@ -137,7 +137,7 @@ fn abort_overdue(context: &Context, mut record: Record, message: &str) -> Record
     progressing::set_aborted(context, record, &format!(": {message}"))
 }
 
-/// The condition and the event of a rollout whose spec cannot be followed while it is under way.
+/// The condition and the event of an update whose spec has errors.
 fn with_faults(context: &Context, mut record: Record) -> (Record, Option<String>, Option<Timestamp>) {
     let Some(faults) = &context.faults else { return (record, None, None) };
     let rollout = &context.observed.rollout;
@@ -181,8 +181,8 @@ fn kulta_phase(context: &Context, record: &Record) -> KultaPhase {
     }
 }
 
-/// Drops delivered entries of the outbox together with a change that is written anyway, or alone once none is left to deliver. Says
-/// whether the status stores transitions.
+/// Removes delivered entries from the outbox: together with a change that is written anyway, or alone once no entry is left to
+/// deliver. Returns whether the status stores transitions.
 fn with_outbox(context: &Context, mut record: Record) -> (Record, bool) {
     let delivered = context.observed.delivered;
     let before = context.before.kulta.as_ref().map_or(0, |kulta| kulta.sequence);

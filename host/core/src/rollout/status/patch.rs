@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::patch;
 use crate::plan::StatusPatch;
 
-/// Status members that only count pods, and what is derived from them.
+/// Status fields that only count pods, and fields derived from them.
 const COUNTS: [&str; 9] = [
     "replicas",
     "updatedReplicas",
@@ -16,7 +16,7 @@ const COUNTS: [&str; 9] = [
     "conditions",
     "message",
     "phase",
-    // Without a transition it is the decision log, or entries that were delivered.
+    // Without a transition the change is in the decision log, or removes delivered entries.
     "kulta",
 ];
 
@@ -26,7 +26,7 @@ pub(super) fn status_patch(
     after: &RolloutStatus,
     stores_transitions: bool,
 ) -> Option<StatusPatch> {
-    // As in most reconciliations: both need not be serialized.
+    // This is the case in most reconciliations, so both values need not be serialized.
     if before == after {
         return None;
     }
@@ -41,7 +41,7 @@ pub(super) fn status_patch(
     Some(StatusPatch { patch, gather, stores_transitions })
 }
 
-/// Below `status.canary` only the revisions changed that Services with a weight select: the weights follow soon.
+/// Below `status.canary` only the selected revisions of Services with weight have changed. The weights follow soon.
 fn only_selected_revisions(change: &Value) -> bool {
     change.as_object().is_some_and(|members| {
         members.iter().all(|(key, change)| key == "podTemplateHash" || only_selected_revisions(change))
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_is_what_it_was_is_not_written() {
+    fn an_unchanged_status_is_not_written() {
         let status = RolloutStatus { replicas: 2, ..RolloutStatus::default() };
 
         assert!(status_patch(&status, &status.clone(), true).is_none());

@@ -1,4 +1,5 @@
-//! The phase, in Argo's order; its words are Argo's too, followed by the objects that are waited for (`reference/argo-rollouts.md` section 2, "Phase order").
+//! The phase, in Argo's order and with Argo's messages, followed by the objects that the rollout waits for
+//! (`reference/argo-rollouts.md` section 2, "Phase order").
 
 use kulta_api::conditions::ConditionReason;
 use kulta_api::{ConditionType, RolloutPhase, RolloutSpec, RolloutStatus};
@@ -26,9 +27,9 @@ pub(super) fn of(spec: &RolloutSpec, status: &RolloutStatus, wait: Option<&Wait>
         return progressing("rollout is restarting");
     }
     let pods = match wait {
-        Some(Wait::Routes(words)) => return progressing(&format!("waiting for traffic routing: {words}")),
-        Some(Wait::Runs(words)) => return progressing(&format!("waiting for {words}")),
-        Some(Wait::Pods(words)) => format!(": {words}"),
+        Some(Wait::Routes(text)) => return progressing(&format!("waiting for traffic routing: {text}")),
+        Some(Wait::Runs(text)) => return progressing(&format!("waiting for {text}")),
+        Some(Wait::Pods(text)) => format!(": {text}"),
         None => String::new(),
     };
     if status.updated_replicas < i32::try_from(spec.replicas()).unwrap_or(i32::MAX) {

@@ -15,13 +15,13 @@ use crate::rollout::lifecycle::RESUMED;
 use crate::rollout::record::Record;
 use crate::time;
 
-/// As Argo words it.
+/// Message as in Argo.
 const RETRYING: &str = "Retrying Rollout after abort";
 
 const PROGRESSING: ConditionType = ConditionType::Progressing;
 
 /// What the condition is to say.
-type Says = (ConditionStatus, ConditionReason, String);
+type ConditionState = (ConditionStatus, ConditionReason, String);
 
 fn reason_of(status: &RolloutStatus) -> Option<&str> {
     conditions::find(&status.conditions, PROGRESSING).map(|condition| condition.reason.as_str())
@@ -36,11 +36,11 @@ pub(super) fn update_aborted(report: &Report<'_>, record: Record) -> Record {
     set_aborted(report.context, record, &why)
 }
 
-/// The same; `why` follows the message.
+/// Sets the condition of an aborted update, with `why` at the end of the message.
 pub(super) fn set_aborted(context: &Context, mut record: Record, why: &str) -> Record {
     let message = format!("Rollout aborted update to revision {}{why}", context.revision_number());
-    let says = (ConditionStatus::False, ConditionReason::RolloutAborted);
-    set(context, &mut record, PROGRESSING, says, &message);
+    let state = (ConditionStatus::False, ConditionReason::RolloutAborted);
+    set(context, &mut record, PROGRESSING, state, &message);
     record
 }
 
@@ -52,7 +52,7 @@ pub(super) fn update(report: &Report<'_>, mut record: Record) -> (Record, Deadli
     }
     let created = || replica_set::name(context.rollout_name(), &context.new_hash);
     let name = context.new.as_ref().map_or_else(created, |new| new.name.clone());
-    if let Some((status, reason, message)) = at_rest(report, &record, &name) {
+    if let Some((status, reason, message)) = idle(report, &record, &name) {
         set(context, &mut record, PROGRESSING, (status, reason), &message);
         return (record, Deadline::None);
     }
@@ -60,7 +60,7 @@ pub(super) fn update(report: &Report<'_>, mut record: Record) -> (Record, Deadli
         return (with_create_error(context, record, &name, error), Deadline::None);
     }
     let existing = reason_of(&record.status).map(str::to_owned);
-    // A rollout with faults takes no step: the time in which it had them does not count.
+    // A rollout with errors completes no step, so that time does not count.
     let moved = made_progress(&context.before, &record.status) || context.had_faults();
     let overdue = existing.as_deref() == Some(ConditionReason::ProgressDeadlineExceeded.as_str());
     if overdue && !moved {
@@ -76,10 +76,10 @@ pub(super) fn update(report: &Report<'_>, mut record: Record) -> (Record, Deadli
 }
 
 /// What the condition says of a rollout that is paused, or has nothing left to do.
-fn at_rest(report: &Report<'_>, record: &Record, name: &str) -> Option<Says> {
+fn idle(report: &Report<'_>, record: &Record, name: &str) -> Option<ConditionState> {
     let context = report.context;
     let is_stable = record.is_stable(context);
-    // A fully promoted rollout has no update that a pause could stop.
+    // A fully promoted rollout has no update to pause.
     if is_paused(context, record) && !is_stable {
         return Some((ConditionStatus::Unknown, ConditionReason::RolloutPaused, PAUSED.to_owned()));
     }
@@ -95,8 +95,8 @@ fn with_create_error(context: &Context, mut record: Record, name: &str, error: &
     let message = format!("Failed to create new replica set {name:?}: {error}");
     let existing = conditions::find(&record.status.conditions, PROGRESSING);
     let known = existing.is_some_and(|old| old.message == message);
-    let says = (ConditionStatus::False, ConditionReason::ReplicaSetCreateError);
-    set(context, &mut record, PROGRESSING, says, &message);
+    let state = (ConditionStatus::False, ConditionReason::ReplicaSetCreateError);
+    set(context, &mut record, PROGRESSING, state, &message);
     if !known {
         record.emit(context, EventKind::Warning, EventReason::ReplicaSetCreateError, message);
     }
@@ -104,8 +104,14 @@ fn with_create_error(context: &Context, mut record: Record, name: &str, error: &
 }
 
 /// What the condition says of a revision that is on its way; `None` leaves it as it is.
-fn on_its_way(report: &Report<'_>, record: &Record, existing: Option<&str>, moved: bool, name: &str) -> Option<Says> {
-    /// They stay until there is progress to report.
+fn on_its_way(
+    report: &Report<'_>,
+    record: &Record,
+    existing: Option<&str>,
+    moved: bool,
+    name: &str,
+) -> Option<ConditionState> {
+    /// The state stays until there is progress to report.
     const OPENINGS: [ConditionReason; 5] = [
         ConditionReason::NewReplicaSetCreated,
         ConditionReason::FoundNewReplicaSet,
@@ -115,7 +121,7 @@ fn on_its_way(report: &Report<'_>, record: &Record, existing: Option<&str>, move
     ];
     let context = report.context;
     let is_progressing = match waits::of(context, record, report.waiting) {
-        Some(Wait::Routes(words)) => format!("ReplicaSet {name:?} is progressing: {words}"),
+        Some(Wait::Routes(text)) => format!("ReplicaSet {name:?} is progressing: {text}"),
         _ => format!("ReplicaSet {name:?} is progressing."),
     };
     let before = &context.before;
@@ -146,7 +152,7 @@ fn on_its_way(report: &Report<'_>, record: &Record, existing: Option<&str>, move
     Some((ConditionStatus::True, ConditionReason::ReplicaSetUpdated, is_progressing))
 }
 
-/// The condition's update time is when progress was last made: the deadline counts from it.
+/// The condition's update time is the time of the last progress, from which the deadline counts.
 fn with_restarted_deadline(context: &Context, mut record: Record) -> Record {
     let now = time::floor(context.now);
     let progressing = record.status.conditions.iter_mut().filter(|condition| condition.kind == PROGRESSING.as_str());
@@ -156,7 +162,7 @@ fn with_restarted_deadline(context: &Context, mut record: Record) -> Record {
     record
 }
 
-/// As upstream's RolloutProgressing: more new pods, fewer old ones, more of them up, or a step further.
+/// Progress as in upstream's RolloutProgressing: more new pods, fewer old ones, more available pods, or another step.
 fn made_progress(before: &RolloutStatus, after: &RolloutStatus) -> bool {
     let old = |status: &RolloutStatus| status.replicas - status.updated_replicas;
     after.updated_replicas != before.updated_replicas

@@ -1,5 +1,5 @@
-//! The conditions `TrafficReady`, `StrategyReady` and `RecordKept`: what stands in the way from outside. The first two hold when all is
-//! well, the third is absent then.
+//! The conditions `TrafficReady`, `StrategyReady` and `RecordKept`: obstacles outside the rollout. Without obstacles the first
+//! two are true, and the third is absent.
 
 use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{ConditionReason, ConditionStatus};
@@ -41,11 +41,11 @@ fn with_traffic(report: &Report<'_>, mut record: Record) -> Record {
             Some(on_trust) => {
                 set(context, &mut record, KIND, (ConditionStatus::True, on_trust.reason), &on_trust.message);
             }
-            // A fault that was reported goes when the routes are seen to work, not while the data plane has yet to say so.
+            // A reported error is removed when the routes are confirmed, not while the data plane has not answered yet.
             None if state.confirmed.is_none() => {}
             None => {
-                let says = (ConditionStatus::True, ConditionReason::RoutesAccepted);
-                set(context, &mut record, KIND, says, ROUTES_ACCEPTED);
+                let state = (ConditionStatus::True, ConditionReason::RoutesAccepted);
+                set(context, &mut record, KIND, state, ROUTES_ACCEPTED);
             }
         },
     }
@@ -62,7 +62,7 @@ fn with_strategy(report: &Report<'_>, mut record: Record) -> Record {
     let is_lost = existing.is_some_and(|old| old.reason == ConditionReason::PluginDigestGone.as_str());
     match of_strategy.or_else(|| report.answers.trouble.clone()) {
         Some(PluginTrouble { failure, .. }) if failure.class.effect() == Effect::AwaitedSilently => {}
-        // The failure that opened the circuit breaker is reported already.
+        // The failure that opened the circuit breaker is already reported.
         Some(PluginTrouble { failure, .. }) if failure.class == FailureClass::Resting && known => {}
         Some(PluginTrouble { who, failure }) => {
             let message = format!("{who} gave no usable answer ({}): {}", failure.class.label(), failure.message);
@@ -71,14 +71,14 @@ fn with_strategy(report: &Report<'_>, mut record: Record) -> Record {
                 record.emit(context, EventKind::Warning, EventReason::StrategyError, message);
             }
         }
-        // It stays until the component is there, or a user goes past it.
+        // The condition stays until the component can be loaded, or a user skips it.
         None if is_lost && step_plugins::is_lost(&record) => {}
-        // While the strategy is not asked, the condition stays.
+        // The condition stays while the strategy is not asked.
         None if context.faults.is_some() => {}
         None if known && report.waiting.is_none() && !record.is_stable(context) => {}
         None => {
-            let says = (ConditionStatus::True, ConditionReason::StrategyAnswers);
-            set(context, &mut record, KIND, says, &format!("{} is ready", who()));
+            let state = (ConditionStatus::True, ConditionReason::StrategyAnswers);
+            set(context, &mut record, KIND, state, &format!("{} is ready", who()));
         }
     }
     record
@@ -88,8 +88,8 @@ fn with_record(context: &Context, mut record: Record) -> Record {
     if context.observed.record_kept {
         conditions::remove(&mut record.status.conditions, ConditionType::RecordKept);
     } else {
-        let says = (ConditionStatus::False, ConditionReason::Pruned);
-        set(context, &mut record, ConditionType::RecordKept, says, PRUNED);
+        let state = (ConditionStatus::False, ConditionReason::Pruned);
+        set(context, &mut record, ConditionType::RecordKept, state, PRUNED);
     }
     record
 }

@@ -1,4 +1,4 @@
-//! The condition, the event and the plan of a spec that cannot be followed.
+//! The condition, the event and the plan for a spec that cannot be followed.
 
 use jiff::Timestamp;
 use kulta_api::conditions::{self, ConditionType};
@@ -12,7 +12,7 @@ use crate::plan::{EventKind, EventReason, KubeEvent, Plan};
 use crate::rollout::record;
 use crate::{hash, time};
 
-/// Seconds until references that could not be resolved are looked up again, should no watch report a change.
+/// Seconds until references that could not be resolved are looked up again if no watch reports a change.
 pub(super) const RETRY_SECONDS: u32 = 20;
 
 pub(super) fn invalid_message(rollout: &Rollout, errors: &[FieldError]) -> String {
@@ -20,7 +20,7 @@ pub(super) fn invalid_message(rollout: &Rollout, errors: &[FieldError]) -> Strin
     format!("The Rollout {name:?} is invalid: {}", joined(errors))
 }
 
-/// Sets the condition; returns its event, unless the condition had the same message before.
+/// Sets the condition. Returns its event, unless the condition had the same message before.
 pub(super) fn set_invalid(
     all: &mut Vec<RolloutCondition>,
     message: &str,
@@ -41,7 +41,7 @@ pub(super) fn set_invalid(
     })
 }
 
-/// The plan for a rollout without a stable revision whose spec cannot be followed: the condition lists every error, and nothing is made.
+/// The plan for a rollout with errors and without a stable revision: the condition lists every error, and nothing is created.
 pub(crate) fn invalid(observed: &Observed, errors: &[FieldError], now: Timestamp) -> Plan {
     let before = observed.rollout.status.clone().unwrap_or_default();
     let message = invalid_message(&observed.rollout, errors);

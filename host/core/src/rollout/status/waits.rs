@@ -1,4 +1,4 @@
-//! What a rollout waits for, with the objects named: messages in the status quote it.
+//! The objects that a rollout waits for, by name, for messages in the status.
 
 use crate::decision::Waiting;
 use crate::observed::ReplicaSet;
@@ -7,17 +7,17 @@ use crate::rollout::record::Record;
 use crate::runs::current;
 use crate::step_plugins;
 
-/// What is waited for, as text.
+/// The wait, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     Pods(String),
-    /// Traffic cannot be routed, or the data plane has yet to take a weight.
+    /// Traffic cannot be routed, or the data plane has not accepted a weight yet.
     Routes(String),
-    /// An analysis, or a step plugin's work.
+    /// An analysis, or the work of a step plugin.
     Runs(String),
 }
 
-/// `None` if nothing is waited for, or nothing but time or a user.
+/// `None` if the rollout waits for nothing, for a time, or for a user.
 pub(super) fn of(context: &Context, record: &Record, waiting: Option<Waiting>) -> Option<Wait> {
     let blocked = || Some(Wait::Routes(context.traffic.as_ref()?.state.blocked.clone()?.message));
     match waiting {
@@ -25,7 +25,7 @@ pub(super) fn of(context: &Context, record: &Record, waiting: Option<Waiting>) -
         Some(Waiting::Routes) => blocked().or_else(|| unconfirmed_routes(context, record).map(Wait::Routes)),
         Some(Waiting::Runs) => open_work(context, record).map(Wait::Runs),
         Some(Waiting::Other) => None,
-        // An update that is aborted names its own reason.
+        // An aborted update has its own reason.
         None => blocked().filter(|_| !record.status.abort),
     }
 }
@@ -37,8 +37,8 @@ fn missing_pods(context: &Context) -> Option<String> {
     joined(lacking.map(|replica_set| lack(replica_set)))
 }
 
-/// `None` for an idle rollout: its stable revision serves whichever Service the route names, and a gateway that has yet to report a
-/// change of the route is no news.
+/// `None` for an idle rollout. Its stable revision serves with either Service, so a gateway that has not reported on a change of
+/// the route yet is not mentioned.
 fn unconfirmed_routes(context: &Context, record: &Record) -> Option<String> {
     if record.is_stable(context) && record.kulta.restoring.is_none() {
         return None;

@@ -1,4 +1,4 @@
-//! Whole passes of rollouts whose pods are not available while a user scales.
+//! Whole reconciliations of rollouts with unavailable pods while a user scales.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::fixtures;
 use crate::observed::{Observed, ReplicaSet};
 use crate::rollout::begin;
-use crate::rollout::tests::pass::{asked, done, hold, now, route_writes, scales, status, steps, under_way};
+use crate::rollout::tests::reconciliation::{asked, done, hold, now, route_writes, scales, status, steps, under_way};
 
-/// Scaled from `before` to `after` replicas by a user, with these wanted and available pods of the canary and of stable.
+/// A user has scaled the rollout from `before` to `after` replicas. The sides have these wanted and available pods.
 fn scaled(
     strategy: serde_json::Value,
     (before, after): (u32, u32),
@@ -66,7 +66,7 @@ fn a_paused_rollout_without_routes_is_scaled_in_proportion() {
 
 #[test]
 fn a_stable_side_that_takes_its_traffic_back_is_not_scaled_down_with_the_rollout() {
-    let mut strategy = crate::rollout::tests::pass::routed(steps());
+    let mut strategy = crate::rollout::tests::reconciliation::routed(steps());
     strategy["canary"]["dynamicStableScale"] = json!(true);
     let observed = scaled(strategy, (8, 4), (4, 0), (4, 4));
 

@@ -1,4 +1,4 @@
-//! Rollouts in mid-update whose references are broken or whose spec is invalid.
+//! Rollouts whose references are broken or whose spec is invalid during an update.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::fixtures;
 use crate::observed::{Observed, ReplicaSet};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
-use crate::rollout::tests::pass::{
+use crate::rollout::tests::reconciliation::{
     done, now, route, route_writes, routed, scales, service, status, steps, stored, under_way,
 };
 
-/// A canary with 1 pod and 50 % of the traffic, paused by its step, that a user aborts.
+/// A canary with 1 pod and 50 % of the traffic, paused by its step. A user aborts the update.
 fn aborted() -> Observed {
     let mut observed = under_way(steps(), 1, 1, 50);
     status(&mut observed).abort = true;
@@ -32,15 +32,15 @@ fn message(plan: &Plan, observed: Observed) -> String {
 }
 
 #[test]
-fn an_abort_restores_stable_while_a_reference_is_broken_and_the_status_still_says_so() {
+fn an_abort_restores_stable_while_a_reference_is_broken_and_the_status_still_reports_it() {
     let mut observed = aborted();
     observed.analyzer_errors = broken();
 
     let plan = done(begin(observed.clone(), now()));
 
     assert_eq!(route_writes(&plan), [0]);
-    let said = message(&plan, observed);
-    assert!(said.starts_with("InvalidSpec: ") && said.contains("template not found"), "{said}");
+    let message = message(&plan, observed);
+    assert!(message.starts_with("InvalidSpec: ") && message.contains("template not found"), "{message}");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn an_update_goes_no_step_further_while_a_reference_is_broken() {
 }
 
 #[test]
-fn an_update_whose_reference_is_broken_is_told_once_and_then_writes_nothing() {
+fn an_update_whose_reference_is_broken_is_reported_once_and_then_writes_nothing() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.analyzer_errors = broken();
     let first = done(begin(observed.clone(), now()));
@@ -177,7 +177,7 @@ fn a_canary_keeps_its_pods_when_an_aborted_rollouts_routing_cannot_be_read() {
 }
 
 #[test]
-fn a_service_of_another_rollout_is_left_alone() {
+fn a_service_of_another_rollout_is_not_changed() {
     let mut observed = aborted();
     let (name, theirs) = service("stable", "theirs");
     let theirs = crate::observed::Service { managed_by: Some("shop".to_owned()), ..(*theirs.unwrap()).clone() };
@@ -226,7 +226,7 @@ fn a_first_deployment_waits_for_its_references() {
 }
 
 #[test]
-fn a_strategy_that_the_spec_does_not_name_is_not_told_to_be_ready() {
+fn a_strategy_that_the_spec_does_not_name_is_not_reported_as_ready() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.spec.strategy = kulta_api::RolloutStrategy::default();
 
@@ -237,7 +237,7 @@ fn a_strategy_that_the_spec_does_not_name_is_not_told_to_be_ready() {
 }
 
 #[test]
-fn a_rollout_that_is_aborted_in_a_pause_is_not_told_to_be_paused() {
+fn a_rollout_that_is_aborted_in_a_pause_is_not_reported_as_paused() {
     let time = "2026-01-01T00:00:00Z";
     let mut observed = aborted();
     status(&mut observed).pause_conditions =
@@ -257,7 +257,7 @@ fn a_rollout_that_is_aborted_in_a_pause_is_not_told_to_be_paused() {
 }
 
 #[test]
-fn a_stable_rollout_is_not_told_to_be_aborted() {
+fn a_stable_rollout_is_not_reported_as_aborted() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     status(&mut observed).stable_rs = hash;
@@ -274,7 +274,7 @@ fn a_stable_rollout_is_not_told_to_be_aborted() {
 fn the_time_in_which_a_rollout_was_blocked_does_not_count_against_its_deadline() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.spec.progress_deadline_abort = Some(true);
-    // The stable ReplicaSet is deleted: the canary waits for pods.
+    // The stable ReplicaSet is deleted, so the canary waits for pods.
     observed.replica_sets.truncate(1);
     for _ in 0..2 {
         let waiting = done(begin(observed.clone(), now()));

@@ -1,8 +1,8 @@
-//! Whole reconciliations: what is observed in, the plan out.
+//! Whole reconciliations, from the observed objects to the plan.
 
 mod availability;
 mod blocked;
-pub(crate) mod pass;
+pub(crate) mod reconciliation;
 mod restart;
 mod stable_gone;
 mod status;

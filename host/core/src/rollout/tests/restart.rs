@@ -1,4 +1,4 @@
-//! Restarts by `spec.restartAt` of a canary of which pods serve.
+//! Restarts by `spec.restartAt` of a canary whose pods serve requests.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,9 @@ use crate::observed::{Observed, Pod};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::{LookedUp, Need, Turn};
-use crate::rollout::tests::pass::{hold, led, now, route, route_writes, service, status, steps, under_way};
+use crate::rollout::tests::reconciliation::{
+    hold, now, plan_by, route, route_writes, service, status, steps, under_way,
+};
 
 fn ago(seconds: i64) -> Timestamp {
     now().checked_sub(SignedDuration::from_secs(seconds)).unwrap()
@@ -29,7 +31,7 @@ fn pod(name: &str, hash: &str, age: i64) -> Pod {
     }
 }
 
-/// A restart that was asked for a minute ago: stable's two pods have been restarted, the canary's only pod has not.
+/// A restart that was requested a minute ago. Stable's two pods have been restarted, the canary's only pod has not.
 fn restarting(weight: u32) -> Restart {
     let mut observed = under_way(steps(), 1, 1, weight);
     observed.rollout.spec.restart_at = Some(kulta_api::Time(ago(60)));
@@ -38,7 +40,7 @@ fn restarting(weight: u32) -> Restart {
     Restart { observed, pods }
 }
 
-/// A rollout that restarts, and its pods.
+/// A rollout with a restart in progress, and its pods.
 #[derive(Clone)]
 struct Restart {
     observed: Observed,
@@ -53,7 +55,7 @@ impl Restart {
     /// The plan when the strategy wants 50 % for the canary.
     fn plan(self) -> Plan {
         let known = LookedUp { pods: Some(self.pods), ..LookedUp::default() };
-        led(begin(self.observed, now()), &known, |_| hold(1, 50))
+        plan_by(begin(self.observed, now()), &known, |_| hold(1, 50))
     }
 }
 
@@ -80,7 +82,7 @@ fn the_canarys_only_pod_is_evicted_once_it_has_no_traffic() {
 }
 
 #[test]
-fn the_weight_comes_back_only_with_a_pod_that_is_ready() {
+fn the_weight_is_restored_only_with_a_pod_that_is_ready() {
     let mut restart = restarting(0);
     restart.pods[2].terminating = true;
     let waits = restart.clone().plan();
@@ -116,7 +118,7 @@ fn one_of_several_canary_pods_is_evicted_under_its_weight() {
 #[test]
 fn the_last_pod_of_a_stable_side_that_shrank_is_not_evicted_while_it_has_traffic() {
     let mut restart = restarting(50);
-    let mut strategy = crate::rollout::tests::pass::routed(steps());
+    let mut strategy = crate::rollout::tests::reconciliation::routed(steps());
     strategy["canary"]["dynamicStableScale"] = json!(true);
     restart.observed.rollout.spec.strategy = fixtures::rollout(strategy).spec.strategy;
     restart.observed.replica_sets[1] = std::sync::Arc::new(fixtures::replica_set("old", 1, 1, 1));
@@ -128,7 +130,7 @@ fn the_last_pod_of_a_stable_side_that_shrank_is_not_evicted_while_it_has_traffic
     assert_eq!(evicted(&plan), Vec::<&str>::new());
 }
 
-/// Idle with 2 pods of its own, one of which is not ready and both older than the restart.
+/// An idle rollout with 2 pods older than the restart, of which one is not ready.
 fn idle() -> Restart {
     let mut restart = restarting(0);
     let hash = restart.hash();

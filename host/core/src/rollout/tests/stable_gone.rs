@@ -1,4 +1,4 @@
-//! Rollouts in mid-update whose stable ReplicaSet somebody has deleted.
+//! Rollouts whose stable ReplicaSet is deleted during an update.
 
 use kulta_api::{PauseCondition, PauseReason, RolloutPhase, RolloutStatus};
 use serde_json::json;
@@ -7,9 +7,11 @@ use crate::fixtures;
 use crate::observed::Observed;
 use crate::plan::{Action, EventReason, Plan};
 use crate::rollout::begin;
-use crate::rollout::tests::pass::{done, now, route_writes, scales, service, status, steps, stored, under_way};
+use crate::rollout::tests::reconciliation::{
+    done, now, route_writes, scales, service, status, steps, stored, under_way,
+};
 
-/// The canary has 1 available pod and 50 % of the traffic; no pod of stable is left.
+/// The canary has 1 available pod and 50 % of the traffic. Stable has no pods left.
 fn without_stable() -> Observed {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.replica_sets.truncate(1);
@@ -44,7 +46,7 @@ fn a_canary_without_an_available_pod_gets_no_traffic_when_stable_is_gone() {
 }
 
 #[test]
-fn a_canary_that_is_whole_becomes_stable_when_stable_is_gone() {
+fn a_canary_with_all_its_pods_becomes_stable_when_stable_is_gone() {
     let mut observed = under_way(steps(), 1, 2, 100);
     observed.replica_sets.truncate(1);
 

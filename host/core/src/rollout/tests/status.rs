@@ -1,4 +1,4 @@
-//! Status and events as Argo's readers expect them, and what a pass makes of people's and the cluster's doings.
+//! The status and events that clients of Argo expect, after user actions and changes in the cluster.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::observed::{Observed, ReplicaSet};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::LookedUp;
-use crate::rollout::tests::pass::{done, led};
+use crate::rollout::tests::reconciliation::{done, plan_by};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -20,13 +20,13 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
 
-/// A first revision: nothing is there yet.
+/// A first revision, before any object is created.
 fn first() -> Observed {
     Observed { rollout: fixtures::rollout(json!({ "canary": {} })), record_kept: true, ..Observed::default() }
 }
 
-/// A canary without steps whose only revision is stable, with so many of its 2 pods available.
-pub(crate) fn at_rest(available: u32) -> Observed {
+/// A canary without steps whose only revision is stable. `available` of its 2 pods are available.
+pub(crate) fn idle(available: u32) -> Observed {
     let mut observed = first();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
     let mut new = fixtures::replica_set(&hash, 1, 2, available);
@@ -46,7 +46,7 @@ pub(crate) fn at_rest(available: u32) -> Observed {
     observed
 }
 
-/// The observation after the plan's status was stored.
+/// The observed objects after the plan's status was stored.
 pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
     let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
     if let Some(patch) = &plan.status {
@@ -77,20 +77,20 @@ pub(crate) fn condition(observed: &Observed, kind: ConditionType) -> Option<Roll
     conditions::find(&observed.rollout.status.as_ref().unwrap().conditions, kind).cloned()
 }
 
-pub(crate) fn said(observed: &Observed, kind: ConditionType) -> (String, String) {
+pub(crate) fn reason_and_message(observed: &Observed, kind: ConditionType) -> (String, String) {
     let found = condition(observed, kind).unwrap();
     (found.reason, found.message)
 }
 
 fn reasons(plan: &Plan) -> Vec<&'static str> {
-    let mut told: Vec<_> = plan.events.iter().chain(plan.writes.iter().flat_map(|write| &write.events)).collect();
-    told.sort_by_key(|event| event.at);
-    assert!(told.windows(2).all(|pair| pair[0].at < pair[1].at), "two events at one time: {told:?}");
-    told.into_iter().map(|event| event.reason.as_str()).collect()
+    let mut events: Vec<_> = plan.events.iter().chain(plan.writes.iter().flat_map(|write| &write.events)).collect();
+    events.sort_by_key(|event| event.at);
+    assert!(events.windows(2).all(|pair| pair[0].at < pair[1].at), "two events at one time: {events:?}");
+    events.into_iter().map(|event| event.reason.as_str()).collect()
 }
 
 #[test]
-fn a_first_revision_is_told_as_argo_tells_it() {
+fn a_first_revision_has_the_events_of_argo() {
     let plan = done(begin(first(), now()));
 
     assert_eq!(
@@ -105,21 +105,21 @@ fn a_first_revision_is_told_as_argo_tells_it() {
     );
 }
 
-/// A condition of its analysis can hold for no value.
+/// No value can satisfy a condition of its analysis.
 fn with_warning() -> Observed {
     let warning = kulta_api::FieldError { path: "spec".into(), message: "odd".into() };
     Observed { condition_errors: vec![warning], ..first() }
 }
 
 #[test]
-fn a_warning_comes_behind_the_events_that_begin_a_revision() {
+fn a_warning_follows_the_events_that_begin_a_revision() {
     let plan = done(begin(with_warning(), now()));
 
     assert_eq!(reasons(&plan)[..3], ["RolloutAddedToInformer", "RolloutUpdated", "NewReplicaSetCreated"]);
 }
 
 #[test]
-fn a_warning_is_told_once_the_references_of_the_same_generation_are_there() {
+fn a_warning_is_emitted_once_the_references_of_the_same_generation_exist() {
     let mut broken = with_warning();
     broken.strategy_errors = vec![kulta_api::FieldError { path: "spec".into(), message: "bad".into() }];
     let refused = done(begin(broken.clone(), now()));
@@ -133,7 +133,7 @@ fn a_warning_is_told_once_the_references_of_the_same_generation_are_there() {
 }
 
 #[test]
-fn a_rollout_is_told_to_be_added_once_whether_its_spec_is_valid_or_not() {
+fn the_event_of_an_added_rollout_is_emitted_once_whether_its_spec_is_valid_or_not() {
     let observed = first();
     let mut invalid = first();
     invalid.strategy_errors = vec![kulta_api::FieldError { path: "spec".into(), message: "bad".into() }];
@@ -147,9 +147,9 @@ fn a_rollout_is_told_to_be_added_once_whether_its_spec_is_valid_or_not() {
     }
 }
 
-/// The template of a rollout at rest has changed.
+/// The pod template of an idle rollout has changed.
 fn updated() -> Observed {
-    let mut observed = at_rest(2);
+    let mut observed = idle(2);
     observed.rollout.spec.strategy = serde_json::from_value(
         json!({ "canary": { "steps": [{ "setWeight": 0 }, { "setWeight": 50 }, { "pause": {} }] } }),
     )
@@ -160,17 +160,17 @@ fn updated() -> Observed {
     observed
 }
 
-/// The strategy goes one step further each time, up to this one.
+/// The strategy completes one step per question, up to step `last`.
 fn decided(observed: Observed, last: u32) -> Plan {
-    led(begin(observed, now()), &LookedUp::default(), |situation| {
+    plan_by(begin(observed, now()), &LookedUp::default(), |situation| {
         let step = if situation.reached { situation.step + 1 } else { situation.step };
         let weight = if step == 0 { 0 } else { 50 };
-        crate::rollout::tests::pass::hold(step.min(last), weight)
+        crate::rollout::tests::reconciliation::hold(step.min(last), weight)
     })
 }
 
 #[test]
-fn an_update_is_told_as_argo_tells_it() {
+fn an_update_has_the_events_of_argo() {
     let plan = decided(updated(), 1);
 
     assert_eq!(
@@ -180,16 +180,16 @@ fn an_update_is_told_as_argo_tells_it() {
 }
 
 #[test]
-fn a_step_that_is_done_at_once_is_told_behind_the_replica_set() {
+fn the_event_of_a_step_that_completes_at_once_follows_the_one_of_the_replica_set() {
     let plan = decided(updated(), 1);
 
-    let told = reasons(&plan);
-    let place = |reason: &str| told.iter().position(|told| *told == reason);
-    assert!(place("RolloutStepCompleted") > place("ScalingReplicaSet"), "{told:?}");
+    let events = reasons(&plan);
+    let place = |reason: &str| events.iter().position(|events| *events == reason);
+    assert!(place("RolloutStepCompleted") > place("ScalingReplicaSet"), "{events:?}");
 }
 
 #[test]
-fn an_update_to_a_revision_that_is_there_is_told_without_a_new_replica_set() {
+fn an_update_to_an_existing_revision_has_no_event_of_a_new_replica_set() {
     let mut observed = updated();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
     let mut old = fixtures::replica_set(&hash, 0, 0, 0);
@@ -218,7 +218,7 @@ fn a_new_replica_set_is_named_in_the_condition() {
     let observed = first();
     let plan = done(begin(observed.clone(), now()));
 
-    let (reason, message) = said(&stored(observed, &plan), ConditionType::Progressing);
+    let (reason, message) = reason_and_message(&stored(observed, &plan), ConditionType::Progressing);
 
     assert_eq!(reason, "NewReplicaSetCreated");
     assert!(message.starts_with("Created new replica set \"web-"), "{message}");
@@ -233,18 +233,18 @@ fn there_is_no_healthy_condition_before_it_has_been_healthy() {
 }
 
 #[test]
-fn a_missing_pod_is_no_minimum_availability() {
-    let observed = at_rest(1);
+fn a_rollout_with_a_missing_pod_has_no_minimum_availability() {
+    let observed = idle(1);
     let plan = done(begin(observed.clone(), now()));
 
-    let (_, message) = said(&stored(observed, &plan), ConditionType::Available);
+    let (_, message) = reason_and_message(&stored(observed, &plan), ConditionType::Available);
 
     assert_eq!(message, "Rollout does not have minimum availability");
 }
 
 #[test]
-fn a_completed_rollout_that_loses_a_pod_says_so() {
-    let healthy = at_rest(2);
+fn a_completed_rollout_that_loses_a_pod_reports_it() {
+    let healthy = idle(2);
     let plan = done(begin(healthy.clone(), now()));
     let mut observed = stored(healthy, &plan);
     let short = ReplicaSet { available_replicas: 1, ready_replicas: 1, ..ReplicaSet::clone(&observed.replica_sets[0]) };
@@ -252,13 +252,13 @@ fn a_completed_rollout_that_loses_a_pod_says_so() {
 
     let plan = done(begin(observed.clone(), now()));
 
-    let (reason, _) = said(&stored(observed, &plan), ConditionType::Progressing);
+    let (reason, _) = reason_and_message(&stored(observed, &plan), ConditionType::Progressing);
     assert_eq!(reason, "ReplicaSetNotAvailable");
 }
 
 #[test]
 fn a_fully_promoted_rollout_that_a_user_pauses_keeps_its_progressing_condition() {
-    let healthy = at_rest(2);
+    let healthy = idle(2);
     let plan = done(begin(healthy.clone(), now()));
     let mut observed = stored(healthy, &plan);
     let before = condition(&observed, ConditionType::Progressing);
@@ -270,7 +270,7 @@ fn a_fully_promoted_rollout_that_a_user_pauses_keeps_its_progressing_condition()
 }
 
 #[test]
-fn a_taken_name_raises_the_collision_count_and_begins_nothing_anew() {
+fn a_taken_name_raises_the_collision_count_without_a_new_revision() {
     let observed = first();
     let before = done(begin(observed.clone(), now()));
     let Some(Action::CreateReplicaSet { name, .. }) = before.writes.first().map(|write| write.action.clone()) else {
@@ -290,7 +290,7 @@ fn a_taken_name_raises_the_collision_count_and_begins_nothing_anew() {
 }
 
 #[test]
-fn a_replica_set_of_another_meaning_under_our_own_name_is_a_collision() {
+fn a_replica_set_with_another_template_under_our_name_is_a_collision() {
     let mut observed = first();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
     let other = kulta_api::PodTemplate(fixtures::template("web:9"));
@@ -318,7 +318,7 @@ fn a_first_revision_that_makes_no_progress_exceeds_its_deadline() {
     let plan = done(begin(observed.clone(), now().checked_add(SignedDuration::from_secs(6)).unwrap()));
 
     let name = observed.replica_sets[0].name.clone();
-    let (reason, message) = said(&stored(observed, &plan), ConditionType::Progressing);
+    let (reason, message) = reason_and_message(&stored(observed, &plan), ConditionType::Progressing);
     let why = format!("ReplicaSet {name:?} has timed out progressing: ReplicaSet {name:?} has 0 of 2 pods available");
     assert_eq!((reason.as_str(), message), ("ProgressDeadlineExceeded", why));
 }

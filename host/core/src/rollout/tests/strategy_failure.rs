@@ -1,4 +1,4 @@
-//! A strategy that fails is left alone for a while, and nothing that keeps requests served waits for it.
+//! A strategy that fails is not asked for a while. Requests are served meanwhile.
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::conditions::{self, ConditionType};
@@ -8,7 +8,7 @@ use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::pass::{asked, done, now, route_writes, scales, status, steps, stored, under_way};
+use crate::rollout::tests::reconciliation::{asked, done, now, route_writes, scales, status, steps, stored, under_way};
 
 fn failure() -> StrategyFailure {
     StrategyFailure { class: FailureClass::DeadlineExceeded, message: "took more than 1 s".into() }
@@ -18,7 +18,7 @@ fn later(seconds: i64) -> Timestamp {
     now().checked_add(SignedDuration::from_secs(seconds)).unwrap()
 }
 
-/// The strategy fails whenever it is asked; what came of the last reconciliation is stored.
+/// The strategy fails whenever it is asked, and the status of the last reconciliation is stored.
 fn failing(observed: Observed, at: Timestamp) -> (Observed, Plan) {
     let plan = match begin(observed.clone(), at) {
         Turn::Ask(ask) => done(ask.answer(Err(failure()))),
@@ -28,7 +28,7 @@ fn failing(observed: Observed, at: Timestamp) -> (Observed, Plan) {
 }
 
 #[test]
-fn a_strategy_that_failed_is_not_asked_again_at_the_echo_of_its_status() {
+fn a_strategy_that_failed_is_not_asked_again_when_its_own_status_arrives() {
     let (observed, first) = failing(under_way(steps(), 1, 1, 50), now());
 
     let echo = done(begin(observed, now()));
@@ -97,14 +97,14 @@ fn a_user_who_lifts_the_pause_has_the_strategy_asked_at_once() {
     asked(begin(observed, later(31)));
 }
 
-/// The strategy failed when it was asked whether it takes its configuration.
+/// The strategy failed to check its configuration.
 fn unchecked(mut observed: Observed) -> Observed {
     observed.strategy_failure = Some(failure());
     observed
 }
 
 #[test]
-fn a_configuration_that_nobody_could_check_is_no_invalid_spec_and_holds_the_rollout() {
+fn an_unchecked_configuration_holds_the_rollout_but_is_no_invalid_spec() {
     let observed = unchecked(under_way(steps(), 1, 1, 50));
 
     let plan = done(begin(observed.clone(), now()));
@@ -117,7 +117,7 @@ fn a_configuration_that_nobody_could_check_is_no_invalid_spec_and_holds_the_roll
 }
 
 #[test]
-fn an_abort_restores_stable_while_nobody_can_check_the_configuration() {
+fn an_abort_restores_stable_while_the_configuration_cannot_be_checked() {
     let mut observed = unchecked(under_way(steps(), 1, 1, 50));
     status(&mut observed).abort = true;
 

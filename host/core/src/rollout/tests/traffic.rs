@@ -1,4 +1,4 @@
-//! Whole passes about traffic: what routes and Services are told, and what is said when they cannot be.
+//! Whole reconciliations about traffic: the writes of routes and Services, and the conditions if traffic cannot be moved.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::observed::{Endpoints, Observed, OtherRollout, ReplicaSet, Route, Rout
 use crate::plan::{Action, Plan, PodController};
 use crate::rollout::begin;
 use crate::rollout::questions::{LookedUp, Need, Turn};
-use crate::rollout::tests::pass::{
+use crate::rollout::tests::reconciliation::{
     asked, done, done_with, hold, now, route, route_writes, scales, service, status, steps, under_way,
 };
 
@@ -105,7 +105,7 @@ fn a_rollback_to_a_stable_revision_that_shrank_moves_the_weight_before_the_servi
 }
 
 #[test]
-fn a_foreign_weight_is_put_right_even_while_the_spec_says_pause() {
+fn a_foreign_weight_is_corrected_even_while_the_spec_pauses_the_rollout() {
     let mut observed = with_route(under_way(steps(), 1, 1, 80), |route| {
         route.generation = 2;
         route.last_write = Some(RouteWrite { weight: 50, at: now(), generation: 1, ..RouteWrite::default() });
@@ -119,14 +119,14 @@ fn a_foreign_weight_is_put_right_even_while_the_spec_says_pause() {
 }
 
 #[test]
-fn a_route_whose_patch_is_refused_is_told_with_the_words_of_the_api_server() {
+fn a_route_whose_patch_is_refused_is_reported_with_the_message_of_the_api_server() {
     let observed = with_route(under_way(steps(), 0, 1, 0), |route| route.refused = Some("policy says no".to_owned()));
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
 
-    let told = condition(&plan, "TrafficReady");
+    let messages = condition(&plan, "TrafficReady");
     assert_eq!(
-        (&told["reason"], &told["message"]),
+        (&messages["reason"], &messages["message"]),
         (&json!("RouteConflict"), &json!("HTTPRoute \"web\": the API server refuses its weights: policy says no"))
     );
 }
@@ -156,7 +156,7 @@ fn with_one_route_refused_the_others_get_no_more_than_they_have() {
 fn a_route_that_may_not_be_changed_is_tried_again_in_time() {
     let mut observed = under_way(steps(), 0, 1, 0);
     let until = crate::time::after(now(), 15);
-    observed.routes[0].state = RouteState::Forbidden { words: "no right".into(), until: Some(until) };
+    observed.routes[0].state = RouteState::Forbidden { message: "no right".into(), until: Some(until) };
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
 
@@ -165,7 +165,7 @@ fn a_route_that_may_not_be_changed_is_tried_again_in_time() {
 }
 
 #[test]
-fn a_route_elsewhere_is_told_with_its_namespace() {
+fn a_route_of_another_namespace_is_reported_with_its_namespace() {
     let mut observed = under_way(steps(), 0, 1, 0);
     observed.routes[0].namespace = "edge".into();
     observed.routes[0].state = RouteState::Missing;
@@ -176,7 +176,7 @@ fn a_route_elsewhere_is_told_with_its_namespace() {
 }
 
 #[test]
-fn a_condition_about_traffic_stays_until_the_data_plane_has_taken_the_weights() {
+fn a_condition_about_traffic_stays_until_the_data_plane_has_accepted_the_weights() {
     let mut observed = under_way(steps(), 0, 1, 0);
     observed.routes[0].state = RouteState::Missing;
     let missing = done(asked(begin(observed.clone(), now())).answer(Ok(hold(0, 50))));
@@ -190,13 +190,13 @@ fn a_condition_about_traffic_stays_until_the_data_plane_has_taken_the_weights() 
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
 
-    let told = plan.status.is_some_and(|status| {
+    let messages = plan.status.is_some_and(|status| {
         status
             .patch
             .get("conditions")
             .is_some_and(|all| all.as_array().unwrap().iter().all(|condition| condition["type"] != "TrafficReady"))
     });
-    assert!(!told, "removed too early");
+    assert!(!messages, "removed too early");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_service_that_another_rollout_manages_is_refused_by_name() {
     );
 }
 
-/// A revision of this name that is to lose its pods, while the stable Service lists these pods.
+/// A revision of this name that is about to lose its pods, while the stable Service lists these pods.
 fn to_be_emptied(name: &str, listed: &[&str], controlled: &[&str]) -> Vec<(String, u64)> {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
@@ -248,7 +248,7 @@ fn a_revision_whose_pod_a_service_lists_keeps_its_pods() {
 }
 
 #[test]
-fn a_revision_whose_name_another_ones_begins_with_may_go() {
+fn a_revision_whose_name_is_a_prefix_of_another_one_may_lose_its_pods() {
     assert_eq!(to_be_emptied("web-bad", &["web-bad-two-x2x4x"], &[]), [("web-bad".to_owned(), 0)]);
 }
 
@@ -260,14 +260,14 @@ fn a_revision_of_a_long_name_whose_pod_a_service_lists_keeps_its_pods() {
 }
 
 #[test]
-fn a_revision_of_a_long_name_may_go_while_a_service_lists_pods_of_another_one_with_the_same_beginning() {
+fn a_revision_with_a_cut_name_may_lose_its_pods_while_a_service_lists_pods_of_another_one_with_the_same_prefix() {
     let [own, others] = ["x2x4x", "z2z4z"].map(|random| format!("{}{random}", "a".repeat(58)));
 
     assert_eq!(to_be_emptied(&"a".repeat(70), &[&others], &[&own]), [("a".repeat(70), 0)]);
 }
 
 #[test]
-fn whose_pods_they_are_is_asked_where_their_names_do_not_tell() {
+fn the_owner_of_pods_is_looked_up_where_their_names_are_cut() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
@@ -283,7 +283,7 @@ fn whose_pods_they_are_is_asked_where_their_names_do_not_tell() {
 
 const LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";
 
-/// A rollout that is paused at 50 % and whose label somebody took off, after it was put right at this time.
+/// A rollout that is paused at 50 %. Another writer removed its label, which was last corrected at the given time.
 fn label_taken_off(corrected: Option<jiff::Timestamp>) -> Observed {
     with_route(under_way(steps(), 1, 1, 50), |route| {
         route.labels.clear();
@@ -306,19 +306,20 @@ fn reaches_50(observed: Observed) -> Plan {
 }
 
 #[test]
-fn a_label_that_somebody_took_off_is_put_back_at_once_and_that_is_told() {
+fn a_label_that_another_writer_removed_is_restored_at_once_with_an_event() {
     let plan = reaches_50(label_taken_off(None));
 
-    let told: Vec<_> = plan.writes.iter().flat_map(|write| &write.events).map(|event| event.message.as_str()).collect();
+    let messages: Vec<_> =
+        plan.writes.iter().flat_map(|write| &write.events).map(|event| event.message.as_str()).collect();
     assert_eq!(route_writes(&plan), [50]);
     assert_eq!(
-        told,
+        messages,
         ["HTTPRoute \"web\": field manager \"meddler\" changed the in-progress label that this rollout owns"]
     );
 }
 
 #[test]
-fn a_label_that_was_just_put_back_waits_for_ten_seconds() {
+fn a_label_that_was_just_restored_is_restored_again_only_after_ten_seconds() {
     let plan = reaches_50(label_taken_off(Some(now())));
 
     assert_eq!((route_writes(&plan), plan.wake_up), (vec![], Some(crate::time::after(now(), 10))));

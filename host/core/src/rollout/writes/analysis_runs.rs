@@ -1,4 +1,4 @@
-//! The writes of AnalysisRuns: missing ones are created, those that no update waits for are ended, and old ones go.
+//! The writes of AnalysisRuns: missing runs are created, runs that no update needs are terminated, and old runs are deleted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::rollout::record::Record;
 use crate::runs::analysis_of;
 use crate::runs::current::{Current, current_runs};
 
-/// What is to be written of the runs.
+/// The planned writes of runs.
 #[derive(Debug, Default)]
 pub(crate) struct RunWrites {
     pub writes: Vec<Write>,
@@ -25,7 +25,7 @@ pub(crate) struct RunWrites {
     pub failed: Vec<(Current, String)>,
 }
 
-/// Plans the runs that the status records, and the end of all others.
+/// Plans the creation of the recorded runs, and the termination of all others.
 pub(crate) fn plan(context: &Context, record: &Record) -> RunWrites {
     let mut planned = RunWrites::default();
     for current in current_runs(context, record) {
@@ -45,7 +45,7 @@ pub(crate) fn plan(context: &Context, record: &Record) -> RunWrites {
     planned
 }
 
-/// Not while the spec or its faults stop the rollout, or before there is anything to measure.
+/// Runs are not created while the spec or its errors stop the rollout, or before the revision exists.
 fn may_create(context: &Context) -> bool {
     !context.is_stopped() && context.faults.is_none() && context.new.is_some()
 }
@@ -55,7 +55,7 @@ fn write(action: Action) -> Write {
 }
 
 /// # Errors
-/// Why there is none.
+/// The reason why the run cannot be created.
 fn run_spec(context: &Context, record: &Record, current: &Current) -> Result<AnalysisRunSpec, String> {
     let observed = &context.observed;
     let analysis = analysis_of(context, current.role).ok_or("the spec asks for no such analysis")?;
@@ -78,12 +78,12 @@ fn run_body(context: &Context, current: &Current, spec: &AnalysisRunSpec) -> Val
         &context.observed.rollout,
         &context.new_hash,
         context.revision_number(),
-        current.role.occasion(),
+        current.role.run_type(),
         analysis.and_then(|analysis| analysis.analysis_run_metadata.as_ref()),
         spec,
         current.attempt - 1,
     );
-    // The name that was stored counts, should the revision's number have changed since.
+    // The stored name applies, even if the revision's number has changed since.
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("name".to_owned(), json!(current.summary.name));
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
@@ -95,7 +95,7 @@ fn run_body(context: &Context, current: &Current, spec: &AnalysisRunSpec) -> Val
     body
 }
 
-/// The rollout's runs but the current ones.
+/// The rollout's runs, except the current ones.
 fn left_runs(context: &Context, record: &Record) -> Vec<Arc<AnalysisRun>> {
     let current: Vec<_> = current_runs(context, record).into_iter().map(|current| current.summary.name).collect();
     let is_left = |run: &&Arc<AnalysisRun>| run.metadata.name.as_ref().is_some_and(|name| !current.contains(name));
@@ -106,7 +106,7 @@ fn is_completed(run: &AnalysisRun) -> bool {
     run.status.as_ref().is_some_and(AnalysisRunStatus::is_completed)
 }
 
-/// No update waits for these any more.
+/// Terminates runs that no update needs.
 fn terminations(left: &[Arc<AnalysisRun>]) -> impl Iterator<Item = Action> {
     let is_open = |run: &&Arc<AnalysisRun>| {
         !is_completed(run) && !run.spec.terminate && run.metadata.deletion_timestamp.is_none()
@@ -118,7 +118,8 @@ fn terminations(left: &[Arc<AnalysisRun>]) -> impl Iterator<Item = Action> {
         .map(move |name| Action::PatchAnalysisRun { name, patch: patch() })
 }
 
-/// Ended runs beyond the limits, and those of revisions that are gone. One that still measures is ended first.
+/// Deletes ended runs beyond the limits, and runs of revisions that no longer exist. A run that still measures is terminated
+/// first.
 fn deletions(context: &Context, left: &[Arc<AnalysisRun>]) -> impl Iterator<Item = Action> {
     let limits = HistoryLimits::of(context.observed.rollout.spec.analysis.as_ref());
     let there = context.observed.replica_sets.iter().filter(|replica_set| !replica_set.deleting);

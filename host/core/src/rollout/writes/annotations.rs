@@ -13,7 +13,8 @@ use crate::rollout::record::Record;
 pub(crate) struct AnnotationChanges(BTreeMap<String, BTreeMap<&'static str, Option<String>>>);
 
 impl AnnotationChanges {
-    /// The deadlines after which pods go: those that are set now, each with its ReplicaSet's hash. A revision that is wanted has none.
+    /// The deadlines after which pods are deleted: those set in this reconciliation, each with its ReplicaSet's hash. A revision
+    /// that is needed has none.
     pub fn deadlines(context: &Context, record: &Record, set: impl Iterator<Item = (String, Timestamp)>) -> Self {
         let key = annotations::SCALE_DOWN_DEADLINE;
         let is_new_wanted = !record.status.abort && context.faults.is_none();

@@ -1,4 +1,4 @@
-//! The writes that bring the cluster to what is safe now. A write that changes nothing is not planned.
+//! The writes that make the safe changes in the cluster. A write that changes nothing is not planned.
 
 pub(crate) mod analysis_runs;
 mod annotations;
@@ -20,19 +20,19 @@ use crate::traffic::Blocked;
 
 pub(crate) use annotations::AnnotationChanges;
 
-/// What is to be written, in order.
+/// The writes, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub writes: Vec<Write>,
-    /// Writes that the API server has refused before: they come last, so that they do not keep the rest from being written.
+    /// Writes that the API server has refused before. They come last, so that the others are made.
     pub refused_before: Vec<Write>,
     /// Another writer changes the weights of this rollout, or the API server refuses them.
     pub conflict: Option<Blocked>,
-    /// What has to be looked up before all of it can be planned.
+    /// A fact to look up before all writes can be planned.
     pub need: Option<Need>,
     /// When to plan again.
     pub wake_up: Option<Timestamp>,
-    /// The restart that is done.
+    /// The restart that is completed.
     pub restarted_at: Option<Time>,
 }
 
@@ -54,7 +54,7 @@ impl Writes {
     }
 }
 
-/// Plans the writes of Services, routes, ReplicaSets and pods. While the spec has faults nothing is begun.
+/// Plans the writes of Services, routes, ReplicaSets and pods. While the spec has errors nothing new begins.
 pub(crate) fn plan(
     context: &Context,
     record: &Record,

@@ -1,4 +1,4 @@
-//! The writes of single pods: evictions for `spec.restartAt`, and ephemeral metadata on pods that run.
+//! The writes of single pods: evictions for `spec.restartAt`, and ephemeral metadata on running pods.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::rollout::record::Record;
 use crate::rollout::restart;
 use crate::{selector, time};
 
-/// Seconds until a restart goes on that could not (a disruption budget, pods that are not back yet).
+/// Seconds until a restart that could not proceed is tried again, for example because of a disruption budget.
 const RESTART_RETRY_SECONDS: u32 = 30;
 
-/// Evicts pods older than `restartAt`. The last ready pod of a side that has traffic stays.
+/// Evicts pods older than `restartAt`. The last ready pod of a side with traffic stays.
 pub(super) fn restart(context: &Context, record: &Record, looked_up: &LookedUp) -> Writes {
     let Some(restart_at) = restart::wanted(context, record) else { return Writes::default() };
     if restart_at.0 > context.now {
@@ -59,7 +59,8 @@ pub(super) fn sync_metadata(context: &Context, record: &Record, looked_up: &Look
 }
 
 fn sync_role(context: &Context, replica_set: &ReplicaSet, wanted: &PodMetadata, looked_up: &LookedUp) -> Writes {
-    // The user's own values come back from the template that is being replaced; an older revision has no other record of them.
+    // The user's own values are restored from the template that is being replaced, because an older revision has no other record
+    // of them.
     let written = if replica_set.hash() == context.new_hash {
         context.observed.rollout.spec.template.clone()
     } else {

@@ -6,20 +6,20 @@ use serde_json::{Map, Value, json};
 use super::AnnotationChanges;
 use crate::observed::ReplicaSet;
 use crate::plan::{Action, EventReason, Write};
-use crate::replica_set::{self, Blueprint};
+use crate::replica_set::{self, ReplicaSetSpec};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::rollout::safety::SafeGoal;
 use crate::{affinity, hash, identity, patch};
 
-/// The changes of one ReplicaSet beside its scale.
+/// The changes of one ReplicaSet apart from its scale.
 #[derive(Debug, Default)]
 struct Changes {
     annotations: Map<String, Value>,
     spec: Map<String, Value>,
 }
 
-/// Creates the new revision's ReplicaSet, scales all of them, and writes what is to be annotated in the same patches.
+/// Creates the new revision's ReplicaSet, scales all ReplicaSets, and writes annotations in the same patches.
 pub(super) fn plan(context: &Context, record: &Record, goal: &SafeGoal, annotations: &AnnotationChanges) -> Vec<Write> {
     let new = goal.canary().and_then(|pods| new_revision(context, record, pods, annotations));
     let other_stable = context.stable.as_ref().filter(|stable| Some(&stable.name) != new_name(context));
@@ -40,13 +40,13 @@ fn new_revision(context: &Context, record: &Record, replicas: u32, annotations: 
     match &context.new {
         Some(new) if context.faults.is_some() => scale(context, new, replicas, Changes::default(), annotations),
         Some(new) => scale(context, new, replicas, changes_of_new(context, record, new), annotations),
-        // Stopped by the spec, or by its faults: a revision that has no pods yet gets none.
+        // The spec or an error in it stops the rollout, so a revision without pods gets none.
         None if context.is_stopped() || context.faults.is_some() => None,
         None => Some(create(context, record, replicas)),
     }
 }
 
-/// What the new revision's ReplicaSet lacks of what the Rollout says.
+/// The parts of the Rollout that the new revision's ReplicaSet does not have yet.
 fn changes_of_new(context: &Context, record: &Record, new: &ReplicaSet) -> Changes {
     let rollout = &context.observed.rollout;
     let number = context.revision_number();
@@ -73,7 +73,7 @@ fn changes_of_new(context: &Context, record: &Record, new: &ReplicaSet) -> Chang
     Changes { annotations: wanted.into_iter().map(|(key, value)| (key, json!(value))).collect(), spec }
 }
 
-/// The injected rule keeps away from the stable revision, and is gone once this revision is stable.
+/// The injected rule names the stable revision. It is removed once this revision is stable.
 fn affinity_change(context: &Context, record: &Record, new: &ReplicaSet) -> Option<Value> {
     let stable = other_stable(context, record);
     let wanted = context.fields.anti_affinity.as_ref().and(stable);
@@ -81,7 +81,7 @@ fn affinity_change(context: &Context, record: &Record, new: &ReplicaSet) -> Opti
     if present == wanted.map(str::to_owned).into_iter().collect::<Vec<_>>() {
         return None;
     }
-    let body = replica_set::body(&Blueprint {
+    let body = replica_set::body(&ReplicaSetSpec {
         rollout: &context.observed.rollout,
         hash: &context.new_hash,
         revision: context.revision_number(),
@@ -93,7 +93,7 @@ fn affinity_change(context: &Context, record: &Record, new: &ReplicaSet) -> Opti
     patch::diff(&at(&new.template.0), &after)
 }
 
-/// Hash of the stable revision, when the new one is not it.
+/// Hash of the stable revision, if the new revision is another one.
 fn other_stable<'a>(context: &Context, record: &'a Record) -> Option<&'a str> {
     let stable = record.status.stable_rs.as_str();
     (!stable.is_empty() && !record.is_stable(context)).then_some(stable)
@@ -101,7 +101,7 @@ fn other_stable<'a>(context: &Context, record: &'a Record) -> Option<&'a str> {
 
 fn create(context: &Context, record: &Record, replicas: u32) -> Write {
     let number = context.revision_number();
-    let body = replica_set::body(&Blueprint {
+    let body = replica_set::body(&ReplicaSetSpec {
         rollout: &context.observed.rollout,
         hash: &context.new_hash,
         revision: number,
@@ -118,7 +118,7 @@ fn create(context: &Context, record: &Record, replicas: u32) -> Write {
     if !record.is_stable(context) {
         events.push(context.not_completed_event());
     }
-    // Argo creates with no pods and scales then: here that is one write, with the events of both.
+    // Argo creates the ReplicaSet without pods and scales it in a second write. Here it is one write with the events of both.
     if replicas > 0 {
         let message = format!("Scaled up ReplicaSet {name} (revision {number}) from 0 to {replicas}");
         events.push(context.event(mark, EventReason::ScalingReplicaSet, message));
@@ -134,9 +134,9 @@ fn scale(
     changes: Changes,
     annotations: &AnnotationChanges,
 ) -> Option<Write> {
-    let Changes { annotations: mut notes, mut spec } = changes;
+    let Changes { annotations: mut changed, mut spec } = changes;
     let deadlines = annotations.of(replica_set.hash());
-    notes.extend(deadlines.map(|(key, value)| (key.to_owned(), json!(value))));
+    changed.extend(deadlines.map(|(key, value)| (key.to_owned(), json!(value))));
     let current = replica_set.replicas;
     let mut events = Vec::new();
     if current != target {
@@ -144,10 +144,10 @@ fn scale(
         spec.insert("replicas".to_owned(), json!(target));
         let desired = context.replicas;
         if replica_set.desired_replicas() != Some(desired) {
-            notes.insert(annotations::DESIRED_REPLICAS.to_owned(), json!(desired.to_string()));
+            changed.insert(annotations::DESIRED_REPLICAS.to_owned(), json!(desired.to_string()));
         }
         if target == 0 && replica_set.annotations.contains_key(annotations::SCALE_DOWN_DEADLINE) {
-            notes.insert(annotations::SCALE_DOWN_DEADLINE.to_owned(), Value::Null);
+            changed.insert(annotations::SCALE_DOWN_DEADLINE.to_owned(), Value::Null);
         }
         events.push(context.event(
             &format!("{}.g{}", replica_set.hash(), replica_set.generation),
@@ -160,8 +160,8 @@ fn scale(
         ));
     }
     let mut patch = Map::new();
-    if !notes.is_empty() {
-        patch.insert("metadata".to_owned(), json!({ "annotations": notes }));
+    if !changed.is_empty() {
+        patch.insert("metadata".to_owned(), json!({ "annotations": changed }));
     }
     if !spec.is_empty() {
         patch.insert("spec".to_owned(), Value::Object(spec));
@@ -185,13 +185,13 @@ pub(super) fn collect_history(context: &Context, record: &Record) -> Vec<Write> 
     empty.into_iter().take(excess).map(|old| Write { action: delete(old), events: Vec::new() }).collect()
 }
 
-/// An event about the revision may be sent, or sent again by a process that does not know that it was: only the ReplicaSet says what the
-/// revision was, until the entry has left the stored outbox.
+/// An event about the revision may still be sent, or sent again by a process that does not know about the first delivery. The
+/// number of the revision is stored only in its ReplicaSet, until the entry is removed from the stored outbox.
 fn has_undelivered_events(record: &Record, hash: &str) -> bool {
     record.kulta.outbox.iter().any(|entry| entry.hash == hash || entry.stable.as_deref() == Some(hash))
 }
 
-/// The Rollout carries its revision's number, as kubectl plugins read it.
+/// Writes the revision's number to the Rollout, where kubectl plugins read it.
 pub(super) fn number_rollout(context: &Context) -> Vec<Write> {
     let number = context.revision_number().to_string();
     let annotations = context.observed.rollout.metadata.annotations.as_ref();

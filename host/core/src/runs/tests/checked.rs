@@ -1,4 +1,4 @@
-//! What is looked at before any run is wanted.
+//! Validation of analyses before any run is needed.
 
 use super::*;
 
@@ -35,14 +35,14 @@ fn an_analyzer_that_is_not_served_is_an_invalid_spec() {
     let mut observed = analysed(1);
     observed.analyzers = Arc::default();
 
-    // Both analyses have the template: its fault is told once.
+    // Both analyses use the template, so its error is reported once.
     let message = invalid(observed).unwrap();
     assert!(message.contains("threshold"), "{message}");
     assert_eq!(message.matches("AnalysisTemplate/errors").count(), 1, "{message}");
 }
 
 #[test]
-fn what_an_analyzer_says_of_a_configuration_is_an_invalid_spec() {
+fn an_error_of_an_analyzer_about_a_configuration_is_an_invalid_spec() {
     let mut observed = analysed(1);
     let path = "AnalysisTemplate/errors spec.metrics[0].provider.threshold.errorRat".to_owned();
     observed.analyzer_errors = vec![kulta_api::FieldError { path: path.clone(), message: "unknown field".into() }];
@@ -53,7 +53,7 @@ fn what_an_analyzer_says_of_a_configuration_is_an_invalid_spec() {
 }
 
 #[test]
-fn a_configuration_is_known_as_far_as_its_arguments_are() {
+fn a_configuration_is_known_as_far_as_its_arguments_are_known() {
     let mut observed = analysed(1);
     let threshold = json!({ "service": "{{args.service}}", "cluster": "{{args.hash}}", "token": "{{args.token}}" });
     template(
@@ -76,7 +76,7 @@ fn a_configuration_is_known_as_far_as_its_arguments_are() {
 
     let all = crate::reference::configurations(&observed);
 
-    // Both analyses give the same.
+    // Both analyses pass the same configuration.
     assert_eq!(all.len(), 1, "{all:?}");
     let one = &all[0];
     assert_eq!(one.path.as_str(), "AnalysisTemplate/errors spec.metrics[0].provider.threshold");
@@ -89,7 +89,7 @@ fn a_configuration_is_known_as_far_as_its_arguments_are() {
 }
 
 #[test]
-fn the_canary_is_told_of_its_background_where_there_is_one() {
+fn the_canary_plugin_is_told_of_its_background_if_there_is_one() {
     let with = asked(begin(analysed(0), now())).config;
     let mut observed = analysed(0);
     canary_without_background(&mut observed);
@@ -102,7 +102,7 @@ fn the_canary_is_told_of_its_background_where_there_is_one() {
     );
 }
 
-/// Argo compares the step's index with it, and begins.
+/// Argo compares the index of the step with `startingStep`, and starts the run.
 #[test]
 fn a_background_that_would_begin_before_the_first_step_begins_with_the_update() {
     let mut observed = analysed(0);
@@ -115,13 +115,13 @@ fn a_background_that_would_begin_before_the_first_step_begins_with_the_update() 
 }
 
 #[test]
-fn a_metric_without_a_condition_runs_and_is_warned_of_once_per_generation() {
+fn a_metric_without_a_condition_runs_and_causes_one_warning_per_generation() {
     let mut observed = analysed(1);
     observed.analyzers = Arc::new(vec![Analyzer { name: "web".into(), pin: None, needs_condition: true }]);
     template(&mut observed, json!({ "metrics": [{ "name": "rate", "provider": { "web": {} } }] }));
     observed.condition_errors = vec![kulta_api::FieldError { path: "at".into(), message: "no expression".into() }];
     let warnings = |observed: Observed| {
-        let plan = led_by(observed, &hold(1, 50));
+        let plan = plan_with(observed, &hold(1, 50));
         let events = plan.events.into_iter().filter(|event| event.reason.as_str() == "AnalysisWarning");
         events.map(|event| event.message).collect::<Vec<_>>()
     };
@@ -144,7 +144,7 @@ fn a_metric_without_a_condition_runs_and_is_warned_of_once_per_generation() {
 }
 
 #[test]
-fn faults_of_the_spec_and_of_what_it_refers_to_are_told_at_once() {
+fn errors_in_the_spec_and_in_its_references_are_reported_together() {
     let mut observed = analysed(1);
     observed.rollout.spec.min_ready_seconds = Some(-1);
     observed.templates.clear();

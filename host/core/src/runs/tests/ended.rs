@@ -1,9 +1,9 @@
-//! How runs end that nobody waits for.
+//! The end of runs that the rollout no longer waits for.
 
 use super::*;
 
 #[test]
-fn a_step_that_is_passed_has_no_current_run_and_its_run_is_left_alone() {
+fn a_completed_step_has_no_current_run_and_its_run_is_not_changed() {
     let mut observed = analysed(1);
     run(&mut observed, "2-1", "Successful", "");
     record_step(&mut observed, "2-1", "Running");
@@ -15,7 +15,7 @@ fn a_step_that_is_passed_has_no_current_run_and_its_run_is_left_alone() {
 }
 
 #[test]
-fn a_run_that_is_no_longer_wanted_is_terminated_and_told_as_cancelled() {
+fn a_run_that_is_no_longer_wanted_is_terminated_and_emitted_as_cancelled() {
     let mut observed = analysed(2);
     run(&mut observed, "2-1", "Running", "");
     record_step(&mut observed, "2-1", "Running");
@@ -23,8 +23,8 @@ fn a_run_that_is_no_longer_wanted_is_terminated_and_told_as_cancelled() {
     let plan = decided(observed.clone(), &hold(2, 50));
 
     assert_eq!(terminated(&plan), [name(&observed, "2-1")]);
-    let told = told(&observed, &plan);
-    let end = told.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
+    let outbox = outbox(&observed, &plan);
+    let end = outbox.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
     assert_eq!(end.outcome.unwrap().as_str(), "cancel");
 }
 
@@ -74,20 +74,20 @@ fn a_new_revision_ends_the_runs_of_the_one_before() {
 
     assert_eq!(terminated(&plan), [old]);
     let kinds = kinds(&observed, &plan);
-    let at = |kind| kinds.iter().position(|told| *told == kind).unwrap();
+    let at = |kind| kinds.iter().position(|one| *one == kind).unwrap();
     assert!(at(TransitionKind::AnalysisFinished) < at(TransitionKind::Finished), "{kinds:?}");
 }
 
 #[test]
-fn what_a_run_has_come_to_is_told_when_a_new_revision_is_all_that_is_seen_with_it() {
+fn the_outcome_of_a_run_is_emitted_when_it_is_first_observed_together_with_a_new_revision() {
     let mut observed = with_background(2, "Successful", "");
     observed.rollout.metadata.generation = Some(2);
     observed.rollout.spec.template = kulta_api::PodTemplate(fixtures::template("web:3"));
 
     let plan = decided(observed.clone(), &hold(0, 50));
 
-    let told = told(&observed, &plan);
-    let ends: Vec<_> = told.iter().filter(|entry| entry.kind == TransitionKind::AnalysisFinished).collect();
+    let outbox = outbox(&observed, &plan);
+    let ends: Vec<_> = outbox.iter().filter(|entry| entry.kind == TransitionKind::AnalysisFinished).collect();
     let outcomes: Vec<_> = ends.iter().map(|entry| (entry.hash.clone(), entry.outcome.unwrap().as_str())).collect();
     assert_eq!(outcomes, [(hash(&observed), "success")]);
 }
@@ -113,27 +113,27 @@ fn a_promotion_ends_the_background_with_success() {
         }),
         observed.replica_sets[1].clone(),
     ];
-    observed.routes = vec![crate::rollout::tests::pass::route(100)];
+    observed.routes = vec![crate::rollout::tests::reconciliation::route(100)];
 
     let plan = done(begin(observed.clone(), now()));
 
     assert_eq!(terminated(&plan), [name(&observed, "2")]);
-    let told = told(&observed, &plan);
-    let end = told.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
-    let finished = told.iter().find(|entry| entry.kind == TransitionKind::Finished).unwrap();
+    let outbox = outbox(&observed, &plan);
+    let end = outbox.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
+    let finished = outbox.iter().find(|entry| entry.kind == TransitionKind::Finished).unwrap();
     assert_eq!((end.outcome.unwrap().as_str(), end.seq < finished.seq), ("success", true));
 }
 
 #[test]
 fn a_plugin_strategy_that_promotes_ends_the_background_with_success() {
-    let mut observed = super::made::by_plugin(0);
+    let mut observed = super::created::by_plugin(0);
     run(&mut observed, "2", "Running", "");
     record_background(&mut observed, "2", "Running");
 
     let plan = decided(observed.clone(), &Decision { next: Next::Promote, ..hold(2, 50) });
 
-    let told = told(&observed, &plan);
-    let end = told.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
+    let outbox = outbox(&observed, &plan);
+    let end = outbox.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
     assert_eq!(end.outcome.unwrap().as_str(), "success");
 }
 
@@ -151,7 +151,7 @@ fn a_roll_back_within_the_window_is_not_analysed() {
 }
 
 #[test]
-fn a_run_of_a_revision_that_is_gone_is_ended_before_it_is_deleted() {
+fn a_run_of_a_revision_that_no_longer_exists_is_ended_before_it_is_deleted() {
     for (phase, outcome) in [("Running", (1, 0)), ("Failed", (0, 1))] {
         let mut observed = analysed(2);
         run(&mut observed, "2", phase, "");

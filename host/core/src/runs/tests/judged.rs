@@ -1,11 +1,11 @@
-//! What verdicts lead to, whatever the strategy says.
+//! Effects of verdicts, whatever the strategy decides.
 
 use super::*;
 
 const ARGOS_WORDS: &str = "Background analysis phase error/failed: slow";
 
 #[test]
-fn a_failed_background_aborts_whatever_the_strategy_says() {
+fn a_failed_background_aborts_whatever_the_strategy_decides() {
     let observed = with_background(2, "Failed", "slow");
 
     let plan = decided(observed.clone(), &wants(2, 80, &[("background", 1)]));
@@ -19,14 +19,14 @@ fn a_failed_background_aborts_whatever_the_strategy_says() {
 fn a_message_is_cut_to_what_a_strategy_may_answer_with() {
     let observed = with_background(2, "Inconclusive", &"ä".repeat(2_000));
 
-    let seen = asked(begin(observed, now())).situation.runs;
+    let reported = asked(begin(observed, now())).situation.runs;
 
-    let RunPhase::Judged(Verdict::Inconclusive(message)) = &seen[0].phase else { panic!("{seen:?}") };
+    let RunPhase::Judged(Verdict::Inconclusive(message)) = &reported[0].phase else { panic!("{reported:?}") };
     assert_eq!((message.len(), message.starts_with('ä')), (768, true));
 }
 
 #[test]
-fn a_failed_background_is_not_passed_by_a_step() {
+fn a_failed_background_aborts_before_the_next_step() {
     let observed = with_background(0, "Error", "slow");
 
     let plan = decided(observed.clone(), &wants(1, 50, &[("background", 1)]));
@@ -47,7 +47,7 @@ fn a_failed_background_aborts_although_the_strategy_fails() {
 }
 
 #[test]
-fn a_failed_background_aborts_a_rollout_that_a_person_stopped() {
+fn a_failed_background_aborts_a_rollout_that_a_user_paused() {
     let mut observed = with_background(2, "Failed", "slow");
     observed.rollout.spec.paused = Some(true);
 
@@ -66,7 +66,7 @@ fn a_failed_background_aborts_behind_the_last_step() {
 }
 
 #[test]
-fn a_full_promotion_by_a_person_is_not_stopped_by_an_analysis_and_ends_it() {
+fn a_full_promotion_by_a_user_is_not_stopped_by_an_analysis_and_ends_it() {
     let mut observed = with_background(2, "Running", "");
     status(&mut observed).promote_full = true;
 
@@ -76,7 +76,7 @@ fn a_full_promotion_by_a_person_is_not_stopped_by_an_analysis_and_ends_it() {
 }
 
 #[test]
-fn an_inconclusive_background_pauses_whatever_the_strategy_says() {
+fn an_inconclusive_background_pauses_whatever_the_strategy_decides() {
     for index in [2, 4] {
         let observed = with_background(index, "Inconclusive", "no data");
 
@@ -90,7 +90,7 @@ fn an_inconclusive_background_pauses_whatever_the_strategy_says() {
 }
 
 #[test]
-fn a_pause_by_analysis_is_told_to_the_strategy_as_such() {
+fn the_strategy_is_told_that_an_analysis_caused_the_pause() {
     let mut observed = with_background(2, "Inconclusive", "no data");
     let pause = |reason| PauseCondition { reason, start_time: kulta_api::Time(now()) };
     status(&mut observed).pause_conditions =
@@ -99,7 +99,8 @@ fn a_pause_by_analysis_is_told_to_the_strategy_as_such() {
     assert_eq!(asked(begin(observed, now())).situation.paused, Some((PauseCause::Analysis, now())));
 }
 
-/// The rollout paused at step `paused_at` because its background is inconclusive, and a user has promoted it; it is at step `index` now.
+/// The rollout paused at step `paused_at` because its background analysis is inconclusive. A user has promoted it, and it is at
+/// step `index` now.
 fn promoted_past(paused_at: u32, index: i32) -> Observed {
     let mut observed = with_background(index, "Inconclusive", "no data");
     record_background(&mut observed, "2", "Inconclusive");
@@ -144,10 +145,10 @@ fn a_promote_resumes_and_begins_no_fresh_run_at_the_step_of_the_pause() {
 }
 
 #[test]
-fn a_strategy_sees_a_run_that_a_user_promoted_past_as_running() {
-    let seen = asked(begin(promoted_past(1, 2), now())).situation.runs;
+fn a_run_that_a_user_promoted_past_is_reported_to_the_strategy_as_running() {
+    let reported = asked(begin(promoted_past(1, 2), now())).situation.runs;
 
-    assert_eq!(seen[0].phase, RunPhase::Running);
+    assert_eq!(reported[0].phase, RunPhase::Running);
 }
 
 #[test]
@@ -184,7 +185,7 @@ fn a_promote_behind_the_last_step_promotes_without_a_fresh_run() {
     assert!(kinds(&observed, &plan).contains(&TransitionKind::Promoted));
 }
 
-/// A status that another controller wrote, or that a CRD pruned, names no run.
+/// Another controller wrote the status, or a CRD pruned it, so the status names no run.
 #[test]
 fn a_pause_that_was_lifted_is_known_by_argos_fields_alone() {
     let mut observed = promoted_past(2, 2);
@@ -196,7 +197,7 @@ fn a_pause_that_was_lifted_is_known_by_argos_fields_alone() {
 }
 
 #[test]
-fn a_run_that_is_first_seen_to_be_inconclusive_when_another_pause_was_lifted_pauses() {
+fn a_run_that_is_first_observed_inconclusive_after_another_pause_was_lifted_pauses() {
     let mut observed = with_background(2, "Inconclusive", "no data");
     status(&mut observed).controller_pause = true;
 
@@ -206,11 +207,11 @@ fn a_run_that_is_first_seen_to_be_inconclusive_when_another_pause_was_lifted_pau
 }
 
 #[test]
-fn pods_stay_as_they_are_while_a_user_is_waited_for() {
+fn pods_stay_unchanged_while_the_rollout_waits_for_a_user() {
     let mut observed = with_background(0, "Inconclusive", "no data");
     let slow = ReplicaSet { available_replicas: 0, ready_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) };
     observed.replica_sets[0] = Arc::new(slow);
-    observed.routes = vec![crate::rollout::tests::pass::route(0)];
+    observed.routes = vec![crate::rollout::tests::reconciliation::route(0)];
     let unsure = Next::Pause { cause: PauseCause::Analysis, until: None };
 
     let plan = decided(observed, &Decision { next: unsure, ..wants(0, 0, &[("background", 1)]) });
@@ -219,7 +220,7 @@ fn pods_stay_as_they_are_while_a_user_is_waited_for() {
 }
 
 #[test]
-fn a_lifted_pause_of_another_kind_lasts_until_its_step_is_passed() {
+fn a_lifted_pause_of_another_kind_stays_lifted_until_its_step_is_completed() {
     let mut observed = with_background(2, "Running", "");
     status(&mut observed).controller_pause = true;
 
@@ -229,7 +230,7 @@ fn a_lifted_pause_of_another_kind_lasts_until_its_step_is_passed() {
 }
 
 #[test]
-fn a_pause_by_an_analysis_that_is_gone_is_over() {
+fn a_pause_by_an_analysis_that_no_longer_exists_is_over() {
     let mut observed = analysed(2);
     status(&mut observed).controller_pause = true;
     status(&mut observed).pause_conditions =
@@ -241,7 +242,7 @@ fn a_pause_by_an_analysis_that_is_gone_is_over() {
 }
 
 #[test]
-fn the_deadline_does_not_run_while_an_analysis_is_waited_for() {
+fn the_deadline_does_not_run_while_the_rollout_waits_for_an_analysis() {
     let mut observed = analysed(1);
     observed.rollout.spec.progress_deadline_seconds = Some(5);
     let waiting = Decision { next: Next::Hold(Waiting::Runs), ..wants(1, 50, &[(STEP, 1)]) };

@@ -1,10 +1,10 @@
-//! Whole passes with analyses: what is seen in, the plan out.
+//! Whole reconciliations of rollouts with analyses.
 
 mod checked;
+mod created;
+mod emitted;
 mod ended;
 mod judged;
-mod made;
-mod told;
 
 use std::sync::Arc;
 
@@ -26,7 +26,9 @@ use crate::observed::{Analyzer, Observed, ReplicaSet};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::pass::{asked, done, hold, led_by, now, route_writes, scales, status, stored, under_way};
+use crate::rollout::tests::reconciliation::{
+    asked, done, hold, now, plan_with, route_writes, scales, status, stored, under_way,
+};
 
 pub(super) const STEP: &str = "steps/1/analysis";
 
@@ -39,7 +41,7 @@ pub(super) fn steps() -> Value {
     ])
 }
 
-/// Step `index` of a canary with an analysis as step 1 and one in the background.
+/// Step `index` of a canary with an analysis step as step 1 and a background analysis.
 pub(super) fn analysed(index: i32) -> Observed {
     let mut observed = under_way(steps(), index, 1, 50);
     let canary = observed.rollout.spec.strategy.canary.as_mut().unwrap();
@@ -64,7 +66,7 @@ pub(super) fn name(observed: &Observed, suffix: &str) -> String {
     format!("web-{}-{suffix}", hash(observed))
 }
 
-/// A run of the new revision as the cluster has it.
+/// A run of the new revision in the cluster.
 pub(super) fn run(observed: &mut Observed, suffix: &str, phase: &str, message: &str) {
     let revision = hash(observed);
     let metric =
@@ -81,7 +83,7 @@ pub(super) fn run(observed: &mut Observed, suffix: &str, phase: &str, message: &
     observed.runs.push(Arc::new(run));
 }
 
-/// The status records this run of the background.
+/// Records this run of the background analysis in the status.
 pub(super) fn record_background(observed: &mut Observed, suffix: &str, phase: &str) {
     let record = json!({ "name": name(observed, suffix), "status": phase });
     status(observed).canary.current_background_analysis_run_status = serde_json::from_value(record).unwrap();
@@ -92,7 +94,7 @@ pub(super) fn record_step(observed: &mut Observed, suffix: &str, phase: &str) {
     status(observed).canary.current_step_analysis_run_status = serde_json::from_value(record).unwrap();
 }
 
-/// Both recorded, the background in that phase.
+/// The background analysis is recorded and has this phase.
 pub(super) fn with_background(index: i32, phase: &str, message: &str) -> Observed {
     let mut observed = analysed(index);
     run(&mut observed, "2", phase, message);
@@ -105,9 +107,9 @@ pub(super) fn wants(step: u32, weight: u32, runs: &[(&str, u32)]) -> Decision {
     Decision { runs: runs.iter().map(wanted).collect(), ..hold(step, weight) }
 }
 
-/// The strategy always answers this.
+/// The plan if the strategy always gives this decision.
 pub(super) fn decided(observed: Observed, decision: &Decision) -> Plan {
-    led_by(observed, decision)
+    plan_with(observed, decision)
 }
 
 pub(super) fn created(plan: &Plan) -> Vec<&str> {
@@ -138,12 +140,12 @@ pub(super) fn after(observed: &Observed, plan: &Plan) -> RolloutStatus {
     stored(observed.clone(), plan).rollout.status.unwrap()
 }
 
-pub(super) fn told(observed: &Observed, plan: &Plan) -> Vec<OutboxEntry> {
+pub(super) fn outbox(observed: &Observed, plan: &Plan) -> Vec<OutboxEntry> {
     after(observed, plan).kulta.unwrap().outbox
 }
 
 pub(super) fn kinds(observed: &Observed, plan: &Plan) -> Vec<TransitionKind> {
-    told(observed, plan).into_iter().map(|entry| entry.kind).collect()
+    outbox(observed, plan).into_iter().map(|entry| entry.kind).collect()
 }
 
 pub(super) fn events(plan: &Plan) -> Vec<&'static str> {

@@ -1,4 +1,4 @@
-//! Work that the rollout goes on without.
+//! Work that ends because the rollout continues without it.
 
 use super::*;
 
@@ -7,27 +7,27 @@ fn promote(status: &mut RolloutStatus) {
 }
 
 #[test]
-fn work_that_a_person_goes_past_is_ended_before_the_next_begins() {
-    let mut story = Story::begin().answered(waiting(40, &[7])).with(promote);
+fn work_that_a_user_skips_is_ended_before_the_next_begins() {
+    let mut scenario = Scenario::begin().answered(waiting(40, &[7])).with(promote);
 
-    let call = story.call().unwrap();
+    let call = scenario.call().unwrap();
 
     assert_eq!((what(&call), call.memory), ((1, Operation::Terminate, 0), vec![7]));
-    assert_eq!(story.outline(), ["1 Run Running", "1 Terminate Running", "2 Run Running"]);
+    assert_eq!(scenario.outline(), ["1 Run Running", "1 Terminate Running", "2 Run Running"]);
 }
 
 #[test]
 fn once_the_work_is_ended_the_next_is_done() {
-    let mut story = Story::begin().answered(waiting(40, &[])).with(promote).answered(successful(&[]));
+    let mut scenario = Scenario::begin().answered(waiting(40, &[])).with(promote).answered(successful(&[]));
 
-    assert_eq!(story.outline(), ["1 Run Running", "1 Terminate Successful", "2 Run Running"]);
-    assert_eq!(story.call().map(|call| what(&call)), Some((2, Operation::Run, 0)));
+    assert_eq!(scenario.outline(), ["1 Run Running", "1 Terminate Successful", "2 Run Running"]);
+    assert_eq!(scenario.call().map(|call| what(&call)), Some((2, Operation::Run, 0)));
 }
 
 #[test]
 fn work_that_cannot_be_ended_is_given_up_at_the_deadline() {
-    let story = Story::begin().answered(waiting(40, &[])).with(promote).answered(errored(FailureClass::Trapped));
-    let mut early = story.after(30);
+    let scenario = Scenario::begin().answered(waiting(40, &[])).with(promote).answered(errored(FailureClass::Trapped));
+    let mut early = scenario.after(30);
     assert_eq!(early.call().map(|call| what(&call)), Some((1, Operation::Terminate, 1)));
 
     let mut late = early.after(570);
@@ -39,61 +39,61 @@ fn work_that_cannot_be_ended_is_given_up_at_the_deadline() {
 
 #[test]
 fn a_full_promotion_ends_the_work_that_is_under_way() {
-    let mut story = Story::begin().answered(waiting(40, &[])).with(|status| status.promote_full = true);
+    let mut scenario = Scenario::begin().answered(waiting(40, &[])).with(|status| status.promote_full = true);
 
-    assert_eq!(story.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
+    assert_eq!(scenario.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
 }
 
 #[test]
-fn a_person_who_goes_past_the_last_step_ends_its_work() {
-    let mut story = Story::begin().answered(waiting(40, &[])).with(|status| status.current_step_index = Some(4));
+fn a_user_who_skips_the_last_step_ends_its_work() {
+    let mut scenario = Scenario::begin().answered(waiting(40, &[])).with(|status| status.current_step_index = Some(4));
 
-    assert_eq!(story.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
+    assert_eq!(scenario.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
 }
 
-/// The next version has come.
-fn supersede(mut story: Story) -> Story {
+/// The user updates the pod template again.
+fn supersede(mut scenario: Scenario) -> Scenario {
     let template = crate::fixtures::template("web:2");
-    story.observed.rollout.metadata.generation = Some(2);
-    story.observed.rollout.spec.template = kulta_api::PodTemplate(template);
-    story
+    scenario.observed.rollout.metadata.generation = Some(2);
+    scenario.observed.rollout.spec.template = kulta_api::PodTemplate(template);
+    scenario
 }
 
 #[test]
-fn work_of_a_revision_that_is_left_is_ended() {
-    let mut story = supersede(Story::begin().answered(successful(&[])).answered(waiting(40, &[7])));
+fn work_of_a_superseded_revision_is_ended() {
+    let mut scenario = supersede(Scenario::begin().answered(successful(&[])).answered(waiting(40, &[7])));
 
-    let call = story.call().unwrap();
+    let call = scenario.call().unwrap();
 
     assert_eq!((what(&call), call.memory), ((2, Operation::Terminate, 0), vec![7]));
-    assert_eq!(story.outline(), ["2 Terminate Running"]);
+    assert_eq!(scenario.outline(), ["2 Terminate Running"]);
 }
 
 #[test]
 fn work_that_the_spec_no_longer_has_cannot_be_ended() {
-    let mut story = supersede(Story::begin().answered(waiting(40, &[])));
-    story.observed.rollout.spec.strategy.canary.as_mut().unwrap().steps.remove(1);
+    let mut scenario = supersede(Scenario::begin().answered(waiting(40, &[])));
+    scenario.observed.rollout.spec.strategy.canary.as_mut().unwrap().steps.remove(1);
 
-    assert_eq!((story.call(), story.outline()), (None, vec!["1 Terminate Error".to_owned()]));
+    assert_eq!((scenario.call(), scenario.outline()), (None, vec!["1 Terminate Error".to_owned()]));
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_any_more_is_dropped() {
-    let mut story = Story::begin();
-    let id = story.call().unwrap().id;
-    let mut story = supersede(story);
-    story.observed.step_answers = vec![StepAnswer { id: CallId { execution: 7, ..id }, outcome: successful(&[]) }];
+fn an_answer_that_is_no_longer_needed_is_dropped() {
+    let mut scenario = Scenario::begin();
+    let id = scenario.call().unwrap().id;
+    let mut scenario = supersede(scenario);
+    scenario.observed.step_answers = vec![StepAnswer { id: CallId { execution: 7, ..id }, outcome: successful(&[]) }];
 
-    assert_eq!(story.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
+    assert_eq!(scenario.call().map(|call| what(&call)), Some((1, Operation::Terminate, 0)));
 }
 
 #[test]
-fn work_that_a_person_goes_back_to_is_done_anew() {
-    let ended = Story::begin().answered(waiting(40, &[7])).with(promote).answered(successful(&[]));
+fn work_at_a_step_to_which_a_user_returns_is_done_again() {
+    let ended = Scenario::begin().answered(waiting(40, &[7])).with(promote).answered(successful(&[]));
 
-    let mut story = ended.with(|status| status.current_step_index = Some(1));
+    let mut scenario = ended.with(|status| status.current_step_index = Some(1));
 
-    // What was begun at the step that was left is ended first.
-    assert_eq!(story.call().map(|call| what(&call)), Some((2, Operation::Terminate, 0)));
-    assert_eq!(story.outline(), ["2 Run Running", "2 Terminate Running", "1 Run Running"]);
+    // The work of the step that the user left is ended first.
+    assert_eq!(scenario.call().map(|call| what(&call)), Some((2, Operation::Terminate, 0)));
+    assert_eq!(scenario.outline(), ["2 Run Running", "2 Terminate Running", "1 Run Running"]);
 }

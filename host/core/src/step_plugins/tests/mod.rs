@@ -1,10 +1,10 @@
-//! Stories of a canary with two step plugins: looks in a row, and what becomes of the status.
+//! Scenarios of a canary with two step plugins: several reconciliations in a row, with the status stored after each.
 
 mod disabled;
+mod emitted;
 mod ended;
-mod held;
+mod first_call;
 mod run;
-mod told;
 mod undone;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,7 @@ use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::rollout::begin;
 use crate::rollout::questions::LookedUp;
-use crate::rollout::tests::pass::{hold, led, now, status, stored, under_way};
+use crate::rollout::tests::reconciliation::{hold, now, plan_by, status, stored, under_way};
 
 pub(super) fn steps() -> Value {
     json!([
@@ -29,7 +29,7 @@ pub(super) fn steps() -> Value {
     ])
 }
 
-/// As the built-in canary does it, as far as step plugins go.
+/// Decides like the built-in canary, as far as step plugins are concerned.
 fn decide(situation: &Situation) -> Decision {
     let step = situation.step;
     let wants = |step: u32| WantedRun { name: format!("steps/{step}/plugin"), attempt: 1 };
@@ -44,14 +44,14 @@ fn decide(situation: &Situation) -> Decision {
     Decision { runs: runs(step), next, ..hold(step, 50) }
 }
 
-/// A rollout as the cluster has it, and the time.
-pub(super) struct Story {
+/// An observed rollout, and the time.
+pub(super) struct Scenario {
     pub observed: Observed,
     pub now: Timestamp,
 }
 
-impl Story {
-    /// The work of step 1 is about to begin.
+impl Scenario {
+    /// The rollout is at step 1, whose work has not begun.
     pub fn begin() -> Self {
         let mut observed = under_way(steps(), 1, 1, 50);
         observed.rollout.spec.progress_deadline_seconds = Some(600);
@@ -68,24 +68,24 @@ impl Story {
         self
     }
 
-    /// One look, with its status stored.
-    pub fn look(&mut self) -> Plan {
-        let plan = led(begin(self.observed.clone(), self.now), &LookedUp::default(), decide);
+    /// One reconciliation, with its status stored.
+    pub fn reconcile(&mut self) -> Plan {
+        let plan = plan_by(begin(self.observed.clone(), self.now), &LookedUp::default(), decide);
         self.observed = stored(self.observed.clone(), &plan);
         self.observed.step_answers.clear();
         plan
     }
 
-    /// The call that a look finds due.
+    /// The call that is due after a reconciliation.
     pub fn call(&mut self) -> Option<StepCall> {
-        self.look().step_call
+        self.reconcile().step_call
     }
 
-    /// The call that is due is made and comes to this.
+    /// Makes the call that is due, and records this outcome.
     pub fn answered(mut self, outcome: StepOutcome) -> Self {
         let id = self.call().unwrap().id;
         self.observed.step_answers = vec![StepAnswer { id, outcome }];
-        self.look();
+        self.reconcile();
         self
     }
 
@@ -97,7 +97,7 @@ impl Story {
         &self.status().canary.step_plugin_statuses
     }
 
-    /// Step, operation and phase of all entries.
+    /// Step, operation and phase of each entry.
     pub fn outline(&self) -> Vec<String> {
         let phase = |entry: &StepPluginStatus| entry.phase.clone().unwrap_or_else(|| "-".to_owned());
         self.entries().iter().map(|entry| format!("{} {} {}", entry.index, entry.operation, phase(entry))).collect()
@@ -116,7 +116,7 @@ pub(super) fn errored(class: FailureClass) -> StepOutcome {
     StepOutcome::Errored { class, message: "boom".into() }
 }
 
-/// To be called again that many seconds after the story's beginning.
+/// The plugin is to be called again that many seconds after the scenario's start.
 pub(super) fn waiting(seconds: i64, memory: &[u8]) -> StepOutcome {
     let until = now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
     StepOutcome::Waiting { until, reason: "not yet".into(), memory: memory.to_vec() }

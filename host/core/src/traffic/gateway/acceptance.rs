@@ -1,4 +1,5 @@
-//! Whether the data plane has taken what a route says (design section 4): each parent's Accepted and ResolvedRefs, for this generation.
+//! Whether the data plane has accepted a route (design section 4), by each parent's Accepted and ResolvedRefs for this
+//! generation.
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::ConditionReason;
@@ -6,43 +7,43 @@ use serde_json::Value;
 
 use crate::observed::{AcceptedRoute, Route};
 
-/// How long after a write a parent that reports no generation is believed to have taken it (Linkerd reports none).
+/// Wait after a write until a parent that reports no generation counts as having accepted it. Linkerd reports none.
 const UNVERSIONED_WAIT: SignedDuration = SignedDuration::from_secs(5);
-/// How long a parent may take to tell of a change of the route: gateways need a moment, and that is no reason for a condition.
+/// Time in which a parent may report on a changed route before a condition says that it has not.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 
-/// How long a route that was taken counts as taken while its status says otherwise: two gateway controllers may overwrite each other's
-/// entries for ever.
+/// Time for which an accepted route still counts as accepted after its status says otherwise. Two gateway controllers may
+/// overwrite each other's entries without end.
 const CONFIRMED_STAYS: SignedDuration = SignedDuration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// The parents have taken it; a reservation says what of it is on trust.
+    /// All parents have accepted the route. A reservation says which part is assumed, not reported.
     Accepted(Option<Reservation>),
-    /// A parent had taken this generation; its entry is missing or refused, and not yet for long.
+    /// All parents had accepted this generation. Since a short time an entry is missing or not accepted.
     Held { until: Timestamp },
-    /// A parent states no generation and the write is too fresh.
+    /// A parent reports no generation, and the write is too recent.
     TooFresh { until: Timestamp },
-    /// A parent has not told yet, and the change is fresh.
+    /// A parent has not reported yet, and the change is recent.
     Behind { until: Timestamp },
-    /// Not told for long, or refused: names the parent and the reason.
+    /// A parent has not reported in time, or refuses the route. The message names the parent and the reason.
     Waiting(String),
 }
 
-/// Why a route that counts as taken may not be.
+/// A caveat about an accepted route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     pub reason: ConditionReason,
     pub message: String,
 }
 
-/// Whether the parents have taken the route, and what to remember of it for the next time.
+/// The route's acceptance, and the value to pass as [`Route::accepted`] next time.
 #[must_use]
 pub fn of(route: &Route, namespace: &str, now: Timestamp) -> (Acceptance, Option<AcceptedRoute>) {
     let before = route.accepted.filter(|accepted| accepted.generation == route.generation);
     let accepted = AcceptedRoute { generation: route.generation, refused_since: None };
     match judge(route, namespace, now) {
-        taken @ Acceptance::Accepted(_) => (taken, Some(accepted)),
+        accepted_now @ Acceptance::Accepted(_) => (accepted_now, Some(accepted)),
         other @ (Acceptance::Waiting(_) | Acceptance::Behind { .. }) => {
             let Some(before) = before else { return (other, None) };
             let since = before.refused_since.unwrap_or(now);
@@ -54,12 +55,12 @@ pub fn of(route: &Route, namespace: &str, now: Timestamp) -> (Acceptance, Option
     }
 }
 
-/// The parents that a route names must each have taken it.
+/// Each parent that the route names must have accepted it.
 fn judge(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
     let written = route.written.max(route.last_write.as_ref().map(|write| write.at));
     let end_of = |wait| written.and_then(|at| at.checked_add(wait).ok()).filter(|until| *until > now);
-    let not_told =
-        |words: String| end_of(PATIENCE).map_or(Acceptance::Waiting(words), |until| Acceptance::Behind { until });
+    let not_reported =
+        |message: String| end_of(PATIENCE).map_or(Acceptance::Waiting(message), |until| Acceptance::Behind { until });
     let references = route.spec.get("parentRefs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if references.is_empty() {
         return Acceptance::Waiting("spec.parentRefs is empty: no gateway serves it".to_owned());
@@ -69,15 +70,15 @@ fn judge(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
     for reference in references {
         let name = parent_name(reference);
         let (entries, exact) = entries_of(parents, reference, namespace);
-        // Several controllers may report on one parent; the best report counts.
+        // Several controllers may report on one parent. The best report counts.
         let best = entries.into_iter().map(|entry| report(entry, route.generation)).max_by_key(Report::rank);
         let shown = if exact { format!("parent {name}") } else { format!("parent {name} (reported without port)") };
         match best {
-            None => return not_told(format!("{shown}: no status yet")),
+            None => return not_reported(format!("{shown}: no status yet")),
             Some(Report::Current) => {}
             Some(Report::Unversioned) => unversioned = Some(name.clone()),
             Some(Report::Stale) => {
-                return not_told(format!("{shown}: has not seen generation {}", route.generation));
+                return not_reported(format!("{shown}: has not observed generation {}", route.generation));
             }
             Some(Report::Refused(reason)) => return Acceptance::Waiting(format!("{shown}: {reason}")),
         }
@@ -107,7 +108,7 @@ fn judge(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
     })
 }
 
-/// The entries of a parent, and whether they name its port as the reference does: some gateways report each parent without port.
+/// The entries of a parent, and whether their port is the reference's. Some gateways report each parent without its port.
 fn entries_of<'a>(parents: &'a [Value], reference: &Value, namespace: &str) -> (Vec<&'a Value>, bool) {
     let port = |value: &Value| value.get("port").and_then(Value::as_i64);
     let of_port = |wanted: Option<i64>| {
@@ -122,7 +123,7 @@ fn entries_of<'a>(parents: &'a [Value], reference: &Value, namespace: &str) -> (
     if without_port.is_empty() { (exact, true) } else { (without_port, false) }
 }
 
-/// One controller's word on one parent, worst first.
+/// One controller's report on one parent, the worst first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Report {
     Refused(String),
@@ -142,7 +143,7 @@ impl Report {
     }
 }
 
-/// What is refused is told first, all of it; a condition that is missing may follow from it.
+/// Reports all refusals first, because a missing condition may be their consequence.
 fn report(parent: &Value, generation: i64) -> Report {
     let conditions = parent.get("conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let (mut refusals, mut missing) = (Vec::new(), Vec::new());
@@ -155,7 +156,7 @@ fn report(parent: &Value, generation: i64) -> Report {
         };
         let text = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
         let one = match condition.get("observedGeneration").and_then(Value::as_i64) {
-            Some(seen) if seen < generation => Report::Stale,
+            Some(observed) if observed < generation => Report::Stale,
             _ if text("status") != "True" => {
                 refusals.push(format!("{kind} is {}: {}: {}", text("status"), text("reason"), text("message")));
                 continue;
@@ -176,7 +177,7 @@ fn report(parent: &Value, generation: i64) -> Report {
     }
 }
 
-/// The same parent, and the same listener of it by name.
+/// The references name the same parent and the same listener (`sectionName`).
 fn same_listener(written: &Value, reference: &Value, namespace: &str) -> bool {
     let field =
         |value: &Value, key: &str, default: &str| value.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
@@ -191,7 +192,7 @@ fn same_listener(written: &Value, reference: &Value, namespace: &str) -> bool {
     .all(|(key, default)| field(written, key, default) == field(reference, key, default))
 }
 
-/// A parent as messages name it: with its sectionName and its port, if the reference has them.
+/// The parent in messages: with its sectionName and its port, if the reference has them.
 fn parent_name(reference: &Value) -> String {
     let text = |key: &str| reference.get(key).and_then(Value::as_str);
     let section = text("sectionName").map(|section| format!(" sectionName {section:?}")).unwrap_or_default();

@@ -35,7 +35,7 @@ fn of(route: &Route, namespace: &str, now: Timestamp) -> Acceptance {
 }
 
 #[test]
-fn a_route_is_taken_when_its_parent_says_so_for_this_generation() {
+fn a_route_is_accepted_when_its_parent_reports_so_for_this_generation() {
     assert_eq!(of(&accepted(Some(4)), "shop", at(0)), Acceptance::Accepted(None));
 }
 
@@ -45,7 +45,7 @@ fn an_older_generation_is_not_enough() {
 }
 
 #[test]
-fn a_parent_may_take_a_moment_to_tell_of_a_change() {
+fn a_parent_may_take_a_moment_to_report_a_change() {
     let stale = Route { written: Some(at(0)), ..accepted(Some(3)) };
     let silent = Route { status: json!({}), ..stale.clone() };
 
@@ -55,14 +55,14 @@ fn a_parent_may_take_a_moment_to_tell_of_a_change() {
 }
 
 #[test]
-fn a_parent_that_tells_nothing_for_long_is_named() {
+fn a_parent_that_reports_nothing_in_time_is_named() {
     let silent = Route { written: Some(at(0)), status: json!({}), ..accepted(None) };
 
     assert_eq!(of(&silent, "shop", at(10)), Acceptance::Waiting("parent Gateway \"gw\": no status yet".into()));
 }
 
 #[test]
-fn an_own_write_is_told_more_finely_than_by_the_managed_fields() {
+fn the_time_of_an_own_write_is_more_precise_than_the_managed_fields() {
     let write = crate::observed::RouteWrite { weight: 1, at: at(1), generation: 4, ..Default::default() };
     let stale = Route { written: Some(at(0)), last_write: Some(write), ..accepted(Some(3)) };
 
@@ -79,7 +79,7 @@ fn a_refusal_names_the_parent_and_the_reason() {
 }
 
 #[test]
-fn every_parent_must_have_taken_it() {
+fn every_parent_must_have_accepted_the_route() {
     let mut two = accepted(Some(4));
     two.spec = json!({ "parentRefs": [{ "name": "gw" }, { "name": "second" }] });
 
@@ -87,7 +87,7 @@ fn every_parent_must_have_taken_it() {
 }
 
 #[test]
-fn a_parent_that_states_no_generation_is_believed_five_seconds_after_the_write() {
+fn a_parent_that_reports_no_generation_counts_as_accepting_five_seconds_after_the_write() {
     let silent = Route { written: Some(at(0)), ..accepted(None) };
 
     let answers = [at(4), at(5)].map(|now| of(&silent, "shop", now));
@@ -107,7 +107,7 @@ fn a_listener_of_the_same_gateway_is_another_parent() {
 }
 
 #[test]
-fn a_refusal_is_told_even_if_the_other_condition_is_missing() {
+fn a_refusal_is_reported_even_if_the_other_condition_is_missing() {
     let refused = route(json!([condition("Accepted", "False", Some(4))]));
 
     assert_eq!(
@@ -117,7 +117,7 @@ fn a_refusal_is_told_even_if_the_other_condition_is_missing() {
 }
 
 #[test]
-fn both_refusals_are_told() {
+fn both_refusals_are_reported() {
     let refused = route(json!([condition("Accepted", "False", Some(4)), condition("ResolvedRefs", "False", Some(4))]));
 
     let Acceptance::Waiting(why) = of(&refused, "shop", at(0)) else { panic!("not waiting") };
@@ -146,7 +146,7 @@ fn a_message_names_the_listener_and_the_port() {
 }
 
 #[test]
-fn a_parent_with_a_port_counts_when_the_gateway_reports_it_without_and_that_is_said() {
+fn a_parent_that_the_gateway_reports_without_its_port_counts_with_a_reservation() {
     let mut with_port = accepted(Some(4));
     with_port.spec = json!({ "parentRefs": [{ "name": "gw", "port": 80 }] });
 
@@ -177,14 +177,14 @@ fn an_entry_for_another_port_does_not_count() {
     assert!(matches!(of(&other, "shop", at(0)), Acceptance::Waiting(why) if why.ends_with("no status yet")));
 }
 
-/// A route that was taken and is refused since then, or from now on.
+/// A route that was accepted, and that is refused since the given time, or from now on.
 fn refused_since(since: Option<Timestamp>) -> Route {
     let before = AcceptedRoute { generation: 4, refused_since: since };
     Route { accepted: Some(before), ..route(json!([condition("Accepted", "False", Some(4))])) }
 }
 
 #[test]
-fn a_route_that_was_taken_stays_so_for_ten_seconds_after_it_is_refused() {
+fn an_accepted_route_stays_accepted_for_ten_seconds_after_it_is_refused() {
     let (now_refused, since) = (refused_since(None), refused_since(Some(at(20))));
 
     let answers =
@@ -197,21 +197,21 @@ fn a_route_that_was_taken_stays_so_for_ten_seconds_after_it_is_refused() {
 }
 
 #[test]
-fn a_route_whose_entry_is_missing_stays_taken_for_ten_seconds_too() {
+fn a_route_whose_entry_is_missing_stays_accepted_for_ten_seconds_too() {
     let missing = Route { status: json!({}), ..refused_since(None) };
 
     assert_eq!(of(&missing, "shop", at(20)), Acceptance::Held { until: at(30) });
 }
 
 #[test]
-fn a_change_of_the_route_has_to_be_taken_anew() {
+fn a_change_of_the_route_has_to_be_accepted_again() {
     let changed = Route { generation: 5, ..refused_since(None) };
 
     assert!(matches!(super::of(&changed, "shop", at(20)), (Acceptance::Behind { .. } | Acceptance::Waiting(_), None)));
 }
 
 #[test]
-fn a_route_that_is_taken_again_is_refused_since_nothing() {
+fn a_route_that_is_accepted_again_is_no_longer_refused() {
     let again = Route { accepted: refused_since(Some(at(20))).accepted, ..accepted(Some(4)) };
 
     let remembered = super::of(&again, "shop", at(25)).1;

@@ -1,23 +1,25 @@
-//! Somebody else who writes our weights or our label (design section 4): put right at once, then seldom, and told for a while.
+//! Another writer that changes this rollout's weights or label (design section 4). The first change is corrected at once, later
+//! ones rarely, and a condition reports it for a while.
 
 use jiff::Timestamp;
 
 use crate::observed::{Correction, Route};
 use crate::time;
 
-/// What somebody else wrote is put right at once, and then no more often than this: two writers must not chase each other.
+/// Minimum time between two corrections, so that two writers do not overwrite each other without pause. The first one is made at
+/// once.
 const PAUSE_SECONDS: u32 = 10;
-/// How long the condition stays after a foreign weight was put right, so that a person can see it.
+/// Time for which the condition stays after a correction, so that a user can notice it.
 const SHOWN_SECONDS: u32 = 60;
 
-/// Stands for a writer that the object does not name.
+/// Name for a writer that the object does not name.
 const UNKNOWN: &str = "unknown";
 
-/// What the rollout wants of one route, and in what the route differs from it.
+/// The weight and label that the rollout wants on a route, and whether the route differs.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     pub weight: u32,
-    /// The route says another weight.
+    /// The route has another weight.
     pub moves: bool,
     /// Value of the in-progress label.
     pub label: Option<&'a str>,
@@ -25,14 +27,14 @@ pub struct Wanted<'a> {
     pub relabels: bool,
 }
 
-/// What is known of a foreign writer of one route.
+/// What is known about another writer of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreign<'a> {
-    /// Who made the route say another weight than this process last wrote and still wants, if it does.
+    /// The manager that changed the weight that this process last wrote and still wants.
     pub present: Option<&'a str>,
-    /// Who changed the label that this process last wrote and still wants, if somebody did.
+    /// The manager that changed the label that this process last wrote and still wants.
     pub label_changed_by: Option<&'a str>,
-    /// A foreign weight was put right.
+    /// The last correction of a foreign weight.
     corrected: Option<&'a Correction>,
     label_corrected: Option<Timestamp>,
     moves: bool,
@@ -44,7 +46,7 @@ impl<'a> Foreign<'a> {
         let last = route.last_write.as_ref();
         let same_weight = last.filter(|last| last.weight == wanted.weight);
         let weight_changed = wanted.moves && same_weight.is_some_and(|last| route.generation > last.generation);
-        // A change of labels alone leaves the generation as it is.
+        // A change of labels alone does not change the generation.
         let label_changed = wanted.relabels
             && same_weight.is_some_and(|last| last.label.as_deref() == wanted.label && route.version() > last.version);
         let manager = || route.foreign_managers.last().map_or(UNKNOWN, String::as_str);
@@ -61,7 +63,7 @@ impl<'a> Foreign<'a> {
         later(self.corrected.map(|correction| correction.at), seconds, now)
     }
 
-    /// Whom to tell of, and when to look whether that is still so.
+    /// The manager to report, and until when.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> Option<(&'a str, Option<Timestamp>)> {
         let until = self.later(SHOWN_SECONDS, now);
@@ -69,7 +71,7 @@ impl<'a> Foreign<'a> {
         self.present.or(lately).map(|manager| (manager, until))
     }
 
-    /// When to put it right, if not now. A weight of our own that moves takes the label with it at once.
+    /// When to correct the change, if not now. A changed weight of this rollout is written at once, together with the label.
     #[must_use]
     pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
         if self.moves {
@@ -102,7 +104,7 @@ mod tests {
         Wanted { weight, moves, label: None, relabels: false }
     }
 
-    /// Wants the label that the last write left, and finds another one at this version.
+    /// The rollout wants the label of its last write. The route has another label at this version.
     fn label(version: u64, corrected_at: Option<Timestamp>) -> (Route, Wanted<'static>) {
         let mut route = Route { resource_version: version.to_string(), ..route(5, None) };
         route.last_write = route.last_write.map(|last| RouteWrite {
@@ -114,35 +116,35 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_what_was_written_last_is_foreign() {
+    fn a_change_of_the_weight_that_was_written_last_is_foreign() {
         let routes = [route(6, None), route(1, None)];
 
-        let seen = [
+        let managers = [
             Foreign::observe(&routes[0], weight(20, true)).present,
             Foreign::observe(&routes[0], weight(40, true)).present,
             Foreign::observe(&routes[0], weight(20, false)).present,
             Foreign::observe(&routes[1], weight(20, true)).present,
         ];
 
-        assert_eq!(seen, [Some("now"), None, None, None]);
+        assert_eq!(managers, [Some("now"), None, None, None]);
     }
 
     #[test]
     fn a_change_of_the_label_that_was_written_last_is_foreign() {
         let ((newer, wanted), (same, _)) = (label(51, None), label(50, None));
 
-        let seen = [
+        let managers = [
             Foreign::observe(&newer, wanted).label_changed_by,
             Foreign::observe(&newer, Wanted { label: None, ..wanted }).label_changed_by,
             Foreign::observe(&newer, Wanted { weight: 40, ..wanted }).label_changed_by,
             Foreign::observe(&same, wanted).label_changed_by,
         ];
 
-        assert_eq!(seen, [Some("now"), None, None, None]);
+        assert_eq!(managers, [Some("now"), None, None, None]);
     }
 
     #[test]
-    fn the_first_is_put_right_at_once_and_the_next_after_a_pause() {
+    fn the_first_foreign_weight_is_corrected_at_once_and_the_next_after_a_pause() {
         let (first, next) = (route(6, None), route(6, Some(at(0))));
 
         let waits = [(&first, 3), (&next, 3), (&next, 10)]
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_put_right_at_once_and_the_next_time_after_a_pause() {
+    fn a_foreign_label_is_corrected_at_once_and_the_next_one_after_a_pause() {
         let ((first, wanted), (next, _)) = (label(51, None), label(51, Some(at(0))));
 
         let waits = [(&first, 3), (&next, 3), (&next, 10)]
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_for_a_minute_after_the_last_correction() {
+    fn a_foreign_weight_is_reported_for_a_minute_after_the_last_correction() {
         let quiet = route(5, Some(at(0)));
 
         let shown = [3, 59, 60].map(|now| Foreign::observe(&quiet, weight(20, false)).shown(at(now)));

@@ -1,21 +1,22 @@
-//! The in-progress label of a route, by which a GitOps tool leaves the weights alone during a rollout (`reference/argo-rollouts.md`
-//! section 3, "In-progress label"). Several rollouts may share a route: the label stays while any of them has weight on its canary.
+//! The in-progress label of a route. GitOps tools ignore the weights of a route that has it (`reference/argo-rollouts.md` section
+//! 3, "In-progress label"). Several rollouts may share a route. The label stays while any of their canaries has weight.
 
 use serde_json::{Value, json};
 
 use super::route::{Backends, DEFAULT_BACKEND_WEIGHT, SharedRules, backend_refs};
 use crate::observed::{OtherRollout, Route};
 
-/// What is written to have the label as it should be.
+/// The write that sets or removes the label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelPatch {
     pub operations: Vec<Value>,
-    /// The label's value once this is written.
+    /// The label's value after the write.
     pub value: Option<String>,
 }
 
-/// `namespace` is the route's. The rollout adds the label while its own canary has weight, and takes it off when no canary of the route
-/// has any. Every operation is guarded by what was seen, so that a label which somebody else changed meanwhile fails the patch.
+/// `namespace` is the route's namespace. The rollout adds the label while its own canary has weight, and removes it once no
+/// canary of the route has any. `test` operations guard the patch with the observed values, so that it fails if another writer
+/// has changed the label.
 #[must_use]
 pub fn patch(route: &Route, namespace: &str, label: Option<(&str, &str)>, in_progress: bool) -> LabelPatch {
     let Some((key, value)) = label else { return LabelPatch::default() };
@@ -30,7 +31,7 @@ pub fn patch(route: &Route, namespace: &str, label: Option<(&str, &str)>, in_pro
             json!({ "op": "add", "path": "/metadata/labels", "value": { key: value } }),
         ],
         (true, present) => vec![test(&path, &json!(present)), json!({ "op": "add", "path": path, "value": value })],
-        // Label and weight come in one write: a rollout that begins meanwhile has weight.
+        // Another rollout writes its label and its weight together, so these tests fail if one has begun meanwhile.
         (false, Some(present)) if others().next().is_none() && !route.foreign_split => {
             let mut operations = vec![test(&path, &json!(present))];
             let idle = route.other_rollouts.iter().filter(|other| uses_key(other, key));
@@ -68,7 +69,7 @@ fn rules_of(other: &OtherRollout, route: &Route, namespace: &str) -> Option<Shar
     SharedRules::find("", namespace, route, Backends { namespace: home, canary, stable, max_weight }).ok()
 }
 
-/// The Services, by namespace and name, of each rule in which at least two backends have weight.
+/// The Services of each rule in which at least two backends have weight, by namespace and name.
 #[must_use]
 pub fn splits(spec: &Value, namespace: &str) -> Vec<Vec<(String, String)>> {
     let rules = spec.get("rules").and_then(Value::as_array);
@@ -94,7 +95,7 @@ mod tests {
 
     const LABEL: Option<(&str, &str)> = Some(("a/b", "on"));
 
-    /// Rules of two rollouts: ours, and one with the Services `other-stable` and `other-canary`.
+    /// Rules of two rollouts: this one, and one with the Services `other-stable` and `other-canary`.
     fn route(label: Option<&str>, other_weight: u64) -> Route {
         Route {
             labels: label.map(|value| ("a/b".to_owned(), value.to_owned())).into_iter().collect(),
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_taken_off_only_if_it_is_still_the_same() {
+    fn a_label_is_removed_only_if_it_is_unchanged() {
         assert_eq!(
             operations(&route(Some("on"), 0), false),
             [
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_taken_off_only_if_no_other_rollout_of_the_route_began_meanwhile() {
+    fn a_label_is_removed_only_if_no_other_rollout_of_the_route_has_begun() {
         let shared = with_other(route(Some("on"), 0), other("a/b", "on"));
 
         let guard = json!({ "op": "test", "path": "/spec/rules/1/backendRefs/1/weight", "value": 0 });
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_as_it_should_be_is_not_written() {
+    fn a_label_with_the_wanted_value_is_not_written() {
         let none: [Vec<Value>; 2] = [Vec::new(), Vec::new()];
         assert_eq!([operations(&route(Some("on"), 0), true), operations(&route(None, 0), false)], none);
     }
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_label_goes_when_the_other_rollout_has_no_weight_on_its_canary() {
+    fn the_label_is_removed_when_the_other_rollout_has_no_weight_on_its_canary() {
         assert!(!operations(&with_other(route(Some("on"), 0), other("a/b", "on")), false).is_empty());
     }
 
@@ -192,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_with_a_label_of_its_own_does_not_hold_ours() {
+    fn a_rollout_with_another_label_does_not_keep_ours() {
         assert!(!operations(&with_other(route(Some("on"), 30), other("c/d", "on")), false).is_empty());
     }
 
     #[test]
-    fn two_rollouts_that_want_different_values_leave_the_one_that_is_there() {
+    fn two_rollouts_that_want_different_values_keep_the_present_one() {
         assert!(operations(&with_other(route(Some("yes"), 30), other("a/b", "yes")), true).is_empty());
     }
 

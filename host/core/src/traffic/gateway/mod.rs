@@ -1,4 +1,5 @@
-//! Weights on Gateway API routes (design section 4): what a route says, whether the data plane took it, what is written next.
+//! Weights on Gateway API routes (design section 4): the observed weights, their acceptance by the data plane, and the next
+//! writes.
 
 pub mod acceptance;
 pub mod foreign;
@@ -18,17 +19,17 @@ pub(crate) use plan::plan;
 use crate::observed::{AcceptedRoute, Route};
 use route::{Backends, SharedRules};
 
-/// The routes of a rollout, as far as they can be read.
+/// The readable routes of a rollout.
 #[derive(Debug)]
 pub(crate) struct Gateway {
-    /// Of the rollout and its Services.
+    /// Namespace of the rollout and its Services.
     namespace: String,
     canary_service: String,
     stable_service: String,
     max_weight: u32,
     routing: GatewayRouting,
     routes: Vec<RouteView>,
-    /// For each route that was found, by namespace and name: what to remember of its acceptance.
+    /// For each route that was found, by namespace and name: its acceptance, to be passed to the next reconciliation.
     pub accepted: Vec<(String, String, Option<AcceptedRoute>)>,
 }
 
@@ -36,7 +37,7 @@ pub(crate) struct Gateway {
 struct RouteView {
     namespace: String,
     name: String,
-    /// What messages call it: its name, behind its namespace when that is not the rollout's.
+    /// The route's name in messages: with its namespace if that is not the rollout's.
     shown: String,
     route: Arc<Route>,
     rules: SharedRules,
@@ -52,7 +53,7 @@ impl Gateway {
         }
     }
 
-    /// The routes as messages name them.
+    /// The routes as named in messages.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.routes.iter().map(|view| format!("HTTPRoute {:?}", view.shown))
     }

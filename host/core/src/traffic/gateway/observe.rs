@@ -1,4 +1,4 @@
-//! What the routes say, and what their parents say of them.
+//! The weights in routes, and the reports of the routes' parents.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::observed::{Observed, ObservedRoute, Route, RouteState};
 use crate::time;
 use crate::traffic::{Blocked, TrafficState, WeightRange};
 
-/// What one route says of the canary's share.
+/// The canary's share by one route.
 struct RouteShare {
     view: RouteView,
-    /// `Some` if the data plane has taken the share that the route says in all of its rules.
+    /// The share, if all rules of the route have it and the data plane has confirmed it.
     confirmed: Option<u32>,
     on_trust: Option<Reservation>,
     retry_at: Option<Timestamp>,
     blocked: Option<Blocked>,
 }
 
-/// `None` if the spec names no routes of Gateway API. `status` has the weights that were last confirmed.
+/// `None` if the spec names no Gateway API routes. `status` has the weights that were last confirmed.
 pub(crate) fn observe(
     observed: &Observed,
     fields: &CanaryFields,
@@ -43,20 +43,20 @@ pub(crate) fn observe(
     let mut blocked = None;
     let (mut on_trust, mut retry_at) = (None, None);
     let mut confirmed = Vec::new();
-    for seen in &observed.routes {
-        if let RouteState::Forbidden { until, .. } = &seen.state {
+    for observed_route in &observed.routes {
+        if let RouteState::Forbidden { until, .. } = &observed_route.state {
             retry_at = time::earlier(retry_at, *until);
         }
-        let (route, rules) = match readable(&gateway, seen) {
+        let (route, rules) = match readable(&gateway, observed_route) {
             Ok(readable) => readable,
             Err(why) => {
                 blocked.get_or_insert(why);
                 continue;
             }
         };
-        let (acceptance, accepted) = acceptance::of(&route, &seen.namespace, now);
-        gateway.accepted.push((seen.namespace.clone(), seen.name.clone(), accepted));
-        let share = share(&gateway, seen, (route, rules), acceptance);
+        let (acceptance, accepted) = acceptance::of(&route, &observed_route.namespace, now);
+        gateway.accepted.push((observed_route.namespace.clone(), observed_route.name.clone(), accepted));
+        let share = share(&gateway, observed_route, (route, rules), acceptance);
         confirmed.push(share.confirmed);
         on_trust = share.on_trust.or(on_trust);
         retry_at = time::earlier(retry_at, share.retry_at);
@@ -77,10 +77,10 @@ pub(crate) fn observe(
     Some((gateway, TrafficState { range, confirmed, last_written, blocked, on_trust, retry_at }))
 }
 
-fn readable(gateway: &Gateway, seen: &ObservedRoute) -> Result<(Arc<Route>, SharedRules), Blocked> {
-    let shown = seen.shown(&gateway.namespace);
-    let route = found(seen.state.clone(), &shown)?;
-    let rules = SharedRules::find(&shown, &seen.namespace, &route, gateway.backends())?;
+fn readable(gateway: &Gateway, observed_route: &ObservedRoute) -> Result<(Arc<Route>, SharedRules), Blocked> {
+    let shown = observed_route.shown(&gateway.namespace);
+    let route = found(observed_route.state.clone(), &shown)?;
+    let rules = SharedRules::find(&shown, &observed_route.namespace, &route, gateway.backends())?;
     Ok((route, rules))
 }
 
@@ -88,8 +88,8 @@ fn found(state: RouteState, name: &str) -> Result<Arc<Route>, Blocked> {
     let (reason, message) = match state {
         RouteState::Found(route) => return Ok(route),
         RouteState::Missing => (ConditionReason::RouteNotFound, format!("HTTPRoute {name:?} not found")),
-        RouteState::Forbidden { words, .. } => {
-            (ConditionReason::RouteForbidden, format!("HTTPRoute {name:?}: {words}"))
+        RouteState::Forbidden { message, .. } => {
+            (ConditionReason::RouteForbidden, format!("HTTPRoute {name:?}: {message}"))
         }
         RouteState::NotInstalled => (
             ConditionReason::GatewayApiNotInstalled,
@@ -103,13 +103,13 @@ fn found(state: RouteState, name: &str) -> Result<Arc<Route>, Blocked> {
 
 fn share(
     gateway: &Gateway,
-    seen: &ObservedRoute,
+    observed_route: &ObservedRoute,
     (route, rules): (Arc<Route>, SharedRules),
     acceptance: Acceptance,
 ) -> RouteShare {
-    let shown = seen.shown(&gateway.namespace);
-    let (least, most) = rules.canary_share(gateway.max_weight);
-    let agreed = (least == most && rules.says(most, gateway.max_weight)).then_some(most);
+    let shown = observed_route.shown(&gateway.namespace);
+    let (min, max) = rules.canary_share(gateway.max_weight);
+    let agreed = (min == max && rules.have_weight(max, gateway.max_weight)).then_some(max);
     let (mut on_trust, mut retry_at, mut blocked) = (None, None, None);
     let confirmed = match acceptance {
         Acceptance::Accepted(reservation) => {
@@ -135,11 +135,17 @@ fn share(
             None
         }
     };
-    let view = RouteView { namespace: seen.namespace.clone(), name: seen.name.clone(), shown, route, rules };
+    let view = RouteView {
+        namespace: observed_route.namespace.clone(),
+        name: observed_route.name.clone(),
+        shown,
+        route,
+        rules,
+    };
     RouteShare { view, confirmed, on_trust, retry_at, blocked }
 }
 
-/// The canary's share as the routes say, and as it last was in force while the data plane has not taken the change.
+/// The canary's possible share: by the routes, and, until the data plane confirms a change, also the share before it.
 fn range(gateway: &Gateway, confirmed: Option<u32>, status: &RolloutStatus) -> WeightRange {
     let max = gateway.max_weight;
     let mut shares: Vec<(u32, u32)> = gateway.routes.iter().map(|view| view.rules.canary_share(max)).collect();
@@ -150,8 +156,8 @@ fn range(gateway: &Gateway, confirmed: Option<u32>, status: &RolloutStatus) -> W
         shares.push((last, last));
     }
     WeightRange {
-        min: shares.iter().map(|(least, _)| *least).min().unwrap_or(0),
-        max: shares.iter().map(|(_, most)| *most).max().unwrap_or(0),
+        min: shares.iter().map(|(min, _)| *min).min().unwrap_or(0),
+        max: shares.iter().map(|(_, max)| *max).max().unwrap_or(0),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The writes that bring routes to the weight that was decided. A write that changes nothing is not planned.
+//! The writes that set routes to the decided weight. A write that changes nothing is not planned.
 
 use jiff::Timestamp;
 use kulta_api::ConditionReason;
@@ -11,7 +11,7 @@ use crate::rollout::safety::SafeGoal;
 use crate::time;
 use crate::traffic::{Blocked, TrafficState};
 
-/// What is to be written to the routes.
+/// The planned writes of routes.
 #[derive(Debug, Default)]
 pub(crate) struct RoutePlan {
     pub writes: Vec<RouteWrite>,
@@ -22,23 +22,23 @@ pub(crate) struct RoutePlan {
 
 #[derive(Debug)]
 pub(crate) struct RouteWrite {
-    /// What the write is about: names its events.
+    /// Identifies the write in the names of its events.
     pub mark: String,
     pub action: Action,
-    /// The message about the move, if the weight moves.
+    /// Message about the new weight, if the write changes it.
     pub moved: Option<String>,
-    /// The message about a foreign change of the label, if the write corrects one.
+    /// Message about another writer's change of the label, if the write corrects it.
     pub relabelled: Option<String>,
     /// The API server has refused this write before.
     pub refused_before: bool,
 }
 
-/// Plans what the routes should say.
+/// Plans the writes of all routes.
 pub(crate) fn plan(gateway: &Gateway, state: &TrafficState, goal: &SafeGoal, now: Timestamp) -> RoutePlan {
     let Some(weight) = goal.weight() else { return RoutePlan::default() };
     let unreachable = state.blocked.as_ref().is_some_and(|blocked| blocked.reason != ConditionReason::RouteNotAccepted)
         || gateway.routes.iter().any(|view| view.route.refused.is_some());
-    // With a route missing or out of reach, the others get no more than they have.
+    // If a route is missing or cannot be written, the others keep at most the canary's present weight.
     let others = if unreachable { weight.min(state.range.max) } else { weight };
     let mut plan = RoutePlan::default();
     for view in &gateway.routes {
@@ -76,14 +76,14 @@ fn plan_one(gateway: &Gateway, view: &RouteView, weight: u32, now: Timestamp) ->
     if operations.is_empty() {
         return plan;
     }
-    if let Some(words) = &view.route.refused {
+    if let Some(error_message) = &view.route.refused {
         plan.conflict = Some(Blocked {
             reason: ConditionReason::RouteConflict,
-            message: format!("HTTPRoute {:?}: the API server refuses its weights: {words}", view.shown),
+            message: format!("HTTPRoute {:?}: the API server refuses its weights: {error_message}", view.shown),
         });
     }
-    let (least, most) = view.rules.canary_share(gateway.max_weight);
-    let before = if most == weight { least } else { most };
+    let (min, max) = view.rules.canary_share(gateway.max_weight);
+    let before = if max == weight { min } else { max };
     plan.writes.push(RouteWrite {
         mark: format!("{}.rv{}", view.name, view.route.resource_version),
         moved: (before != weight)

@@ -1,4 +1,4 @@
-//! An HTTPRoute as far as weights go: the rules that hold both of our Services, and the JSON Patch that moves them.
+//! The weights of an HTTPRoute: the rules that contain both Services, and the JSON Patch that changes their weights.
 
 use kulta_api::ConditionReason;
 use serde_json::{Value, json};
@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 use crate::observed::Route;
 use crate::traffic::Blocked;
 
-/// Weight of a backendRef that states none (Gateway API).
+/// Weight of a backendRef without a weight (Gateway API).
 pub(super) const DEFAULT_BACKEND_WEIGHT: u64 = 1;
 
-/// The two Services, where they are, and what their weights add up to.
+/// The two Services, their namespace, and the sum of their weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Backends<'a> {
-    /// Of the rollout and so of both Services; a route elsewhere has to name it.
+    /// Namespace of the rollout and both Services. A route in another namespace has to name it.
     pub namespace: &'a str,
     pub canary: &'a str,
     pub stable: &'a str,
     pub max_weight: u32,
 }
 
-/// A rule that shares traffic between the two. Rules that hold only one of them are the user's own:
-/// a weight of 0 on a lone backend would turn its requests away.
+/// A rule that splits traffic between the two Services. Rules with only one of them belong to the user, because a weight of 0 on
+/// a single backend would reject its requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SharedRule {
     rule: usize,
@@ -31,30 +31,30 @@ struct SharedRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Backend {
     position: usize,
-    /// As written; absent when it is the route's own.
+    /// Namespace in the reference; `None` if the reference has none.
     namespace: Option<String>,
     weight: Option<u64>,
 }
 
-/// The rules of a route that carry this rollout's traffic; never empty.
+/// The rules of a route that split this rollout's traffic. The list is never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedRules(Vec<SharedRule>);
 
 impl SharedRules {
-    /// `name` is what the route is called in messages, `namespace` where it is.
+    /// `name` is the route's name in messages, `namespace` is its namespace.
     ///
     /// # Errors
-    /// When no rule holds both Services: names the route and the one that is missing.
+    /// No rule contains both Services. The error names the route and the missing Service.
     pub fn find(name: &str, namespace: &str, route: &Route, backends: Backends<'_>) -> Result<Self, Blocked> {
         let elsewhere = namespace != backends.namespace;
         let backend = |rule, service| backend(rule, service, namespace, backends.namespace);
         let rules = route.spec.get("rules").and_then(Value::as_array);
-        let mut seen = (false, false);
+        let mut found = (false, false);
         let mut shared = Vec::new();
         for (position, rule) in rules.into_iter().flatten().enumerate() {
             let canary = backend(rule, backends.canary);
             let stable = backend(rule, backends.stable);
-            seen = (seen.0 || canary.is_some(), seen.1 || stable.is_some());
+            found = (found.0 || canary.is_some(), found.1 || stable.is_some());
             if let (Some(canary), Some(stable)) = (canary, stable) {
                 shared.push(SharedRule { rule: position, canary, stable });
             }
@@ -69,7 +69,7 @@ impl SharedRules {
                 format!("{service:?}")
             }
         });
-        let missing = match seen {
+        let missing = match found {
             (false, false) => format!("no rule has a backendRef to Service {canary} or {stable}"),
             (false, true) => format!("no rule has a backendRef to Service {canary}"),
             (true, false) => format!("no rule has a backendRef to Service {stable}"),
@@ -81,31 +81,31 @@ impl SharedRules {
         })
     }
 
-    /// The least and the most that the canary gets by any rule, in parts of the maximum weight, rounded outwards.
+    /// The least and the greatest share that any rule gives the canary, in parts of the maximum weight, rounded outwards.
     #[must_use]
     pub fn canary_share(&self, max_weight: u32) -> (u32, u32) {
-        let mut least = max_weight;
-        let mut most = 0;
+        let mut min = max_weight;
+        let mut max = 0;
         for rule in &self.0 {
             let canary = rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
             let total = canary + rule.stable.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
             let parts = canary * u64::from(max_weight);
             let floor = parts.checked_div(total).unwrap_or(0);
-            // Rounded up, unless nothing is shared at all.
+            // The share is rounded up, unless it is a whole number.
             let ceil = floor + u64::from(floor * total < parts);
-            least = least.min(u32::try_from(floor).unwrap_or(max_weight));
-            most = most.max(u32::try_from(ceil).unwrap_or(max_weight));
+            min = min.min(u32::try_from(floor).unwrap_or(max_weight));
+            max = max.max(u32::try_from(ceil).unwrap_or(max_weight));
         }
-        (least, most)
+        (min, max)
     }
 
-    /// Some rule sends the canary requests.
+    /// At least one rule sends requests to the canary.
     #[must_use]
     pub fn canary_has_weight(&self) -> bool {
         self.0.iter().any(|rule| rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT) > 0)
     }
 
-    /// Operations that fail when the canary got another weight by any rule.
+    /// `test` operations that fail if the canary's weight has changed in any rule.
     #[must_use]
     pub fn canary_tests(&self) -> Vec<Value> {
         let test = |SharedRule { rule, canary, .. }: &SharedRule| {
@@ -115,17 +115,17 @@ impl SharedRules {
         self.0.iter().map(test).collect()
     }
 
-    /// Every rule says exactly this.
+    /// Every rule has exactly this weight.
     #[must_use]
-    pub fn says(&self, weight: u32, max_weight: u32) -> bool {
+    pub fn have_weight(&self, weight: u32, max_weight: u32) -> bool {
         self.0.iter().all(|rule| {
             rule.canary.weight == Some(u64::from(weight))
                 && rule.stable.weight == Some(u64::from(max_weight.saturating_sub(weight)))
         })
     }
 
-    /// The operations that give the canary `weight`; none when the rules say so already. Each replacement is guarded by the
-    /// backend's name and the weight it replaces, so that a route that somebody reordered is refused (422), not damaged.
+    /// The operations that give the canary `weight`; empty if all rules have it. `test` operations on the backend's name and old
+    /// weight guard each change, so that the API server refuses the patch (422) if a user has reordered the route.
     #[must_use]
     pub fn patch(&self, weight: u32, backends: Backends<'_>) -> Vec<Value> {
         let mut operations = Vec::new();
@@ -142,9 +142,9 @@ impl SharedRules {
                 if let Some(namespace) = &backend.namespace {
                     operations.push(json!({ "op": "test", "path": format!("{path}/namespace"), "value": namespace }));
                 }
-                // A test for null passes where there is no weight.
+                // A test for null succeeds if there is no weight.
                 operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": backend.weight }));
-                // "add" replaces a member that is there, and makes one that is not.
+                // "add" replaces a member that exists, and creates one that does not.
                 operations.push(json!({ "op": "add", "path": format!("{path}/weight"), "value": wanted }));
             }
         }
@@ -156,7 +156,8 @@ pub(super) fn backend_refs(rule: &Value) -> impl Iterator<Item = &Value> {
     rule.get("backendRefs").and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The rule's reference to a Service of the namespace `home`; `here` is the route's own, which counts when the reference names none.
+/// The rule's reference to a Service in the namespace `home`. `here` is the route's own namespace, which applies if the reference
+/// has none.
 fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backend> {
     backend_refs(rule).enumerate().find_map(|(position, reference)| {
         let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -214,12 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_when_the_route_says_it_already() {
+    fn nothing_is_written_when_the_route_has_the_weight() {
         assert!(shared(json!([pair(10, 90)])).patch(10, BACKENDS).is_empty());
     }
 
     #[test]
-    fn foreign_backends_and_rules_with_one_of_ours_are_left_alone() {
+    fn foreign_backends_and_rules_with_one_of_our_services_are_not_changed() {
         let rules = json!([
             { "backendRefs": [{ "name": "stable" }] },
             { "backendRefs": [{ "name": "other", "weight": 5 }, { "name": "canary", "weight": 0 }, { "name": "stable", "weight": 100 }] }
@@ -242,7 +243,7 @@ mod tests {
     fn a_backend_without_a_weight_counts_one() {
         let rules = shared(json!([{ "backendRefs": [{ "name": "stable" }, { "name": "canary" }] }]));
 
-        assert_eq!((rules.canary_share(100), rules.says(50, 100)), ((50, 50), false));
+        assert_eq!((rules.canary_share(100), rules.have_weight(50, 100)), ((50, 50), false));
     }
 
     #[test]
@@ -252,11 +253,11 @@ mod tests {
 
     #[test]
     fn a_missing_backend_is_named() {
-        let obstacle =
+        let error =
             SharedRules::find("web", "shop", &route(json!([{ "backendRefs": [{ "name": "stable" }] }])), BACKENDS)
                 .unwrap_err();
 
-        assert_eq!(obstacle.message, "HTTPRoute \"web\": spec.rules: no rule has a backendRef to Service \"canary\"");
+        assert_eq!(error.message, "HTTPRoute \"web\": spec.rules: no rule has a backendRef to Service \"canary\"");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which runs are created, and what the strategy sees of them.
+//! Which runs are created, and how they are reported to the strategy.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn a_wanted_run_is_recorded_and_created_under_argos_name() {
 }
 
 #[test]
-fn a_created_run_is_what_its_templates_say() {
+fn a_created_run_has_the_spec_of_its_templates() {
     let observed = analysed(1);
 
     let plan = decided(observed, &wants(1, 50, &[(STEP, 1)]));
@@ -43,7 +43,7 @@ fn a_recorded_run_that_was_not_created_is_created_under_its_name() {
 }
 
 #[test]
-fn a_run_that_is_there_is_not_created_again() {
+fn an_existing_run_is_not_created_again() {
     let mut observed = analysed(1);
     run(&mut observed, "2-1", "Running", "");
     record_step(&mut observed, "2-1", "");
@@ -54,7 +54,7 @@ fn a_run_that_is_there_is_not_created_again() {
 }
 
 #[test]
-fn a_run_that_a_person_deleted_is_created_again_unless_it_had_ended() {
+fn a_run_that_a_user_deleted_is_created_again_unless_it_had_ended() {
     for (phase, again) in [("Running", 1), ("Successful", 0), ("Inconclusive", 0)] {
         let mut observed = analysed(1);
         record_step(&mut observed, "2-1", phase);
@@ -67,7 +67,7 @@ fn a_run_that_a_person_deleted_is_created_again_unless_it_had_ended() {
 }
 
 #[test]
-fn a_name_that_a_stranger_holds_is_left_to_them() {
+fn a_name_that_another_owner_has_taken_is_not_used() {
     let mut observed = analysed(1);
     record_step(&mut observed, "2-1", "");
     observed.taken_run_names.insert(name(&observed, "2-1"));
@@ -78,7 +78,7 @@ fn a_name_that_a_stranger_holds_is_left_to_them() {
 }
 
 #[test]
-fn nothing_is_measured_before_the_revision_is_there() {
+fn nothing_is_measured_before_the_revision_exists() {
     let mut observed = analysed(0);
     observed.replica_sets.remove(0);
 
@@ -88,28 +88,32 @@ fn nothing_is_measured_before_the_revision_is_there() {
 }
 
 #[test]
-fn the_strategy_sees_what_its_runs_came_to() {
+fn the_outcomes_of_runs_are_reported_to_the_strategy() {
     for (phase, expected) in [
         ("", RunPhase::Running),
         ("Pending", RunPhase::Running),
         ("Running", RunPhase::Running),
         ("Successful", RunPhase::Judged(Verdict::Pass)),
-        ("Failed", RunPhase::Judged(Verdict::Fail("said".into()))),
-        ("Inconclusive", RunPhase::Judged(Verdict::Inconclusive("said".into()))),
-        ("Error", RunPhase::FailedToRun("said".into())),
+        ("Failed", RunPhase::Judged(Verdict::Fail("because".into()))),
+        ("Inconclusive", RunPhase::Judged(Verdict::Inconclusive("because".into()))),
+        ("Error", RunPhase::FailedToRun("because".into())),
     ] {
         let mut observed = analysed(1);
-        run(&mut observed, "2-1.1", phase, "said");
+        run(&mut observed, "2-1.1", phase, "because");
         record_step(&mut observed, "2-1.1", "Running");
 
-        let seen = asked(begin(observed, now())).situation.runs;
+        let reported = asked(begin(observed, now())).situation.runs;
 
-        assert_eq!((seen[0].name.as_str(), seen[0].attempt, &seen[0].phase), (STEP, 2, &expected), "{phase}");
+        assert_eq!(
+            (reported[0].name.as_str(), reported[0].attempt, &reported[0].phase),
+            (STEP, 2, &expected),
+            "{phase}"
+        );
     }
 }
 
 #[test]
-fn a_recorded_run_that_is_not_there_yet_is_under_way() {
+fn a_recorded_run_that_does_not_exist_yet_counts_as_running() {
     let mut observed = analysed(1);
     record_step(&mut observed, "2-1", "");
 
@@ -117,7 +121,7 @@ fn a_recorded_run_that_is_not_there_yet_is_under_way() {
 }
 
 #[test]
-fn a_run_that_is_gone_keeps_its_outcome() {
+fn a_run_that_no_longer_exists_keeps_its_outcome() {
     let mut observed = analysed(1);
     record_step(&mut observed, "2-1", "Successful");
 
@@ -125,7 +129,7 @@ fn a_run_that_is_gone_keeps_its_outcome() {
 }
 
 #[test]
-fn runs_of_another_revision_are_not_this_ones() {
+fn runs_of_another_revision_do_not_count() {
     let mut observed = analysed(1);
     let record = json!({ "name": "web-other-1-1", "status": "Failed" });
     status(&mut observed).canary.current_step_analysis_run_status = serde_json::from_value(record).unwrap();
@@ -134,7 +138,7 @@ fn runs_of_another_revision_are_not_this_ones() {
 }
 
 #[test]
-fn the_background_goes_on_behind_the_last_step() {
+fn the_background_continues_after_the_last_step() {
     let observed = analysed(4);
 
     let plan = done(begin(observed.clone(), now()));
@@ -155,7 +159,7 @@ fn a_run_that_the_spec_does_not_have_is_refused() {
     }
 }
 
-/// A strategy made by a plugin that knows nothing of analyses.
+/// A strategy plugin whose configuration has no analyses.
 pub(super) fn by_plugin(start: i32) -> Observed {
     let mut observed = analysed(2);
     let canary = observed.rollout.spec.strategy.canary.take().unwrap();
@@ -177,7 +181,7 @@ fn the_background_of_a_plugin_strategy_begins_at_its_step() {
 }
 
 #[test]
-fn a_run_that_cannot_be_made_is_an_error_that_names_the_argument() {
+fn a_run_that_cannot_be_created_is_an_error_that_names_the_argument() {
     let mut observed = analysed(1);
     let analysis = json!({
         "templates": [{ "templateName": "errors" }],
@@ -198,7 +202,7 @@ fn a_run_that_cannot_be_made_is_an_error_that_names_the_argument() {
 }
 
 #[test]
-fn a_run_keeps_to_the_analyzers_that_were_served_when_it_was_made() {
+fn a_run_is_pinned_to_the_analyzers_that_were_served_when_it_was_created() {
     let plan = decided(analysed(1), &wants(1, 50, &[(STEP, 1)]));
 
     let body = plan.writes.iter().find_map(|write| match &write.action {

@@ -1,39 +1,39 @@
-//! What is told of the work.
+//! Events about the work of step plugins.
 
 use super::*;
 
-fn told(plan: &Plan) -> Vec<(&'static str, &str)> {
+fn emitted(plan: &Plan) -> Vec<(&'static str, &str)> {
     let events = plan.events.iter().map(|event| (event.reason.as_str(), event.message.as_str()));
     events.filter(|(reason, _)| *reason == "StepPluginTransition").collect()
 }
 
 #[test]
-fn each_phase_is_told_once() {
-    let mut story = Story::begin();
-    let begun = story.look();
-    let again = story.look();
+fn each_phase_is_emitted_once() {
+    let mut scenario = Scenario::begin();
+    let begun = scenario.reconcile();
+    let again = scenario.reconcile();
 
     let message = "Step plugin \"team/gate\" of step 1: Run went to Running";
-    assert_eq!(told(&begun), [("StepPluginTransition", message)]);
-    assert_eq!(told(&again), []);
+    assert_eq!(emitted(&begun), [("StepPluginTransition", message)]);
+    assert_eq!(emitted(&again), []);
 }
 
 #[test]
-fn the_outcome_is_told_with_its_reason_and_under_a_name_of_its_own() {
-    let mut story = Story::begin();
-    let begun = story.look();
+fn the_outcome_is_emitted_with_its_reason_and_its_own_event_name() {
+    let mut scenario = Scenario::begin();
+    let begun = scenario.reconcile();
     let id = begun.step_call.as_ref().unwrap().id;
-    story.observed.step_answers = vec![StepAnswer { id, outcome: failed() }];
+    scenario.observed.step_answers = vec![StepAnswer { id, outcome: failed() }];
 
-    let plan = story.look();
+    let plan = scenario.reconcile();
 
     let message = "Step plugin \"team/gate\" of step 1: Run went from Running to Failed: shut";
-    assert_eq!(told(&plan), [("StepPluginTransition", message)]);
+    assert_eq!(emitted(&plan), [("StepPluginTransition", message)]);
     assert_ne!(begun.events[0].name, plan.events[0].name);
 }
 
 #[test]
-fn a_status_of_another_controller_is_lived_with() {
+fn a_status_that_another_controller_wrote_is_tolerated() {
     let foreign = |status: &mut RolloutStatus| {
         status.canary.step_plugin_statuses = serde_json::from_value(json!([
             { "index": 1, "name": "team/gate", "operation": "Run", "phase": "Running", "startedAt": "2027-01-15T08:00:00Z",
@@ -42,18 +42,20 @@ fn a_status_of_another_controller_is_lived_with() {
         ]))
         .unwrap();
     };
-    let mut story = Story::begin().with(foreign);
-    assert_eq!(story.call(), None);
+    let mut scenario = Scenario::begin().with(foreign);
+    assert_eq!(scenario.call(), None);
 
-    let call = story.after(60).call().unwrap();
+    let call = scenario.after(60).call().unwrap();
 
     assert_eq!((what(&call), call.memory), ((1, Operation::Run, 3), Vec::new()));
 }
 
 #[test]
 fn a_run_that_the_spec_does_not_have_is_not_served() {
-    let mut story = Story::begin();
-    let crate::rollout::questions::Turn::Ask(ask) = begin(story.observed.clone(), story.now) else { panic!("done") };
+    let mut scenario = Scenario::begin();
+    let crate::rollout::questions::Turn::Ask(ask) = begin(scenario.observed.clone(), scenario.now) else {
+        panic!("done")
+    };
     let wants = vec![WantedRun { name: "steps/3/plugin".into(), attempt: 1 }];
 
     let crate::rollout::questions::Turn::Done(plan) = ask.answer(Ok(Decision { runs: wants, ..hold(3, 50) })) else {
@@ -61,5 +63,5 @@ fn a_run_that_the_spec_does_not_have_is_not_served() {
     };
 
     assert!(plan.reason.contains("steps/3/plugin"), "{}", plan.reason);
-    story.look();
+    scenario.reconcile();
 }

@@ -1,4 +1,4 @@
-//! Whole passes: what is seen in, the plan out.
+//! Whole reconciliations, from the observed objects to the plan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(crate) fn route(canary: u32) -> ObservedRoute {
     ObservedRoute { namespace: "shop".into(), name: "web".into(), state: RouteState::Found(Arc::new(route)) }
 }
 
-/// Revision 2 of a routed canary under way: `old` is stable, the new one has `canary` pods and `weight` % of the traffic.
+/// Revision 2 of a routed canary in progress: `old` is stable, the new revision has `canary` pods and `weight` % of the traffic.
 pub(crate) fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
     let mut rollout = fixtures::rollout(routed(steps));
     let hash = crate::hash::revision_hash(&rollout.spec.template.0, 0);
@@ -84,18 +84,18 @@ pub(crate) fn asked(turn: Turn) -> Box<Ask> {
     }
 }
 
-/// The plan, when nothing is asked of the strategy. Look-ups are answered for a cluster in which no EndpointSlice lists a pod.
+/// The plan if the strategy is not asked. Look-ups are answered for a cluster in which no EndpointSlice lists a pod.
 pub(crate) fn done(turn: Turn) -> Plan {
     done_with(turn, &LookedUp::default())
 }
 
-/// The same; what is known here is the answer to look-ups.
+/// Like [`done`], with these answers to look-ups.
 pub(crate) fn done_with(turn: Turn, known: &LookedUp) -> Plan {
-    led(turn, known, |situation| panic!("asked: {situation:?}"))
+    plan_by(turn, known, |situation| panic!("asked: {situation:?}"))
 }
 
-/// The plan when the strategy decides so, and look-ups are answered by what is known.
-pub(crate) fn led(mut turn: Turn, known: &LookedUp, mut decide: impl FnMut(&Situation) -> Decision) -> Plan {
+/// The plan if the strategy decides by `decide`, with these answers to look-ups.
+pub(crate) fn plan_by(mut turn: Turn, known: &LookedUp, mut decide: impl FnMut(&Situation) -> Decision) -> Plan {
     loop {
         turn = match turn {
             Turn::Done(plan) => return *plan,
@@ -125,9 +125,9 @@ fn answer(need: &Need, known: &LookedUp) -> LookedUp {
     }
 }
 
-/// The plan for a decision that is always the same.
-pub(crate) fn led_by(observed: Observed, decision: &Decision) -> Plan {
-    led(begin(observed, now()), &LookedUp::default(), |_| decision.clone())
+/// The plan if the strategy always gives the same decision.
+pub(crate) fn plan_with(observed: Observed, decision: &Decision) -> Plan {
+    plan_by(begin(observed, now()), &LookedUp::default(), |_| decision.clone())
 }
 
 pub(crate) fn hold(step: u32, weight: u32) -> Decision {
@@ -168,7 +168,7 @@ pub(crate) fn scales(plan: &Plan) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_first_revision_is_created_whole_without_asking_anybody() {
+fn a_first_revision_is_created_with_all_pods_without_a_question() {
     let mut observed = under_way(steps(), 0, 0, 0);
     observed.rollout.status = None;
     observed.replica_sets.clear();
@@ -210,7 +210,7 @@ fn serving_since(observed: Observed) -> Option<String> {
 }
 
 #[test]
-fn the_time_since_when_requests_reach_the_revision_is_noted_and_stays() {
+fn the_time_since_when_requests_reach_the_revision_is_stored_and_stays() {
     let mut observed = under_way(steps(), 0, 1, 50);
     assert_eq!(serving_since(observed.clone()), Some(now().to_string()));
 
@@ -242,7 +242,7 @@ fn a_canary_that_lost_all_its_pods_loses_its_traffic() {
 }
 
 #[test]
-fn a_target_that_is_in_place_is_asked_about_again_as_reached() {
+fn the_strategy_is_asked_again_with_reached_once_its_target_is_in_place() {
     let ask = asked(begin(under_way(steps(), 0, 1, 50), now()));
 
     let again = asked(ask.answer(Ok(hold(0, 50))));
@@ -251,7 +251,7 @@ fn a_target_that_is_in_place_is_asked_about_again_as_reached() {
 }
 
 #[test]
-fn a_step_that_is_done_is_stored_and_told_in_one_patch() {
+fn a_completed_step_and_its_transition_are_stored_in_one_patch() {
     let again = asked(asked(begin(under_way(steps(), 0, 1, 50), now())).answer(Ok(hold(0, 50))));
     let next = asked(again.answer(Ok(hold(1, 50))));
     let pause = Decision { next: Next::Pause { cause: crate::decision::PauseCause::Step, until: None }, ..hold(1, 50) };
@@ -265,7 +265,7 @@ fn a_step_that_is_done_is_stored_and_told_in_one_patch() {
     );
 }
 
-/// Weight before the step, and weight with which it ended, of the step that this observation completes.
+/// The weights before and at the end of the step that this reconciliation completes.
 fn progress(observed: Observed, weight: u32) -> (Option<u32>, Option<u32>) {
     let step = u32::try_from(observed.rollout.status.as_ref().unwrap().current_step_index.unwrap()).unwrap();
     let there = asked(asked(begin(observed.clone(), now())).answer(Ok(hold(step, weight))));
@@ -277,7 +277,7 @@ fn progress(observed: Observed, weight: u32) -> (Option<u32>, Option<u32>) {
 }
 
 #[test]
-fn a_step_that_is_done_tells_the_weight_before_it_and_the_one_it_ended_with() {
+fn the_event_of_a_completed_step_has_the_weights_before_and_after_it() {
     let first = under_way(steps(), 0, 1, 50);
     let mut later = under_way(steps(), 2, 2, 80);
     let kulta = kulta_api::KultaStatus { step_weight: Some(50), ..Default::default() };
@@ -295,12 +295,13 @@ fn a_route_write_that_moves_no_share_is_no_event() {
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 0))));
 
-    let told: Vec<_> = plan.writes.iter().flat_map(|write| &write.events).map(|event| event.reason.as_str()).collect();
-    assert_eq!((route_writes(&plan), told.contains(&"TrafficWeightUpdated")), (vec![0], false));
+    let events: Vec<_> =
+        plan.writes.iter().flat_map(|write| &write.events).map(|event| event.reason.as_str()).collect();
+    assert_eq!((route_writes(&plan), events.contains(&"TrafficWeightUpdated")), (vec![0], false));
 }
 
 #[test]
-fn a_lifted_pause_is_told_to_the_strategy() {
+fn a_lifted_pause_is_reported_to_the_strategy() {
     let mut observed = under_way(steps(), 1, 1, 50);
     status(&mut observed).controller_pause = true;
 
@@ -348,7 +349,7 @@ fn a_strategy_that_fails_holds_everything() {
 }
 
 #[test]
-fn of_a_step_that_is_in_place_only_the_answer_that_stands_is_logged() {
+fn only_the_final_answer_about_a_step_in_place_is_logged() {
     let answer = |reason: &str| Ok(Decision { reason: reason.into(), ..hold(1, 50) });
     let logged = |observed: Observed| {
         let again = asked(asked(begin(observed, now())).answer(answer("moving the weight")));
@@ -367,7 +368,7 @@ fn of_a_step_that_is_in_place_only_the_answer_that_stands_is_logged() {
 }
 
 #[test]
-fn a_full_promotion_takes_an_abort_back() {
+fn a_full_promotion_cancels_an_abort() {
     let mut observed = under_way(steps(), 0, 2, 0);
     status(&mut observed).abort = true;
     status(&mut observed).aborted_at = Some(kulta_api::Time(now()));
@@ -379,7 +380,7 @@ fn a_full_promotion_takes_an_abort_back() {
 }
 
 #[test]
-fn a_rollout_that_wants_no_pods_is_scaled_down_whatever_weighs() {
+fn a_rollout_without_wanted_pods_is_scaled_down_whatever_the_weight_is() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.spec.replicas = Some(0);
 
@@ -402,7 +403,7 @@ fn a_step_of_a_rollout_without_pods_is_reached_without_weight() {
 }
 
 #[test]
-fn a_strategy_that_aborts_takes_the_traffic_back_and_its_reason_is_told() {
+fn a_strategy_that_aborts_takes_the_traffic_back_and_its_reason_is_reported() {
     let next = Next::Abort { kind: kulta_api::FailureKind::Analysis, reason: "9 % of requests fail".into() };
     let abort = Decision { next, ..hold(1, 50) };
     let again = asked(asked(begin(under_way(steps(), 1, 1, 50), now())).answer(Ok(abort.clone())));
@@ -422,21 +423,21 @@ fn a_strategy_that_aborts_takes_the_traffic_back_and_its_reason_is_told() {
 }
 
 #[test]
-fn full_promotion_ends_with_the_new_revision_stable_and_told_once() {
+fn a_full_promotion_ends_with_the_new_revision_stable_and_one_transition() {
     let mut observed = under_way(steps(), 4, 2, 100);
     status(&mut observed).kulta = Some(kulta_api::KultaStatus { promoting: true, ..Default::default() });
 
     let plan = done(begin(observed, now()));
 
     let patch = plan.status.unwrap().patch;
-    let told: Vec<TransitionKind> =
+    let events: Vec<TransitionKind> =
         serde_json::from_value::<Vec<kulta_api::OutboxEntry>>(patch["kulta"]["outbox"].clone())
             .unwrap()
             .into_iter()
             .map(|entry| entry.kind)
             .filter(|kind| *kind == TransitionKind::ServiceUpgraded)
             .collect();
-    assert_eq!((told.len(), patch["stableRS"].is_string()), (1, true));
+    assert_eq!((events.len(), patch["stableRS"].is_string()), (1, true));
 }
 
 #[test]
@@ -462,8 +463,8 @@ fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
     assert_eq!(scales(&plan), [("web-bad".to_owned(), 0)]);
 }
 
-/// A rollout that keeps no history, at rest, with an older revision that event 1 is about; it has been delivered, and its entry may
-/// still be stored.
+/// An idle rollout that keeps no history, with an older revision that event 1 is about. The event is delivered. `stored` says
+/// whether its outbox entry is still in the status.
 fn without_history(stored: bool) -> Plan {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
@@ -489,12 +490,12 @@ fn deletes(plan: &Plan) -> bool {
 }
 
 #[test]
-fn a_revision_whose_events_may_be_told_again_is_not_collected() {
+fn a_revision_whose_events_may_be_emitted_again_is_not_deleted() {
     assert_eq!([without_history(true), without_history(false)].map(|plan| deletes(&plan)), [false, true]);
 }
 
 #[test]
-fn at_rest_nothing_is_written() {
+fn nothing_is_written_for_an_idle_rollout() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
@@ -513,7 +514,7 @@ fn at_rest_nothing_is_written() {
     assert_eq!((second.status.map(|status| status.patch), second.writes), (None, Vec::new()));
 }
 
-/// The observation after the plan's status was stored.
+/// The observed objects after the plan's status was stored.
 pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
     let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
     if let Some(patch) = &plan.status {
@@ -541,7 +542,7 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 }
 
 #[test]
-fn a_promotion_of_many_pods_behind_fine_weights_moves_the_weight_with_the_pods() {
+fn a_promotion_of_many_pods_moves_fine_grained_weights_with_the_pods() {
     let mut observed = under_way(steps(), 4, 4_999, 100);
     let mut strategy = routed(steps());
     strategy["canary"]["dynamicStableScale"] = json!(true);

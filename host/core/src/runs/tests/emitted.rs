@@ -1,9 +1,9 @@
-//! What is told of runs: Kubernetes events, the outbox, the status.
+//! Reports about runs: Kubernetes events, the outbox, the status.
 
 use super::*;
 
 #[test]
-fn a_new_phase_is_recorded_and_told_once_as_argo_tells_it() {
+fn a_new_phase_is_recorded_and_emitted_once_as_in_argo() {
     let observed = with_background(0, "Running", "");
     let mut observed = observed;
     record_background(&mut observed, "2", "");
@@ -35,26 +35,26 @@ fn events_of_two_runs_have_two_names() {
 }
 
 #[test]
-fn a_run_is_told_when_it_begins() {
+fn the_start_of_a_run_is_emitted() {
     let observed = analysed(1);
 
     let plan = decided(observed.clone(), &wants(1, 50, &[(STEP, 1)]));
 
-    let told = told(&observed, &plan);
-    let entry = told.iter().find(|entry| entry.kind == TransitionKind::AnalysisStarted).unwrap();
+    let outbox = outbox(&observed, &plan);
+    let entry = outbox.iter().find(|entry| entry.kind == TransitionKind::AnalysisStarted).unwrap();
     assert_eq!((entry.run.as_deref(), entry.step), (Some("2-1"), Some(1)));
 }
 
 #[test]
-fn the_end_of_a_run_is_told_with_each_metric_first() {
+fn the_outcome_of_each_metric_is_emitted_before_that_of_the_run() {
     let mut observed = analysed(1);
     run(&mut observed, "2-1", "Successful", "");
     record_step(&mut observed, "2-1", "Running");
 
     let plan = decided(observed.clone(), &hold(2, 50));
 
-    let told = told(&observed, &plan);
-    let ends: Vec<_> = told
+    let outbox = outbox(&observed, &plan);
+    let ends: Vec<_> = outbox
         .iter()
         .filter(|entry| entry.run.is_some())
         .map(|entry| (entry.kind, entry.metric.as_deref(), entry.outcome.unwrap().as_str()))
@@ -89,7 +89,7 @@ fn a_failed_step_aborts_and_its_reason_and_cause_are_kept() {
 }
 
 #[test]
-fn the_end_of_a_run_is_told_once_whatever_becomes_of_it_later() {
+fn the_end_of_a_run_is_emitted_once_whatever_happens_to_it_later() {
     let mut observed = with_background(2, "Successful", "");
     record_background(&mut observed, "2", "Inconclusive");
 
@@ -99,7 +99,7 @@ fn the_end_of_a_run_is_told_once_whatever_becomes_of_it_later() {
 }
 
 #[test]
-fn a_run_that_a_person_terminated_was_cancelled() {
+fn a_run_that_a_user_terminated_was_cancelled() {
     let mut observed = with_background(2, "Successful", "");
     let mut ended = AnalysisRun::clone(&observed.runs[0]);
     ended.spec.terminate = true;
@@ -107,13 +107,13 @@ fn a_run_that_a_person_terminated_was_cancelled() {
 
     let plan = decided(observed.clone(), &wants(2, 50, &[("background", 1)]));
 
-    let told = told(&observed, &plan);
-    let end = told.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
+    let outbox = outbox(&observed, &plan);
+    let end = outbox.iter().find(|entry| entry.kind == TransitionKind::AnalysisFinished).unwrap();
     assert_eq!(end.outcome.unwrap().as_str(), "cancel");
 }
 
 #[test]
-fn an_update_that_ends_for_another_reason_says_that_one() {
+fn an_update_that_ends_for_another_reason_reports_that_reason() {
     let mut observed = analysed(1);
     run(&mut observed, "2-1", "Failed", "9 % of requests fail");
     record_step(&mut observed, "2-1", "Running");
@@ -135,7 +135,7 @@ fn an_abort_begins_no_run() {
 }
 
 #[test]
-fn what_a_failed_run_came_to_stays_in_the_status_of_an_aborted_update() {
+fn the_outcome_of_a_failed_run_stays_in_the_status_of_an_aborted_update() {
     let mut observed = analysed(1);
     run(&mut observed, "2-1", "Failed", "slow");
     record_step(&mut observed, "2-1", "Running");
@@ -150,7 +150,7 @@ fn what_a_failed_run_came_to_stays_in_the_status_of_an_aborted_update() {
 #[test]
 fn the_end_of_a_failed_update_says_why_and_names_its_cause() {
     let mut observed = analysed(0);
-    observed.routes = vec![crate::rollout::tests::pass::route(0)];
+    observed.routes = vec![crate::rollout::tests::reconciliation::route(0)];
     let revision = hash(&observed);
     let status = status(&mut observed);
     status.abort = true;
@@ -167,8 +167,8 @@ fn the_end_of_a_failed_update_says_why_and_names_its_cause() {
 
     let plan = done(begin(observed.clone(), now()));
 
-    let told = told(&observed, &plan);
-    let find = |kind| told.iter().find(|entry| entry.kind == kind).unwrap();
+    let outbox = outbox(&observed, &plan);
+    let find = |kind| outbox.iter().find(|entry| entry.kind == kind).unwrap();
     let (back, finished) = (find(TransitionKind::ServiceRolledBack), find(TransitionKind::Finished));
     assert_eq!((back.cause, finished.cause), (Some(7), Some(7)));
     assert_eq!(finished.why.as_deref(), Some("9 % of requests fail"));

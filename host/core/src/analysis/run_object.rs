@@ -1,4 +1,4 @@
-//! The runs that a rollout makes: their names, labels and bodies (`reference/argo-rollouts.md` section 1.6).
+//! The runs that a rollout creates: their names, labels and bodies (`reference/argo-rollouts.md` section 1.6).
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use kulta_api::analysis::{AnalysisRun, AnalysisRunSpec, RunMetadata};
 use kulta_api::{Rollout, annotations};
 use serde_json::{Value, json};
 
-/// What the run judges.
+/// The type of a run: which part of an update it analyses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Occasion {
+pub enum RunType {
     Background,
-    /// An analysis step, by its index.
+    /// An analysis step, with its index.
     Step(u32),
     PrePromotion,
     PostPromotion,
 }
 
-impl Occasion {
+impl RunType {
     /// The value of the label [`annotations::ROLLOUT_TYPE`].
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -40,17 +40,18 @@ impl Occasion {
 
 /// `<rollout>-<hash>-<revision>[-<step>|-pre|-post]`.
 #[must_use]
-pub fn base_name(rollout: &str, hash: &str, revision: u64, occasion: Occasion) -> String {
-    format!("{rollout}-{hash}-{revision}{}", occasion.suffix())
+pub fn base_name(rollout: &str, hash: &str, revision: u64, run_type: RunType) -> String {
+    format!("{rollout}-{hash}-{revision}{}", run_type.suffix())
 }
 
-/// The name after so many others were taken: `base`, `base.1`, `base.2`, …
+/// The run's name after `collisions` names were taken: `base`, `base.1`, `base.2`, …
 #[must_use]
 pub fn name(base: &str, collisions: u32) -> String {
     if collisions == 0 { base.to_owned() } else { format!("{base}.{collisions}") }
 }
 
-/// The run of that name is the one that is to be made: created before, and not seen yet. Otherwise the name is taken.
+/// The existing run is the one to be created: an earlier reconciliation created it, and the cache does not have it yet. Otherwise
+/// its name is taken.
 #[must_use]
 pub fn is_ours(existing: &AnalysisRun, spec: &AnalysisRunSpec, rollout_uid: &str) -> bool {
     let owner = existing.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
@@ -59,28 +60,28 @@ pub fn is_ours(existing: &AnalysisRun, spec: &AnalysisRunSpec, rollout_uid: &str
     !completed && owner.is_some_and(|owner| owner.uid == rollout_uid) && asked(&existing.spec) == asked(spec)
 }
 
-/// The object to create.
+/// The AnalysisRun to create.
 #[must_use]
 pub fn body(
     rollout: &Rollout,
     hash: &str,
     revision: u64,
-    occasion: Occasion,
+    run_type: RunType,
     metadata: Option<&RunMetadata>,
     spec: &AnalysisRunSpec,
     collisions: u32,
 ) -> Value {
     let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
-    let mut notes = BTreeMap::from([(annotations::REVISION.to_owned(), revision.to_string())]);
-    notes.extend(metadata.iter().flat_map(|metadata| metadata.annotations.clone()));
+    let mut annotations = BTreeMap::from([(annotations::REVISION.to_owned(), revision.to_string())]);
+    annotations.extend(metadata.iter().flat_map(|metadata| metadata.annotations.clone()));
     json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "AnalysisRun",
         "metadata": {
-            "name": name(&base_name(rollout_name, hash, revision, occasion), collisions),
+            "name": name(&base_name(rollout_name, hash, revision, run_type), collisions),
             "namespace": rollout.metadata.namespace,
-            "labels": labels(rollout, hash, occasion, metadata),
-            "annotations": notes,
+            "labels": labels(rollout, hash, run_type, metadata),
+            "annotations": annotations,
             "ownerReferences": [{
                 "apiVersion": "argoproj.io/v1alpha1",
                 "kind": "Rollout",
@@ -97,14 +98,14 @@ pub fn body(
 fn labels(
     rollout: &Rollout,
     hash: &str,
-    occasion: Occasion,
+    run_type: RunType,
     metadata: Option<&RunMetadata>,
 ) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([
         (annotations::POD_TEMPLATE_HASH.to_owned(), hash.to_owned()),
-        (annotations::ROLLOUT_TYPE.to_owned(), occasion.as_str().to_owned()),
+        (annotations::ROLLOUT_TYPE.to_owned(), run_type.as_str().to_owned()),
     ]);
-    if let Occasion::Step(index) = occasion {
+    if let RunType::Step(index) = run_type {
         labels.insert(annotations::STEP_INDEX.to_owned(), index.to_string());
     }
     let instance = rollout.metadata.labels.as_ref().and_then(|labels| labels.get(annotations::INSTANCE_ID));
@@ -125,19 +126,19 @@ mod tests {
     }
 
     #[test]
-    fn names_are_argos() {
-        for (occasion, collisions, expected) in [
-            (Occasion::Background, 0, "web-abc-2"),
-            (Occasion::Step(3), 0, "web-abc-2-3"),
-            (Occasion::PrePromotion, 0, "web-abc-2-pre"),
-            (Occasion::PostPromotion, 2, "web-abc-2-post.2"),
+    fn names_of_runs_are_the_same_as_in_argo() {
+        for (run_type, collisions, expected) in [
+            (RunType::Background, 0, "web-abc-2"),
+            (RunType::Step(3), 0, "web-abc-2-3"),
+            (RunType::PrePromotion, 0, "web-abc-2-pre"),
+            (RunType::PostPromotion, 2, "web-abc-2-post.2"),
         ] {
-            assert_eq!(name(&base_name("web", "abc", 2, occasion), collisions), expected);
+            assert_eq!(name(&base_name("web", "abc", 2, run_type), collisions), expected);
         }
     }
 
     #[test]
-    fn a_run_carries_the_labels_that_tools_look_for() {
+    fn a_run_has_the_labels_that_tools_select_by() {
         let mut rollout = rollout(json!({ "canary": {} }));
         rollout.metadata.labels = Some(BTreeMap::from([(annotations::INSTANCE_ID.to_owned(), "one".to_owned())]));
         let metadata = RunMetadata {
@@ -145,7 +146,7 @@ mod tests {
             annotations: BTreeMap::from([("note".into(), "x".into())]),
         };
 
-        let body = body(&rollout, "abc", 2, Occasion::Step(1), Some(&metadata), &spec(), 0);
+        let body = body(&rollout, "abc", 2, RunType::Step(1), Some(&metadata), &spec(), 0);
 
         assert_eq!(
             body["metadata"]["labels"],
@@ -161,7 +162,7 @@ mod tests {
     fn a_run_belongs_to_its_rollout() {
         let rollout = rollout(json!({ "canary": {} }));
 
-        let body = body(&rollout, "abc", 2, Occasion::Background, None, &spec(), 1);
+        let body = body(&rollout, "abc", 2, RunType::Background, None, &spec(), 1);
 
         assert_eq!(body["metadata"]["name"], "web-abc-2.1");
         let owner = &body["metadata"]["ownerReferences"][0];
@@ -170,22 +171,22 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_made_before_is_known_again() {
+    fn an_existing_run_with_the_same_spec_is_recognised() {
         let rollout = rollout(json!({ "canary": {} }));
         let uid = rollout.metadata.uid.clone().unwrap();
-        let made = |change: &dyn Fn(&mut AnalysisRun)| {
-            let body = body(&rollout, "abc", 2, Occasion::Background, None, &spec(), 0);
-            let mut made: AnalysisRun = serde_json::from_value(body).unwrap();
-            change(&mut made);
-            made
+        let existing = |change: &dyn Fn(&mut AnalysisRun)| {
+            let body = body(&rollout, "abc", 2, RunType::Background, None, &spec(), 0);
+            let mut existing: AnalysisRun = serde_json::from_value(body).unwrap();
+            change(&mut existing);
+            existing
         };
         let other = || run(json!({ "metrics": [metric("b", json!({}))] })).spec;
 
-        assert!(is_ours(&made(&|_| {}), &spec(), &uid));
-        assert!(is_ours(&made(&|made| made.spec.terminate = true), &spec(), &uid));
-        assert!(!is_ours(&made(&|made| made.spec = other()), &spec(), &uid));
-        assert!(!is_ours(&made(&|_| {}), &spec(), "another"));
+        assert!(is_ours(&existing(&|_| {}), &spec(), &uid));
+        assert!(is_ours(&existing(&|existing| existing.spec.terminate = true), &spec(), &uid));
+        assert!(!is_ours(&existing(&|existing| existing.spec = other()), &spec(), &uid));
+        assert!(!is_ours(&existing(&|_| {}), &spec(), "another"));
         let ended = serde_json::from_value(json!({ "phase": "Failed" })).ok();
-        assert!(!is_ours(&made(&|made| made.status.clone_from(&ended)), &spec(), &uid));
+        assert!(!is_ours(&existing(&|existing| existing.status.clone_from(&ended)), &spec(), &uid));
     }
 }
