@@ -15,7 +15,7 @@ use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::step_plugins;
 
-/// The rollout goes on without waiting for the run.
+/// The rollout continues without the run.
 const NOT_AWAITED: Ending = Ending { outcome: Outcome::Cancel, why: "no longer wanted" };
 
 /// The runs that a decision asks for.
@@ -110,7 +110,7 @@ fn want_analyses(context: &Context, record: &mut Record, wanted: &[(Role, u32)],
             drop_run(context, record, &current, NOT_AWAITED);
         }
     }
-    // There is nothing to measure before the revision is there.
+    // There is nothing to measure before the revision exists.
     if context.new.is_none() {
         return;
     }

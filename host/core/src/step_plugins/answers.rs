@@ -71,7 +71,7 @@ pub(super) struct AnswerEffect {
     trouble: Option<PluginTrouble>,
 }
 
-/// The answer to the first call of work that this reconciliation has begun, if it is there.
+/// The answer to the first call of work that this reconciliation has begun, if there is one.
 pub(super) fn first_answer(context: &Context, call: CallId) -> Option<&StepAnswer> {
     context.observed.step_answers.iter().find(|answer| answer.id == call)
 }

@@ -66,7 +66,7 @@ pub(super) fn may_work(context: &Context, record: &Record) -> bool {
     !stopped && !record.status.abort && !record.status.promote_full && !record.is_stable(context)
 }
 
-/// The work as it is reported to the strategy.
+/// The work in the form in which it is reported to the strategy.
 pub(crate) fn reported(context: &Context, record: &Record) -> Vec<Run> {
     let reported = |entry: &StepPluginStatus| Run {
         name: format!("steps/{}/plugin", entry.index),

@@ -42,7 +42,7 @@ pub(crate) fn is_at(rollout: &Rollout, index: u32) -> bool {
 pub(crate) fn want(context: &Context, mut record: Record, index: Option<u32>) -> (Record, FirstAnswer) {
     let wanted = index.and_then(|index| i32::try_from(index).ok());
     end_but(&mut record, wanted);
-    // There is nothing to work on before the revision is there.
+    // There is nothing to work on before the revision exists.
     match wanted.filter(|_| context.new.is_some()) {
         Some(index) => begin(context, record, index),
         None => (record, FirstAnswer::Awaited),

@@ -20,7 +20,7 @@ const RETRYING: &str = "Retrying Rollout after abort";
 
 const PROGRESSING: ConditionType = ConditionType::Progressing;
 
-/// What the condition is to say.
+/// Status, reason and message of the condition.
 type ConditionState = (ConditionStatus, ConditionReason, String);
 
 fn reason_of(status: &RolloutStatus) -> Option<&str> {
@@ -75,7 +75,7 @@ pub(super) fn update(report: &Report<'_>, mut record: Record) -> (Record, Deadli
     deadline::check(report, record, &name)
 }
 
-/// What the condition says of a rollout that is paused, or has nothing left to do.
+/// The condition of a rollout that is paused or idle.
 fn idle(report: &Report<'_>, record: &Record, name: &str) -> Option<ConditionState> {
     let context = report.context;
     let is_stable = record.is_stable(context);
@@ -103,7 +103,7 @@ fn with_create_error(context: &Context, mut record: Record, name: &str, error: &
     record
 }
 
-/// What the condition says of a revision that is on its way; `None` leaves it as it is.
+/// The condition of an update in progress; `None` leaves the condition unchanged.
 fn on_its_way(
     report: &Report<'_>,
     record: &Record,

@@ -20,7 +20,7 @@ const CONFIRMED_STAYS: SignedDuration = SignedDuration::from_secs(10);
 pub enum Acceptance {
     /// All parents have accepted the route. A reservation says which part is assumed, not reported.
     Accepted(Option<Reservation>),
-    /// All parents had accepted this generation. Since a short time an entry is missing or not accepted.
+    /// All parents had accepted this generation, but for a short time an entry has been missing or not accepted.
     Held { until: Timestamp },
     /// A parent reports no generation, and the write is too recent.
     TooFresh { until: Timestamp },

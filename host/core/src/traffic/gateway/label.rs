@@ -31,7 +31,7 @@ pub fn patch(route: &Route, namespace: &str, label: Option<(&str, &str)>, in_pro
             json!({ "op": "add", "path": "/metadata/labels", "value": { key: value } }),
         ],
         (true, present) => vec![test(&path, &json!(present)), json!({ "op": "add", "path": path, "value": value })],
-        // Another rollout writes its label and its weight together, so these tests fail if one has begun meanwhile.
+        // Another rollout writes its label and its weight together, so these tests fail if one has begun since.
         (false, Some(present)) if others().next().is_none() && !route.foreign_split => {
             let mut operations = vec![test(&path, &json!(present))];
             let idle = route.other_rollouts.iter().filter(|other| uses_key(other, key));

@@ -91,7 +91,7 @@ impl SharedRules {
             let total = canary + rule.stable.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
             let parts = canary * u64::from(max_weight);
             let floor = parts.checked_div(total).unwrap_or(0);
-            // The share is rounded up, unless it is a whole number.
+            // The share is rounded up; it stays 0 if both weights are 0.
             let ceil = floor + u64::from(floor * total < parts);
             min = min.min(u32::try_from(floor).unwrap_or(max_weight));
             max = max.max(u32::try_from(ceil).unwrap_or(max_weight));
