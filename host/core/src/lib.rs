@@ -16,8 +16,6 @@ pub mod plan;
 pub mod plugin_failure;
 mod pod_names;
 pub mod reference;
-#[cfg(test)]
-mod reference_tests;
 pub mod replica_set;
 pub mod replicas;
 mod rollout;

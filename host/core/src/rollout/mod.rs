@@ -120,6 +120,7 @@ fn advance(context: Context, mut next: Next) -> Turn {
                 let plugin = context.strategy.plugin.clone();
                 let pin = crate::pins::pin_of(&progress.record, crate::pins::PluginKind::Strategy, &plugin);
                 let config = context.strategy.config.clone();
+                let situation = *situation;
                 return Turn::Ask(Box::new(Ask { plugin, config, pin, situation, context, progress }));
             }
             Next::Settled(outcome) => return conclude(Box::new(context), outcome, LookedUp::default()),

@@ -94,6 +94,6 @@ pub(crate) enum Next {
     /// The stage has changed the record, so another stage follows.
     Stage(Progress),
     /// The strategy has to be asked.
-    Ask(Situation, Progress),
+    Ask(Box<Situation>, Progress),
     Settled(Box<Outcome>),
 }

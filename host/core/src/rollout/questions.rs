@@ -62,8 +62,8 @@ pub(super) enum Waiting {
 impl LookUp {
     /// Continues with the answer. If it does not answer [`LookUp::need`], the question is asked again.
     #[must_use]
-    pub fn answer(self: Box<Self>, answer: LookedUp) -> Turn {
-        let Self { waiting, known, .. } = *self;
+    pub fn answer(self, answer: LookedUp) -> Turn {
+        let Self { waiting, known, .. } = self;
         super::looked_up(waiting, known.and(answer))
     }
 }

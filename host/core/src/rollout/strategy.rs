@@ -12,7 +12,7 @@ use super::strategy_failure::{self, memory};
 use super::{revision, step_names};
 use crate::decision::{Decision, FailureClass, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
 use crate::plan::{EventKind, EventReason};
-use crate::runs::{self, PROMOTED, Stop};
+use crate::runs::{self, PROMOTED, Stop, WantedRuns};
 use crate::step_plugins::{self, AnswersTaken, FirstAnswer};
 use crate::time;
 
@@ -32,7 +32,7 @@ pub(super) fn ask(context: &Context, progress: Progress, goal: Goal, reached: bo
     if let Some(failure) = &context.observed.strategy_failure {
         return strategy_failure::undecided(context, progress, failure);
     }
-    NextStage::Ask(situation(context, &progress.record, goal, reached), progress)
+    NextStage::Ask(Box::new(situation(context, &progress.record, goal, reached)), progress)
 }
 
 /// Holds until the failed strategy is asked again.
@@ -111,9 +111,14 @@ pub(super) fn decided(
         }
         None => {}
     }
-    let (mut progress, first_answer) = match want_runs(context, progress, situation, decision) {
-        Ok(wanted) => wanted,
-        Err(refused) => return strategy_failure::undecided(context, refused.0, &refused.1),
+    let (mut progress, first_answer) = if matches!(decision.next, Next::Abort { .. }) {
+        // A decision that ends the update starts no run.
+        (progress, FirstAnswer::Awaited)
+    } else {
+        match runs::wanted_by(context, &progress.record, decision) {
+            Ok(wanted) => with_runs(context, progress, situation, &wanted),
+            Err(failure) => return strategy_failure::undecided(context, progress, &failure),
+        }
     };
     progress.record.kulta.plugin_failures = 0;
     progress.record.kulta.strategy_retry_at = None;
@@ -136,33 +141,23 @@ pub(super) fn decided(
     follow(context, progress, decision, (target, lacks))
 }
 
-/// Records the runs that the decision wants. A decision that ends the update starts no run.
-fn want_runs(
+/// Records the runs that are wanted, and what has become of the first answer of a step plugin that begins to work.
+fn with_runs(
     context: &Context,
     progress: Progress,
     situation: &Situation,
-    decision: &Decision,
-) -> Result<(Progress, FirstAnswer), Box<(Progress, StrategyFailure)>> {
-    if matches!(decision.next, Next::Abort { .. }) {
-        return Ok((progress, FirstAnswer::Awaited));
-    }
+    wanted: &WantedRuns,
+) -> (Progress, FirstAnswer) {
     let Progress { record, steps_completed, in_place, answers, strategy_failure } = progress;
     let afresh = situation.reached && runs::is_due_afresh(&record, situation.step);
-    match runs::want(context, record, decision, afresh) {
-        Ok((record, step_plugin)) => {
-            let (record, first) = step_plugins::want(context, record, step_plugin);
-            let answers = AnswersTaken {
-                loading: answers.loading || first == FirstAnswer::Loading,
-                kept: answers.kept || first == FirstAnswer::Kept,
-                ..answers
-            };
-            Ok((Progress { record, steps_completed, in_place, answers, strategy_failure }, first))
-        }
-        Err(refused) => {
-            let (record, failure) = *refused;
-            Err(Box::new((Progress { record, steps_completed, in_place, answers, strategy_failure }, failure)))
-        }
-    }
+    let record = runs::want(context, record, wanted, afresh);
+    let (record, first) = step_plugins::want(context, record, wanted.step_plugin);
+    let answers = AnswersTaken {
+        loading: answers.loading || first == FirstAnswer::Loading,
+        kept: answers.kept || first == FirstAnswer::Kept,
+        ..answers
+    };
+    (Progress { record, steps_completed, in_place, answers, strategy_failure }, first)
 }
 
 /// Applies the decision to the update, and moves towards its target.

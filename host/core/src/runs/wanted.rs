@@ -52,7 +52,11 @@ fn background_due(context: &Context, record: &Record) -> Option<WantedRun> {
 ///
 /// # Errors
 /// A decision requests a run that is not in the spec.
-fn wanted_by(context: &Context, record: &Record, decision: &Decision) -> Result<WantedRuns, StrategyFailure> {
+pub(crate) fn wanted_by(
+    context: &Context,
+    record: &Record,
+    decision: &Decision,
+) -> Result<WantedRuns, StrategyFailure> {
     let mut wanted = WantedRuns::default();
     for run in &decision.runs {
         let not_served = || not_served(&run.name, decision.step);
@@ -78,23 +82,10 @@ fn wanted_by(context: &Context, record: &Record, decision: &Decision) -> Result<
     Ok(wanted)
 }
 
-/// Records the runs that a decision wants. With `afresh`, a background analysis that a user promoted past is measured again.
-///
-/// # Errors
-/// A decision requests a run that is not in the spec. The record is returned unchanged.
-pub(crate) fn want(
-    context: &Context,
-    mut record: Record,
-    decision: &Decision,
-    afresh: bool,
-) -> Result<(Record, Option<u32>), Box<(Record, StrategyFailure)>> {
-    match wanted_by(context, &record, decision) {
-        Ok(wanted) => {
-            want_analyses(context, &mut record, &wanted.analyses, afresh);
-            Ok((record, wanted.step_plugin))
-        }
-        Err(failure) => Err(Box::new((record, failure))),
-    }
+/// Records these runs. With `afresh`, a background analysis that a user promoted past is measured again.
+pub(crate) fn want(context: &Context, mut record: Record, wanted: &WantedRuns, afresh: bool) -> Record {
+    want_analyses(context, &mut record, &wanted.analyses, afresh);
+    record
 }
 
 /// Records the background analysis alone, if the spec has one.
