@@ -21,7 +21,7 @@ pub fn inject(template: &mut Value, wanted: Option<&AntiAffinity>, stable: Optio
         Some(preferred) => (PREFERRED, json!({ "weight": preferred.weight, "podAffinityTerm": term })),
         None => (REQUIRED, term),
     };
-    crate::replica_set::merge_into_object(template, json!({ "spec": { "affinity": { "podAntiAffinity": {} } } }));
+    crate::patch::merge_into_object(template, json!({ "spec": { "affinity": { "podAntiAffinity": {} } } }));
     let anti = template.pointer_mut("/spec/affinity/podAntiAffinity").and_then(Value::as_object_mut);
     if let Some(anti) = anti {
         let rules = anti.entry(list).or_insert_with(|| json!([]));

@@ -33,7 +33,7 @@ pub fn inject(template: &mut Value, metadata: &PodMetadata) {
     if !metadata.annotations.is_empty() {
         addition.insert("annotations".into(), json!(metadata.annotations));
     }
-    crate::replica_set::merge_into_object(template, json!({ "metadata": addition }));
+    crate::patch::merge_into_object(template, json!({ "metadata": addition }));
 }
 
 /// The template without injected metadata. Values that the user wrote are restored.

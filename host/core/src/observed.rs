@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::analysis::Templates;
 use crate::decision::StrategyFailure;
-use crate::step_plugins::{StepAnswer, StepCall};
+use crate::step_plugins::call::{StepAnswer, StepCall};
 
 /// One rollout and the objects around it, at one moment.
 #[derive(Clone, Debug, Default)]

@@ -27,6 +27,18 @@ pub fn diff(old: &Value, new: &Value) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// Deep merge. Unlike in a merge patch, null in `addition` is a value like any other.
+pub(crate) fn merge_into_object(target: &mut Value, addition: Value) {
+    match (target, addition) {
+        (Value::Object(target), Value::Object(addition)) => {
+            for (key, value) in addition {
+                merge_into_object(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (target, addition) => *target = addition,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::observed::AcceptedRoute;
 use crate::rollout::transition::Transition;
-use crate::step_plugins::StepCall;
+use crate::step_plugins::call::StepCall;
 
 /// The result of one reconciliation. The controller writes the status first, then makes the writes in order, each followed by its
 /// events. If a write fails, the controller skips the rest and reconciles again.

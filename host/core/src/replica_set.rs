@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::affinity;
 use crate::hash;
 use crate::metadata;
+use crate::patch::merge_into_object;
 
 /// Rollout annotations that describe the Rollout object itself and are not copied to its ReplicaSets.
 const NOT_COPIED: [&str; 4] =
@@ -102,18 +103,6 @@ fn merge_into(target: &mut Value, key: &str, addition: Value) {
     }
     if let Value::Object(map) = target {
         merge_into_object(map.entry(key.to_owned()).or_insert_with(|| json!({})), addition);
-    }
-}
-
-/// Deep merge. Unlike in a merge patch, null in `addition` is a value like any other.
-pub(crate) fn merge_into_object(target: &mut Value, addition: Value) {
-    match (target, addition) {
-        (Value::Object(target), Value::Object(addition)) => {
-            for (key, value) in addition {
-                merge_into_object(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (target, addition) => *target = addition,
     }
 }
 

@@ -8,7 +8,7 @@ use kulta_api::validation::Path;
 use serde_json::Value;
 
 use super::field_path;
-use super::resolve::Source;
+use super::source::Source;
 
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";

@@ -7,7 +7,8 @@ use kulta_api::validation::Path;
 use serde_json::Value;
 
 use super::args;
-use super::resolve::{Source, merged_args};
+use super::resolve::merged_args;
+use super::source::Source;
 use super::walk::{self, Templates};
 
 /// Placeholder for the value of an argument that is known only when the run is created: a Secret, or a revision's hash.

@@ -34,6 +34,7 @@ mod record;
 mod resolve;
 mod run_object;
 mod size;
+mod source;
 mod walk;
 
 pub use args::{request_args, secrets};
@@ -49,8 +50,9 @@ pub use job_name::job_name;
 pub use memory::{MEMORY_KEY, UnreadableMemory};
 pub use pins::pins;
 pub use record::{Outcome, Taken, Verdict};
-pub use resolve::{Source, resolve};
+pub use resolve::resolve;
 pub use run_object::{RunType, base_name, body, is_ours, name};
+pub use source::Source;
 pub use walk::{Scope, TemplateRef, Templates, referenced};
 
 #[cfg(test)]

@@ -11,17 +11,8 @@ use kulta_api::validation::analysis::{ServedAnalyzer, validate_metrics, validate
 use serde_json::Value;
 
 use super::args;
+use super::source::Source;
 use super::walk::{self, TemplateRef, Templates};
-
-/// The values that arguments can refer to.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// The Rollout object as JSON.
-    pub rollout: &'a Value,
-    /// Pod template hash of the new revision.
-    pub latest: &'a str,
-    pub stable: Option<&'a str>,
-}
 
 /// Placeholder for secret values while a spec is validated.
 const SOME_SECRET: &str = "secret";

@@ -11,7 +11,7 @@
 //! A rollout makes one call at a time. Operations that end or undo work come first, one after the other.
 
 mod answers;
-mod call;
+pub(crate) mod call;
 mod due;
 mod emit;
 mod entries;
