@@ -8,7 +8,6 @@ use kulta_api::analysis::{
 };
 use kulta_api::validation::Path;
 use kulta_api::validation::analysis::{ServedAnalyzer, validate_metrics, validate_run};
-use serde_json::Value;
 
 use super::args;
 use super::source::Source;
