@@ -9,7 +9,7 @@ use kulta_tests::{
     kulta::{deployed, pods, start},
     manifests::Canary,
     metrics_api::MetricsApi,
-    story::Story,
+    scenario::Scenario,
 };
 use serde_json::{Value, json};
 
@@ -41,9 +41,9 @@ fn autoscaler(rollout: &str) -> Value {
 }
 
 /// Waits until the autoscaler has read its metric and wants so many pods.
-async fn until_wanted(story: &Story, rollout: &str, replicas: i64) -> Result<()> {
+async fn until_wanted(scenario: &Scenario, rollout: &str, replicas: i64) -> Result<()> {
     let kind = kinds::horizontal_pod_autoscaler();
-    story
+    scenario
         .until(&kind, rollout, &format!("the autoscaler to want {replicas} pods"), |autoscaler| {
             api::number(autoscaler, "/status/desiredReplicas") == replicas
                 && api::condition(autoscaler, "ScalingActive").is_some_and(|(status, _)| status == "True")
@@ -55,42 +55,42 @@ async fn until_wanted(story: &Story, rollout: &str, replicas: i64) -> Result<()>
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn an_autoscaler_scales_the_stable_side_during_a_canary_and_is_not_misled_by_the_canarys_pods() -> Result<()> {
-    let story = Story::begin("hpa").await?;
-    let metrics = MetricsApi::start(&story.client).await?;
-    let controller = start(&story, None).await?;
+    let scenario = Scenario::begin("hpa").await?;
+    let metrics = MetricsApi::start(&scenario.client).await?;
+    let controller = start(&scenario, None).await?;
     let as_argo = json!({"annotations": {"kulta.io/hpa-counts-all-pods": "true"}});
     let (web, argo) = (canary(WEB), canary(ARGO).metadata(as_argo));
     for canary in [&web, &argo] {
         metrics.set(&canary.name, PODS.into());
-        deployed(&story, canary).await?;
-        story.apply(autoscaler(&canary.name)).await?;
-        until_wanted(&story, &canary.name, PODS.into()).await?;
+        deployed(&scenario, canary).await?;
+        scenario.apply(autoscaler(&canary.name)).await?;
+        until_wanted(&scenario, &canary.name, PODS.into()).await?;
     }
 
     for canary in [&web, &argo] {
         // Nobody but the autoscaler writes spec.replicas from here on.
         let template = canary.clone().version("v2").rollout().pointer("/spec/template").cloned().unwrap_or_default();
-        story.verbs(&canary.name).patch_spec(json!({"spec": {"template": template}})).await?;
+        scenario.verbs(&canary.name).patch_spec(json!({"spec": {"template": template}})).await?;
     }
 
     // 10 for each of 11 pods that it is told of is within the tolerance: 11 is what it wants then.
-    until_wanted(&story, ARGO, 11).await?;
-    until_pods(&story, ARGO, &[11, 2]).await?;
-    until_paused_at(&story, WEB, 1).await?;
-    until_pods(&story, WEB, &[10, 1]).await?;
+    until_wanted(&scenario, ARGO, 11).await?;
+    until_pods(&scenario, ARGO, &[11, 2]).await?;
+    until_paused_at(&scenario, WEB, 1).await?;
+    until_pods(&scenario, WEB, &[10, 1]).await?;
     tokio::time::sleep(SEVERAL_DECISIONS).await;
-    ensure!(pods(&story, WEB).await? == [10, 1], "scaled by the canary's pod: {:?}", pods(&story, WEB).await?);
+    ensure!(pods(&scenario, WEB).await? == [10, 1], "scaled by the canary's pod: {:?}", pods(&scenario, WEB).await?);
 
     metrics.set(WEB, 14);
-    until_wanted(&story, WEB, 14).await?;
-    until_pods(&story, WEB, &[14, 2]).await?;
+    until_wanted(&scenario, WEB, 14).await?;
+    until_pods(&scenario, WEB, &[14, 2]).await?;
     tokio::time::sleep(SEVERAL_DECISIONS).await;
-    ensure!(pods(&story, WEB).await? == [14, 2], "scaled by the canary's pods: {:?}", pods(&story, WEB).await?);
+    ensure!(pods(&scenario, WEB).await? == [14, 2], "scaled by the canary's pods: {:?}", pods(&scenario, WEB).await?);
 
-    story.verbs(WEB).promote().await?;
-    let seen = story.until_phase(WEB, "Healthy").await?;
+    scenario.verbs(WEB).promote().await?;
+    let seen = scenario.until_phase(WEB, "Healthy").await?;
     ensure!(api::number(&seen, "/spec/replicas") == 14, "scaled by the promotion: {:?}", seen.data.get("spec"));
     controller.stop().await?;
     metrics.stop().await?;
-    story.end().await
+    scenario.end().await
 }
