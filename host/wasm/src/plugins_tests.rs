@@ -46,6 +46,8 @@ async fn components_answer_as_the_native_policies_do() {
 #[derive(Deserialize)]
 struct RecordedMeasurement {
     config: String,
+    /// The recordings use the name of the WIT.
+    #[serde(rename = "occasion")]
     input: Occasion,
     answer: Result<Action, crate::bindings::any::kulta::plugin::types::Error>,
 }
