@@ -195,12 +195,18 @@ fn safe_weight(context: &Context, record: &Record, traffic: &Traffic, goal: Side
     };
     let stable_needed = context.needed(share_of(traffic.shape.replicas, max.saturating_sub(wanted), max));
     let least = if stable.available >= stable_needed { 0 } else { traffic.shape.least_canary_share(stable.available) };
+    // A share that another writer took away comes back only with the pods for it. Without stable, any pod serves better than none.
+    let for_share = share_of(traffic.shape.replicas, wanted, max).min(goal.canary);
+    let canary_needed = match &context.stable {
+        Some(_) => goal.canary_needed.max(context.needed(for_share)),
+        None => goal.canary_needed,
+    };
     weight::next(&weight::Facts {
         wanted,
         current: traffic.state.range.max,
         max_weight: max,
         canary_available,
-        canary_needed: goal.canary_needed,
+        canary_needed,
         stable_service_ready,
         least,
     })

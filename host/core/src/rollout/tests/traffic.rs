@@ -344,3 +344,21 @@ fn a_rollout_without_weight_leaves_the_label_to_another_one_of_the_route() {
 
     assert_eq!(route_writes(&done(begin(observed, now()))), Vec::<u32>::new());
 }
+
+/// A promotion. Another writer has lowered the canary's weight from 80 to 10, and so many of the canary's two pods are available.
+fn lowered(available: u32) -> Vec<u32> {
+    let mut observed = with_route(under_way(steps(), 1, 2, 10), |route| {
+        route.generation = 2;
+        route.last_write = Some(RouteWrite { weight: 80, generation: 1, ..RouteWrite::default() });
+    });
+    let new = ReplicaSet { available_replicas: available, ..ReplicaSet::clone(&observed.replica_sets[0]) };
+    observed.replica_sets[0] = Arc::new(new);
+    status(&mut observed).promote_full = true;
+
+    route_writes(&done(begin(observed, now())))
+}
+
+#[test]
+fn a_weight_that_another_writer_lowered_comes_back_only_with_the_pods_for_it() {
+    assert_eq!([lowered(1), lowered(2)], [vec![], vec![100]]);
+}
