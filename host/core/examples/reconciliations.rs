@@ -2,6 +2,8 @@
 //!
 //! What a strategy decides is fixed, and nothing but the pure part is counted: no cache, no plugin, no request.
 
+#![allow(clippy::print_stderr, reason = "the output of a program for the command line")]
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;

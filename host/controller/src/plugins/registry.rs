@@ -215,7 +215,7 @@ impl PluginRegistry {
     /// # Errors
     /// When there is none, or it is not available.
     pub async fn strategy(&self, name: &str, pin: Option<&Pin>) -> Result<PluginHandle<StrategyPlugin>, HandleError> {
-        match self.from_plugin_object(Kind::Strategy, name, pin, Loaded::strategy)? {
+        match self.handle_of_plugin_object(Kind::Strategy, name, pin, Loaded::strategy)? {
             Some(handle) => Ok(handle),
             None => Ok(self.built_in_handle(self.built_in.strategy(name).await)?),
         }
@@ -224,7 +224,7 @@ impl PluginRegistry {
     /// # Errors
     /// As [`strategy`](Self::strategy).
     pub async fn analyzer(&self, name: &str, pin: Option<&Pin>) -> Result<PluginHandle<AnalyzerPlugin>, HandleError> {
-        match self.from_plugin_object(Kind::Analyzer, name, pin, Loaded::analyzer)? {
+        match self.handle_of_plugin_object(Kind::Analyzer, name, pin, Loaded::analyzer)? {
             Some(handle) => Ok(handle),
             None => Ok(self.built_in_handle(self.built_in.analyzer(name).await)?),
         }
@@ -233,7 +233,7 @@ impl PluginRegistry {
     /// # Errors
     /// As [`strategy`](Self::strategy).
     pub async fn step(&self, name: &str, pin: Option<&Pin>) -> Result<PluginHandle<StepPlugin>, HandleError> {
-        match self.from_plugin_object(Kind::Step, name, pin, Loaded::step)? {
+        match self.handle_of_plugin_object(Kind::Step, name, pin, Loaded::step)? {
             Some(handle) => Ok(handle),
             None => Ok(self.built_in_handle(self.built_in.step(name).await)?),
         }
@@ -242,7 +242,7 @@ impl PluginRegistry {
     /// # Errors
     /// As [`strategy`](Self::strategy).
     pub async fn condition(&self, name: &str, pin: Option<&Pin>) -> Result<PluginHandle<ConditionPlugin>, HandleError> {
-        match self.from_plugin_object(Kind::Condition, name, pin, Loaded::condition)? {
+        match self.handle_of_plugin_object(Kind::Condition, name, pin, Loaded::condition)? {
             Some(handle) => Ok(handle),
             None => Ok(self.built_in_handle(self.built_in.condition(name).await)?),
         }
@@ -252,7 +252,7 @@ impl PluginRegistry {
     pub async fn enrichers(&self) -> Vec<(String, PluginHandle<EnricherPlugin>)> {
         let mut found = Vec::new();
         for name in self.names(Kind::Enricher) {
-            let handle = match self.from_plugin_object(Kind::Enricher, &name, None, Loaded::enricher) {
+            let handle = match self.handle_of_plugin_object(Kind::Enricher, &name, None, Loaded::enricher) {
                 Ok(Some(handle)) => Ok(handle),
                 Ok(None) => {
                     let built_in = self.built_in.enricher(&name).await;
@@ -270,7 +270,7 @@ impl PluginRegistry {
     }
 
     /// The components of Plugin objects go before the built-in ones, unless the pin says otherwise. None: the built-in is to be called.
-    fn from_plugin_object<P>(
+    fn handle_of_plugin_object<P>(
         &self,
         kind: Kind,
         name: &str,
