@@ -172,7 +172,7 @@ async fn push_and_pull_use_the_credentials_of_docker_login() -> Result<()> {
     printed(&folder, &pull).await?;
 
     ensure!(nobody.contains("needs credentials and there are none"), "{nobody}");
-    ensure!(wrong.contains("the credentials were refused"), "{wrong}");
+    ensure!(wrong.contains("the credentials were rejected"), "{wrong}");
     Ok(())
 }
 
