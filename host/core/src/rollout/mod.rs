@@ -123,7 +123,7 @@ fn advance(context: Context, mut next: Next) -> Turn {
                 let situation = *situation;
                 return Turn::Ask(Box::new(Ask { plugin, config, pin, situation, context, progress }));
             }
-            Next::Settled(outcome) => return conclude(Box::new(context), outcome, LookedUp::default()),
+            Next::Settled(outcome) => return conclude(context, outcome, LookedUp::default()),
         }
     }
 }
@@ -146,12 +146,12 @@ fn answered(
 fn looked_up(waiting: Waiting, known: LookedUp) -> Turn {
     match waiting {
         Waiting::Identity { observed, now } => identify(observed, now, known),
-        Waiting::Writes { context, outcome } => conclude(context, outcome, known),
+        Waiting::Writes { context, outcome } => conclude(*context, *outcome, known),
     }
 }
 
 /// Makes the plan from the decision: the safe goal, the writes, the status.
-fn conclude(context: Box<Context>, outcome: Box<Outcome>, known: LookedUp) -> Turn {
+fn conclude(context: Context, outcome: Outcome, known: LookedUp) -> Turn {
     let older = match outcome.goal {
         Goal::Sides(_) if context.traffic.is_some() => scale_down::older(&context, &outcome.record),
         Goal::Sides(_) | Goal::KeepPods => Vec::new(),
@@ -169,10 +169,11 @@ fn conclude(context: Box<Context>, outcome: Box<Outcome>, known: LookedUp) -> Tu
     };
     let writes = writes::plan(&context, &outcome.record, &checked.goal, &annotations, &known);
     if let Some(need) = checked.need.or_else(|| writes.need.clone()) {
-        return look_up(need, Waiting::Writes { context, outcome }, known);
+        let waiting = Waiting::Writes { context: Box::new(context), outcome: Box::new(outcome) };
+        return look_up(need, waiting, known);
     }
     let wake_up = older.iter().map(|kept| kept.wake_up).fold(checked.wake_up, time::earlier);
-    done(status::conclude(Conclusion { context: *context, outcome: *outcome, writes, wake_up }))
+    done(status::conclude(Conclusion { context, outcome, writes, wake_up }))
 }
 
 fn look_up(need: Need, waiting: Waiting, known: LookedUp) -> Turn {

@@ -95,5 +95,5 @@ pub(crate) enum Next {
     Stage(Progress),
     /// The strategy has to be asked.
     Ask(Box<Situation>, Progress),
-    Settled(Box<Outcome>),
+    Settled(Outcome),
 }

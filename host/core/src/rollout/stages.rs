@@ -33,7 +33,7 @@ pub(super) struct Target {
 }
 
 pub(super) fn settled(outcome: Outcome) -> Next {
-    Next::Settled(Box::new(outcome))
+    Next::Settled(outcome)
 }
 
 /// The update is aborted, so another stage follows.
