@@ -91,13 +91,14 @@ impl Config {
 
 impl Step {
     fn error(&self) -> Option<&'static str> {
-        let kinds = [self.set_weight.is_some(), self.pause.is_some(), self.analysis.is_some(), self.plugin.is_some()];
+        let kinds = [self.set_weight.is_some(), self.pause.is_some(), self.analysis.is_some()];
         match kinds.into_iter().filter(|present| *present).count() {
-            0 if self.set_canary_scale.is_none() => {
+            0 if self.set_canary_scale.is_none() && self.plugin.is_none() => {
                 Some("must have one of setWeight, pause, setCanaryScale, analysis, plugin")
             }
             0 | 1 => None,
-            _ => Some("setWeight, pause, analysis and plugin exclude each other"),
+            // A plugin may stand beside each of them, as in Argo Rollouts.
+            _ => Some("setWeight, pause and analysis exclude each other"),
         }
     }
 }
@@ -126,6 +127,7 @@ mod tests {
             r#"[{"setWeight":10,"setCanaryScale":{"replicas":3}}]"#,
             r#"[{"analysis":{}},{"analysis":{"templates":[{"templateName":"errors"}],"args":[{"name":"a","value":"b"}]}}]"#,
             r#"[{"plugin":{"name":"team/gate","config":{"url":"x"},"disabled":true}},{"plugin":{"name":"team/gate"}}]"#,
+            r#"[{"setWeight":10,"plugin":{"name":"a"}},{"pause":{},"plugin":{"name":"a"}},{"analysis":{},"plugin":{"name":"a"}}]"#,
         ] {
             let checked = strategy::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#));
             assert_eq!(checked, Ok(()), "{steps}");
@@ -150,7 +152,9 @@ mod tests {
     #[test]
     fn a_negative_starting_step_is_named_by_its_path() {
         match strategy::check_config::<Canary>(r#"{"analysis":{"startingStep":-1}}"#) {
-            Err(Error::InvalidConfig(message)) => assert!(message.starts_with("analysis.startingStep: "), "{message}"),
+            Err(Error::InvalidConfig(message)) => {
+                assert!(message.starts_with("analysis.startingStep: "), "{message}")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -172,14 +176,14 @@ mod tests {
     #[test]
     fn all_impossible_steps_are_named_at_once() {
         let message = error_of(
-            r#"[{},{"setWeight":1},{"setWeight":1,"pause":{}},{"setWeight":1,"analysis":{}},{"plugin":{"name":"a"},"pause":{}}]"#,
+            r#"[{},{"setWeight":1},{"setWeight":1,"pause":{}},{"setWeight":1,"analysis":{}},{"analysis":{},"pause":{}}]"#,
         );
         assert_eq!(
             message,
             "steps[0]: must have one of setWeight, pause, setCanaryScale, analysis, plugin\n\
-             steps[2]: setWeight, pause, analysis and plugin exclude each other\n\
-             steps[3]: setWeight, pause, analysis and plugin exclude each other\n\
-             steps[4]: setWeight, pause, analysis and plugin exclude each other"
+             steps[2]: setWeight, pause and analysis exclude each other\n\
+             steps[3]: setWeight, pause and analysis exclude each other\n\
+             steps[4]: setWeight, pause and analysis exclude each other"
         );
     }
 }

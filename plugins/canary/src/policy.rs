@@ -52,6 +52,13 @@ impl Course<'_> {
             Say::Inconclusive(why) => return self.unsure(index, &why),
             Say::Nothing => {}
         }
+        match StepPlugin::at(self.config, situation, index).map(|plugin| plugin.say()) {
+            Some(step_plugin::Say::Failed(why)) => {
+                return self.abort(index, FailureKind::Gate, why);
+            }
+            Some(step_plugin::Say::Inconclusive(why)) => return self.unsure(index, &why),
+            Some(step_plugin::Say::Working | step_plugin::Say::Done) | None => {}
+        }
         match self.steps.get(index) {
             None => self.promote(),
             Some(Step { pause: Some(_), .. }) if situation.promoted => self.begin(index + 1),
@@ -115,14 +122,17 @@ impl Course<'_> {
         decision
     }
 
-    /// Another plugin does the step's work.
+    /// Another plugin does the step's work, which has not failed. A weight beside it is in place before the next step.
     fn delegate(&self, index: usize) -> Decision {
-        let Some(plugin) = StepPlugin::at(self.config, self.situation, index) else { return self.begin(index) };
+        let Some(plugin) = StepPlugin::at(self.config, self.situation, index) else {
+            return self.begin(index);
+        };
+        let moves =
+            self.steps.get(index).is_some_and(|step| step.set_weight.is_some() || step.set_canary_scale.is_some());
         match plugin.say() {
+            step_plugin::Say::Done if moves && !self.situation.reached => self.begin(index),
             step_plugin::Say::Done => self.begin(index + 1),
-            step_plugin::Say::Working => self.wait(index, &format!("step plugin {}", plugin.name)),
-            step_plugin::Say::Failed(why) => self.abort(index, FailureKind::Gate, why),
-            step_plugin::Say::Inconclusive(why) => self.unsure(index, &why),
+            _ => self.wait(index, &format!("step plugin {}", plugin.name)),
         }
     }
 

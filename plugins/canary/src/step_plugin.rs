@@ -23,9 +23,10 @@ pub struct StepPlugin<'a> {
 }
 
 impl<'a> StepPlugin<'a> {
-    /// `None` if the step is of another kind.
+    /// `None` if the step has no plugin, or pauses: Argo Rollouts calls no plugin during a pause.
     pub fn at(config: &'a Config, situation: &'a Situation, index: usize) -> Option<Self> {
-        let plugin = config.steps.get(index)?.plugin.as_ref()?;
+        let step = config.steps.get(index)?;
+        let plugin = step.plugin.as_ref().filter(|_| step.pause.is_none())?;
         let run = run_name(index);
         let run = situation.runs.iter().find(|there| there.name == run);
         Some(Self { name: &plugin.name, run, promoted: situation.promoted })

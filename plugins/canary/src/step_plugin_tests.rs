@@ -117,3 +117,45 @@ fn every_decision_about_a_step_plugin_has_a_reason() {
         assert_eq!(decide(&asked).reason, reason);
     }
 }
+
+/// Whether the plugin of a step is wanted, and what is decided there, where the step does something else too.
+fn beside(kind: &str, reached: bool, phase: RunPhase) -> (bool, Decision) {
+    let config = format!(r#"{{"steps":[{{{kind},"plugin":{{"name":"team/gate"}}}},{{"setWeight":50}}]}}"#);
+    let run = Run { name: "steps/0/plugin".into(), attempt: 1, phase, started_at: NOW };
+    let decision = strategy::decide::<Canary>(&config, &Situation { step: 0, reached, runs: vec![run], ..situation() });
+    let decision = decision.unwrap();
+    (wanted(&decision).contains(&("steps/0/plugin", 1)), decision)
+}
+
+#[test]
+fn a_weight_beside_a_plugin_is_moved_while_the_plugin_works_and_both_are_waited_for() {
+    for (reached, phase, step) in [
+        (false, RunPhase::Running, 0),
+        (true, RunPhase::Running, 0),
+        (false, RunPhase::Judged(Verdict::Pass), 0),
+        (true, RunPhase::Judged(Verdict::Pass), 1),
+    ] {
+        let (is_wanted, decision) = beside(r#""setWeight":20"#, reached, phase.clone());
+
+        let weight = if step == 0 { 20 } else { 50 };
+        assert_eq!((is_wanted, decision.step, decision.weight), (step == 0, step, weight), "{reached} {phase:?}");
+    }
+}
+
+#[test]
+fn a_plugin_that_failed_beside_a_weight_or_an_analysis_aborts() {
+    for kind in [r#""setWeight":20"#, r#""analysis":{}"#] {
+        let (_, decision) = beside(kind, true, RunPhase::Judged(Verdict::Fail("closed".into())));
+
+        assert!(matches!(decision.next, Next::Abort(Failure { kind: FailureKind::Gate, .. })), "{kind}: {decision:?}");
+    }
+}
+
+#[test]
+fn a_plugin_beside_a_pause_is_not_wanted_and_changes_nothing() {
+    for phase in [RunPhase::Running, RunPhase::Judged(Verdict::Fail("closed".into()))] {
+        let (is_wanted, decision) = beside(r#""pause":{}"#, true, phase);
+
+        assert_eq!((is_wanted, decision.next), (false, Next::Pause(Pause { cause: PauseCause::Step, until: None })));
+    }
+}

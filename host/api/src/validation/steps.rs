@@ -18,15 +18,18 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
         (step.set_header_route.is_some(), "setHeaderRoute"),
         (step.set_mirror_route.is_some(), "setMirrorRoute"),
     ];
-    let served = [step.set_weight.is_some(), step.pause.is_some(), step.analysis.is_some(), step.plugin.is_some()];
-    match served.into_iter().chain(later.map(|(present, _)| present)).filter(|present| *present).count() {
+    // As in Argo Rollouts, whose check of exclusive kinds names these four.
+    let exclusive =
+        [step.set_weight.is_some(), step.pause.is_some(), step.analysis.is_some(), step.experiment.is_some()];
+    let others = [step.set_canary_scale.is_some(), step.plugin.is_some()];
+    match exclusive.into_iter().filter(|present| *present).count() {
         0 => faults.add_if(
-            step.set_canary_scale.is_none(),
+            !others.into_iter().chain(later.map(|(present, _)| present)).any(|present| present),
             path,
             "must have one of setWeight, pause, setCanaryScale, analysis or plugin",
         ),
         1 => {}
-        _ => faults.add(path, "must have only one action: use a separate step for each"),
+        _ => faults.add(path, "must have only one of setWeight, pause and analysis: use a separate step for each"),
     }
     for (present, field) in later {
         faults.unsupported(present, &path.field(field));
@@ -83,16 +86,8 @@ mod tests {
     }
 
     #[test]
-    fn two_actions_are_rejected_unless_one_is_a_canary_scale() {
-        let kinds = [
-            ("setWeight", json!(5)),
-            ("pause", json!({})),
-            ("analysis", json!({})),
-            ("experiment", json!({})),
-            ("setHeaderRoute", json!({})),
-            ("setMirrorRoute", json!({})),
-            ("plugin", json!({})),
-        ];
+    fn two_of_weight_pause_analysis_and_experiment_are_rejected() {
+        let kinds = [("setWeight", json!(5)), ("pause", json!({})), ("analysis", json!({})), ("experiment", json!({}))];
         for (index, (first, one)) in kinds.iter().enumerate() {
             for (second, two) in kinds.iter().skip(index + 1) {
                 let rollout = step(json!({ *first: one, *second: two }));
@@ -111,6 +106,17 @@ mod tests {
             (step(json!({ "pause": {}, "setCanaryScale": scale })), &[]),
             (step(json!({ "analysis": { "templates": [{ "templateName": "a" }] }, "setCanaryScale": scale })), &[]),
             (step(json!({ "plugin": { "name": "team/gate" }, "setCanaryScale": scale })), &[]),
+        ]);
+    }
+
+    /// As in Argo Rollouts, whose check of exclusive kinds leaves it out.
+    #[test]
+    fn a_plugin_may_stand_beside_another_kind() {
+        let plugin = json!({ "name": "team/gate" });
+        assert_faults(vec![
+            (step(json!({ "setWeight": 5, "plugin": plugin })), &[]),
+            (step(json!({ "pause": {}, "plugin": plugin })), &[]),
+            (step(json!({ "analysis": { "templates": [{ "templateName": "a" }] }, "plugin": plugin })), &[]),
         ]);
     }
 

@@ -99,6 +99,14 @@ fn step(step: &CanaryStep, path: &Path, doubts: &mut Faults) {
         doubts.add_if(beside, path, "has more than one action: setCanaryScale is applied first");
         self::scale(scale, &path.field("setCanaryScale"), doubts);
     }
+    if step.plugin.is_some() {
+        let at = path.field("plugin");
+        doubts.add_if(step.pause.is_some(), &at, "has no effect: no plugin is called during a pause");
+        let moves = "the plugin is called beside setWeight, and the step ends when both are done";
+        doubts.add_if(step.set_weight.is_some(), path, format!("does more than one thing: {moves}"));
+        let judged = "the plugin is called beside the analysis, and the step ends with the analysis";
+        doubts.add_if(step.analysis.is_some(), path, format!("does more than one thing: {judged}"));
+    }
     if let Some(analysis) = &step.analysis {
         let path = path.field("analysis");
         let started = analysis.starting_step.is_some();

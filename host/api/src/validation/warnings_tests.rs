@@ -125,3 +125,18 @@ fn an_argument_with_more_or_less_than_one_source_is_reported() {
         assert_doubts(vec![(case, &[path.as_str()])]);
     }
 }
+
+#[test]
+fn a_plugin_beside_another_kind_is_told() {
+    let step = |kind: Value| {
+        let mut step = json!({ "plugin": { "name": "team/gate" } });
+        step.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+        routed(json!({ "steps": [step] }))
+    };
+    assert_doubts(vec![
+        (step(json!({ "setWeight": 5 })), &["spec.strategy.canary.steps[0]"]),
+        (step(json!({ "analysis": { "templates": [{ "templateName": "a" }] } })), &["spec.strategy.canary.steps[0]"]),
+        (step(json!({ "pause": {} })), &["spec.strategy.canary.steps[0].plugin"]),
+        (step(json!({})), &[]),
+    ]);
+}
