@@ -2,10 +2,7 @@
 //!
 //! What a strategy decides is fixed, and nothing but the pure part is counted: no cache, no plugin, no request.
 
-#![allow(clippy::print_stderr, reason = "the output of a program for the command line")]
-
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -29,23 +26,18 @@ enum Case {
     Abort,
 }
 
-fn main() -> ExitCode {
+fn main() -> Result<(), &'static str> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let parsed = match arguments.as_slice() {
         [case, count] => parse(case).zip(count.parse::<u32>().ok()),
         _ => None,
     };
-    let Some((case, count)) = parsed else { return usage() };
-    let (Some(observed), Ok(now)) = (observed(case), Timestamp::from_second(NOW)) else { return ExitCode::FAILURE };
-    let observed = Arc::new(observed);
+    let (case, count) = parsed.ok_or("usage: reconciliations idle|step|abort COUNT")?;
+    let observed = Arc::new(observed(case).ok_or("the rollout does not decode")?);
+    let now = Timestamp::from_second(NOW).map_err(|_| "the time is out of range")?;
     let writes: usize = (0..count).map(|_| plan(begin(Arc::clone(&observed), now)).writes.len()).sum();
     std::hint::black_box(writes);
-    ExitCode::SUCCESS
-}
-
-fn usage() -> ExitCode {
-    eprintln!("usage: reconciliations idle|step|abort COUNT");
-    ExitCode::FAILURE
+    Ok(())
 }
 
 fn parse(case: &str) -> Option<Case> {

@@ -125,23 +125,11 @@ proptest! {
         let mut stored = json!({});
         for letter in letters.chars() {
             let assessed = scenario.answer(|_| measured(phase_of(letter)));
-            for (key, value) in assessed.patch.iter().flat_map(|patch| patch.as_object().unwrap()) {
-                merge(&mut stored[key], value);
+            if let Some(patch) = &assessed.patch {
+                json_patch::merge(&mut stored, patch);
             }
             prop_assert_eq!(&stored, &json!(assessed.status));
             scenario.now = assessed.wake_up.map_or(scenario.now, |time| time.as_second());
         }
     }
-}
-
-/// RFC 7386, without the removal of fields.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(fields) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    fields.iter().for_each(|(key, value)| merge(&mut target[key], value));
 }

@@ -22,11 +22,11 @@ pub(super) fn next(context: &Context, mut progress: Progress) -> Next {
         }
         (Stage::Promoting, Some(Stop::Pause)) if !skips_analysis => {
             progress.record = lifecycle::pause(context, progress.record, PauseCause::Analysis);
-            return stages::settled(stages::hold(context, progress, stages::INCONCLUSIVE).waits_for(Waiting::Other));
+            return Next::Settled(stages::hold(context, progress, stages::INCONCLUSIVE).waits_for(Waiting::Other));
         }
         _ => {}
     }
-    stages::settled(match stage {
+    Next::Settled(match stage {
         Stage::FirstDeploy => stages::first_deploy(context, stages::without_update(context, progress)),
         Stage::Steady => stages::steady(context, stages::without_update(context, progress)),
         Stage::StableGone => stages::take_over(context, progress),

@@ -76,7 +76,7 @@ fn identify(observed: Arc<Observed>, now: Timestamp, looked_up: LookedUp) -> Tur
     let chosen = rollout.spec.strategy.fields().cloned().zip(StrategyChoice::of(&rollout.spec.strategy));
     let strategy = match chosen {
         Some(strategy) if faults.is_empty() => strategy,
-        _ => return begin_with_faults(&observed, &faults, now),
+        _ => return begin_with_faults(observed, &faults, now),
     };
     if rollout.spec.replicas.is_none() {
         return done(default_replicas());
@@ -103,10 +103,11 @@ fn identify(observed: Arc<Observed>, now: Timestamp, looked_up: LookedUp) -> Tur
 }
 
 /// Without a stable revision there is nothing to keep or to restore.
-fn begin_with_faults(observed: &Arc<Observed>, faults: &Faults, now: Timestamp) -> Turn {
-    let Some(context) = faults::context(observed, faults, now) else {
-        return done(status::refused::invalid(observed, &faults.all(), now));
-    };
+fn begin_with_faults(observed: Arc<Observed>, faults: &Faults, now: Timestamp) -> Turn {
+    if !faults::is_deployed(&observed.rollout) {
+        return done(status::refused::invalid(&observed, &faults.all(), now));
+    }
+    let context = faults::context(observed, faults, now);
     let (record, answers) = lifecycle::update_with_faults(&context, Record::of(context.before.clone()));
     advance(context, Next::Stage(Progress::begin(record, answers)))
 }

@@ -32,10 +32,6 @@ pub(super) struct Target {
     pub canary: Scale,
 }
 
-pub(super) fn settled(outcome: Outcome) -> Next {
-    Next::Settled(outcome)
-}
-
 /// The update is aborted, so another stage follows.
 pub(super) fn abort_by_analysis(context: &Context, progress: Progress, why: &str) -> Next {
     let record = lifecycle::abort_by_analysis(context, progress.record, why);

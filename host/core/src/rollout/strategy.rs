@@ -41,7 +41,7 @@ fn wait_until(context: &Context, progress: Progress, at: Timestamp) -> NextStage
         return stages::abort_by_analysis(context, progress, &why);
     }
     let reason = format!("strategy {:?} has failed and is asked again at {at}", context.strategy.plugin);
-    stages::settled(stages::wakes_at(stages::hold(context, progress, reason), Some(at)))
+    NextStage::Settled(stages::wakes_at(stages::hold(context, progress, reason), Some(at)))
 }
 
 /// The rollout as the strategy gets it.
@@ -97,7 +97,7 @@ pub(super) fn decided(
     if situation.goal == Goal::Restore {
         // While stable is restored the weight must fall. A decision that keeps it would prevent the abort from completing.
         let weight = if decision.weight < situation.weight { decision.weight } else { 0 };
-        return stages::settled(stages::restore(context, progress, weight, None));
+        return NextStage::Settled(stages::restore(context, progress, weight, None));
     }
     match runs::background_overrules(context, &progress.record, &decision.next) {
         Some(Stop::Abort(why)) => {
@@ -107,7 +107,7 @@ pub(super) fn decided(
         Some(Stop::Pause) => {
             log_decision(context, &mut progress.record, decision);
             progress.record = lifecycle::pause(context, progress.record, PauseCause::Analysis);
-            return stages::settled(stages::hold(context, progress, INCONCLUSIVE).waits_for(Waiting::Other));
+            return NextStage::Settled(stages::hold(context, progress, INCONCLUSIVE).waits_for(Waiting::Other));
         }
         None => {}
     }
@@ -207,7 +207,7 @@ fn follow(
             Outcome::new(Progress { record, ..progress }, goal, reason)
         }
     };
-    stages::settled(stages::wakes_at(Outcome { waiting, ..outcome }, wake_up))
+    NextStage::Settled(stages::wakes_at(Outcome { waiting, ..outcome }, wake_up))
 }
 
 /// A step is completed. The next step begins in the same patch.

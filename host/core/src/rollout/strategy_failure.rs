@@ -31,7 +31,7 @@ pub(super) fn undecided(context: &Context, progress: Progress, failure: &Strateg
     let reason = format!("strategy {:?} failed ({}): {}", context.strategy.plugin, class.label(), failure.message);
     let progress = Progress { strategy_failure: Some(failure.clone()), ..progress };
     if progress.record.status.abort {
-        return stages::settled(stages::restore(context, progress, 0, Some(reason)));
+        return Next::Settled(stages::restore(context, progress, 0, Some(reason)));
     }
     if let Some(why) = runs::background_failure(context, &progress.record) {
         return stages::abort_by_analysis(context, progress, &why);
@@ -42,7 +42,7 @@ pub(super) fn undecided(context: &Context, progress: Progress, failure: &Strateg
         Effect::Awaited | Effect::AwaitedSilently => (progress, None, Some(time::after(context.now, RETRY_SECONDS))),
     };
     let outcome = stages::hold(context, progress, reason);
-    stages::settled(stages::wakes_at(Outcome { waiting, ..outcome }, wake_up))
+    Next::Settled(stages::wakes_at(Outcome { waiting, ..outcome }, wake_up))
 }
 
 fn paused(context: &Context, progress: Progress) -> Progress {

@@ -42,14 +42,17 @@ impl Faults {
     }
 }
 
-/// The context of a rollout with errors; `None` without a stable revision, because there is nothing to keep or to restore then.
-pub(crate) fn context(observed: &Arc<Observed>, faults: &Faults, now: Timestamp) -> Option<Context> {
+/// A revision of the rollout is stable, so there is one to keep or to restore.
+pub(crate) fn is_deployed(rollout: &Rollout) -> bool {
+    let status = rollout.status.as_ref();
+    status.is_some_and(|status| !status.stable_rs.is_empty() && !status.current_pod_hash.is_empty())
+}
+
+/// The context of a deployed rollout with faults.
+pub(crate) fn context(observed: Arc<Observed>, faults: &Faults, now: Timestamp) -> Context {
     let status = observed.rollout.status.clone().unwrap_or_default();
-    if status.stable_rs.is_empty() || status.current_pod_hash.is_empty() {
-        return None;
-    }
-    let spec_faults = SpecFaults { errors: faults.all(), traffic_unknown: traffic_unknown(observed, faults, &status) };
-    let mut observed = Observed::clone(observed);
+    let spec_faults = SpecFaults { errors: faults.all(), traffic_unknown: traffic_unknown(&observed, faults, &status) };
+    let mut observed = Arc::unwrap_or_clone(observed);
     observed.rollout.spec.replicas = Some(replicas(&observed, &status));
     let rolled_back = match identity::identify(&observed, None) {
         Identity::Known(known) => known.hash() == status.stable_rs,
@@ -61,7 +64,7 @@ pub(crate) fn context(observed: &Arc<Observed>, faults: &Faults, now: Timestamp)
     let strategy = &observed.rollout.spec.strategy;
     let fields = strategy.fields().cloned().unwrap_or_default();
     let choice = StrategyChoice::of(strategy).unwrap_or_else(StrategyChoice::none);
-    Some(Context::new(Arc::new(observed), (fields, choice), new, &status, Some(spec_faults), now))
+    Context::new(Arc::new(observed), (fields, choice), new, &status, Some(spec_faults), now)
 }
 
 /// `spec.replicas` if it is valid, otherwise the number for which stable was last scaled.

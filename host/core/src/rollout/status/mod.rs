@@ -186,11 +186,9 @@ fn kulta_phase(context: &Context, record: &Record) -> KultaPhase {
 fn with_outbox(context: &Context, mut record: Record) -> (Record, bool) {
     let delivered = context.observed.delivered;
     let before = context.before.kulta.as_ref().map_or(0, |kulta| kulta.sequence);
-    let changes = {
-        let mut status = record.status.clone();
-        status.kulta = Some(record.kulta.clone());
-        status != context.before
-    };
+    record.status.kulta = Some(std::mem::take(&mut record.kulta));
+    let changes = record.status != context.before;
+    record.kulta = record.status.kulta.take().unwrap_or_default();
     let is_settled = matches!(record.kulta.phase, Some(KultaPhase::Completed | KultaPhase::Failed));
     if changes || (is_settled && record.kulta.outbox.iter().all(|entry| entry.seq <= delivered)) {
         record.kulta.outbox.retain(|entry| entry.seq > delivered);

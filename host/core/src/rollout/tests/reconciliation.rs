@@ -505,7 +505,7 @@ fn nothing_is_written_for_an_idle_rollout() {
         Some(BTreeMap::from([("rollout.argoproj.io/revision".to_owned(), "2".to_owned())]));
     let first = done(begin(observed.clone(), now()));
     let mut stored = serde_json::to_value(observed.rollout.status.clone()).unwrap();
-    merge(&mut stored, &first.status.unwrap().patch);
+    json_patch::merge(&mut stored, &first.status.unwrap().patch);
     observed.rollout.status = serde_json::from_value(stored).unwrap();
     observed.delivered = u64::MAX;
 
@@ -518,27 +518,10 @@ fn nothing_is_written_for_an_idle_rollout() {
 pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
     let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
     if let Some(patch) = &plan.status {
-        merge(&mut status, &patch.patch);
+        json_patch::merge(&mut status, &patch.patch);
     }
     observed.rollout.status = Some(serde_json::from_value(status).unwrap());
     observed
-}
-
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(changes) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, change) in changes {
-        if change.is_null() {
-            target.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(target.as_object_mut().unwrap().entry(key.clone()).or_insert(Value::Null), change);
-        }
-    }
 }
 
 #[test]

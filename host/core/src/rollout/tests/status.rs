@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{RolloutCondition, RolloutStatus};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fixtures;
 use crate::observed::{Observed, ReplicaSet};
@@ -50,27 +50,10 @@ pub(crate) fn idle(available: u32) -> Observed {
 pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
     let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
     if let Some(patch) = &plan.status {
-        merge(&mut status, &patch.patch);
+        json_patch::merge(&mut status, &patch.patch);
     }
     observed.rollout.status = Some(serde_json::from_value(status).unwrap());
     observed
-}
-
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(changes) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, change) in changes {
-        if change.is_null() {
-            target.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(target.as_object_mut().unwrap().entry(key.clone()).or_insert(Value::Null), change);
-        }
-    }
 }
 
 pub(crate) fn condition(observed: &Observed, kind: ConditionType) -> Option<RolloutCondition> {
