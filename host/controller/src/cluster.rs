@@ -234,7 +234,7 @@ impl Cluster {
         Ok(listed.collect())
     }
 
-    /// Whether the Rollout CRD keeps `status.kulta`: a status is sent as a dry run would change nothing, so the CRD itself is asked.
+    /// Reads from the Rollout CRD whether it keeps `status.kulta`.
     /// If it cannot be read the answer is yes, until the answer to the first status patch corrects it.
     pub async fn record_kept(&self) -> bool {
         let api: Api<Object> = Api::all_with(self.client.clone(), &definition_resource());

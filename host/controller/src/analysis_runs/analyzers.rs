@@ -24,7 +24,7 @@ const MEASURING: [&str; 2] = ["prometheus", "web"];
 /// Providers of Argo Rollouts that are plugins here. Argo's CRD drops the fields of a provider that it does not know, and the metric runs.
 const PRUNED: [&str; 2] = ["prometheus", "web"];
 
-/// Stands for a measured value where only the condition is asked about.
+/// The value with which a condition is evaluated when only its syntax matters.
 const ANY_VALUE: &str = "null";
 
 /// What an analyzer is configured with: the user's fields over those of its Plugin object. Of a provider of Argo Rollouts the fields that

@@ -16,7 +16,7 @@ use crate::local_state::LONGEST_LAG;
 /// Message of a measurement that panicked.
 const PANICKED: &str = "the controller failed to measure: see its log";
 
-/// What distinguishes the calls of a run: its metric, its attempt, and what is asked.
+/// Identifies a call of a run: the metric, the attempt and the kind of call.
 type CallIdentity = (String, u32, CallKind);
 
 /// By uid: a run that is made anew under the name of a deleted one starts with nothing. It holds the runs that the cache holds, and no

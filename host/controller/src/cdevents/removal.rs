@@ -6,8 +6,8 @@ use crate::cluster::Cluster;
 use crate::key::Key;
 use crate::kinds::Kind;
 
-/// Whether the Rollout of this uid is deleted. The watch selects by the instance's label and reports the same of one that was given
-/// to another instance, so the API server is asked.
+/// Reads from the API server whether the Rollout of this uid is deleted. The watch selects by the instance's label, so it reports a
+/// Rollout that was moved to another instance as deleted too.
 pub async fn is_deleted(cluster: &Cluster, key: &Key, uid: &str) -> bool {
     let mut failures = 0;
     loop {

@@ -34,10 +34,10 @@ pub struct ConfigChecks {
 }
 
 impl ConfigChecks {
-    /// What a plugin finds wrong with a configuration; empty when nothing is.
+    /// The errors that a plugin reports in a configuration.
     ///
     /// # Errors
-    /// When it failed to answer, or was not asked because its circuit breaker is open: that is no verdict, and it is asked the next time.
+    /// The call failed, or the plugin's circuit breaker is open. Nothing is remembered, so the next check calls the plugin again.
     pub async fn check<P: Deref<Target = Plugin>>(
         &self,
         check: ConfigCheck<'_, P>,

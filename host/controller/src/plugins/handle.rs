@@ -53,7 +53,7 @@ pub struct PluginHandle<P> {
     pub(super) breaker: Option<Arc<Breaker>>,
 }
 
-/// Why a plugin is not asked.
+/// Why a plugin is not called.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum HandleError {
     #[error(transparent)]

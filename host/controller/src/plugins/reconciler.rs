@@ -34,7 +34,7 @@ use crate::worker::Reconciler;
 
 /// Keeps a Plugin that is being deleted until nobody names it, so that its status can say what became of it.
 pub const FINALIZER: &str = "kulta.io/in-use";
-/// A source that is not available is asked again after this.
+/// Delay until a source that is not available is read again.
 const RETRY: SignedDuration = SignedDuration::from_secs(15);
 
 /// Where it is reported that other components are served than before.

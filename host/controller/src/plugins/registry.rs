@@ -44,7 +44,7 @@ pub struct Entry {
     pub serves: Vec<String>,
     /// Of two that serve the same name the older one has it.
     pub created: Timestamp,
-    /// What is asked under its names now.
+    /// The version that new calls under its names use.
     pub current: Arc<Version>,
     /// The spec that the component was fetched for; none of a component that was served before a restart.
     pub source: Option<FetchedFor>,
@@ -123,7 +123,7 @@ impl PluginRegistry {
         contents.reassign_names();
     }
 
-    /// Nothing of that Plugin is asked any more, whatever began with it.
+    /// Stops all calls of this Plugin, also for revisions that began with it.
     pub fn withdraw(&self, plugin: &str) {
         let mut contents = self.write();
         contents.entries.remove(plugin);

@@ -103,7 +103,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The component that a spec names. What is known and on disk is not asked for again.
+    /// The component that a spec names. A component that is known and on disk is not requested again.
     ///
     /// # Errors
     /// Why there is none, by the field that is at fault.

@@ -64,8 +64,8 @@ pub struct StepCalls {
 }
 
 impl StepCalls {
-    /// What step plugins find wrong with the configurations that a rollout's steps hold; those of disabled steps are not asked. One that
-    /// is unknown, or fails to answer, finds nothing: the rollout gets as far as its step, and the call there reports it.
+    /// The errors that step plugins report in the configurations of a rollout's steps. Plugins of disabled steps are not called. A plugin
+    /// that is unknown or fails reports nothing here: the rollout proceeds to its step, where the call fails and is reported.
     pub async fn check(&self, rollout: &Rollout) -> Vec<FieldError> {
         let steps = rollout.spec.strategy.canary.iter().flat_map(|canary| canary.steps.iter().enumerate());
         let mut errors = Vec::new();

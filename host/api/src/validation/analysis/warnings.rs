@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    fn told(spec: Value) -> Vec<String> {
+    fn warnings_of(spec: Value) -> Vec<String> {
         let spec = serde_json::from_value(spec).unwrap();
         template_warnings(&spec).into_iter().map(|warning| warning.path).collect()
     }
@@ -50,13 +50,13 @@ mod tests {
         let metric = json!({ "name": "errors", "provider": { "threshold": {} } });
 
         assert_eq!(
-            told(json!({ "metrics": [metric], "args": [{ "name": "a" }, { "name": "b" }] })),
+            warnings_of(json!({ "metrics": [metric], "args": [{ "name": "a" }, { "name": "b" }] })),
             Vec::<String>::new()
         );
     }
 
     #[test]
-    fn empty_names_repeated_arguments_and_keys_without_effect_are_told() {
+    fn empty_names_repeated_arguments_and_keys_without_effect_are_warnings() {
         for (spec, expected) in [
             (json!({ "metrics": [{ "provider": { "web": {} } }] }), "spec.metrics[0].name"),
             (
@@ -66,7 +66,7 @@ mod tests {
             (json!({ "args": [{ "value": "x" }] }), "spec.args[0].name"),
             (json!({ "args": [{ "name": "a" }, { "name": "a" }] }), "spec.args[1].name"),
         ] {
-            assert_eq!(told(spec.clone()), [expected], "{spec}");
+            assert_eq!(warnings_of(spec.clone()), [expected], "{spec}");
         }
     }
 }
