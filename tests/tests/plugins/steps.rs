@@ -103,6 +103,31 @@ async fn a_closed_gate_holds_the_rollout_until_it_opens_also_after_a_controller_
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
+async fn a_plugin_beside_a_weight_works_while_the_weight_moves_and_both_are_waited_for() -> Result<()> {
+    let place = Place::begin("step-beside").await?;
+    let (server, scenario) = (Answers::start(Mode::Status(503)).await?, &place.scenario);
+    let controller = place.controller(None, &[]).await?;
+    serve_gate(&place, &[&server]).await?;
+    let mut moves = step("gate", json!({"url": server.url()}));
+    json_patch::merge(&mut moves, &json!({"setWeight": 50}));
+
+    update(&place, &Canary::new(WEB).steps(json!([moves]))).await?;
+
+    until_outline(scenario, &["0 Run Running"]).await?;
+    scenario.until_weights(WEB, &[("web-stable", 50), ("web-canary", 50)]).await?;
+    let waiting = scenario.get(&kinds::rollout(), WEB).await?;
+    ensure!(api::number(&waiting, "/status/currentStepIndex") == 0, "{:?}", waiting.data);
+    // One of each generation.
+    scenario.until_events_with("Rollout", WEB, "SpecWarning", 2).await?;
+    server.set(open());
+    let seen = until_phase(scenario, "Healthy").await?;
+    ensure!(outline(&seen) == ["0 Run Successful"], "{:?}", seen.data);
+    controller.stop().await?;
+    place.end(&["gate"]).await
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
 async fn completed_steps_are_undone_in_reverse_order_when_a_later_one_fails() -> Result<()> {
     let place = Place::begin("step-abort").await?;
     let (server, undone) = (Answers::start(open()).await?, Answers::start(open()).await?);
