@@ -33,8 +33,9 @@ pub struct Observed {
     pub strategy_failure: Option<StrategyFailure>,
     /// Errors that analyzers report in the configurations of the templates ([`crate::reference::configurations`]).
     pub analyzer_errors: Vec<kulta_api::FieldError>,
-    /// Conditions in the templates that no value can satisfy. They are only warnings, because Argo Rollouts runs them.
-    pub condition_errors: Vec<kulta_api::FieldError>,
+    /// What looks wrong in the templates and runs nevertheless, as in Argo Rollouts: conditions that no value can satisfy, fields without
+    /// effect. Read only when [`crate::reference::are_warnings_due`].
+    pub template_warnings: Vec<kulta_api::FieldError>,
     /// Fields of `spec` that the API does not define, where the CRD does not prune them.
     pub unknown_fields: Vec<kulta_api::FieldError>,
     /// The CRD keeps `status.kulta`. Argo's stock CRD does not.

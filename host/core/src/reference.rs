@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use kulta_api::analysis::RolloutAnalysis;
+use kulta_api::conditions::{self, ConditionType};
 use kulta_api::gateway::GATEWAY_PLUGIN;
 use kulta_api::strategy::PodMetadata;
 use kulta_api::validation::{self, FieldError, Path};
-use kulta_api::{Rollout, annotations};
+use kulta_api::{Rollout, RolloutStatus, annotations};
 
 use crate::analysis::{self, Configuration, NOT_KNOWN_YET, Source, TemplateRef, Templates};
 use crate::observed::{Analyzer, Observed, RouteState, Service};
@@ -142,6 +143,17 @@ pub fn configurations(observed: &Observed) -> Vec<Configuration> {
     all
 }
 
+/// Whether warnings about the spec are emitted in this reconciliation: the first one of a generation, or the first one after the spec had
+/// errors, during which no warning is emitted.
+#[must_use]
+pub fn are_warnings_due(rollout: &Rollout) -> bool {
+    let generation = rollout.metadata.generation.unwrap_or(0).to_string();
+    let status = rollout.status.as_ref();
+    let had_errors =
+        |status: &RolloutStatus| conditions::find(&status.conditions, ConditionType::InvalidSpec).is_some();
+    status.is_none_or(|status| status.observed_generation != generation || had_errors(status))
+}
+
 /// Warnings about analyses. As in Argo Rollouts, such an analysis runs nevertheless.
 pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
     let needs_condition = |name: &str| observed.analyzers.iter().any(|one| one.name == name && one.needs_condition);
@@ -150,7 +162,7 @@ pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
         let message = "neither successCondition nor failureCondition is set: every value passes";
         one.at.error(format!("metric {:?}: {message}", one.metric))
     });
-    observed.condition_errors.iter().cloned().chain(unconditional).collect()
+    observed.template_warnings.iter().cloned().chain(unconditional).collect()
 }
 
 /// Warnings about the rest of the spec. As in Argo Rollouts, such a rollout runs nevertheless.

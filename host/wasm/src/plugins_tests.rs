@@ -227,7 +227,7 @@ async fn errors_of_a_configuration_are_named_by_their_paths() {
         (
             "canary",
             json!({"steps": [{"setWeight": 1, "pause": {}}]}),
-            "steps[0]: setWeight, pause, analysis and plugin exclude each other",
+            "steps[0]: setWeight, pause and analysis exclude each other",
         ),
         ("canary", json!({"step": []}), "step: unknown field"),
         ("linear", json!({"interval": 60}), "stepWeight: required"),

@@ -110,8 +110,8 @@ impl Analyzers {
         errors
     }
 
-    /// The conditions of templates that can hold for no value; of what arguments leave open nothing is said.
-    pub async fn check_conditions(&self, configurations: &[Configuration]) -> Vec<FieldError> {
+    /// The conditions of templates that no value can satisfy. Conditions that depend on arguments are not checked.
+    async fn check_conditions(&self, configurations: &[Configuration]) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for one in configurations {
             for (field, condition) in one.conditions.iter().filter(|(_, text)| Configuration::is_known_text(text)) {
@@ -124,9 +124,9 @@ impl Analyzers {
         errors
     }
 
-    /// What looks wrong with the templates of a rollout and runs all the same, as in Argo Rollouts.
+    /// Warnings about the templates of a rollout. As in Argo Rollouts, such templates run nevertheless.
     pub async fn template_warnings(&self, observed: &Observed, configurations: &[Configuration]) -> Vec<FieldError> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.check_conditions(configurations).await;
         for (template, spec) in &observed.templates {
             let Ok(spec) = spec else { continue };
             let warning = |found: FieldError| FieldError { path: format!("{template} {}", found.path), ..found };

@@ -81,7 +81,7 @@ impl View<'_> {
             strategy_errors: Vec::new(),
             strategy_failure: None,
             analyzer_errors: Vec::new(),
-            condition_errors: Vec::new(),
+            template_warnings: Vec::new(),
             unknown_fields: unknown_fields.to_vec(),
             record_kept: self.record_kept,
             create_error,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kulta_core::observed::Observed;
 use kulta_core::plan::{FIRST_CALL_MILLIS, GATHER_MILLIS, Plan};
-use kulta_core::reference::configurations;
+use kulta_core::reference::{are_warnings_due, configurations};
 use kulta_core::step_plugins::StepAnswer;
 use kulta_core::{Turn, begin, undecodable};
 use serde_json::Value;
@@ -117,9 +117,9 @@ impl RolloutReconciler {
         observed.step_errors = self.step_calls.check(&observed.rollout).await;
         let configurations = configurations(&observed);
         observed.analyzer_errors = self.analyzers.check_templates(&configurations).await;
-        observed.condition_errors = self.analyzers.check_conditions(&configurations).await;
-        let warnings = self.analyzers.template_warnings(&observed, &configurations).await;
-        observed.condition_errors.extend(warnings);
+        if are_warnings_due(&observed.rollout) {
+            observed.template_warnings = self.analyzers.template_warnings(&observed, &configurations).await;
+        }
         let mut turn = begin(observed, self.clock.now());
         let mut look_ups = 0;
         loop {

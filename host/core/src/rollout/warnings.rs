@@ -9,12 +9,11 @@ use crate::{hash, reference};
 /// The warnings, once per generation, or once a rollout's errors are gone. Their names are derived from their messages, so the
 /// API server refuses duplicates.
 pub(crate) fn of_spec(context: &Context) -> Vec<KubeEvent> {
-    let generation = context.observed.rollout.metadata.generation.unwrap_or(0).to_string();
-    // No warning is emitted while the spec has errors.
-    if context.before.observed_generation == generation && !context.had_faults() {
+    let observed = &context.observed;
+    if !reference::are_warnings_due(&observed.rollout) {
         return Vec::new();
     }
-    let observed = &context.observed;
+    let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
     let of_spec = reference::spec_warnings(observed).into_iter().map(|warning| (EventReason::SpecWarning, warning));
     let of_analyses = reference::warnings(observed).into_iter();
     let of_analyses = of_analyses.map(|warning| (EventReason::AnalysisWarning, warning));

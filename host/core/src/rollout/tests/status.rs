@@ -91,7 +91,7 @@ fn a_first_revision_has_the_events_of_argo() {
 /// No value can satisfy a condition of its analysis.
 fn with_warning() -> Observed {
     let warning = kulta_api::FieldError { path: "spec".into(), message: "odd".into() };
-    Observed { condition_errors: vec![warning], ..first() }
+    Observed { template_warnings: vec![warning], ..first() }
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_metric_without_a_condition_runs_and_causes_one_warning_per_generation() {
     let mut observed = analysed(1);
     observed.analyzers = Arc::new(vec![Analyzer { name: "web".into(), pin: None, needs_condition: true }]);
     template(&mut observed, json!({ "metrics": [{ "name": "rate", "provider": { "web": {} } }] }));
-    observed.condition_errors = vec![kulta_api::FieldError { path: "at".into(), message: "no expression".into() }];
+    observed.template_warnings = vec![kulta_api::FieldError { path: "at".into(), message: "no expression".into() }];
     let warnings = |observed: Observed| {
         let plan = plan_with(observed, &hold(1, 50));
         let events = plan.events.into_iter().filter(|event| event.reason.as_str() == "AnalysisWarning");
