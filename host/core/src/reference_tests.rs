@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kulta_api::strategy::PodMetadata;
-use kulta_api::validation::joined;
+use kulta_api::validation::{FieldError, joined};
 
 use crate::observed::{Observed, Service};
 use crate::reference::check;
@@ -69,6 +69,16 @@ fn a_spec_that_looks_wrong_but_can_be_followed_causes_a_warning() {
     fields.scale_down_delay_seconds = Some(-1);
 
     assert_eq!(warned(&observed), ["spec.strategy.canary.scaleDownDelaySeconds: is negative: it counts as 0"]);
+}
+
+#[test]
+fn an_unknown_field_causes_a_warning() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.status.as_mut().unwrap().observed_generation = "0".into();
+    let error = FieldError { path: "spec.replcas".to_owned(), message: "is not a field of the API".to_owned() };
+    observed.unknown_fields = vec![error];
+
+    assert_eq!(warned(&observed), ["spec.replcas: is not a field of the API"]);
 }
 
 #[test]

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::{PauseCondition, PauseReason, RolloutStatus, TransitionKind};
+use kulta_api::{PauseCondition, PauseReason, RolloutStatus, RouteKey, RouteKind, TransitionKind};
 use serde_json::{Value, json};
 
 use crate::decision::{Decision, FailureClass, Next, Scale, Situation, StrategyFailure, Waiting};
 use crate::fixtures;
-use crate::observed::{Observed, ObservedRoute, ReplicaSet, Route, RouteState, Service};
+use crate::observed::{Observed, ObservedRoute, Route, RouteState, Service};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::{Ask, LookedUp, Need, Turn};
+use crate::workload::{Revision, WorkloadWrite};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -46,14 +47,14 @@ pub(crate) fn route(canary: u32) -> ObservedRoute {
         status: json!({ "parents": [{ "parentRef": { "name": "gw" }, "conditions": [condition("Accepted"), condition("ResolvedRefs")] }] }),
         ..Route::default()
     };
-    ObservedRoute { namespace: "shop".into(), name: "web".into(), state: RouteState::Found(Arc::new(route)) }
+    ObservedRoute { key: RouteKey::new(RouteKind::Http, "shop", "web"), state: RouteState::Found(Arc::new(route)) }
 }
 
 /// Revision 2 of a routed canary in progress: `old` is stable, the new revision has `canary` pods and `weight` % of the traffic.
 pub(crate) fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
     let mut rollout = fixtures::rollout(routed(steps));
     let hash = crate::hash::revision_hash(&rollout.spec.template.0, 0);
-    let mut new = fixtures::replica_set(&hash, 2, canary, canary);
+    let mut new = fixtures::revision(&hash, 2, canary, canary);
     new.annotations.insert("kulta.io/template-hash".into(), crate::hash::template_hash(&rollout.spec.template.0));
     let selected = if canary > 0 { hash.as_str() } else { "old" };
     rollout.status = Some(RolloutStatus {
@@ -65,7 +66,7 @@ pub(crate) fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> O
     });
     Observed {
         services: BTreeMap::from([service("canary", selected), service("stable", "old")]),
-        replica_sets: vec![Arc::new(new), Arc::new(fixtures::replica_set("old", 1, 2, 2))],
+        revisions: vec![Arc::new(new), Arc::new(fixtures::revision("old", 1, 2, 2))],
         routes: vec![route(weight)],
         record_kept: true,
         rollout,
@@ -161,7 +162,9 @@ pub(crate) fn scales(plan: &Plan) -> Vec<(String, u64)> {
     plan.writes
         .iter()
         .filter_map(|write| match &write.action {
-            Action::PatchReplicaSet { name, patch } => Some((name.clone(), patch.pointer("/spec/replicas")?.as_u64()?)),
+            Action::Workload(WorkloadWrite::Patch { name, patch }) => {
+                Some((name.clone(), patch.pointer("/spec/replicas")?.as_u64()?))
+            }
             _ => None,
         })
         .collect()
@@ -171,11 +174,13 @@ pub(crate) fn scales(plan: &Plan) -> Vec<(String, u64)> {
 fn a_first_revision_is_created_with_all_pods_without_a_question() {
     let mut observed = under_way(steps(), 0, 0, 0);
     observed.rollout.status = None;
-    observed.replica_sets.clear();
+    observed.revisions.clear();
 
     let plan = done(begin(observed, now()));
 
-    let Some(Action::CreateReplicaSet { body, .. }) = plan.writes.iter().map(|write| &write.action).next() else {
+    let Some(Action::Workload(WorkloadWrite::Create { body, .. })) =
+        plan.writes.iter().map(|write| &write.action).next()
+    else {
         panic!("{:?}", plan.writes)
     };
     assert_eq!(body["spec"]["replicas"], 2);
@@ -184,8 +189,8 @@ fn a_first_revision_is_created_with_all_pods_without_a_question() {
 #[test]
 fn the_weight_is_not_raised_before_the_canary_has_its_pods() {
     let mut observed = under_way(steps(), 2, 1, 50);
-    let short = ReplicaSet { available_replicas: 1, replicas: 2, ..ReplicaSet::clone(&observed.replica_sets[0]) };
-    observed.replica_sets[0] = Arc::new(short);
+    let short = Revision { available_replicas: 1, replicas: 2, ..Revision::clone(&observed.revisions[0]) };
+    observed.revisions[0] = Arc::new(short);
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(2, 80))));
 
@@ -233,8 +238,7 @@ fn requests_do_not_reach_the_revision_without_weight_or_while_the_service_select
 #[test]
 fn a_canary_that_lost_all_its_pods_loses_its_traffic() {
     let mut observed = under_way(steps(), 1, 1, 50);
-    observed.replica_sets[0] =
-        Arc::new(ReplicaSet { available_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) });
+    observed.revisions[0] = Arc::new(Revision { available_replicas: 0, ..Revision::clone(&observed.revisions[0]) });
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(1, 50))));
 
@@ -395,7 +399,7 @@ fn a_rollout_without_wanted_pods_is_scaled_down_whatever_the_weight_is() {
 fn a_step_of_a_rollout_without_pods_is_reached_without_weight() {
     let mut observed = under_way(steps(), 0, 0, 0);
     observed.rollout.spec.replicas = Some(0);
-    observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 0, 0));
+    observed.revisions[1] = Arc::new(fixtures::revision("old", 1, 0, 0));
 
     let again = asked(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
 
@@ -455,7 +459,7 @@ fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    observed.replica_sets[1] = Arc::new(fixtures::replica_set("bad", 1, 2, 0));
+    observed.revisions[1] = Arc::new(fixtures::revision("bad", 1, 2, 0));
     status(&mut observed).stable_rs = hash;
 
     let plan = done(begin(observed, now()));
@@ -469,7 +473,7 @@ fn without_history(stored: bool) -> Plan {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 0, 0));
+    observed.revisions[1] = Arc::new(fixtures::revision("old", 1, 0, 0));
     observed.rollout.spec.revision_history_limit = Some(0);
     observed.delivered = 1;
     status(&mut observed).stable_rs = hash;
@@ -486,7 +490,7 @@ fn without_history(stored: bool) -> Plan {
 }
 
 fn deletes(plan: &Plan) -> bool {
-    plan.writes.iter().any(|write| matches!(write.action, Action::DeleteReplicaSet { .. }))
+    plan.writes.iter().any(|write| matches!(write.action, Action::Workload(WorkloadWrite::Delete { .. })))
 }
 
 #[test]
@@ -499,7 +503,7 @@ fn nothing_is_written_for_an_idle_rollout() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
     status(&mut observed).stable_rs = hash;
     observed.rollout.metadata.annotations =
         Some(BTreeMap::from([("rollout.argoproj.io/revision".to_owned(), "2".to_owned())]));

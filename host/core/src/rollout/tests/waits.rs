@@ -109,7 +109,7 @@ fn the_phase_names_the_pods_that_the_rollout_waits_for() {
     let status = stored(observed.clone(), &plan).rollout.status.unwrap();
     let expected = format!(
         "updated replicas are still becoming available: ReplicaSet \"{}\" has 1 of 2 pods available",
-        observed.replica_sets[0].name
+        observed.revisions[0].name
     );
     assert_eq!(status.message, expected);
 }

@@ -1,25 +1,17 @@
-//! The writes of ReplicaSets.
+//! The writes of the objects that run the pods of revisions.
 
 use kulta_api::annotations;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::AnnotationChanges;
-use crate::observed::ReplicaSet;
 use crate::plan::{Action, EventReason, Write};
-use crate::replica_set::{self, ReplicaSetSpec};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::rollout::safety::SafeGoal;
+use crate::workload::{self, Change, NewWorkload, Revision, WorkloadWrite};
 use crate::{affinity, hash, identity, patch};
 
-/// The changes of one ReplicaSet apart from its scale.
-#[derive(Debug, Default)]
-struct Changes {
-    annotations: Map<String, Value>,
-    spec: Map<String, Value>,
-}
-
-/// Creates the new revision's ReplicaSet, scales all ReplicaSets, and writes annotations in the same patches.
+/// Creates the new revision's object, scales all revisions, and writes annotations in the same patches.
 pub(super) fn plan(context: &Context, record: &Record, goal: &SafeGoal, annotations: &AnnotationChanges) -> Vec<Write> {
     let new = goal.canary().and_then(|pods| new_revision(context, record, pods, annotations));
     let other_stable = context.stable.as_ref().filter(|stable| Some(&stable.name) != new_name(context));
@@ -28,7 +20,7 @@ pub(super) fn plan(context: &Context, record: &Record, goal: &SafeGoal, annotati
     let others = stable
         .into_iter()
         .chain(older)
-        .filter_map(|(replica_set, pods)| scale(context, replica_set, pods, Changes::default(), annotations));
+        .filter_map(|(revision, pods)| scale(context, revision, pods, Change::default(), annotations));
     new.into_iter().chain(others).collect()
 }
 
@@ -38,7 +30,7 @@ fn new_name(context: &Context) -> Option<&String> {
 
 fn new_revision(context: &Context, record: &Record, replicas: u32, annotations: &AnnotationChanges) -> Option<Write> {
     match &context.new {
-        Some(new) if context.faults.is_some() => scale(context, new, replicas, Changes::default(), annotations),
+        Some(new) if context.faults.is_some() => scale(context, new, replicas, Change::default(), annotations),
         Some(new) => scale(context, new, replicas, changes_of_new(context, record, new), annotations),
         // The spec or an error in it stops the rollout, so a revision without pods gets none.
         None if context.is_stopped() || context.faults.is_some() => None,
@@ -46,43 +38,42 @@ fn new_revision(context: &Context, record: &Record, replicas: u32, annotations: 
     }
 }
 
-/// The parts of the Rollout that the new revision's ReplicaSet does not have yet.
-fn changes_of_new(context: &Context, record: &Record, new: &ReplicaSet) -> Changes {
+/// The parts of the Rollout that the new revision's object does not have yet.
+fn changes_of_new(context: &Context, record: &Record, new: &Revision) -> Change {
     let rollout = &context.observed.rollout;
     let number = context.revision_number();
-    let canonical = hash::template_hash(&rollout.spec.template.0);
-    let mut wanted = replica_set::copied_annotations(rollout);
+    let canonical = hash::template_hash(&context.observed.template().0);
+    let mut wanted = workload::copied_annotations(rollout);
     wanted.insert(annotations::TEMPLATE_HASH.to_owned(), identity::with_hash(new, &canonical));
-    if new.revision() != number {
+    if new.number() != number {
         wanted.insert(annotations::REVISION.to_owned(), number.to_string());
-        if new.revision() > 0 {
+        if new.number() > 0 {
             let before = new.annotations.get(annotations::REVISION_HISTORY);
             let history = before.map_or_else(String::new, |history| format!("{history},"));
-            wanted.insert(annotations::REVISION_HISTORY.to_owned(), format!("{history}{}", new.revision()));
+            wanted.insert(annotations::REVISION_HISTORY.to_owned(), format!("{history}{}", new.number()));
         }
     }
     wanted.retain(|key, value| new.annotations.get(key) != Some(value));
-    let mut spec = Map::new();
     let ready_seconds = rollout.spec.min_ready_seconds();
-    if new.min_ready_seconds != ready_seconds {
-        spec.insert("minReadySeconds".to_owned(), json!(ready_seconds));
+    Change {
+        annotations: wanted.into_iter().map(|(key, value)| (key, json!(value))).collect(),
+        replicas: None,
+        min_ready_seconds: (new.min_ready_seconds != ready_seconds).then_some(ready_seconds),
+        template: affinity_change(context, record, new).map(|change| json!({ "spec": { "affinity": change } })),
     }
-    if let Some(change) = affinity_change(context, record, new) {
-        spec.insert("template".to_owned(), json!({ "spec": { "affinity": change } }));
-    }
-    Changes { annotations: wanted.into_iter().map(|(key, value)| (key, json!(value))).collect(), spec }
 }
 
 /// The injected rule names the stable revision. It is removed once this revision is stable.
-fn affinity_change(context: &Context, record: &Record, new: &ReplicaSet) -> Option<Value> {
+fn affinity_change(context: &Context, record: &Record, new: &Revision) -> Option<Value> {
     let stable = other_stable(context, record);
     let wanted = context.fields.anti_affinity.as_ref().and(stable);
     let present = affinity::injected(&new.template.0);
     if present == wanted.map(str::to_owned).into_iter().collect::<Vec<_>>() {
         return None;
     }
-    let body = replica_set::body(&ReplicaSetSpec {
+    let body = workload::body(&NewWorkload {
         rollout: &context.observed.rollout,
+        template: context.observed.template(),
         hash: &context.new_hash,
         revision: context.revision_number(),
         replicas: 0,
@@ -101,76 +92,70 @@ fn other_stable<'a>(context: &Context, record: &'a Record) -> Option<&'a str> {
 
 fn create(context: &Context, record: &Record, replicas: u32) -> Write {
     let number = context.revision_number();
-    let body = replica_set::body(&ReplicaSetSpec {
+    let body = workload::body(&NewWorkload {
         rollout: &context.observed.rollout,
+        template: context.observed.template(),
         hash: &context.new_hash,
         revision: number,
         replicas,
         stable: other_stable(context, record),
     });
-    let name = replica_set::name(context.rollout_name(), &context.new_hash);
+    let name = workload::name(context.rollout_name(), &context.new_hash);
     let mark = context.new_hash.as_str();
     let mut events = vec![context.event(
         mark,
         EventReason::NewReplicaSetCreated,
-        format!("Created ReplicaSet {name} (revision {number})"),
+        format!("Created {} {name} (revision {number})", workload::KIND),
     )];
     if !record.is_stable(context) {
         events.push(context.not_completed_event());
     }
     // Argo creates the ReplicaSet without pods and scales it in a second write. Here it is one write with the events of both.
     if replicas > 0 {
-        let message = format!("Scaled up ReplicaSet {name} (revision {number}) from 0 to {replicas}");
+        let message = format!("Scaled up {} {name} (revision {number}) from 0 to {replicas}", workload::KIND);
         events.push(context.event(mark, EventReason::ScalingReplicaSet, message));
     }
-    Write { action: Action::CreateReplicaSet { name, body }, events }
+    Write { action: Action::Workload(WorkloadWrite::Create { name, body }), events }
 }
 
-/// Scales a ReplicaSet and writes its other changes in one patch; `None` if nothing changes.
+/// Scales a revision and writes its other changes in one patch; `None` if nothing changes.
 fn scale(
     context: &Context,
-    replica_set: &ReplicaSet,
+    revision: &Revision,
     target: u32,
-    changes: Changes,
+    mut change: Change,
     annotations: &AnnotationChanges,
 ) -> Option<Write> {
-    let Changes { annotations: mut changed, mut spec } = changes;
-    let deadlines = annotations.of(replica_set.hash());
-    changed.extend(deadlines.map(|(key, value)| (key.to_owned(), json!(value))));
-    let current = replica_set.replicas;
+    let deadlines = annotations.of(revision.hash());
+    change.annotations.extend(deadlines.map(|(key, value)| (key.to_owned(), json!(value))));
+    let current = revision.replicas;
     let mut events = Vec::new();
     if current != target {
         let direction = if target > current { "up" } else { "down" };
-        spec.insert("replicas".to_owned(), json!(target));
+        change.replicas = Some(target);
         let desired = context.replicas;
-        if replica_set.desired_replicas() != Some(desired) {
-            changed.insert(annotations::DESIRED_REPLICAS.to_owned(), json!(desired.to_string()));
+        if revision.desired_replicas() != Some(desired) {
+            change.annotations.insert(annotations::DESIRED_REPLICAS.to_owned(), json!(desired.to_string()));
         }
-        if target == 0 && replica_set.annotations.contains_key(annotations::SCALE_DOWN_DEADLINE) {
-            changed.insert(annotations::SCALE_DOWN_DEADLINE.to_owned(), Value::Null);
+        if target == 0 && revision.annotations.contains_key(annotations::SCALE_DOWN_DEADLINE) {
+            change.annotations.insert(annotations::SCALE_DOWN_DEADLINE.to_owned(), Value::Null);
         }
         events.push(context.event(
-            &format!("{}.g{}", replica_set.hash(), replica_set.generation),
+            &format!("{}.g{}", revision.hash(), revision.generation),
             EventReason::ScalingReplicaSet,
             format!(
-                "Scaled {direction} ReplicaSet {} (revision {}) from {current} to {target}",
-                replica_set.name,
-                replica_set.revision()
+                "Scaled {direction} {} {} (revision {}) from {current} to {target}",
+                workload::KIND,
+                revision.name,
+                revision.number()
             ),
         ));
     }
-    let mut patch = Map::new();
-    if !changed.is_empty() {
-        patch.insert("metadata".to_owned(), json!({ "annotations": changed }));
-    }
-    if !spec.is_empty() {
-        patch.insert("spec".to_owned(), Value::Object(spec));
-    }
-    let action = Action::PatchReplicaSet { name: replica_set.name.clone(), patch: Value::Object(patch.clone()) };
-    (!patch.is_empty()).then_some(Write { action, events })
+    let patch = change.patch()?;
+    Some(Write { action: Action::Workload(WorkloadWrite::Patch { name: revision.name.clone(), patch }), events })
 }
 
-/// Deletes old ReplicaSets without pods beyond the history limit, oldest first.
+/// Deletes old revisions without pods beyond the history limit, oldest first.
 pub(super) fn collect_history(context: &Context, record: &Record) -> Vec<Write> {
     let limit = context.observed.rollout.spec.revision_history_limit();
     let mut empty: Vec<_> = context
@@ -179,14 +164,15 @@ pub(super) fn collect_history(context: &Context, record: &Record) -> Vec<Write> 
         .filter(|other| other.replicas == 0 && other.created_replicas == 0 && !other.deleting)
         .filter(|other| !has_undelivered_events(record, other.hash()))
         .collect();
-    empty.sort_by_key(|other| (other.revision(), other.created));
+    empty.sort_by_key(|other| (other.number(), other.created));
     let excess = context.others.len().saturating_sub(limit);
-    let delete = |old: &ReplicaSet| Action::DeleteReplicaSet { name: old.name.clone(), uid: old.uid.clone() };
+    let delete =
+        |old: &Revision| Action::Workload(WorkloadWrite::Delete { name: old.name.clone(), uid: old.uid.clone() });
     empty.into_iter().take(excess).map(|old| Write { action: delete(old), events: Vec::new() }).collect()
 }
 
 /// An event about the revision may still be sent, or sent again by a process that does not know about the first delivery. The
-/// number of the revision is stored only in its ReplicaSet, until the entry is removed from the stored outbox.
+/// number of the revision is stored only in its object, until the entry is removed from the stored outbox.
 fn has_undelivered_events(record: &Record, hash: &str) -> bool {
     record.kulta.outbox.iter().any(|entry| entry.hash == hash || entry.stable.as_deref() == Some(hash))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kulta_api::{Rollout, annotations};
+use kulta_api::{PodTemplate, Rollout, annotations};
 use serde_json::{Map, Value, json};
 
 use crate::affinity;
@@ -14,14 +14,18 @@ use crate::patch::merge_into_object;
 const NOT_COPIED: [&str; 4] =
     [annotations::LAST_APPLIED, annotations::REVISION, annotations::REVISION_HISTORY, annotations::DESIRED_REPLICAS];
 
-/// Inputs for the ReplicaSet of a revision.
+/// The kind of these objects, as messages name it.
+pub const KIND: &str = "ReplicaSet";
+
+/// Inputs for the object of a revision.
 #[derive(Clone, Copy, Debug)]
-pub struct ReplicaSetSpec<'a> {
+pub struct NewWorkload<'a> {
     pub rollout: &'a Rollout,
+    pub template: &'a PodTemplate,
     pub hash: &'a str,
     pub revision: u64,
     pub replicas: u32,
-    /// The stable revision's hash, if the ReplicaSet is for another revision.
+    /// The stable revision's hash, if the object is for another revision.
     pub stable: Option<&'a str>,
 }
 
@@ -31,17 +35,17 @@ pub fn name(rollout: &str, hash: &str) -> String {
     format!("{rollout}-{hash}")
 }
 
-/// The ReplicaSet to create.
+/// The object to create.
 #[must_use]
-pub fn body(spec: &ReplicaSetSpec<'_>) -> Value {
-    let ReplicaSetSpec { rollout, hash, revision, replicas, stable } = *spec;
+pub fn body(spec: &NewWorkload<'_>) -> Value {
+    let NewWorkload { rollout, template: written, hash, revision, replicas, stable } = *spec;
     let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
     let fields = rollout.spec.strategy.fields();
-    let mut template = rollout.spec.template.0.clone();
+    let mut template = written.0.clone();
     let mut annotations = copied_annotations(rollout);
     annotations.insert(annotations::REVISION.into(), revision.to_string());
     annotations.insert(annotations::DESIRED_REPLICAS.into(), rollout.spec.replicas().to_string());
-    annotations.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&rollout.spec.template.0));
+    annotations.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&written.0));
 
     if let Some(fields) = fields {
         let role = if stable.is_some() { fields.canary_metadata.as_ref() } else { fields.stable_metadata.as_ref() };
@@ -51,7 +55,7 @@ pub fn body(spec: &ReplicaSetSpec<'_>) -> Value {
         }
         affinity::inject(&mut template, fields.anti_affinity.as_ref(), stable);
     }
-    let mut labels = rollout.spec.template.labels();
+    let mut labels = written.labels();
     labels.insert(annotations::POD_TEMPLATE_HASH.into(), hash.to_owned());
     merge_into(&mut template, "metadata", json!({ "labels": { annotations::POD_TEMPLATE_HASH: hash } }));
 
@@ -59,7 +63,7 @@ pub fn body(spec: &ReplicaSetSpec<'_>) -> Value {
     merge_into_object(&mut selector, json!({ "matchLabels": { annotations::POD_TEMPLATE_HASH: hash } }));
     json!({
         "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
+        "kind": KIND,
         "metadata": {
             "name": name(rollout_name, hash),
             "namespace": rollout.metadata.namespace,
@@ -83,7 +87,7 @@ pub fn body(spec: &ReplicaSetSpec<'_>) -> Value {
     })
 }
 
-/// The Rollout's annotations that its newest ReplicaSet carries.
+/// The Rollout's annotations that its newest revision's object carries.
 #[must_use]
 pub fn copied_annotations(rollout: &Rollout) -> BTreeMap<String, String> {
     rollout
@@ -113,7 +117,8 @@ mod tests {
 
     fn build(stable: Option<&str>) -> Value {
         let rollout = fixtures::rollout(json!({ "canary": { "canaryMetadata": { "labels": { "role": "canary" } } } }));
-        body(&ReplicaSetSpec { rollout: &rollout, hash: "abc", revision: 3, replicas: 2, stable })
+        let template = &rollout.spec.template;
+        body(&NewWorkload { rollout: &rollout, template, hash: "abc", revision: 3, replicas: 2, stable })
     }
 
     #[test]
