@@ -25,9 +25,9 @@ pub struct Observed {
     /// The routes that the spec names or selects.
     pub routes: Vec<ObservedRoute>,
     /// Other rollouts in the namespace that name one of the same Services: Service → rollout.
-    pub rival_services: BTreeMap<String, String>,
+    pub conflicting_services: BTreeMap<String, String>,
     /// An older rollout in the namespace whose selector matches this template's labels, or whose pods this selector matches.
-    pub rival_selector: Option<String>,
+    pub conflicting_selector: Option<String>,
     /// Errors in the configuration of a strategy plugin, as the plugin reports them.
     pub strategy_errors: Vec<kulta_api::FieldError>,
     /// The strategy plugin failed to check its configuration. The strategy is not asked for a decision then.

@@ -166,7 +166,7 @@ pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
 
 /// Warnings about the rest of the spec. As in Argo Rollouts, such a rollout runs nevertheless.
 pub(crate) fn spec_warnings(observed: &Observed) -> Vec<FieldError> {
-    let overlap = observed.rival_selector.iter().map(|other| {
+    let overlap = observed.conflicting_selector.iter().map(|other| {
         let message = format!(
             "matches pods of Rollout {other:?} too: counts by labels, such as those of an autoscaler, take in both"
         );
@@ -225,7 +225,7 @@ fn mismatch(observed: &Observed, service: &Service, metadata: Option<&PodMetadat
     let labels = observed.template().labels();
     // The rollout that manages the Service keeps it, so that a new rollout cannot stop one that runs.
     let own = service.managed_by.is_some() && service.managed_by == observed.rollout.metadata.name;
-    if let Some(other) = observed.rival_services.get(name).filter(|_| !own) {
+    if let Some(other) = observed.conflicting_services.get(name).filter(|_| !own) {
         return Some(format!("service {name:?} is used by Rollout {other:?} too"));
     }
     let given = |key: &str| metadata.and_then(|metadata| metadata.labels.get(key));

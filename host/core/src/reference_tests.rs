@@ -8,7 +8,7 @@ use crate::observed::{Observed, Service};
 use crate::reference::check;
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::reconciliation::{done, hold, now, steps, stored, under_way};
+use crate::rollout::tests::support::{done, hold, now, steps, stored, under_way};
 
 /// A canary under way, the Service of that name selecting `role=blue` beside the labels of the template.
 fn selecting_a_role(service: &str) -> Observed {
@@ -50,7 +50,7 @@ fn a_service_may_select_the_labels_that_its_own_side_is_given() {
 fn a_selector_that_matches_the_pods_of_another_rollout_is_a_warning_and_no_error() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.status.as_mut().unwrap().observed_generation = "0".into();
-    observed.rival_selector = Some("shop".to_owned());
+    observed.conflicting_selector = Some("shop".to_owned());
 
     assert_eq!(
         warned(&observed),

@@ -75,8 +75,8 @@ impl View<'_> {
                 })
                 .collect(),
             routes: self.routes(key, cached),
-            rival_services: self.conflicting_services(key, cached),
-            rival_selector: self.caches.older_conflicting(key).map(|other| other.name.clone()),
+            conflicting_services: self.conflicting_services(key, cached),
+            conflicting_selector: self.caches.older_conflicting(key).map(|other| other.name.clone()),
             strategy_errors: Vec::new(),
             strategy_failure: None,
             analyzer_errors: Vec::new(),

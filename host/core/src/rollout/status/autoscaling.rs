@@ -42,7 +42,7 @@ mod tests {
     use crate::observed::Observed;
     use crate::rollout::begin;
     use crate::rollout::questions::Turn;
-    use crate::rollout::tests::reconciliation::{done, hold, now, status, steps, under_way};
+    use crate::rollout::tests::support::{done, hold, now, status, steps, under_way};
 
     /// The value in the next status; `None` if it does not change.
     fn counted(observed: Observed) -> Value {

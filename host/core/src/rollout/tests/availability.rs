@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fixtures;
 use crate::observed::Observed;
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{asked, done, hold, now, route_writes, scales, status, steps, under_way};
+use crate::rollout::tests::support::{asked, done, hold, now, route_writes, scales, status, steps, under_way};
 use crate::workload::Revision;
 
 /// A user has scaled the rollout from `before` to `after` replicas. The sides have these wanted and available pods.
@@ -67,7 +67,7 @@ fn a_paused_rollout_without_routes_is_scaled_in_proportion() {
 
 #[test]
 fn a_stable_side_that_takes_its_traffic_back_is_not_scaled_down_with_the_rollout() {
-    let mut strategy = crate::rollout::tests::reconciliation::routed(steps());
+    let mut strategy = crate::rollout::tests::support::routed(steps());
     strategy["canary"]["dynamicStableScale"] = json!(true);
     let observed = scaled(strategy, (8, 4), (4, 0), (4, 4));
 

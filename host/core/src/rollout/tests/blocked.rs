@@ -10,7 +10,7 @@ use crate::fixtures;
 use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{
+use crate::rollout::tests::support::{
     done, now, route, route_writes, routed, scales, service, status, steps, stored, under_way,
 };
 use crate::workload::{Revision, WorkloadWrite};
@@ -181,7 +181,7 @@ fn a_service_of_another_rollout_is_not_changed() {
     let (name, theirs) = service("stable", "theirs");
     let theirs = crate::observed::Service { managed_by: Some("shop".to_owned()), ..(*theirs.unwrap()).clone() };
     observed.services.insert(name.clone(), Some(Arc::new(theirs)));
-    observed.rival_services.insert(name, "shop".to_owned());
+    observed.conflicting_services.insert(name, "shop".to_owned());
 
     let plan = done(begin(observed, now()));
 

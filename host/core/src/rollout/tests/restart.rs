@@ -10,9 +10,7 @@ use crate::observed::{Observed, Pod};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::{LookedUp, Need, Turn};
-use crate::rollout::tests::reconciliation::{
-    hold, now, plan_by, route, route_writes, service, status, steps, under_way,
-};
+use crate::rollout::tests::support::{hold, now, plan_by, route, route_writes, service, status, steps, under_way};
 
 fn ago(seconds: i64) -> Timestamp {
     now().checked_sub(SignedDuration::from_secs(seconds)).unwrap()
@@ -118,7 +116,7 @@ fn one_of_several_canary_pods_is_evicted_under_its_weight() {
 #[test]
 fn the_last_pod_of_a_stable_side_that_shrank_is_not_evicted_while_it_has_traffic() {
     let mut restart = restarting(50);
-    let mut strategy = crate::rollout::tests::reconciliation::routed(steps());
+    let mut strategy = crate::rollout::tests::support::routed(steps());
     strategy["canary"]["dynamicStableScale"] = json!(true);
     restart.observed.rollout.spec.strategy = fixtures::rollout(strategy).spec.strategy;
     restart.observed.revisions[1] = std::sync::Arc::new(fixtures::revision("old", 1, 1, 1));

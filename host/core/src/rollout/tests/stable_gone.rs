@@ -7,9 +7,7 @@ use crate::fixtures;
 use crate::observed::Observed;
 use crate::plan::{Action, EventReason, Plan};
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{
-    done, now, route_writes, scales, service, status, steps, stored, under_way,
-};
+use crate::rollout::tests::support::{done, now, route_writes, scales, service, status, steps, stored, under_way};
 
 /// The canary has 1 available pod and 50 % of the traffic. Stable has no pods left.
 fn without_stable() -> Observed {

@@ -12,7 +12,7 @@ use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::LookedUp;
-use crate::rollout::tests::reconciliation::{done, plan_by};
+use crate::rollout::tests::support::{done, plan_by};
 use crate::workload::{Revision, WorkloadWrite};
 
 const NOW: i64 = 1_800_000_000;
@@ -149,7 +149,7 @@ fn decided(observed: Observed, last: u32) -> Plan {
     plan_by(begin(observed, now()), &LookedUp::default(), |situation| {
         let step = if situation.reached { situation.step + 1 } else { situation.step };
         let weight = if step == 0 { 0 } else { 50 };
-        crate::rollout::tests::reconciliation::hold(step.min(last), weight)
+        crate::rollout::tests::support::hold(step.min(last), weight)
     })
 }
 

@@ -8,7 +8,7 @@ use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::reconciliation::{asked, done, now, route_writes, scales, status, steps, stored, under_way};
+use crate::rollout::tests::support::{asked, done, now, route_writes, scales, status, steps, stored, under_way};
 use crate::workload::WorkloadWrite;
 
 fn failure() -> StrategyFailure {

@@ -11,7 +11,7 @@ use crate::observed::{Endpoints, Observed, OtherRollout, Route, RouteState, Rout
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::{LookedUp, Need, Turn};
-use crate::rollout::tests::reconciliation::{
+use crate::rollout::tests::support::{
     asked, done, done_with, hold, now, route, route_writes, scales, service, status, steps, under_way,
 };
 use crate::workload::PodController;
@@ -207,7 +207,7 @@ fn a_condition_about_traffic_stays_until_the_data_plane_has_accepted_the_weights
 #[test]
 fn a_service_that_this_rollout_manages_stays_its_own_when_another_names_it() {
     let mut observed = under_way(steps(), 0, 1, 50);
-    observed.rival_services.insert("canary".into(), "newcomer".into());
+    observed.conflicting_services.insert("canary".into(), "newcomer".into());
 
     assert!(matches!(begin(observed, now()), crate::rollout::questions::Turn::Ask(_)));
 }
@@ -215,7 +215,7 @@ fn a_service_that_this_rollout_manages_stays_its_own_when_another_names_it() {
 #[test]
 fn a_service_that_another_rollout_manages_is_refused_by_name() {
     let mut observed = under_way(steps(), 0, 1, 50);
-    observed.rival_services.insert("canary".into(), "first".into());
+    observed.conflicting_services.insert("canary".into(), "first".into());
     let foreign =
         Service { managed_by: Some("first".into()), ..Service::clone(observed.services["canary"].as_ref().unwrap()) };
     observed.services.insert("canary".into(), Some(Arc::new(foreign)));

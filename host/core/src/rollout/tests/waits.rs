@@ -4,11 +4,11 @@ use kulta_api::conditions::ConditionType;
 use kulta_api::{ConditionStatus, RolloutPhase};
 use serde_json::json;
 
-use super::reconciliation::done;
 use super::status::{condition, idle, now, reason_and_message, stored};
+use super::support::done;
 use crate::observed::{Observed, ObservedRoute, RouteState};
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{route, routed, service};
+use crate::rollout::tests::support::{route, routed, service};
 
 fn status_of(observed: &Observed, kind: ConditionType) -> Option<ConditionStatus> {
     condition(observed, kind).map(|condition| condition.status)

@@ -113,7 +113,7 @@ fn a_promotion_ends_the_background_with_success() {
         }),
         observed.revisions[1].clone(),
     ];
-    observed.routes = vec![crate::rollout::tests::reconciliation::route(100)];
+    observed.routes = vec![crate::rollout::tests::support::route(100)];
 
     let plan = done(begin(observed.clone(), now()));
 

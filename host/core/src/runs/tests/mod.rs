@@ -26,7 +26,7 @@ use crate::observed::{Analyzer, Observed};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::reconciliation::{
+use crate::rollout::tests::support::{
     asked, done, hold, now, plan_with, route_writes, scales, status, stored, under_way,
 };
 use crate::workload::Revision;
