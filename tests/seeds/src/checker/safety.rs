@@ -1,4 +1,4 @@
-//! Each write of the controller, held against the design's safety rules on both sides of the split (`tests/oracle`).
+//! Checks each write of the controller against the safety rules of `tests/oracle`, for stable and canary.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use kulta_oracle::{Backend, Cluster, Revision, Routing, Selected, Weights};
 use serde_json::Value;
 
-use super::{HASH, Objects, STALE, Witness, hash_of, is_of, number, text};
+use super::{Checker, HASH, Objects, STALE};
 use crate::cluster::{CANARY, ROLLOUT, ROUTE, STABLE, neighbour};
+use crate::fields::{hash_of, number, text};
 
 /// Argo's default for `maxUnavailable` and `maxSurge`, in percent.
 const DEFAULT_PERCENT: u32 = 25;
 const DEFAULT_MAX_WEIGHT: u32 = 100;
-/// Available pods may be gone for so long before the controller knows: late events of watches and late requests.
-const SEEN_LATE: SignedDuration = SignedDuration::from_secs(40);
+/// The controller may still count pods that became unavailable this long ago: watch events are late, and so are requests.
+const AVAILABLE_STALE: SignedDuration = SignedDuration::from_secs(40);
 /// The label that names the Service of an EndpointSlice.
 const SERVICE_NAME: &str = "/metadata/labels/kubernetes.io~1service-name";
 
@@ -30,10 +31,10 @@ const SUBJECTS: [Subject; 2] = [
     Subject { rollout: neighbour::ROLLOUT, stable: neighbour::STABLE, canary: neighbour::CANARY },
 ];
 
-impl Witness {
-    /// The controller has changed the spec of an object, or deleted it.
-    pub(super) fn judge(&mut self, plural: &str, name: &str, after: Option<&Arc<Value>>) {
-        if !matches!(plural, "replicasets" | "services" | "httproutes") || !self.calm() {
+impl Checker {
+    /// Checks a change of an object's spec, or its deletion, by the controller.
+    pub(super) fn check_safety(&mut self, plural: &str, name: &str, after: Option<&Arc<Value>>) {
+        if !matches!(plural, "replicasets" | "services" | "httproutes") || !self.is_undisturbed() {
             return;
         }
         let mut objects = self.objects.clone();
@@ -47,24 +48,24 @@ impl Witness {
             let after = self.cluster_of(&subject, &objects);
             if let (Some(before), Some(after)) = (before, after) {
                 let broken = kulta_oracle::judge(&before, &before, &after);
-                self.all_wrong(broken.into_iter().map(|one| format!("{}: {one}", subject.rollout)).collect());
+                self.violations(broken.into_iter().map(|rule| format!("{}: {rule}", subject.rollout)).collect());
             }
         }
     }
 
-    /// What is missing until the abort of the rollout has restored stable.
-    pub(super) fn unrestored(&self) -> Option<String> {
+    /// Returns what is missing until the abort of the rollout has restored stable.
+    pub(super) fn missing_after_abort(&self) -> Option<String> {
         let [subject, _] = &SUBJECTS;
         kulta_oracle::restored(&self.cluster_of(subject, &self.objects)?)
     }
 
-    /// What the controller has seen, or may still believe.
+    /// The cluster as the controller may observe it at this time.
     fn cluster_of(&self, subject: &Subject, objects: &Objects) -> Option<Cluster> {
         let object = |plural: &str, name: &str| objects.get(&(plural.to_owned(), name.to_owned()));
         let rollout = object("rollouts", subject.rollout)?;
         let now = self.now();
-        let least = self.wanted.get(subject.rollout).map_or(0, |replicas| replicas.least(now, STALE));
-        let replicas = u32::try_from(least).unwrap_or(0);
+        let min_replicas = self.replicas.get(subject.rollout).map_or(0, |replicas| replicas.min(now, STALE));
+        let replicas = u32::try_from(min_replicas).unwrap_or(0);
         let named = |pointer: &str| Some(text(rollout, pointer)).filter(|hash| !hash.is_empty());
         let all = |plural: &'static str| objects.iter().filter(move |((kind, _), _)| kind == plural);
         let sets = all("replicasets").filter(|(_, set)| is_of(set, subject.rollout));
@@ -76,9 +77,9 @@ impl Witness {
             revisions,
             stable: named("/status/stableRS"),
             canary: named("/status/currentPodHash"),
-            // A step says how many; which step, and by which list of steps, the controller may know later than this.
+            // A step sets the scale. The controller may observe the current step and the list of steps later, so any scale is allowed.
             canary_scale: self.scales_canary.contains(subject.rollout).then_some(0),
-            // An abort counts from when the controller has noted it.
+            // An abort counts once the controller has recorded it.
             aborted: rollout.pointer("/status/abort").and_then(Value::as_bool) == Some(true)
                 && rollout.pointer("/status/abortedAt").is_some_and(Value::is_string),
             routing: strategy.get("trafficRouting").map(|_| self.routing(subject, rollout, strategy, objects)),
@@ -92,7 +93,7 @@ impl Witness {
             plural == "pods" && pod.pointer("/metadata/ownerReferences/0/uid").and_then(Value::as_str) == Some(&uid)
         });
         let hash = hash_of(set);
-        let available = self.available.get(&hash).map_or(0, |available| available.most(now, SEEN_LATE));
+        let available = self.available.get(&hash).map_or(0, |available| available.max(now, AVAILABLE_STALE));
         Revision {
             scale: u32::try_from(number(set, "/spec/replicas")).unwrap_or(0),
             available: u32::try_from(available).unwrap_or(0),
@@ -105,8 +106,8 @@ impl Witness {
         let max = strategy.pointer("/trafficRouting/maxTrafficWeight").and_then(Value::as_u64);
         let max_weight = max.and_then(|max| u32::try_from(max).ok()).unwrap_or(DEFAULT_MAX_WEIGHT);
         let backend = |name: &str| Backend { selects: selected(objects, name), listed: listed(objects, name) };
-        let confirmed = rollout.pointer("/status/canary/weights/canary/weight").and_then(Value::as_u64);
-        let in_force = confirmed
+        let verified = rollout.pointer("/status/canary/weights/canary/weight").and_then(Value::as_u64);
+        let in_force = verified
             .and_then(|canary| u32::try_from(canary).ok())
             .map(|canary| Weights { stable: max_weight.saturating_sub(canary), canary });
         let route = objects.get(&("httproutes".to_owned(), ROUTE.to_owned()));
@@ -135,7 +136,7 @@ fn listed(objects: &Objects, service: &str) -> BTreeSet<String> {
     endpoints.map(|endpoint| text(endpoint, "/targetRef/name")).collect()
 }
 
-/// Of each rule that shares traffic between the two Services.
+/// The weights of each rule that splits traffic between the two Services.
 fn rules(route: &Value, subject: &Subject) -> Vec<Weights> {
     let weight = |rule: &Value, service: &str| {
         let backends = rule.get("backendRefs").and_then(Value::as_array)?;
@@ -150,10 +151,15 @@ fn rules(route: &Value, subject: &Subject) -> Vec<Weights> {
         .collect()
 }
 
-/// In pods; one pod when surge and unavailability both come to none, as the API has it.
+/// The limit in pods; it is one pod if surge and unavailability are both 0, as in the API.
 fn max_unavailable(strategy: &Value, replicas: u32) -> u32 {
     let given = |key: &str| strategy.get(key).and_then(Value::as_u64).and_then(|pods| u32::try_from(pods).ok());
     let surge = given("maxSurge").unwrap_or((replicas * DEFAULT_PERCENT).div_ceil(100));
     let unavailable = given("maxUnavailable").unwrap_or(replicas * DEFAULT_PERCENT / 100);
     if surge == 0 && unavailable == 0 { 1 } else { unavailable }
+}
+
+/// Whether a ReplicaSet belongs to the rollout, by the label of its pods.
+pub(super) fn is_of(set: &Value, rollout: &str) -> bool {
+    text(set, "/spec/template/metadata/labels/app") == rollout
 }

@@ -1,15 +1,16 @@
-//! What was told of the transitions.
+//! Checks the events that the sink has received.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Witness, number, text};
+use super::Checker;
 use crate::cluster::{ROLLOUT, neighbour};
+use crate::fields::{number, text};
 
-impl Witness {
-    /// Every transition was told once, in order, and always as the same event.
-    pub fn told(&mut self, events: &[Value]) {
+impl Checker {
+    /// Checks that each transition was emitted, in order, and that an event which was sent again is the same event.
+    pub fn check_events(&mut self, events: &[Value]) {
         let Some(rollout) = self.object("rollouts", ROLLOUT).cloned() else { return };
         let sequence = number(&rollout, "/status/kulta/sequence");
         let dropped = number(&rollout, "/status/kulta/dropped");
@@ -25,13 +26,15 @@ impl Witness {
                 continue;
             }
             let Some(&number) = expected.get(&id) else {
-                self.wrong(format!("an event that no transition stands for: {event}"));
+                self.violation(format!("an event of no known transition: {event}"));
                 continue;
             };
             match first.get(&number) {
-                None if number < highest => self.wrong(format!("event {number} came after event {highest}")),
-                Some(before) if !self.robbed && !same(before, event) => {
-                    self.wrong(format!("event {number} was told in two ways: {before} and {event}"));
+                None if number < highest => {
+                    self.violation(format!("event {number} was sent after event {highest}"));
+                }
+                Some(before) if !self.replica_sets_deleted && !same(before, event) => {
+                    self.violation(format!("event {number} was sent with two contents: {before} and {event}"));
                 }
                 _ => {}
             }
@@ -39,14 +42,14 @@ impl Witness {
             highest = highest.max(number);
         }
         let missing = sequence - i64::try_from(first.len()).unwrap_or_default();
-        if (missing != dropped && !self.robbed) || waiting > 0 {
-            let untold: Vec<i64> = (1..=sequence).filter(|number| !first.contains_key(number)).collect();
-            self.wrong(format!(
-                "of {sequence} transitions {untold:?} were not told, {dropped} were dropped, {waiting} wait"
+        if (missing != dropped && !self.replica_sets_deleted) || waiting > 0 {
+            let missing: Vec<i64> = (1..=sequence).filter(|number| !first.contains_key(number)).collect();
+            self.violation(format!(
+                "of {sequence} transitions {missing:?} were not emitted, {dropped} were dropped, {waiting} wait in the outbox"
             ));
         } else if missing == 0 {
-            let wrong = self.runs.told(&first.into_values().collect::<Vec<_>>());
-            self.all_wrong(wrong);
+            let violations = self.runs.check_events(&first.into_values().collect::<Vec<_>>());
+            self.violations(violations);
         }
     }
 }
@@ -59,23 +62,23 @@ fn ids(rollout: &Value) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// The same event. Image and annotations of a revision stand on its ReplicaSet: while that is not made yet, or when it is gone, a
-/// rollout's event that is told again may know less of them, but nothing else. A service's event is the same to the byte.
+/// Whether two events are the same. The image and the annotations of a revision are on its ReplicaSet: before that is created and after
+/// it is deleted, a rollout's event that is sent again may lack them, but nothing else. A service's event is the same to the byte.
 fn same(one: &Value, other: &Value) -> bool {
     if !text(one, "/context/type").starts_with("dev.cdeventsx.") {
         return one == other;
     }
-    let taken_from_replica_sets = json!({ "artifactId": null, "previousArtifactId": null });
+    let of_replica_sets = json!({ "artifactId": null, "previousArtifactId": null });
     let bare = |event: &Value| {
         let mut event = event.clone();
-        let less = json!({ "customData": null, "subject": { "content": taken_from_replica_sets } });
-        json_patch::merge(&mut event, &less);
+        let optional = json!({ "customData": null, "subject": { "content": of_replica_sets } });
+        json_patch::merge(&mut event, &optional);
         event
     };
     bare(one) == bare(other) && agree(one, other)
 }
 
-/// What both know is the same.
+/// Whether the fields that both values have are equal.
 fn agree(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {

@@ -1,35 +1,36 @@
-//! What a seed makes of analyses: which there are, by which template, and how bad the news is.
+//! The analyses of a scenario: where they run, by which template, and how many bad answers they get.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::cluster::NAMESPACE;
 
-/// Of all stories.
+/// The share of scenarios with analyses.
 const SHARE: f32 = 0.35;
-/// Dice of their own: without analyses a seed tells what it told before there were any, the seeds that found a defect among them.
-const DICE: u64 = 0x05ee_d0fa_11a1_f5e9;
+/// Selects random numbers of its own, so that this file does not change scenarios without analyses: among them are seeds that found
+/// defects.
+const STREAM: u64 = 0x05ee_d0fa_11a1_f5e9;
 const TEMPLATE: &str = "judge";
-/// Of 1,000 answers, while things may go wrong.
-const BAD: [u32; 4] = [0, 50, 150, 400];
+/// Bad answers per thousand during the phase with faults.
+const BAD_ANSWERS: [u32; 4] = [0, 50, 150, 400];
 
 #[derive(Clone, Debug)]
-pub struct Judging {
+pub struct Analyses {
     background: bool,
     in_steps: bool,
     /// The AnalysisTemplate that all of them name.
     pub template: Value,
-    /// `spec.analysis`: how many ended runs are kept.
+    /// The rollout's `spec.analysis`: the history limits.
     pub history: Value,
-    /// Of 1,000 answers of the metrics server.
-    pub bad: u32,
+    /// Bad answers of the metrics server, per thousand.
+    pub bad_answers: u32,
 }
 
-impl Judging {
-    /// Most seeds have none.
+impl Analyses {
+    /// Most seeds have no analyses.
     #[must_use]
-    pub fn of(seed: u64, linear: bool) -> Option<Self> {
-        let mut rng = dice(seed);
+    pub fn from_seed(seed: u64, linear: bool) -> Option<Self> {
+        let mut rng = random(seed);
         if rng.f32() >= SHARE {
             return None;
         }
@@ -47,46 +48,47 @@ impl Judging {
                 json_patch::merge(&mut history, &json!({ limit: rng.u32(0..=2) }));
             }
         }
-        Some(Self { background, in_steps, template, history, bad: rng.choice(BAD).unwrap_or_default() })
+        Some(Self { background, in_steps, template, history, bad_answers: rng.choice(BAD_ANSWERS).unwrap_or_default() })
     }
 
-    /// Metrics with a success and a failure condition, and a server that never meets either: each analysis is inconclusive.
+    /// Gives each metric a failure condition, so that an answer which meets neither condition is inconclusive.
     #[must_use]
     pub fn undecided(mut self) -> Self {
         let metrics = self.template.pointer_mut("/spec/metrics").and_then(Value::as_array_mut);
         for metric in metrics.into_iter().flatten() {
             json_patch::merge(metric, &json!({ "failureCondition": "result.ok == 0" }));
         }
-        self.bad = 0;
+        self.bad_answers = 0;
         self
     }
 
-    /// A way forward (`steps`, or the `config` of a plugin) with its analyses. An absent `startingStep` is null, for a patch.
+    /// Adds analyses to a strategy that has `steps`, or the `config` of a plugin. A `startingStep` that is not set is null, so that a
+    /// merge patch removes it.
     #[must_use]
-    pub fn put_into(&self, mut way: Value, rng: &mut Rng) -> Value {
-        let named = json!([{ "templateName": TEMPLATE }]);
-        let mut last = None;
-        if let Some(steps) = way.get_mut("steps").and_then(Value::as_array_mut) {
+    pub fn add_to(&self, mut strategy: Value, rng: &mut Rng) -> Value {
+        let templates = json!([{ "templateName": TEMPLATE }]);
+        let mut steps_count = None;
+        if let Some(steps) = strategy.get_mut("steps").and_then(Value::as_array_mut) {
             for _ in 0..if self.in_steps { rng.u32(1..=2) } else { 0 } {
-                steps.insert(rng.usize(0..=steps.len()), json!({ "analysis": { "templates": named } }));
+                steps.insert(rng.usize(0..=steps.len()), json!({ "analysis": { "templates": templates } }));
             }
-            last = Some(steps.len());
+            steps_count = Some(steps.len());
         }
-        if let Some(way) = way.as_object_mut().filter(|_| self.background) {
-            let start = rng.bool().then(|| rng.usize(0..=last.unwrap_or(2)));
-            way.insert("analysis".to_owned(), json!({ "templates": named, "startingStep": start }));
+        if let Some(strategy) = strategy.as_object_mut().filter(|_| self.background) {
+            let start = rng.bool().then(|| rng.usize(0..=steps_count.unwrap_or(2)));
+            strategy.insert("analysis".to_owned(), json!({ "templates": templates, "startingStep": start }));
         }
-        way
+        strategy
     }
 }
 
-/// What a story's analyses are made with.
+/// The random numbers for everything about analyses.
 #[must_use]
-pub fn dice(seed: u64) -> Rng {
-    Rng::with_seed(seed ^ DICE)
+pub fn random(seed: u64) -> Rng {
+    Rng::with_seed(seed ^ STREAM)
 }
 
-/// Measured a few times, so that every run ends by itself.
+/// A metric with a count, so that every run ends by itself.
 fn metric(rng: &mut Rng, index: u32) -> Value {
     let count = if rng.f32() < 0.25 { 20 } else { rng.u32(2..=5) };
     let mut metric = json!({
@@ -99,7 +101,7 @@ fn metric(rng: &mut Rng, index: u32) -> Value {
         "provider": { "web": { "url": format!("http://metrics.test/{index}"), "jsonPath": "{$}" } },
     });
     if rng.bool() {
-        // What is neither is inconclusive.
+        // A measurement that meets neither condition is inconclusive.
         json_patch::merge(&mut metric, &json!({ "failureCondition": "result.ok == 0" }));
     }
     if rng.f32() < 0.3 {

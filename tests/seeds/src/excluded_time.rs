@@ -1,5 +1,5 @@
-//! Measures the time of what is no part of the controller, so that it can be left out: the server, its world and the story itself run in
-//! the controller's thread.
+//! Measures time that is not the controller's, so that a figure can leave it out: the server, the simulated cluster and the scenario itself
+//! run in the controller's thread.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -12,16 +12,16 @@ thread_local! {
     static SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// The time that this thread has spent beside the controller. It is the wall clock's: on a busy machine it tells little.
+/// The time that this thread has spent outside the controller, by the wall clock: it is inexact on a busy machine.
 #[must_use]
 pub fn spent() -> Duration {
     SPENT.get()
 }
 
-/// A future or a stream whose time is not the controller's.
-pub struct Beside<T>(Pin<Box<T>>);
+/// A future or a stream whose time is excluded.
+pub struct Excluded<T>(Pin<Box<T>>);
 
-impl<T> Beside<T> {
+impl<T> Excluded<T> {
     pub fn new(inner: T) -> Self {
         Self(Box::pin(inner))
     }
@@ -34,7 +34,7 @@ impl<T> Beside<T> {
     }
 }
 
-impl<F: Future> Future for Beside<F> {
+impl<F: Future> Future for Excluded<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -42,7 +42,7 @@ impl<F: Future> Future for Beside<F> {
     }
 }
 
-impl<S: Stream> Stream for Beside<S> {
+impl<S: Stream> Stream for Excluded<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {

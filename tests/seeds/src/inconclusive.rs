@@ -1,5 +1,5 @@
-//! The story of a background analysis that never has an opinion, and of a user who promotes past it
-//! (after argo-rollouts issue 3850: the run was made anew, and the pause was forgotten).
+//! A scenario without faults: a background analysis that is inconclusive, and a user who promotes in spite of it
+//! (argo-rollouts issue 3850: a new run was created, and the pause was lost).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,75 +8,76 @@ use anyhow::{Context, Result};
 use kulta_wasm::Plugins;
 use serde_json::{Value, json};
 
-use crate::calm::{self, Calm};
-use crate::cluster::{CANARY, Cluster, NAMESPACE, ROLLOUT, ROUTE, STABLE, What};
-use crate::plain::until_healthy;
-use crate::scenario::{Health, route, service, template};
+use crate::cluster::{CANARY, Cluster, NAMESPACE, ObjectKind, ROLLOUT, ROUTE, STABLE};
+use crate::harness::{self, Harness};
+use crate::objects::Health;
+use crate::scenario::{route, service, template};
+use crate::single_update::until_healthy;
 
 /// Longer than the pauses of the steps, the interval of the metric, and the slowest pod.
-const WHILE: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(60);
 const REPLICAS: u32 = 4;
 
-/// What a user sees of the update.
+/// What a user observes of the update.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct Observation {
     pub phase: String,
     pub message: String,
-    /// The canary's share that is confirmed.
+    /// The canary's verified weight.
     pub weight: i64,
-    /// Wanted pods of the new version.
+    /// `spec.replicas` of the new version's ReplicaSet.
     pub pods: i64,
     pub runs: usize,
 }
 
-/// What is seen a while after the update began, and a while after each of these promotes.
+/// Returns what a user observes a minute after the update started, and a minute after each promote.
 ///
 /// # Errors
-/// When the story cannot be told.
-pub fn tell(plugins: &Arc<Plugins>, health: Health, promotes: usize) -> Result<Vec<Seen>> {
-    calm::runtime()?.block_on(run(Arc::clone(plugins), health, promotes))
+/// If the server refuses a request.
+pub fn run(plugins: &Arc<Plugins>, health: Health, promotes: usize) -> Result<Vec<Observation>> {
+    harness::runtime()?.block_on(update(Arc::clone(plugins), health, promotes))
 }
 
-async fn run(plugins: Arc<Plugins>, health: Health, promotes: usize) -> Result<Vec<Seen>> {
-    let calm = Calm::begin(plugins, |cluster| {
+async fn update(plugins: Arc<Plugins>, health: Health, promotes: usize) -> Result<Vec<Observation>> {
+    let harness = Harness::start_with(plugins, |cluster| {
         for name in [STABLE, CANARY, "other"] {
-            cluster.create(What::Service, service(name))?;
+            cluster.create(ObjectKind::Service, service(name))?;
         }
-        cluster.create(What::Route, route())?;
-        cluster.create(What::Template, judge())?;
-        cluster.create(What::Rollout, rollout())
+        cluster.create(ObjectKind::HttpRoute, route())?;
+        cluster.create(ObjectKind::AnalysisTemplate, template_of_analysis())?;
+        cluster.create(ObjectKind::Rollout, rollout())
     })?;
-    let cluster = &calm.cluster;
+    let cluster = &harness.cluster;
     until_healthy(cluster).await?;
     let patch = json!({ "spec": { "template": template("v2", health) } });
-    cluster.patch(What::Rollout, ROLLOUT, false, patch)?;
+    cluster.patch(ObjectKind::Rollout, ROLLOUT, false, patch)?;
     let mut all = Vec::new();
     for promote in 0..=promotes {
         if promote > 0 {
-            cluster.patch(What::Rollout, ROLLOUT, true, json!({ "status": { "pauseConditions": null } }))?;
+            cluster.patch(ObjectKind::Rollout, ROLLOUT, true, json!({ "status": { "pauseConditions": null } }))?;
         }
-        tokio::time::sleep(WHILE).await;
-        all.push(seen(cluster)?);
+        tokio::time::sleep(WAIT).await;
+        all.push(observe(cluster)?);
     }
     Ok(all)
 }
 
-fn seen(cluster: &Cluster) -> Result<Seen> {
-    let rollout = cluster.get(What::Rollout, ROLLOUT)?.context("the Rollout is gone")?;
+fn observe(cluster: &Cluster) -> Result<Observation> {
+    let rollout = cluster.get(ObjectKind::Rollout, ROLLOUT)?.context("the Rollout is not found")?;
     let text = |path: &str| rollout.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let new = format!("{ROLLOUT}-{}", text("/status/currentPodHash"));
-    let new = cluster.get(What::ReplicaSet, &new)?.context("the ReplicaSet is gone")?;
-    Ok(Seen {
+    let new = cluster.get(ObjectKind::ReplicaSet, &new)?.context("the ReplicaSet is not found")?;
+    Ok(Observation {
         phase: text("/status/phase"),
         message: text("/status/message"),
         weight: rollout.pointer("/status/canary/weights/canary/weight").and_then(Value::as_i64).unwrap_or(0),
         pods: new.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0),
-        runs: cluster.list(What::Run)?.len(),
+        runs: cluster.list(ObjectKind::AnalysisRun)?.len(),
     })
 }
 
-/// The server of the metric always answers 1, which neither condition knows.
-fn judge() -> Value {
+/// The metrics server always answers 1, which meets neither condition.
+fn template_of_analysis() -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
         "metadata": { "name": "judge", "namespace": NAMESPACE },

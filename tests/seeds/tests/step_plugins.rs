@@ -1,12 +1,12 @@
-//! What a canary's step plugin costs in writes of the Rollout's status.
+//! Counts the writes of the Rollout's status that a canary's step plugin costs.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use kulta_seeds::calm::{Calm, run};
-use kulta_seeds::cluster::What;
-use kulta_seeds::objects::{rollout, route, template};
+use kulta_seeds::cluster::ObjectKind;
+use kulta_seeds::harness::{Harness, run};
+use kulta_seeds::objects::{deploy, rollout, route, template};
 use kulta_wasm::fixtures::GATE;
 use serde_json::{Value, json};
 
@@ -16,12 +16,12 @@ const SLOWLY: Duration = Duration::from_secs(3);
 const UPDATE: Duration = Duration::from_secs(120);
 const NAME: &str = "web";
 
-/// The fixture `gate`, which asks a URL once and is done.
+/// A step of the fixture `gate`, which requests a URL once and is successful.
 fn gate() -> Value {
     json!({ "plugin": { "name": "gate", "config": { "url": "http://gate.test/" } } })
 }
 
-fn serve_gate(calm: &Calm) -> Result<()> {
+fn serve_gate(harness: &Harness) -> Result<()> {
     let name = format!("gate-{:?}.wasm", std::thread::current().id());
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&file, GATE)?;
@@ -29,43 +29,43 @@ fn serve_gate(calm: &Calm) -> Result<()> {
         "apiVersion": "kulta.io/v1alpha1", "kind": "Plugin", "metadata": { "name": "gate" },
         "spec": { "source": { "file": file }, "grants": [{ "urlPrefix": "http://gate.test" }] },
     });
-    calm.cluster.create_any("kulta.io/v1alpha1", "Plugin", "", plugin)
+    harness.cluster.create_any("kulta.io/v1alpha1", "Plugin", "", plugin)
 }
 
-/// An update by these steps, until it pauses: the Rollout, and the writes of its status.
-async fn updated(steps: &[Value], answers_take: Duration) -> Result<(Value, Vec<String>)> {
-    let calm = Calm::start()?;
-    calm.gauge.answers_take(answers_take);
+/// Updates a rollout with these steps until it pauses; returns the Rollout and the writes of its status.
+async fn updated(steps: &[Value], latency: Duration) -> Result<(Value, Vec<String>)> {
+    let harness = Harness::start()?;
+    harness.metrics_server.set_latency(latency);
     if steps.contains(&gate()) {
-        serve_gate(&calm)?;
+        serve_gate(&harness)?;
     }
-    calm.cluster.deploy(route(NAME, &[NAME]), vec![rollout(NAME, NAME, &json!(steps))])?;
-    calm.until_phase(NAME, "Healthy").await?;
+    deploy(&harness.cluster, route(NAME, &[NAME]), vec![rollout(NAME, NAME, &json!(steps))])?;
+    harness.wait_for_phase(NAME, "Healthy").await?;
     tokio::time::sleep(UPDATE).await;
 
     let patch = json!({ "spec": { "template": template(NAME, "v2") } });
-    calm.cluster.patch(What::Rollout, NAME, false, patch)?;
-    let writes = calm.writes_within(UPDATE).await?;
+    harness.cluster.patch(ObjectKind::Rollout, NAME, false, patch)?;
+    let writes = harness.writes_within(UPDATE).await?;
 
-    calm.until_phase(NAME, "Paused").await?;
+    harness.wait_for_phase(NAME, "Paused").await?;
     let status = writes.into_iter().filter(|write| write.contains(" rollouts/")).collect();
-    Ok((calm.get(What::Rollout, NAME)?, status))
+    Ok((harness.get(ObjectKind::Rollout, NAME)?, status))
 }
 
-/// How many more writes of the status an update takes with these steps between its weight and its pause.
-async fn cost(steps: &[Value], answers_take: Duration) -> Result<usize> {
+/// The number of additional status writes of an update with these steps between its weight and its pause.
+async fn cost(steps: &[Value], latency: Duration) -> Result<usize> {
     let all = |steps: &[Value]| [&[json!({ "setWeight": 30 })], steps, &[json!({ "pause": {} })]].concat();
-    let (_, without) = updated(&all(&[]), answers_take).await?;
-    let (seen, with) = updated(&all(steps), answers_take).await?;
-    let entries = seen.pointer("/status/canary/stepPluginStatuses").and_then(Value::as_array);
+    let (_, without) = updated(&all(&[]), latency).await?;
+    let (rollout, with) = updated(&all(steps), latency).await?;
+    let entries = rollout.pointer("/status/canary/stepPluginStatuses").and_then(Value::as_array);
     let phases: Vec<_> = entries.into_iter().flatten().filter_map(|entry| entry.get("phase")).collect();
-    ensure!(phases == vec!["Successful"; steps.len()], "{seen}");
+    ensure!(phases == vec!["Successful"; steps.len()], "{rollout}");
     ensure!(!without.is_empty() && with.len() >= without.len(), "{with:?}, and without: {without:?}");
     Ok(with.len() - without.len())
 }
 
 #[test]
-fn a_step_plugin_that_answers_at_once_costs_no_write_beside_that_of_the_step_that_follows() -> Result<()> {
+fn a_step_plugin_that_answers_at_once_costs_no_write_besides_that_of_the_next_step() -> Result<()> {
     run(async || {
         let cost = cost(&[gate()], AT_ONCE).await?;
 
@@ -87,7 +87,7 @@ fn step_plugins_in_a_row_that_answer_at_once_cost_one_write_each() -> Result<()>
 }
 
 #[test]
-fn a_step_plugin_that_takes_three_seconds_is_noted_as_running_and_costs_one_write_more() -> Result<()> {
+fn a_step_plugin_that_takes_three_seconds_is_recorded_as_running_by_one_more_write() -> Result<()> {
     run(async || {
         let cost = cost(&[gate()], SLOWLY).await?;
 

@@ -1,19 +1,19 @@
-//! Reports of users of Argo Rollouts, each with the outcome that is right. Three more are told elsewhere: #3850 in `same.rs`, #795 in
-//! `without_faults/jobs.rs`, and two rollouts on one route (gatewayapi plugin, PR #164) in `waiting.rs`.
+//! Issues that users of Argo Rollouts reported, each with the right outcome. Three more are elsewhere: #3850 in `determinism.rs`, #795 in
+//! `without_faults/jobs.rs`, and two rollouts on one route (gatewayapi plugin, PR #164) in `idle_writes.rs`.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kulta_seeds::calm::{Calm, run};
-use kulta_seeds::cluster::{NAMESPACE, What};
+use kulta_seeds::cluster::{NAMESPACE, ObjectKind};
+use kulta_seeds::harness::{Harness, run};
 use kulta_seeds::objects::{rollout, route, services};
 use serde_json::{Value, json};
 
 const SHOP: &str = "shop";
-/// Until a change of one object is in the condition of another.
+/// After this time a change of one object shows in the status of another.
 const SOON: Duration = Duration::from_secs(2);
 /// Longer than pods take to become ready.
-const WHILE: Duration = Duration::from_secs(20);
+const UNTIL_READY: Duration = Duration::from_secs(20);
 
 fn template(name: &str) -> Value {
     json!({
@@ -23,7 +23,7 @@ fn template(name: &str) -> Value {
     })
 }
 
-/// A metric of what a server answers at this path.
+/// A metric of the server's answers at this path.
 fn metric(name: &str, path: &str, condition: &str, fields: Value) -> Value {
     let mut metric = json!({
         "name": name, "successCondition": condition,
@@ -33,103 +33,108 @@ fn metric(name: &str, path: &str, condition: &str, fields: Value) -> Value {
     metric
 }
 
-/// What a rollout with Services, a route and an analysis refers to, and the words that name it while it is missing.
-fn referred_to() -> Vec<(What, Value, &'static str)> {
+/// The objects to which the rollout refers, each with the message while it is missing.
+fn references() -> Vec<(ObjectKind, Value, &'static str)> {
     let [stable, canary] = services(SHOP);
     vec![
-        (What::Service, stable, "service \"shop-stable\" not found"),
-        (What::Service, canary, "service \"shop-canary\" not found"),
-        (What::Route, route("route", &[SHOP]), "HTTPRoute \"route\" not found"),
-        (What::Template, template("ok"), "AnalysisTemplate/ok not found"),
+        (ObjectKind::Service, stable, "service \"shop-stable\" not found"),
+        (ObjectKind::Service, canary, "service \"shop-canary\" not found"),
+        (ObjectKind::HttpRoute, route("route", &[SHOP]), "HTTPRoute \"route\" not found"),
+        (ObjectKind::AnalysisTemplate, template("ok"), "AnalysisTemplate/ok not found"),
     ]
 }
 
-fn deploy(calm: &Calm) -> Result<()> {
+fn deploy(harness: &Harness) -> Result<()> {
     let analysis = json!({ "templates": [{ "templateName": "ok" }] });
     let steps = json!([{ "setWeight": 25 }, { "analysis": analysis }, { "pause": { "duration": "5s" } }]);
-    calm.cluster.create(What::Rollout, rollout(SHOP, "route", &steps))
+    harness.cluster.create(ObjectKind::Rollout, rollout(SHOP, "route", &steps))
 }
 
 /// The message of the status, and the generation of the spec.
-fn told(calm: &Calm) -> Result<(String, i64)> {
-    let object = calm.get(What::Rollout, SHOP)?;
+fn message_and_generation(harness: &Harness) -> Result<(String, i64)> {
+    let object = harness.get(ObjectKind::Rollout, SHOP)?;
     let message = object.pointer("/status/message").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok((message, object.pointer("/metadata/generation").and_then(Value::as_i64).context("no generation")?))
 }
 
 /// argo-rollouts #754.
 #[test]
-fn all_that_is_missing_is_named_and_the_condition_goes_with_the_last_of_it() -> Result<()> {
+fn the_status_names_all_missing_references_until_the_last_one_exists() -> Result<()> {
     run(async || {
-        let calm = Calm::start()?;
-        deploy(&calm)?;
-        let mut missing = referred_to();
+        let harness = Harness::start()?;
+        deploy(&harness)?;
+        let mut missing = references();
         while !missing.is_empty() {
             tokio::time::sleep(SOON).await;
 
-            let (message, _) = told(&calm)?;
+            let (message, _) = message_and_generation(&harness)?;
 
-            let all = missing.iter().all(|(_, _, words)| message.contains(words));
+            let all = missing.iter().all(|(_, _, expected)| message.contains(expected));
             ensure!(all && message.matches("not found").count() == missing.len(), "{message}");
-            let (what, object, _) = missing.remove(0);
-            calm.cluster.create(what, object)?;
+            let (kind, object, _) = missing.remove(0);
+            harness.cluster.create(kind, object)?;
         }
         tokio::time::sleep(SOON).await;
 
-        let (message, generation) = told(&calm)?;
+        let (message, generation) = message_and_generation(&harness)?;
 
         ensure!(!message.contains("InvalidSpec") && generation == 1, "generation {generation}: {message}");
-        calm.until_phase(SHOP, "Healthy").await
+        harness.wait_for_phase(SHOP, "Healthy").await
     })
 }
 
-/// argo-rollouts #754, for every object that may be the last.
+/// argo-rollouts #754, for each object as the last one.
 #[test]
-fn whatever_comes_last_a_rollout_is_not_healthy_before_and_is_soon_after() -> Result<()> {
-    for last in 0..referred_to().len() {
+fn a_rollout_becomes_healthy_soon_after_its_last_reference_is_created_and_not_before() -> Result<()> {
+    for last in 0..references().len() {
         run(async || {
-            let calm = Calm::start()?;
-            deploy(&calm)?;
-            let mut all = referred_to();
-            let (what, object, words) = all.remove(last);
-            for (what, object, _) in all {
-                calm.cluster.create(what, object)?;
+            let harness = Harness::start()?;
+            deploy(&harness)?;
+            let mut all = references();
+            let (kind, object, expected) = all.remove(last);
+            for (kind, object, _) in all {
+                harness.cluster.create(kind, object)?;
             }
-            tokio::time::sleep(WHILE).await;
+            tokio::time::sleep(UNTIL_READY).await;
 
-            let (message, _) = told(&calm)?;
-            let phase = calm.get(What::Rollout, SHOP)?.pointer("/status/phase").cloned();
-            ensure!(message.contains(words) && phase != Some(json!("Healthy")), "{phase:?}: {message}");
-            calm.cluster.create(what, object)?;
-            tokio::time::sleep(WHILE).await;
+            let (message, _) = message_and_generation(&harness)?;
+            let phase = harness.get(ObjectKind::Rollout, SHOP)?.pointer("/status/phase").cloned();
+            ensure!(message.contains(expected) && phase != Some(json!("Healthy")), "{phase:?}: {message}");
+            harness.cluster.create(kind, object)?;
+            tokio::time::sleep(UNTIL_READY).await;
 
-            let phase = calm.get(What::Rollout, SHOP)?.pointer("/status/phase").cloned();
-            ensure!(phase == Some(json!("Healthy")) && told(&calm)?.1 == 1, "{phase:?} {words}");
+            let phase = harness.get(ObjectKind::Rollout, SHOP)?.pointer("/status/phase").cloned();
+            ensure!(
+                phase == Some(json!("Healthy")) && message_and_generation(&harness)?.1 == 1,
+                "{phase:?} {expected}"
+            );
             Ok(())
         })?;
     }
     Ok(())
 }
 
-/// The status of a run of these metrics when it has ended.
-async fn measured(calm: &Calm, metrics: &[Value]) -> Result<Value> {
+/// Runs an AnalysisRun with these metrics and returns its final status.
+async fn measured(harness: &Harness, metrics: &[Value]) -> Result<Value> {
     let run = json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
         "metadata": { "name": "run", "namespace": NAMESPACE }, "spec": { "metrics": metrics },
     });
-    calm.cluster.create(What::Run, run)?;
-    let ended = |calm: &Calm| Ok(calm.get(What::Run, "run")?.pointer("/status/completedAt").is_some());
-    calm.until("the run has ended", ended).await?;
-    let status = calm.get(What::Run, "run")?.pointer("/status").cloned().context("the run has no status")?;
-    calm.cluster.delete(What::Run, "run")?;
+    harness.cluster.create(ObjectKind::AnalysisRun, run)?;
+    let ended =
+        |harness: &Harness| Ok(harness.get(ObjectKind::AnalysisRun, "run")?.pointer("/status/completedAt").is_some());
+    harness.wait_until("the run has ended", ended).await?;
+    let status =
+        harness.get(ObjectKind::AnalysisRun, "run")?.pointer("/status").cloned().context("the run has no status")?;
+    harness.cluster.delete(ObjectKind::AnalysisRun, "run")?;
     Ok(status)
 }
 
 /// argo-rollouts #4535, akuity/kargo #4630.
 #[test]
-fn the_condition_decides_whatever_the_body_of_an_answer_is() -> Result<()> {
+fn the_condition_decides_for_any_body_of_an_answer() -> Result<()> {
     run(async || {
-        let calm = Calm::start()?;
+        let harness = Harness::start()?;
         for (path, status, body) in [
             ("/empty", 200, ""),
             ("/null", 200, "null"),
@@ -138,7 +143,7 @@ fn the_condition_decides_whatever_the_body_of_an_answer_is() -> Result<()> {
             ("/json", 200, r#"{"status":"PASS"}"#),
             ("/down", 503, ""),
         ] {
-            calm.gauge.say(path, &[(status, body)]);
+            harness.metrics_server.set_answers(path, &[(status, body)]);
         }
         let status_of = json!({ "provider": { "web": { "jsonPath": "{$.status}" } } });
         for (path, condition, fields, expected) in [
@@ -154,7 +159,7 @@ fn the_condition_decides_whatever_the_body_of_an_answer_is() -> Result<()> {
             let mut limits = json!({ "count": 1, "consecutiveErrorLimit": 0 });
             json_patch::merge(&mut limits, &fields);
 
-            let status = measured(&calm, &[metric("body", path, condition, limits)]).await?;
+            let status = measured(&harness, &[metric("body", path, condition, limits)]).await?;
 
             ensure!(status.pointer("/phase") == Some(&json!(expected)), "{path} {condition}: {status}");
         }
@@ -164,12 +169,12 @@ fn the_condition_decides_whatever_the_body_of_an_answer_is() -> Result<()> {
 
 /// argo-rollouts #4479.
 #[test]
-fn a_metric_that_never_succeeded_is_no_success_when_another_one_ends_its_run() -> Result<()> {
+fn a_metric_without_a_success_is_not_successful_when_another_one_ends_its_run() -> Result<()> {
     run(async || {
-        let calm = Calm::start()?;
+        let harness = Harness::start()?;
         let bad = (200, r#"{"v":1}"#);
-        calm.gauge.say("/bad", &[bad]);
-        calm.gauge.say("/flaky", &[(503, ""), (503, ""), (503, ""), bad]);
+        harness.metrics_server.set_answers("/bad", &[bad]);
+        harness.metrics_server.set_answers("/flaky", &[(503, ""), (503, ""), (503, ""), bad]);
         let value = |more: Value| {
             let mut fields = json!({ "provider": { "web": { "jsonPath": "{$.v}" } } });
             json_patch::merge(&mut fields, &more);
@@ -179,7 +184,7 @@ fn a_metric_that_never_succeeded_is_no_success_when_another_one_ends_its_run() -
         let flaky = metric("flaky", "/flaky", "result == 0", flaky);
         let ends = metric("bad", "/bad", "result == 0", value(json!({ "initialDelay": "33s" })));
 
-        let status = measured(&calm, &[flaky, ends]).await?;
+        let status = measured(&harness, &[flaky, ends]).await?;
 
         let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         ensure!(text("/phase") == "Failed" && text("/message").contains("\"bad\""), "{status}");
