@@ -89,16 +89,18 @@ impl Node {
 }
 
 /// What the kubelet counts as a pod's memory, in bytes: with page cache that is in use, as `kubectl top` and evictions do.
+/// Waits until the kubelet has measured a new pod.
 pub async fn working_set(client: &Client, pod: &DynamicObject) -> Result<u64> {
-    let path = format!("/api/v1/nodes/{NODE}/proxy/stats/summary?only_cpu_and_memory=true");
-    let request = ::http::Request::get(path).body(Vec::new()).context("make a request")?;
-    let summary: Value = client.request(request).await.context("ask the kubelet for its statistics")?;
-    let pods = summary.pointer("/pods").and_then(Value::as_array).into_iter().flatten();
-    let found = pods
-        .into_iter()
-        .find(|found| found.pointer("/podRef/uid").and_then(Value::as_str) == pod.metadata.uid.as_deref());
-    let bytes = found.and_then(|found| found.pointer("/memory/workingSetBytes")?.as_u64());
-    bytes.with_context(|| format!("the kubelet has no statistics of {:?}", pod.metadata.name))
+    wait::poll("the kubelet to measure the pod's memory", READY, || async {
+        let path = format!("/api/v1/nodes/{NODE}/proxy/stats/summary?only_cpu_and_memory=true");
+        let request = ::http::Request::get(path).body(Vec::new()).context("make a request")?;
+        let summary: Value = client.request(request).await.context("ask the kubelet for its statistics")?;
+        let mut pods = summary.pointer("/pods").and_then(Value::as_array).into_iter().flatten();
+        let found =
+            pods.find(|found| found.pointer("/podRef/uid").and_then(Value::as_str) == pod.metadata.uid.as_deref());
+        Ok(found.and_then(|found| found.pointer("/memory/workingSetBytes")?.as_u64()).filter(|bytes| *bytes > 0))
+    })
+    .await
 }
 
 /// CoreDNS listens on the node; this is the Service that pods reach it by.

@@ -43,8 +43,6 @@ async fn the_shipped_image_is_ready_soon_after_its_pull_in_a_restricted_namespac
     let pod = installation::apply(&scenario.client, |_| {}).await?;
     let ready = started.elapsed();
     images::run(images::containerd().args(["tag", &image, NEXT])).await?;
-    // Compiled plugins are cached at the start; the figure is that of an idle pod.
-    tokio::time::sleep(Duration::from_secs(2)).await;
     let memory = node::working_set(&scenario.client, &pod).await?;
 
     println!(
