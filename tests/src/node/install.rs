@@ -8,6 +8,7 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use crate::{api, kinds, run_folder, wait};
 
@@ -21,13 +22,16 @@ const MANIFESTS: [&str; 4] = ["deploy/namespace.yaml", "crds", "deploy/rbac.yaml
 /// Timeout until a new pod is ready.
 const READY: Duration = Duration::from_secs(120);
 
+/// The CRDs are large and nothing deletes them: applied once.
+static CRDS: OnceCell<()> = OnceCell::const_new();
+
 /// Applies the manifests, after `change` has had its way with the Deployment, and waits until the Deployment's newest
 /// pod is ready and alone. Returns the pod.
 pub async fn apply(client: &Client, change: impl Fn(&mut Value)) -> Result<DynamicObject> {
     for manifest in MANIFESTS {
         let path = run_folder::repository().join(manifest);
         if path.is_dir() {
-            api::apply_crds(client, &path).await?;
+            CRDS.get_or_try_init(|| api::apply_crds(client, &path)).await?;
             continue;
         }
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
