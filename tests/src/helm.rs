@@ -91,12 +91,12 @@ impl Release {
 
     /// Replaces all values of the release.
     pub fn upgrade(&self, values: &Value) -> Result<String> {
-        self.apply("upgrade", values, &[])
+        self.apply("upgrade", values, &["--reset-values"])
     }
 
     /// As [`upgrade`](Self::upgrade), with fields that something else has changed.
     pub fn upgrade_by_force(&self, values: &Value) -> Result<String> {
-        self.apply("upgrade", values, &["--force-conflicts"])
+        self.apply("upgrade", values, &["--reset-values", "--force-conflicts"])
     }
 
     fn apply(&self, verb: &str, values: &Value, flags: &[&str]) -> Result<String> {

@@ -133,7 +133,7 @@ async fn a_release_for_a_namespace_serves_a_canary_through_upgrade_and_rollback_
 
 #[tokio::test]
 #[ignore = "needs a cluster: make cluster-test runs it"]
-async fn a_release_with_a_standby_is_available_and_lets_a_node_be_drained() -> Result<()> {
+async fn a_release_with_a_standby_is_available_lets_a_node_be_drained_and_can_go_back_to_one_pod() -> Result<()> {
     let scenario = Scenario::begin("chart-standby").await?;
     rights(&scenario).await?;
     let release = release(&scenario).await?;
@@ -153,6 +153,12 @@ async fn a_release_with_a_standby_is_available_and_lets_a_node_be_drained() -> R
         api::number(budget, "/status/disruptionsAllowed") == 1 && api::number(budget, "/status/currentHealthy") == 2
     })
     .await?;
+
+    release.upgrade(&self::values(&scenario))?;
+
+    let deployment = deployment(&scenario, &release).await?;
+    ensure!(api::number(&deployment, "/status/availableReplicas") == 1, "{:?}", deployment.data);
+    ensure!(api::text(&deployment, "/spec/strategy/type") == "Recreate", "{:?}", deployment.data);
     release.uninstall()?;
     scenario.end().await
 }
