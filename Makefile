@@ -1,5 +1,5 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test node node-test bench clean
+.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test node node-test bench manifests clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # CARGO_MANIFEST_DIR is set because several checkouts may share a target folder: the program may have been built in another one.
@@ -70,6 +70,10 @@ bench: setup ## Measure the cost of a decision, of a measurement and of a reconc
 	$(TARGET)/release/examples/call_cost
 	cargo build --release --locked -p kulta-core --example reconciliations
 	tests/instructions.sh $(TARGET)/release/examples/reconciliations
+
+manifests: ## Generate the manifests in deploy/ and the chart's copy of crds/ (needs Go, which builds helm)
+	tests/tools/build.sh helm
+	deploy/manifests.sh
 
 clean: ## Remove all build output
 	cargo clean

