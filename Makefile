@@ -1,5 +1,5 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test bench clean
+.PHONY: help demo setup build test languages lint workflows docs seeds seeds-nightly cluster cluster-test bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # CARGO_MANIFEST_DIR is set because several checkouts may share a target folder: the program may have been built in another one.
@@ -33,6 +33,13 @@ lint: setup ## Check format and lints
 	cargo fmt --all --check
 	cd plugins && cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+workflows: ## Check the GitHub Actions workflow (needs Go)
+	tests/tools/build.sh actionlint
+	tests/tools/bin/actionlint
+
+docs: ## Build the documentation as a site into target/book (installs mdBook once)
+	docs/build.sh
 
 seeds: setup ## Run the controller against the embedded cluster with faults, by seed (SEEDS=2000)
 	$(BUILD_SEEDS)

