@@ -1,11 +1,22 @@
 //! The manifests of `examples` on the real API server, followed by the real controller: each is accepted, becomes healthy, and begins an
 //! update as it says.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use kube::api::DynamicObject;
-use kulta_tests::{api, gateway, kinds, kulta::start, run_folder, scenario::Scenario};
+use kulta_tests::{
+    api,
+    backend::{self, behaviour::ERRORS},
+    gateway, kinds,
+    kulta::start,
+    load::{Load, Plan},
+    run_folder,
+    scenario::Scenario,
+};
 use serde_json::{Value, json};
 
 /// Kinds of other projects, whose CRDs the test cluster does not have, and the patch of the controller's Deployment.
@@ -23,7 +34,7 @@ fn folders() -> Result<Vec<PathBuf>> {
 }
 
 /// The objects of a folder that the test cluster knows, in the order of `kubectl apply -f`.
-fn objects(folder: &PathBuf) -> Result<Vec<Value>> {
+fn objects(folder: &Path) -> Result<Vec<Value>> {
     let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.sort();
@@ -36,11 +47,17 @@ fn objects(folder: &PathBuf) -> Result<Vec<Value>> {
     Ok(objects)
 }
 
-/// With the gateway and the Prometheus of the test cluster, and a host name of its own.
+fn host(route: &str, scenario: &Scenario) -> String {
+    format!("{route}.{}.test", scenario.namespace)
+}
+
+/// With the gateway, the Prometheus and the port of pods of the test cluster, and with a host name of its own.
 fn placed(mut object: Value, scenario: &Scenario) -> Value {
+    if let Some(port) = object.pointer_mut("/spec/template/spec/containers/0/ports/0/containerPort") {
+        *port = json!(backend::PORT);
+    }
     if object["kind"] == "HTTPRoute" {
-        let host = format!("{}.{}.test", object["metadata"]["name"].as_str().unwrap_or_default(), scenario.namespace);
-        object["spec"]["hostnames"] = json!([host]);
+        object["spec"]["hostnames"] = json!([host(name(&object), scenario)]);
         object["spec"]["parentRefs"] = json!([{"name": gateway::GATEWAY, "namespace": gateway::GATEWAY_NAMESPACE}]);
     }
     for metric in object.pointer_mut("/spec/metrics").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -91,7 +108,7 @@ async fn deployed_and_updated(scenario: &Scenario, objects: &[Value], rollout: &
     Ok(())
 }
 
-async fn tried(folder: &PathBuf) -> Result<()> {
+async fn tried(folder: &Path) -> Result<()> {
     let shown = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let scenario = Scenario::begin(shown).await?;
     let objects: Vec<Value> = objects(folder)?.into_iter().map(|object| placed(object, &scenario)).collect();
@@ -120,4 +137,29 @@ async fn every_example_becomes_healthy_and_begins_an_update() -> Result<()> {
         tried(&folder).await.with_context(|| format!("{}", folder.display()))?;
     }
     Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
+async fn the_example_with_limits_takes_a_bad_version_back() -> Result<()> {
+    let scenario = Scenario::begin("example-bad").await?;
+    let folder = run_folder::repository().join("examples/analysis-threshold");
+    let objects = objects(&folder)?.into_iter().map(|object| placed(object, &scenario));
+    let controller = start(&scenario, None).await?;
+    scenario.apply_all(objects).await?;
+    scenario.until_phase("web", "Healthy").await?;
+    let host = host("web", &scenario);
+    scenario.until_served(&host).await?;
+    let load = Load::start(Plan { per_second: 200, workers: 16, ..Plan::to(&host) })?;
+
+    let bad = json!({"spec": {"template": {"metadata": {"labels": {ERRORS: "50"}}}}});
+    scenario.verbs("web").patch_spec(bad).await?;
+
+    let aborted = scenario.until_phase("web", "Degraded").await?;
+    let message = api::text(&aborted, "/status/message");
+    ensure!(message.starts_with("RolloutAborted: ") && message.contains("requests"), "{message}");
+    scenario.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
+    drop(load);
+    controller.stop().await?;
+    scenario.end().await
 }

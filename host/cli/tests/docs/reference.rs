@@ -1,8 +1,9 @@
 //! The pages of `docs/reference` list every metric, condition and reason of the code, and none that the code does not have.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use crate::support::read;
+use crate::support::{files, read};
 
 const METRICS: &str = "host/controller/src/metrics.rs";
 
@@ -78,4 +79,44 @@ fn every_reason_of_a_kubernetes_event_is_listed() {
     reasons.insert(constant("host/controller/src/cdevents/publisher.rs", "SINK_UNAVAILABLE"));
 
     assert_eq!(listed("docs/reference/kubernetes-events.md"), reasons);
+}
+
+/// The flags of the controller begin with these words. Flags of other programs are not checked.
+const OWN_FLAGS: [&str; 14] = [
+    "analysis",
+    "cdevents",
+    "environment",
+    "event",
+    "git",
+    "instance",
+    "lease",
+    "listen",
+    "log",
+    "metrics",
+    "namespaces",
+    "plugin",
+    "prometheus",
+    "workers",
+];
+
+#[test]
+fn every_flag_of_the_controller_that_a_page_names_is_in_its_help() {
+    let help = Command::new(env!("CARGO_BIN_EXE_kulta")).args(["controller", "--help"]).output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let known = |flag: &str| help.split([' ', '\n', ',', '=']).any(|word| word == flag);
+    let pages =
+        ["README.md", "SECURITY.md", "docs/analysis.md", "docs/concepts.md", "docs/plugins.md", "docs/quick-start.md"];
+    let pages = pages.into_iter().map(str::to_owned);
+    let pages = pages.chain(files("docs/guides", "md")).chain(files("docs/reference", "md"));
+
+    for page in pages {
+        let text = read(&page);
+        let flags = text.split("--").skip(1).map(|rest| {
+            let end = rest.find(|sign: char| !sign.is_ascii_lowercase() && sign != '-').unwrap_or(rest.len());
+            rest[..end].trim_end_matches('-')
+        });
+        for flag in flags.filter(|flag| OWN_FLAGS.contains(&flag.split('-').next().unwrap_or_default())) {
+            assert!(known(&format!("--{flag}")), "{page}: kulta controller has no flag --{flag}");
+        }
+    }
 }
