@@ -1,12 +1,11 @@
-//! The manifests of `examples` on the real API server, followed by the real controller: each is accepted, becomes healthy, and begins an
-//! update as it says.
+//! The manifests of `examples` and the commands of documents on the real API server, followed by the real controller.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use kube::api::DynamicObject;
 use kulta_tests::{
     api,
@@ -18,6 +17,7 @@ use kulta_tests::{
     scenario::Scenario,
 };
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 /// Kinds of other projects, whose CRDs the test cluster does not have, and the patch of the controller's Deployment.
 const NOT_APPLIED: [&str; 5] = ["Application", "Deployment", "GitRepository", "Kustomization", "ScaledObject"];
@@ -160,6 +160,102 @@ async fn the_example_with_limits_takes_a_bad_version_back() -> Result<()> {
     ensure!(message.starts_with("RolloutAborted: ") && message.contains("requests"), "{message}");
     scenario.until_weights("web", &[("web-stable", 100), ("web-canary", 0)]).await?;
     drop(load);
+    controller.stop().await?;
+    scenario.end().await
+}
+
+/// Runs a command of a page with `kubectl` for the scenario's namespace, from the repository's root.
+async fn run(scenario: &Scenario, command: &str) -> Result<String> {
+    let environment = &scenario.environment;
+    let kubectl = environment.kubectl.display();
+    let script = format!("kubectl() {{ {kubectl} --namespace {} \"$@\"; }}\n{command}", scenario.namespace);
+    let mut shell = Command::new("bash");
+    shell.current_dir(run_folder::repository()).env("KUBECONFIG", &environment.kubeconfig).args(["-euc", &script]);
+    let output = shell.output().await.context("start a shell")?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{command}\n{out}\n{err}");
+    Ok(out.into_owned())
+}
+
+/// The lines of all blocks of a page that are for a cluster.
+fn commands(page: &str) -> Result<Vec<String>> {
+    let text = fs::read_to_string(run_folder::repository().join(page)).with_context(|| format!("read {page}"))?;
+    let blocks = text.split("```sh cluster\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let lines = blocks.flat_map(str::lines).map(|line| line.trim().to_owned());
+    Ok(lines.filter(|line| !line.is_empty()).collect())
+}
+
+async fn until_paused(scenario: &Scenario, step: i64) -> Result<()> {
+    let is_paused = |rollout: &DynamicObject| {
+        api::text(rollout, "/status/phase") == "Paused" && api::number(rollout, "/status/currentStepIndex") == step
+    };
+    scenario.until(&kinds::rollout(), "web", &format!("a pause at step {step}"), is_paused).await.map(drop)
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
+async fn the_commands_of_the_quick_start_deploy_update_promote_and_abort() -> Result<()> {
+    let scenario = Scenario::begin("quick-start").await?;
+    let controller = start(&scenario, None).await?;
+    let commands = commands("docs/quick-start.md")?;
+    let [apply, get, update, phase, promote, abort] = commands.as_slice() else {
+        bail!("the quick start has other commands: {commands:#?}");
+    };
+
+    run(&scenario, apply).await?;
+    scenario.until_phase("web", "Healthy").await?;
+    ensure!(run(&scenario, get).await?.contains("web"), "{get} does not show the rollout");
+    run(&scenario, update).await?;
+    until_paused(&scenario, 1).await?;
+    ensure!(run(&scenario, phase).await? == "Paused: CanaryPauseStep", "{}", run(&scenario, phase).await?);
+    run(&scenario, promote).await?;
+    until_paused(&scenario, 3).await?;
+    run(&scenario, abort).await?;
+
+    scenario.until_phase("web", "Degraded").await?;
+    controller.stop().await?;
+    scenario.end().await
+}
+
+/// The commands for kubectl alone: the third column of the page's first table, in code.
+fn verbs() -> Result<Vec<String>> {
+    let text = fs::read_to_string(run_folder::repository().join("docs/guides/verbs.md")).context("read the verbs")?;
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(2));
+    let commands = cells.filter_map(|cell| cell.trim_end_matches(" |").strip_prefix('`')?.strip_suffix('`'));
+    Ok(commands.filter(|command| !command.contains("NAME")).map(str::to_owned).collect())
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make cluster-test runs it"]
+async fn every_verb_by_kubectl_alone_has_its_effect() -> Result<()> {
+    let scenario = Scenario::begin("verbs-page").await?;
+    let controller = start(&scenario, None).await?;
+    let verbs = verbs()?;
+    let [promote, promote_full, abort, retry, pause, go_on, restart] = verbs.as_slice() else {
+        bail!("the page has other verbs: {verbs:#?}");
+    };
+    run(&scenario, "kubectl apply -f examples/canary-by-pods/").await?;
+    scenario.until_phase("web", "Healthy").await?;
+    scenario.verbs("web").set_image(NEW_IMAGE).await?;
+    until_paused(&scenario, 1).await?;
+
+    run(&scenario, promote).await?;
+    until_paused(&scenario, 3).await?;
+    run(&scenario, abort).await?;
+    scenario.until_phase("web", "Degraded").await?;
+    run(&scenario, retry).await?;
+    until_paused(&scenario, 1).await?;
+    run(&scenario, pause).await?;
+    let manual = |rollout: &DynamicObject| api::text(rollout, "/status/message") == "manually paused";
+    scenario.until(&kinds::rollout(), "web", "a manual pause", manual).await?;
+    run(&scenario, go_on).await?;
+    scenario.until(&kinds::rollout(), "web", "no manual pause", |rollout| !manual(rollout)).await?;
+    run(&scenario, promote_full).await?;
+    scenario.until_phase("web", "Healthy").await?;
+    run(&scenario, restart).await?;
+
+    let restarted = |rollout: &DynamicObject| !api::text(rollout, "/status/restartedAt").is_empty();
+    scenario.until(&kinds::rollout(), "web", "all pods restarted", restarted).await?;
     controller.stop().await?;
     scenario.end().await
 }
