@@ -120,3 +120,27 @@ fn every_flag_of_the_controller_that_a_page_names_is_in_its_help() {
         }
     }
 }
+
+/// The programs of the test cluster: the folder of their go.mod, and their module.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("argo-rollouts", "github.com/argoproj/argo-rollouts"),
+    ("contour", "github.com/projectcontour/contour"),
+    ("gateway-api", "sigs.k8s.io/gateway-api"),
+    ("kubernetes", "k8s.io/kubernetes"),
+];
+
+#[test]
+fn the_supported_versions_are_those_that_the_tests_run() {
+    let page = read("docs/reference/versions.md");
+    let module = |(folder, module): (&str, &str)| {
+        let text = read(&format!("tests/tools/{folder}/go.mod"));
+        let version = text.split(&format!("{module} v")).nth(1).and_then(|rest| rest.split_whitespace().next());
+        version.unwrap_or_else(|| panic!("{folder}: no version of {module}")).to_owned()
+    };
+    let script = read("tests/tools/build.sh");
+    let envoy = script.split("ENVOY_VERSION=").nth(1).and_then(|rest| rest.lines().next()).unwrap().to_owned();
+
+    for version in PROGRAMS.into_iter().map(module).chain([envoy]) {
+        assert!(page.contains(&version), "docs/reference/versions.md does not name {version}");
+    }
+}
