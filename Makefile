@@ -35,6 +35,14 @@ lint: setup ## Check format and lints
 	cd plugins && cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
+.PHONY: workflows docs
+workflows: ## Check the GitHub Actions workflow (needs Go)
+	tests/tools/build.sh actionlint
+	tests/tools/bin/actionlint
+
+docs: ## Build the documentation as a site into target/book (installs mdBook once)
+	docs/build.sh
+
 seeds: setup ## Run the controller against the embedded cluster with faults, by seed (SEEDS=2000)
 	$(BUILD_SEEDS)
 	$(TARGET)/release/kulta-seeds --count $(SEEDS)

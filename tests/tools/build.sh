@@ -148,6 +148,19 @@ registry() {
     link "$made"
 }
 
+# The check of the GitHub Actions workflow. The test cluster does not need it: `tests/tools/build.sh actionlint` builds it alone.
+actionlint() {
+    go_program actionlint github.com/rhysd/actionlint "" github.com/rhysd/actionlint/cmd/actionlint
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
+if [ "${1:-}" = actionlint ]; then
+    command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build actionlint"
+    actionlint
+    exit
+fi
+
 kwok() {
     go_program kwok sigs.k8s.io/kwok "" sigs.k8s.io/kwok/cmd/kwok
     if [ -n "$stage" ]; then
