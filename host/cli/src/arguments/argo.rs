@@ -77,7 +77,7 @@ pub const ARGO_FLAGS: &[ArgoFlag] = &[
     refused("controllers", "it would run analyses alone, which is not supported; leave the flag out"),
     refused("server", KUBECONFIG),
     refused("certificate-authority", KUBECONFIG),
-    refused("insecure-skip-tls-verify", KUBECONFIG),
+    ArgoFlag { value: Value::Switch, ..refused("insecure-skip-tls-verify", KUBECONFIG) },
     refused("tls-server-name", KUBECONFIG),
     refused("proxy-url", KUBECONFIG),
     refused("client-certificate", KUBECONFIG),

@@ -266,3 +266,6 @@ impl ControllerArguments {
 #[cfg(test)]
 #[path = "arguments_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod docs_tests;

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use kulta_fetch::{CdEventHttp, Delivery, LONGEST_RETRY_AFTER, Proxies, Sink, SinkConfig, SinkError};
 use tokio::net::TcpListener;
 
+use crate::proxy_server::ProxyServer;
 use crate::server::{Server, wire};
 
 const BODY: &str = r#"{"context":{}}"#;
@@ -266,4 +267,19 @@ fn a_timeout_of_zero_is_rejected() {
     let error = Sink::new(SinkConfig { url: "http://events.example/".into(), timeout: Duration::ZERO, proxies: Proxies::default() }).err().unwrap();
 
     assert!(matches!(error, SinkError::Timeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_event_goes_through_the_proxy() {
+    let server = Server::answering(204, &[], "").await;
+    let target = server.url.trim_start_matches("http://").trim_end_matches("/events").parse().unwrap();
+    let proxy = ProxyServer::start(target).await;
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let proxies = Proxies::new(Some(&proxy.address.to_string()), None, "").unwrap();
+    let config = SinkConfig { url: "http://events.invalid/in".to_owned(), timeout: TIMEOUT, proxies };
+
+    let delivery = Sink::new(config).unwrap().deliver(&event()).await;
+
+    assert_eq!(delivery, Delivery::Accepted);
+    assert_eq!(proxy.request_lines(), ["post http://events.invalid/in http/1.1"]);
 }

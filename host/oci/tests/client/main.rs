@@ -8,6 +8,11 @@ mod limits;
 #[cfg(test)]
 mod pull;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
+#[path = "../../../fetch/tests/fetch/proxy_server.rs"]
+mod proxy_server;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod server;
