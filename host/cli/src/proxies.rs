@@ -6,9 +6,8 @@ use kulta_fetch::Proxies;
 /// # Errors
 /// If one of the variables is invalid.
 pub fn of_process() -> Result<Proxies> {
-    let variable = |names: [&str; 2]| {
-        names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-    };
+    let variable =
+        |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let http = variable(["HTTP_PROXY", "http_proxy"]);
     let https = variable(["HTTPS_PROXY", "https_proxy"]);
     let none = variable(["NO_PROXY", "no_proxy"]);

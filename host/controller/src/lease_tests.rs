@@ -217,7 +217,8 @@ async fn a_holder_with_a_longer_lease_is_waited_for_as_long_as_its_lease_says() 
 #[tokio::test(start_paused = true)]
 async fn a_leader_stops_at_the_deadline_that_it_was_given() {
     let server = Arc::new(Server::default());
-    let times = LeaseTimes { renew_deadline: Duration::from_secs(4), retry: Duration::from_secs(1), ..LeaseTimes::default() };
+    let times =
+        LeaseTimes { renew_deadline: Duration::from_secs(4), retry: Duration::from_secs(1), ..LeaseTimes::default() };
     let mut elector = elector(&server, "one").with_times(times);
     elector.acquire().await;
     server.behave(Behaviour { broken: true, ..Behaviour::default() });
@@ -241,7 +242,9 @@ async fn without_the_right_to_the_lease_the_reason_says_what_to_grant() {
     assert!(acquired.is_err());
     let reasons = waiting.reasons();
     let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
-    for expected in ["argo-rollouts-controller-lock", "kulta-system", "is forbidden", "get, create and update of leases"] {
+    for expected in
+        ["argo-rollouts-controller-lock", "kulta-system", "is forbidden", "get, create and update of leases"]
+    {
         assert!(reason.contains(expected), "{expected} is not in {reason}");
     }
 }

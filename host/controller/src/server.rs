@@ -180,6 +180,9 @@ mod tests {
         let (status, body) = get(probes, "/readyz").await;
 
         assert_eq!(status, StatusCode::OK);
-        assert!(body.starts_with("ok\nlimited: no Gateway API\nlimited: the Rollout CRD prunes status.kulta"), "{body}");
+        assert!(
+            body.starts_with("ok\nlimited: no Gateway API\nlimited: the Rollout CRD prunes status.kulta"),
+            "{body}"
+        );
     }
 }

@@ -73,7 +73,9 @@ pub fn watch_reason(kind: Kind, scope: &Scope, code: u16, message: &str) -> Stri
             };
             format!("the cluster does not serve {name} ({version}): {advice}")
         }
-        FORBIDDEN => format!("{name} cannot be watched{place}: {message}; deploy/rbac.yaml has the permissions of the controller"),
+        FORBIDDEN => format!(
+            "{name} cannot be watched{place}: {message}; deploy/rbac.yaml has the permissions of the controller"
+        ),
         _ => format!("{name} cannot be watched{place}: {message}"),
     }
 }

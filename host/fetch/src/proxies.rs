@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn an_invalid_value_is_rejected_without_its_password() {
-        for (value, expected) in [("https://u:hunter2@p", "scheme \"https\""), ("http://u:hunter2@:1", "is not a URL")] {
+        for (value, expected) in [("https://u:hunter2@p", "scheme \"https\""), ("http://u:hunter2@:1", "is not a URL")]
+        {
             let error = Proxies::new(Some(value), None, "").unwrap_err().to_string();
 
             assert!(error.contains("HTTP_PROXY") && error.contains(expected), "{error}");

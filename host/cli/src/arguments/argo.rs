@@ -56,7 +56,10 @@ pub const ARGO_FLAGS: &[ArgoFlag] = &[
     none("service-threads", NO_RECONCILER),
     none("ingress-threads", NO_RECONCILER),
     none("ephemeral-metadata-threads", ONE_SETTING),
-    none("ephemeral-metadata-update-pod-retries", "a pod that could not be updated is updated in the next reconciliation"),
+    none(
+        "ephemeral-metadata-update-pod-retries",
+        "a pod that could not be updated is updated in the next reconciliation",
+    ),
     none("aws-target-group-binding-api-version", NO_ROUTER),
     none("alb-tag-key-resource-id", NO_ROUTER),
     none("alb-ingress-classes", NO_ROUTER),

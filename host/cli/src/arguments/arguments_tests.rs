@@ -80,7 +80,8 @@ fn parsed(flags: &[&str]) -> (ControllerArguments, Vec<String>) {
 }
 
 fn parsed_with(flags: &[&str], variables: &[(&str, &str)]) -> Result<(ControllerArguments, Vec<String>), ParseError> {
-    let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let Parsed { command, notices } = parse(words(flags), variable)?;
     let Command::Controller(arguments) = command else { panic!("the controller") };
     Ok((*arguments, notices))
@@ -202,7 +203,9 @@ fn help_and_version_are_those_of_kulta() {
 fn help_comes_in_groups() {
     let help = controller_command().render_long_help().to_string();
 
-    for group in ["What is served:", "Cluster:", "Events:", "Analyses:", "Plugins:", "Proxies:", "Process:", "Leader election:"] {
+    for group in
+        ["What is served:", "Cluster:", "Events:", "Analyses:", "Plugins:", "Proxies:", "Process:", "Leader election:"]
+    {
         assert!(help.contains(&format!("\n{group}\n")), "{group} is not in\n{help}");
     }
     assert!(!help.contains("--qps"), "{help}");

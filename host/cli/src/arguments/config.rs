@@ -113,7 +113,8 @@ fn scalar(value: &Value) -> Option<String> {
 
 /// The key that the unknown one is most like.
 fn nearest(command: &Command, unknown: &str) -> Option<String> {
-    let likeness = |key: &String| strsim::jaro(&key.to_ascii_lowercase(), &unknown.replace('-', "").to_ascii_lowercase());
+    let likeness =
+        |key: &String| strsim::jaro(&key.to_ascii_lowercase(), &unknown.replace('-', "").to_ascii_lowercase());
     let keys = settable(command).map(key).map(|key| (likeness(&key), key));
     let best = keys.max_by(|(one, _), (other, _)| one.total_cmp(other));
     best.filter(|(likeness, _)| *likeness > SIMILAR).map(|(_, key)| key)
@@ -142,9 +143,12 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_one() {
-        for (unknown, nearest) in
-            [("logLevl", "logLevel"), ("log-level", "logLevel"), ("analysisdeny", "analysisDeny"), ("worker", "workers")]
-        {
+        for (unknown, nearest) in [
+            ("logLevl", "logLevel"),
+            ("log-level", "logLevel"),
+            ("analysisdeny", "analysisDeny"),
+            ("worker", "workers"),
+        ] {
             let error = parsed(&format!("{unknown}: x")).unwrap_err();
 
             assert_eq!(error, format!("kulta.yaml: unknown key {unknown:?}; did you mean {nearest:?}?"));

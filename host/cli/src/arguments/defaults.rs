@@ -58,7 +58,8 @@ mod tests {
     use super::*;
 
     fn found(variables: &[(&str, &str)]) -> (Vec<(String, String)>, usize) {
-        let read = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let read =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let (defaults, warnings) = of_environment(read);
         (defaults.into_iter().map(|default| (default.flag, default.values.concat())).collect(), warnings.len())
     }

@@ -150,10 +150,7 @@ pub enum ParseError {
 ///
 /// # Errors
 /// If it is invalid, or asks for help.
-pub fn parse(
-    arguments: Vec<OsString>,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Parsed, ParseError> {
+pub fn parse(arguments: Vec<OsString>, variable: impl Fn(&str) -> Option<String>) -> Result<Parsed, ParseError> {
     let arguments = with_subcommand(arguments);
     if arguments.get(1).is_none_or(|first| first != CONTROLLER_COMMAND) {
         let command = Arguments::try_parse_from(arguments)?.command;
@@ -201,8 +198,8 @@ fn parse_with(arguments: &[OsString], below: &[defaults::Default]) -> Result<Con
 }
 
 fn try_parse(arguments: &[OsString], below: &[defaults::Default]) -> Result<ControllerArguments, clap::Error> {
-    let command = Arguments::command()
-        .mut_subcommand(CONTROLLER_COMMAND, |controller| defaults::apply(controller, below));
+    let command =
+        Arguments::command().mut_subcommand(CONTROLLER_COMMAND, |controller| defaults::apply(controller, below));
     let matches = command.try_get_matches_from(arguments)?;
     match Arguments::from_arg_matches(&matches)?.command {
         Command::Controller(settings) => Ok(*settings),
@@ -244,9 +241,13 @@ impl ControllerArguments {
         } else if election.pod_name.is_some() != election.pod_uid.is_some() {
             "--pod-name and --pod-uid are one identity: set both or neither".to_owned()
         } else if deadline >= lease {
-            format!("--leader-election-renew-deadline ({deadline}) must be less than --leader-election-lease-duration ({lease})")
+            format!(
+                "--leader-election-renew-deadline ({deadline}) must be less than --leader-election-lease-duration ({lease})"
+            )
         } else if retry >= deadline {
-            format!("--leader-election-retry-period ({retry}) must be less than --leader-election-renew-deadline ({deadline})")
+            format!(
+                "--leader-election-retry-period ({retry}) must be less than --leader-election-renew-deadline ({deadline})"
+            )
         } else {
             return Ok(());
         };
@@ -257,7 +258,8 @@ impl ControllerArguments {
     fn notices(&self) -> Vec<String> {
         let idle = self.scope.namespace.is_some() && !self.scope.namespaced;
         let idle = idle.then(|| {
-            "--namespace has an effect only with --namespaced, as in Argo Rollouts; --namespaces names several".to_owned()
+            "--namespace has an effect only with --namespaced, as in Argo Rollouts; --namespaces names several"
+                .to_owned()
         });
         idle.into_iter().chain(self.argo.notices()).collect()
     }

@@ -27,7 +27,14 @@ pub struct ProcessArguments {
     #[arg(long, env = "KULTA_HEALTHZ_PORT", alias = "healthzPort", value_name = "PORT")]
     healthz_port: Option<u16>,
     /// Format of log lines
-    #[arg(long, env = "KULTA_LOG_FORMAT", alias = "logformat", default_value = "text", ignore_case = true, value_name = "FORMAT")]
+    #[arg(
+        long,
+        env = "KULTA_LOG_FORMAT",
+        alias = "logformat",
+        default_value = "text",
+        ignore_case = true,
+        value_name = "FORMAT"
+    )]
     pub log_format: LogFormat,
     /// Minimum log level, such as info or debug, or a filter such as kulta_controller=debug
     #[arg(long, env = "KULTA_LOG_LEVEL", alias = "loglevel", default_value = "info", value_name = "LEVEL", value_parser = log_level)]

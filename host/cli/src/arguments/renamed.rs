@@ -49,7 +49,8 @@ pub fn translate(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
             translated.push(with_unit(argument, unit));
             continue;
         };
-        warnings.push(format!("--{} is --{} now; the old name ends with the next version", entry.old_flag, entry.new_flag));
+        warnings
+            .push(format!("--{} is --{} now; the old name ends with the next version", entry.old_flag, entry.new_flag));
         match value {
             Some(value) => translated.push(format!("--{}={value}{}", entry.new_flag, entry.unit).into()),
             None => {

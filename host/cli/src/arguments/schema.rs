@@ -24,7 +24,8 @@ pub fn schema(command: &Command) -> Value {
 }
 
 fn property(flag: &Arg) -> Value {
-    let mut property = if is_list(flag) { json!({"type": ["array", "string"], "items": {"type": "string"}}) } else { scalar(flag) };
+    let mut property =
+        if is_list(flag) { json!({"type": ["array", "string"], "items": {"type": "string"}}) } else { scalar(flag) };
     let defaults: Vec<String> =
         flag.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
     if let Some(fields) = property.as_object_mut() {

@@ -33,7 +33,10 @@ fn contradictory_flags_are_one_line() {
     let (code, printed) = failed(&["--analysis-record=a", "--analysis-replay=b"]);
 
     assert_eq!(code, Some(2));
-    assert_eq!(printed, "kulta: --analysis-record and --analysis-replay exclude each other: a replay sends no requests\n");
+    assert_eq!(
+        printed,
+        "kulta: --analysis-record and --analysis-replay exclude each other: a replay sends no requests\n"
+    );
 }
 
 #[test]

@@ -102,7 +102,11 @@ async fn without_gateway_api_the_controller_works_and_names_it_once_a_rollout_ne
 
     assert_eq!(before.body, "ok\n");
     assert_eq!(limited.status, 200);
-    assert!(limited.body.contains("HTTPRoute (gateway.networking.k8s.io/v1): install the CRDs of Gateway API"), "{}", limited.body);
+    assert!(
+        limited.body.contains("HTTPRoute (gateway.networking.k8s.io/v1): install the CRDs of Gateway API"),
+        "{}",
+        limited.body
+    );
     assert_eq!(after.body, "ok\n");
 }
 

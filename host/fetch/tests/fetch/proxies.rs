@@ -98,7 +98,9 @@ async fn a_denied_address_is_not_reached_through_the_proxy() {
     let server = Server::start(|_| ok("up")).await;
     let (proxy, url) = proxied(&server).await;
 
-    for target in ["http://169.254.169.254/latest", "http://100.100.100.200/", "http://[fd00:ec2::254]/", "http://0.0.0.0/"] {
+    for target in
+        ["http://169.254.169.254/latest", "http://100.100.100.200/", "http://[fd00:ec2::254]/", "http://0.0.0.0/"]
+    {
         let failure = fetch(settings(&url, &[]), get(target)).await.unwrap_err();
 
         assert!(matches!(failure, Failure::Denied(_)), "{target}: {failure}");

@@ -52,8 +52,16 @@ async fn forward(mut client: TcpStream, target: SocketAddr, record: Arc<Mutex<Ve
     if text.starts_with("CONNECT ") {
         client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await.unwrap();
     } else {
-        server.write_all(&head).await.unwrap();
+        server.write_all(in_origin_form(&text).as_bytes()).await.unwrap();
     }
     // Either side may close its connection at any time.
     let _ended = copy_bidirectional(&mut client, &mut server).await;
+}
+
+/// The target of a request as a server gets it: without scheme and host.
+fn in_origin_form(request: &str) -> String {
+    let (method, rest) = request.split_once(' ').unwrap();
+    let (_, from_host) = rest.split_once("://").unwrap();
+    let (_, path) = from_host.split_once('/').unwrap();
+    format!("{method} /{path}")
 }

@@ -253,7 +253,8 @@ fn a_url_that_is_not_http_is_rejected_with_the_reason() {
     ];
 
     for (url, expected) in cases {
-        let error = Sink::new(SinkConfig { url: url.into(), timeout: TIMEOUT, proxies: Proxies::default() }).err().unwrap();
+        let error =
+            Sink::new(SinkConfig { url: url.into(), timeout: TIMEOUT, proxies: Proxies::default() }).err().unwrap();
 
         assert!(matches!(error, SinkError::Url { .. } | SinkError::Scheme { .. }), "{url}: {error:?}");
         assert!(error.to_string().contains(expected), "{url}: {error}");
@@ -264,7 +265,13 @@ fn a_url_that_is_not_http_is_rejected_with_the_reason() {
 fn a_timeout_of_zero_is_rejected() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
 
-    let error = Sink::new(SinkConfig { url: "http://events.example/".into(), timeout: Duration::ZERO, proxies: Proxies::default() }).err().unwrap();
+    let error = Sink::new(SinkConfig {
+        url: "http://events.example/".into(),
+        timeout: Duration::ZERO,
+        proxies: Proxies::default(),
+    })
+    .err()
+    .unwrap();
 
     assert!(matches!(error, SinkError::Timeout), "{error:?}");
 }
