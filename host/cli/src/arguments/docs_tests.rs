@@ -9,7 +9,7 @@ use super::argo::{ARGO_FLAGS, Meaning};
 use super::config::{key, settable};
 use super::renamed::RENAMED;
 use super::schema::help;
-use super::{Arguments, controller_command, schema};
+use super::{Arguments, controller_command, parse, schema};
 
 const BEGIN: &str = "<!-- Generated from the program: begin -->\n";
 const END: &str = "<!-- Generated from the program: end -->\n";
@@ -43,6 +43,19 @@ fn the_published_schema_of_the_configuration_file_is_current() {
     let schema = serde_json::to_string_pretty(&schema(&controller_command())).unwrap();
 
     check("config.schema.json", &format!("{schema}\n"));
+}
+
+#[test]
+fn the_example_in_the_docs_is_a_valid_configuration() {
+    let text = fs::read_to_string(document("flags.md")).unwrap();
+    let example = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let path = std::env::temp_dir().join(format!("kulta-docs-{}.yaml", std::process::id()));
+    fs::write(&path, example).unwrap();
+    let arguments = ["kulta", "--config", path.to_str().unwrap()].map(Into::into).to_vec();
+
+    let parsed = parse(arguments, |_| None);
+
+    assert!(parsed.is_ok(), "{}", parsed.err().unwrap());
 }
 
 fn tables() -> String {

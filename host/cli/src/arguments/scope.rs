@@ -46,12 +46,12 @@ pub struct ClusterArguments {
     #[arg(long, env = "KULTA_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig; if unset, its current one
-    #[arg(long, env = "KULTA_CONTEXT", value_name = "NAME")]
+    #[arg(long, env = "KULTA_KUBE_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
     /// Cluster of the kubeconfig, in place of the context's
-    #[arg(long, env = "KULTA_CLUSTER", value_name = "NAME")]
+    #[arg(long, env = "KULTA_KUBE_CLUSTER", value_name = "NAME")]
     pub cluster: Option<String>,
     /// User of the kubeconfig, in place of the context's
-    #[arg(long, env = "KULTA_USER", value_name = "NAME")]
+    #[arg(long, env = "KULTA_KUBE_USER", value_name = "NAME")]
     pub user: Option<String>,
 }
