@@ -175,7 +175,8 @@ impl Controller {
         };
         let orphans = OrphanReconciler { caches: Arc::clone(&caches), cluster };
         let instance_selector = settings.instance_selector();
-        let watches = Watches { client, caches, sink: dispatcher, metrics, instance_selector };
+        let waiting = Arc::default();
+        let watches = Watches { client, caches, sink: dispatcher, metrics, instance_selector, waiting };
         Arc::new(Self {
             scopes,
             workers: settings.workers,
@@ -204,6 +205,8 @@ impl Controller {
             metrics: Arc::clone(&self.supervisor.metrics),
             caches: Arc::clone(&self.watches.caches),
             queue: Arc::clone(&self.queues.rollouts),
+            waiting: Arc::clone(&self.watches.waiting),
+            record_support: Arc::clone(&self.rollouts.record_support),
         }
     }
 
@@ -224,6 +227,7 @@ impl Controller {
         stop: CancellationToken,
     ) -> Result<(), LeaseError> {
         if let Some(elector) = &mut elector {
+            elector.report_to(Arc::clone(&self.watches.waiting));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
