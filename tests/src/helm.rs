@@ -127,7 +127,8 @@ impl Release {
 
 /// The object of a kind whose name is `name`.
 pub fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
-    let found = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    let is = |object: &Value, path: &str, text: &str| object.pointer(path).is_some_and(|value| value == text);
+    let found = objects.iter().find(|object| is(object, "/kind", kind) && is(object, "/metadata/name", name));
     found.with_context(|| format!("no {kind} {name}"))
 }
 

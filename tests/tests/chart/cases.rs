@@ -43,8 +43,12 @@ impl Expected {
     }
 }
 
+fn is(kind: &'static str, name: &'static str, path: &str, value: Value) -> Expected {
+    Is(kind, name, path.to_owned(), value)
+}
+
 fn deployment(path: &str, value: Value) -> Expected {
-    Is("Deployment", "kulta", path.to_owned(), value)
+    is("Deployment", "kulta", path, value)
 }
 
 fn pod(path: &str, value: Value) -> Expected {
@@ -81,8 +85,8 @@ fn names() -> Vec<Case> {
             json!({"commonLabels": {"team": "web"}}),
             vec![
                 deployment("/metadata/labels/team", label.clone()),
-                Is("ClusterRole", "kulta", "/metadata/labels/team".to_owned(), label.clone()),
-                Is("CustomResourceDefinition", "rollouts.argoproj.io", "/metadata/labels/team".to_owned(), label),
+                is("ClusterRole", "kulta", "/metadata/labels/team", label.clone()),
+                is("CustomResourceDefinition", "rollouts.argoproj.io", "/metadata/labels/team", label),
             ],
         ),
         (
@@ -173,7 +177,7 @@ fn flags() -> Vec<Case> {
             json!({"leaderElection": {"namespace": "default"}}),
             vec![
                 Argument("--lease-namespace=default"),
-                Is("Role", "kulta-lease", "/metadata/namespace".to_owned(), json!("default")),
+                is("Role", "kulta-lease", "/metadata/namespace", json!("default")),
             ],
         ),
         (
@@ -215,16 +219,16 @@ fn plugins() -> Vec<Case> {
         "config": {"max": 0.05},
     });
     let image = json!({"source": {"oci": {"image": "registry.example.com/gate:1"}}});
-    let id = "/metadata/labels/argo-rollouts.argoproj.io~1controller-instance-id".to_owned();
+    let id = "/metadata/labels/argo-rollouts.argoproj.io~1controller-instance-id";
     vec![
-        (json!({"plugins": {"objects": {"gate": spec}}}), vec![Is("Plugin", "gate", "/spec".to_owned(), spec.clone())]),
+        (json!({"plugins": {"objects": {"gate": spec}}}), vec![is("Plugin", "gate", "/spec", spec.clone())]),
         (
             json!({"plugins": {"objects": {"gate": spec}}, "controller": {"instanceID": "blue"}}),
-            vec![Is("Plugin", "gate", id, json!("blue"))],
+            vec![is("Plugin", "gate", id, json!("blue"))],
         ),
         (
             json!({"plugins": {"allowTags": true, "objects": {"gate": image}}}),
-            vec![Argument("--plugin-allow-tags"), Is("Plugin", "gate", "/spec".to_owned(), image.clone())],
+            vec![Argument("--plugin-allow-tags"), is("Plugin", "gate", "/spec", image.clone())],
         ),
         (
             json!({"plugins": {"cache": {"sizeLimit": "4Gi"}}}),
@@ -262,7 +266,7 @@ fn permissions() -> Vec<Case> {
     let (jobs, secrets) = ("kulta-analysis-jobs", "kulta-analysis-secrets");
     let of_jobs = |kind| rule(kind, jobs, "batch", json!(["jobs"]), json!(["get", "create", "delete"]));
     let of_secrets = |kind| rule(kind, secrets, "", json!(["secrets"]), json!(["get"]));
-    let in_default = |name| Is("Role", name, "/metadata/namespace".to_owned(), json!("default"));
+    let in_default = |name| is("Role", name, "/metadata/namespace", json!("default"));
     let named = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["token"]});
     let rollouts = |kind| rule(kind, "kulta", "argoproj.io", json!(["rollouts"]), json!(["list", "watch", "patch"]));
     let plugins = |verbs| rule("ClusterRole", "kulta", "kulta.io", json!(["plugins"]), verbs);
@@ -274,17 +278,12 @@ fn permissions() -> Vec<Case> {
             vec![
                 NoObject("ServiceAccount", "kulta"),
                 pod("/spec/serviceAccountName", json!("existing")),
-                Is("ClusterRoleBinding", "kulta", "/subjects/0/name".to_owned(), json!("existing")),
+                is("ClusterRoleBinding", "kulta", "/subjects/0/name", json!("existing")),
             ],
         ),
         (
             json!({"serviceAccount": {"annotations": {"example.com/role": "kulta"}}}),
-            vec![Is(
-                "ServiceAccount",
-                "kulta",
-                "/metadata/annotations".to_owned(),
-                json!({"example.com/role": "kulta"}),
-            )],
+            vec![is("ServiceAccount", "kulta", "/metadata/annotations", json!({"example.com/role": "kulta"}))],
         ),
         (json!({"rbac": {"create": false}}), vec![NoObject("ClusterRole", "kulta"), NoObject("Role", "kulta-plugins")]),
         (
@@ -342,13 +341,13 @@ fn scheduling() -> Vec<Case> {
         (json!({"topologySpreadConstraints": [spread]}), vec![pod("/spec/topologySpreadConstraints", json!([spread]))]),
         (
             json!({"replicas": 3, "podDisruptionBudget": {"enabled": true, "maxUnavailable": 2}}),
-            vec![Is("PodDisruptionBudget", "kulta", "/spec/maxUnavailable".to_owned(), json!(2))],
+            vec![is("PodDisruptionBudget", "kulta", "/spec/maxUnavailable", json!(2))],
         ),
     ]
 }
 
 fn network() -> Vec<Case> {
-    let policy = |path: &str, value| Is("NetworkPolicy", "kulta", format!("/spec{path}"), value);
+    let policy = |path: &str, value| is("NetworkPolicy", "kulta", &format!("/spec{path}"), value);
     let monitoring = json!({"namespaceSelector": {"matchLabels": {"name": "monitoring"}}});
     let api_server = json!({"ports": [{"port": 6443, "protocol": "TCP"}]});
     let dns = json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]});
@@ -372,25 +371,20 @@ fn network() -> Vec<Case> {
         ),
         (
             json!({"service": {"port": 80}}),
-            vec![Is(
-                "Service",
-                "kulta",
-                "/spec/ports/0".to_owned(),
-                json!({"name": "http", "port": 80, "targetPort": "http"}),
-            )],
+            vec![is("Service", "kulta", "/spec/ports/0", json!({"name": "http", "port": 80, "targetPort": "http"}))],
         ),
         (
             json!({"service": {"annotations": {"prometheus.io/scrape": "true"}}}),
-            vec![Is("Service", "kulta", "/metadata/annotations".to_owned(), json!({"prometheus.io/scrape": "true"}))],
+            vec![is("Service", "kulta", "/metadata/annotations", json!({"prometheus.io/scrape": "true"}))],
         ),
         (
             json!({"serviceMonitor": {"enabled": true, "interval": "15s", "labels": {"release": "prometheus"}}}),
             vec![
-                Is("ServiceMonitor", "kulta", "/metadata/labels/release".to_owned(), json!("prometheus")),
-                Is(
+                is("ServiceMonitor", "kulta", "/metadata/labels/release", json!("prometheus")),
+                is(
                     "ServiceMonitor",
                     "kulta",
-                    "/spec".to_owned(),
+                    "/spec",
                     json!({
                         "selector": {"matchLabels": selector},
                         "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],

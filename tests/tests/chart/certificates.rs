@@ -16,7 +16,7 @@ use kulta_tests::{
     scenario::{SOON, Scenario},
     sink::Sink,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::process::Command;
 
 /// The variables of the container for a bundle that is mounted in `folder`.
@@ -30,7 +30,7 @@ fn variables(folder: &Path) -> Result<Vec<(String, String)>> {
         let found = all.iter().find(|variable| variable["name"] == name).with_context(|| format!("no {name}"))?;
         found["value"].as_str().map(str::to_owned).context("no value")
     };
-    ensure!(mount["mountPath"] == Value::from(variable("SSL_CERT_DIR")?), "the bundle is mounted elsewhere");
+    ensure!(mount["mountPath"] == variable("SSL_CERT_DIR")?, "the bundle is mounted elsewhere");
     Ok(vec![
         ("SSL_CERT_FILE".to_owned(), variable("SSL_CERT_FILE")?),
         ("SSL_CERT_DIR".to_owned(), folder.display().to_string()),

@@ -86,3 +86,33 @@ fn every_value_of_the_schema_has_a_default() -> Result<()> {
     ensure!(missing.is_empty(), "values.yaml lacks {missing:?}");
     Ok(())
 }
+
+/// The lines of values.yaml that set a value: the value's path, and the line above.
+fn lines(yaml: &str) -> Vec<(String, String)> {
+    let (mut parents, mut above, mut found) = (Vec::<(usize, String)>::new(), "", Vec::new());
+    for line in yaml.lines() {
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        let key = text.split_once(':').map(|(key, _)| key).filter(|key| key.chars().all(char::is_alphanumeric));
+        if let Some(key) = key {
+            parents.retain(|(parent, _)| *parent < indent);
+            parents.push((indent, key.to_owned()));
+            let path: String = parents.iter().map(|(_, key)| format!("/{key}")).collect();
+            found.push((path, above.trim_start().to_owned()));
+        }
+        above = line;
+    }
+    found
+}
+
+#[test]
+fn every_value_has_a_comment() -> Result<()> {
+    let lines = lines(&read(&helm::chart().join("values.yaml"))?);
+
+    for path in paths(&schema()?) {
+        let (_, above) =
+            lines.iter().find(|(known, _)| *known == path).with_context(|| format!("no line for {path}"))?;
+        ensure!(above.starts_with("# "), "{path} has no comment");
+    }
+    Ok(())
+}

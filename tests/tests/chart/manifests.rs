@@ -59,8 +59,8 @@ fn the_manifests_are_those_that_the_chart_generates() -> Result<()> {
 
 /// Kind and name.
 fn identities(objects: &[Value]) -> BTreeSet<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    objects.iter().map(|object| (text(&object["kind"]), text(&object["metadata"]["name"]))).collect()
+    let text = |object: &Value, path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    objects.iter().map(|object| (text(object, "/kind"), text(object, "/metadata/name"))).collect()
 }
 
 #[test]
