@@ -28,8 +28,10 @@ async fn a_configuration_file_and_old_names_start_the_controller() {
     let port = free_port();
     let file = cluster.kubeconfig.with_file_name("kulta.yaml");
     std::fs::write(&file, format!("listen: 127.0.0.1:{port}\nlogFormat: json\nleaderElect: false\n")).unwrap();
-    let mut kulta =
-        cluster.kulta(&["controller", "--config", file.to_str().unwrap()], &[("KULTA_METRICS_LOOPBACK", "yes"), ("KULTA_PLUGIN_ALLOW_TAGS", "1")]);
+    let mut kulta = cluster.kulta(
+        &["controller", "--config", file.to_str().unwrap()],
+        &[("KULTA_METRICS_LOOPBACK", "yes"), ("KULTA_PLUGIN_ALLOW_TAGS", "1")],
+    );
 
     kulta.page(port, "/readyz", |page| page.status == 200);
 
