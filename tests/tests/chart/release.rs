@@ -30,11 +30,13 @@ async fn release(scenario: &Scenario) -> Result<Release> {
     Ok(Release { name: "kulta".to_owned(), namespace, kubeconfig: scenario.environment.kubeconfig.clone() })
 }
 
-/// Values for the scenario's namespace; the CRDs are there already, and other scenarios use them.
+/// Values for the scenario's namespace. The CRDs are there already, and other scenarios use them. The cluster's roles belong to the scenario
+/// that tests them.
 fn values(scenario: &Scenario) -> Value {
     json!({
         "fullnameOverride": scenario.namespace,
         "crds": {"install": false},
+        "rbac": {"aggregateClusterRoles": false},
         "controller": {"namespaces": [scenario.namespace]},
     })
 }
