@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use kube::{Api, api::DynamicObject};
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject},
+};
 use kulta_tests::{
     api,
     audit::Audit,
@@ -72,6 +75,14 @@ async fn controller(scenario: &Scenario, release: &Release) -> Result<Controller
     Ok(controller)
 }
 
+/// Deletes the release's namespace too.
+async fn end(scenario: Scenario, release: &Release) -> Result<()> {
+    let namespaces: Api<DynamicObject> = Api::all_with(scenario.client.clone(), &kinds::namespace());
+    let deleted = namespaces.delete(&release.namespace, &DeleteParams::background()).await;
+    deleted.context("delete the release's namespace")?;
+    scenario.end().await
+}
+
 /// Requests of the release's ServiceAccount that were denied.
 fn denied(log: &Path, scenario: &Scenario, release: &Release) -> Result<String> {
     let user = format!("system:serviceaccount:{}:{}", release.namespace, scenario.namespace);
@@ -130,7 +141,7 @@ async fn a_release_for_a_namespace_serves_a_canary_through_upgrade_and_rollback_
     scenario.until_served(&canary.host(&scenario.namespace)).await?;
     let crds: Api<DynamicObject> = Api::all_with(scenario.client.clone(), &kinds::crd());
     crds.get("rollouts.argoproj.io").await.context("the CRD went with the release")?;
-    scenario.end().await
+    end(scenario, &release).await
 }
 
 #[tokio::test]
@@ -162,5 +173,5 @@ async fn a_release_with_a_standby_is_available_lets_a_node_be_drained_and_can_go
     ensure!(api::number(&deployment, "/status/availableReplicas") == 1, "{:?}", deployment.data);
     ensure!(api::text(&deployment, "/spec/strategy/type") == "Recreate", "{:?}", deployment.data);
     release.uninstall()?;
-    scenario.end().await
+    end(scenario, &release).await
 }
