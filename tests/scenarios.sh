@@ -20,7 +20,8 @@ parallel=
 for entry in tests/tests/*; do
     name=$(basename "$entry" .rs)
     case $name in
-    figures | analysis_figures | rights | stock_crd | loose_crd | chart_crds) ;;
+    # The scenarios of a node have a cluster of their own: tests/node.sh.
+    figures | analysis_figures | rights | stock_crd | loose_crd | chart_crds | node) ;;
     *) parallel="$parallel --test $name" ;;
     esac
 done

@@ -28,6 +28,7 @@ pub mod load;
 pub mod manifests;
 pub mod metrics_api;
 pub mod namespace;
+pub mod node;
 pub mod proc;
 pub mod process;
 pub mod prometheus;
@@ -35,6 +36,7 @@ pub mod registry;
 pub mod run_folder;
 pub mod scenario;
 pub mod sink;
+pub mod supervision;
 pub mod verbs;
 pub mod wait;
 
