@@ -1,4 +1,4 @@
-//! Why the controller does not work yet, or not with everything: for `/readyz` and, once per reason, for the log.
+//! What keeps the controller from working, or from working fully: for `/readyz`, and once per reason for the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -41,7 +41,7 @@ async fn a_configuration_file_and_old_names_start_the_controller() {
     assert!(
         warnings.iter().any(|line| {
             line["fields"]["message"]
-                == "KULTA_METRICS_LOOPBACK is KULTA_ANALYSIS_LOOPBACK now; the old name ends with the next version"
+                == "KULTA_METRICS_LOOPBACK is now KULTA_ANALYSIS_LOOPBACK; the old name will be removed in the next version"
         }),
         "{warnings:?}"
     );
