@@ -1,5 +1,6 @@
 //! KULTA from its own image, on a node with real pods and real probes.
 
+mod certificates;
 mod chart;
 mod install;
 mod plugins;
@@ -7,7 +8,6 @@ mod removal;
 mod replaced;
 mod roles;
 mod rollouts;
-mod sink;
 mod traffic;
 
 use std::{
