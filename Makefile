@@ -1,9 +1,10 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test bench clean
+.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test node node-test bench manifests clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # CARGO_MANIFEST_DIR is set because several checkouts may share a target folder: the program may have been built in another one.
 CLUSTER := CARGO_MANIFEST_DIR=$(CURDIR)/tests $(TARGET)/debug/kulta-cluster
+NODE := CARGO_MANIFEST_DIR=$(CURDIR)/tests $(TARGET)/debug/kulta-node
 # Number of scenarios of `make seeds`, and minutes of `make seeds-nightly`.
 SEEDS ?= 2000
 MINUTES ?= 480
@@ -62,11 +63,25 @@ cluster-test: build ## Run the scenarios on a real control plane (needs root)
 	$(CLUSTER) run -- tests/scenarios.sh
 	$(CLUSTER) run -- tests/scenarios.sh stock-crd
 
+node: build ## Start a control plane and a node with real pods, and leave them running (needs root)
+	tests/tools/build.sh node
+	cargo test --locked --workspace --no-run
+	$(NODE) up
+
+node-test: build ## Build the image and run it, and the scenarios with real pods, on a node (needs root)
+	tests/tools/build.sh node
+	cargo test --locked --workspace --no-run
+	KULTA_BIN=$(abspath $(TARGET))/release/kulta $(NODE) run -- tests/node.sh
+
 bench: setup ## Measure the cost of a decision, of a measurement and of a reconciliation (installs valgrind)
 	cargo build --release --locked -p kulta -p kulta-wasm --bins --example call_cost
 	$(TARGET)/release/examples/call_cost
 	cargo build --release --locked -p kulta-core --example reconciliations
 	tests/instructions.sh $(TARGET)/release/examples/reconciliations
+
+manifests: ## Generate the manifests in deploy/ and the chart's copy of crds/ (needs Go, which builds helm)
+	tests/tools/build.sh helm
+	deploy/manifests.sh
 
 clean: ## Remove all build output
 	cargo clean

@@ -2,7 +2,7 @@
 # Inside a cluster of `make cluster-test`.
 #
 #   tests/scenarios.sh              scenarios in parallel, then those that load the machine, then the check for denied requests
-#   tests/scenarios.sh stock-crd    scenarios that replace the cluster's Rollout CRD, in a separate cluster: by Argo's, then by a permissive one
+#   tests/scenarios.sh stock-crd    scenarios that replace the cluster's CRDs, in a separate cluster: by the chart's, by Argo's, by a permissive one
 #
 # Each command names the whole workspace, so that cargo reuses the build of `make test`.
 set -eu
@@ -11,6 +11,7 @@ unset CARGO_MANIFEST_DIR
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = stock-crd ]; then
+    cargo test --locked --workspace --test chart_crds -- --nocapture --ignored --test-threads 1
     cargo test --locked --workspace --test stock_crd -- --nocapture --ignored
     exec cargo test --locked --workspace --test loose_crd -- --nocapture --ignored
 fi
@@ -19,7 +20,8 @@ parallel=
 for entry in tests/tests/*; do
     name=$(basename "$entry" .rs)
     case $name in
-    figures | analysis_figures | rights | stock_crd | loose_crd) ;;
+    # The scenarios of a node have a cluster of their own: tests/node.sh.
+    figures | analysis_figures | rights | stock_crd | loose_crd | chart_crds | node) ;;
     *) parallel="$parallel --test $name" ;;
     esac
 done

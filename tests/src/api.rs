@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result};
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
     discovery::{self, Scope},
 };
@@ -50,17 +50,33 @@ pub async fn dry_run(client: &Client, namespace: &str, object: Value) -> Result<
 
 async fn apply_with(client: &Client, namespace: &str, object: Value, params: &PatchParams) -> Result<DynamicObject> {
     let object: DynamicObject = serde_json::from_value(object).context("the manifest is no Kubernetes object")?;
-    let types = object.types.clone().context("the manifest has no apiVersion and kind")?;
     let name = object.metadata.name.clone().context("the manifest has no name")?;
+    let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+    let api = of(client, namespace, &object).await?;
+    api.patch(&name, params, &Patch::Apply(&object)).await.with_context(|| format!("apply {kind} {name}"))
+}
+
+/// Deletes the object that a manifest names, if it exists, without waiting.
+pub async fn delete(client: &Client, namespace: &str, object: Value) -> Result<()> {
+    let object: DynamicObject = serde_json::from_value(object).context("the manifest is no Kubernetes object")?;
+    let name = object.metadata.name.clone().context("the manifest has no name")?;
+    match of(client, namespace, &object).await?.delete(&name, &DeleteParams::background()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        deleted => deleted.map(drop).with_context(|| format!("delete {name}")),
+    }
+}
+
+/// The API of the object's kind and namespace.
+async fn of(client: &Client, namespace: &str, object: &DynamicObject) -> Result<Api<DynamicObject>> {
+    let types = object.types.clone().context("the manifest has no apiVersion and kind")?;
     let (resource, scope) = resolve(client, &types.api_version, &types.kind).await?;
-    let api: Api<DynamicObject> = match scope {
+    Ok(match scope {
         Scope::Cluster => Api::all_with(client.clone(), &resource),
         Scope::Namespaced => {
             let namespace = object.metadata.namespace.as_deref().unwrap_or(namespace);
             Api::namespaced_with(client.clone(), namespace, &resource)
         }
-    };
-    api.patch(&name, params, &Patch::Apply(&object)).await.with_context(|| format!("apply {} {name}", types.kind))
+    })
 }
 
 async fn resolve(client: &Client, api_version: &str, kind: &str) -> Result<(ApiResource, Scope)> {

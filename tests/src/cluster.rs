@@ -16,13 +16,22 @@ use tokio::time::Instant;
 use crate::{
     api, certificates, kinds, kubeconfig,
     namespace::{NODE_ADDRESS, POD_CIDR_FOR_KWOK, SERVICE_ADDRESS, SERVICE_CIDR},
-    proc,
+    node, proc,
     process::Process,
     run_folder, wait,
 };
 
 /// The only node; it has room for thousands of pods.
 pub const NODE: &str = "node-0";
+
+/// Who runs the pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pods {
+    /// kwok, which simulates a node and its pods.
+    Simulated,
+    /// A kubelet, which [`crate::node::Node`] starts.
+    Real,
+}
 
 /// Users of the cluster itself, whose requests are not in the audit log.
 const COMPONENTS: [&str; 5] = ["kube-controller-manager", "kube-scheduler", "kwok", "contour", "kulta-backend"];
@@ -47,24 +56,26 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts everything and waits until the node is ready and Gateway API's CRDs are served.
-    pub async fn start(run: &Path) -> Result<Self> {
+    /// Starts everything and waits until Gateway API's CRDs are served and a simulated node is ready.
+    pub async fn start(run: &Path, pods: Pods) -> Result<Self> {
         let started = Instant::now();
         write_credentials(run)?;
         let audit_log = run.join("audit.log");
         fs::write(&audit_log, "").context("create the audit log")?;
-        let mut processes = vec![etcd(run)?, api_server(run, &audit_log)?];
+        let mut processes = vec![etcd(run)?, api_server(run, &audit_log, pods)?];
         let kubeconfig = run.join("admin.kubeconfig");
         let client = kubeconfig::client(&kubeconfig).await?;
         wait_ready(&client, &mut processes).await?;
         println!("kube-apiserver is ready after {:.1} s", started.elapsed().as_secs_f32());
-        processes.push(controller_manager(run)?);
+        processes.push(controller_manager(run, pods)?);
         processes.push(scheduler(run)?);
-        processes.push(kwok(run)?);
         let mut cluster = Self { client, kubeconfig, audit_log, run: run.to_path_buf(), processes };
-        let added = cluster.add_node().await;
-        cluster.check()?;
-        added?;
+        if pods == Pods::Simulated {
+            cluster.processes.push(kwok(run)?);
+            let added = cluster.add_node().await;
+            cluster.check()?;
+            added?;
+        }
         api::apply_crds(&cluster.client, &run_folder::tools().join("crds/gateway-api")).await?;
         Ok(cluster)
     }
@@ -105,12 +116,14 @@ fn write_credentials(run: &Path) -> Result<()> {
         [NODE_ADDRESS.to_string(), "127.0.0.1".into(), SERVICE_ADDRESS.to_string(), "kubernetes.default.svc".into()];
     authority.server("kube-apiserver", names.to_vec())?.write(run, "server")?;
     let server = format!("https://{NODE_ADDRESS}:6443");
-    for user in ["admin"].iter().chain(&COMPONENTS) {
-        authority.client(user, "system:masters")?.write(run, user)?;
+    let administrators = ["admin"].iter().chain(&COMPONENTS).map(|user| (*user, *user, "system:masters"));
+    for (file, user, group) in administrators.chain(node::USERS) {
+        authority.client(user, group)?.write(run, file)?;
         let credentials =
-            kubeconfig::certificate_user(&run.join(format!("{user}.crt")), &run.join(format!("{user}.key")));
-        kubeconfig::write(&run.join(format!("{user}.kubeconfig")), &server, &ca, credentials)?;
+            kubeconfig::certificate_user(&run.join(format!("{file}.crt")), &run.join(format!("{file}.key")));
+        kubeconfig::write(&run.join(format!("{file}.kubeconfig")), &server, &ca, credentials)?;
     }
+    authority.server(NODE, vec![NODE_ADDRESS.to_string()])?.write(run, node::SERVER)?;
     Ok(())
 }
 
@@ -127,7 +140,7 @@ fn etcd(run: &Path) -> Result<Process> {
     Process::start("etcd", &arguments, run)
 }
 
-fn api_server(run: &Path, audit_log: &Path) -> Result<Process> {
+fn api_server(run: &Path, audit_log: &Path, pods: Pods) -> Result<Process> {
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
         "omitStages": ["RequestReceived"],
@@ -152,33 +165,50 @@ fn api_server(run: &Path, audit_log: &Path) -> Result<Process> {
         format!("--service-account-key-file={}", file("service-accounts.pub")),
         format!("--service-account-signing-key-file={}", file("service-accounts.key")),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        "--authorization-mode=RBAC".to_owned(),
-        // No kubelet mounts tokens here, and no node-lifecycle controller would remove the taint.
-        // Off by default, on in hardened clusters: an owner with blockOwnerDeletion requires a permission.
-        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
-        "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
-        "--endpoint-reconciler-type=none".to_owned(),
         format!("--audit-policy-file={}", policy_file.display()),
         format!("--audit-log-path={}", audit_log.display()),
         // Megabytes: a log that is rotated during a test cannot be counted.
         "--audit-log-maxsize=100000".to_owned(),
         "--profiling=false".to_owned(),
     ];
+    let by_pods: Vec<String> = match pods {
+        Pods::Simulated => vec![
+            "--authorization-mode=RBAC".to_owned(),
+            // Off by default, on in hardened clusters: an owner with blockOwnerDeletion requires a permission.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned(),
+            // No kubelet mounts tokens here, and no node-lifecycle controller would remove the taint.
+            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
+            "--endpoint-reconciler-type=none".to_owned(),
+        ],
+        Pods::Real => vec![
+            "--authorization-mode=Node,RBAC".to_owned(),
+            "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement".to_owned(),
+            "--allow-privileged=true".to_owned(),
+            format!("--kubelet-client-certificate={}", file("admin.crt")),
+            format!("--kubelet-client-key={}", file("admin.key")),
+            "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        ],
+    };
+    let arguments = [arguments.as_slice(), &by_pods].concat();
     let process = Process::start("kube-apiserver", &arguments, run)?;
     let id = process.id().context("kube-apiserver has ended")?;
     fs::write(run.join(API_SERVER_ID), id.to_string()).context("write the API server's process id")?;
     Ok(process)
 }
 
-fn controller_manager(run: &Path) -> Result<Process> {
+fn controller_manager(run: &Path, pods: Pods) -> Result<Process> {
     let file = |name: &str| run.join(name).display().to_string();
+    let life = match pods {
+        Pods::Simulated => ",-nodelifecycle",
+        Pods::Real => "",
+    };
     let arguments = [
         format!("--kubeconfig={}", file("kube-controller-manager.kubeconfig")),
         format!("--service-account-private-key-file={}", file("service-accounts.key")),
         format!("--root-ca-file={}", file("ca.crt")),
         "--leader-elect=false".to_owned(),
-        "--controllers=*,-nodeipam,-nodelifecycle,-cloud-node-lifecycle,-service-lb-controller,-node-route-controller"
-            .to_owned(),
+        format!("--controllers=*,-nodeipam,-cloud-node-lifecycle,-service-lb-controller,-node-route-controller{life}"),
+        format!("--use-service-account-credentials={}", pods == Pods::Real),
         "--kube-api-qps=500".to_owned(),
         "--kube-api-burst=1000".to_owned(),
         // Every 15 s by default: scenarios with autoscalers would last minutes.

@@ -31,6 +31,10 @@ pub fn replica_set() -> ApiResource {
     resource("apps", "v1", "ReplicaSet", "replicasets")
 }
 
+pub fn deployment() -> ApiResource {
+    resource("apps", "v1", "Deployment", "deployments")
+}
+
 pub fn job() -> ApiResource {
     resource("batch", "v1", "Job", "jobs")
 }

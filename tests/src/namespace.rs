@@ -57,10 +57,12 @@ impl Drop for Namespace {
     }
 }
 
-/// True for addresses of the namespace only: loopback, the node's and the pods'.
+/// True for addresses of the namespace only: loopback, the node's, the pods' and the Services'.
 pub fn has(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4 == NODE_ADDRESS || matches!(v4.octets(), [10, 244..=247, ..]),
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4 == NODE_ADDRESS || matches!(v4.octets(), [10, 244..=247, ..] | [10, 96, ..])
+        }
         IpAddr::V6(v6) => v6.is_loopback(),
     }
 }
@@ -84,7 +86,8 @@ fn remove_stale() -> Result<()> {
     Ok(())
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+/// Runs `ip`.
+pub fn ip(arguments: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(arguments).stdin(Stdio::null()).output();
     let output = match output {
         Ok(output) => output,

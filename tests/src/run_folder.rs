@@ -45,11 +45,13 @@ impl RunFolder {
         Ok(Self { path, id })
     }
 
-    /// Deletes etcd's data and, after a successful run, everything else.
+    /// Deletes the data of etcd, of a node and of image builds and, after a successful run, everything else.
     pub fn finish(&self, keep_logs: bool) -> Result<()> {
-        let data = self.path.join("etcd");
-        if data.exists() {
-            fs::remove_dir_all(&data).context("remove etcd's data")?;
+        for data in ["etcd", "root", "images"] {
+            let data = self.path.join(data);
+            if data.exists() {
+                fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
+            }
         }
         if !keep_logs {
             fs::remove_dir_all(&self.path).context("remove the run folder")?;

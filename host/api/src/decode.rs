@@ -55,26 +55,34 @@ fn refined(object: &Value, error: FieldError) -> FieldError {
         .unwrap_or(error)
 }
 
-/// Unknown fields of a Rollout's `spec`: see [`unknown_fields_of`].
-#[must_use]
-pub fn unknown_fields(object: &Value) -> Vec<FieldError> {
-    unknown_fields_of(Kind::Rollout, object)
+/// What a permissive CRD lets through, and KULTA's CRD prunes or refuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unchecked {
+    /// Fields that the API does not have: typos, or fields newer than this build. Argo Rollouts ignores them.
+    pub unknown_fields: Vec<FieldError>,
+    /// Lists in the place of objects. serde would decode one as an object's fields in order; Argo Rollouts cannot decode it.
+    pub lists_for_objects: Vec<FieldError>,
 }
 
-/// Fields of `spec` that the API does not have: typos, or fields newer than this build. KULTA's CRD prunes them; with a
-/// permissive CRD only this check reports them.
+/// Compares a Rollout's `spec` with the schema of KULTA's CRD.
 #[must_use]
-pub fn unknown_fields_of(kind: Kind, object: &Value) -> Vec<FieldError> {
+pub fn unchecked(object: &Value) -> Unchecked {
+    unchecked_of(Kind::Rollout, object)
+}
+
+/// Compares an object's `spec` with the schema of its kind in KULTA's CRDs.
+#[must_use]
+pub fn unchecked_of(kind: Kind, object: &Value) -> Unchecked {
     // Each schema takes some time and memory, and most clusters use only a few of the kinds.
     static SCHEMAS: LazyLock<Vec<(Kind, OnceLock<Option<JSONSchemaProps>>)>> =
         LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, OnceLock::new())).collect());
-    let mut unknown = Vec::new();
+    let mut found = Unchecked::default();
     let schema = SCHEMAS.iter().find(|(of, _)| *of == kind);
     let schema = schema.and_then(|(_, schema)| schema.get_or_init(|| spec_schema(kind)).as_ref());
     if let (Some(schema), Some(spec)) = (schema, object.get("spec")) {
-        collect_unknown(schema, spec, &Path::new("spec"), &mut unknown);
+        collect(schema, spec, &Path::new("spec"), &mut found);
     }
-    unknown
+    found
 }
 
 fn spec_schema(kind: Kind) -> Option<JSONSchemaProps> {
@@ -85,7 +93,7 @@ fn spec_schema(kind: Kind) -> Option<JSONSchemaProps> {
 /// The type of a schema whose values have fields.
 const OBJECT: &str = "object";
 
-fn collect_unknown(schema: &JSONSchemaProps, value: &Value, at: &Path, unknown: &mut Vec<FieldError>) {
+fn collect(schema: &JSONSchemaProps, value: &Value, at: &Path, found: &mut Unchecked) {
     if schema.x_kubernetes_preserve_unknown_fields == Some(true) {
         return;
     }
@@ -95,23 +103,22 @@ fn collect_unknown(schema: &JSONSchemaProps, value: &Value, at: &Path, unknown: 
                 let path = at.field(name);
                 let known = schema.properties.as_ref().and_then(|properties| properties.get(name));
                 match (known, &schema.additional_properties) {
-                    (Some(schema), _) => collect_unknown(schema, value, &path, unknown),
+                    (Some(schema), _) => collect(schema, value, &path, found),
                     (None, Some(JSONSchemaPropsOrBool::Schema(schema))) => {
-                        collect_unknown(schema, value, &path, unknown);
+                        collect(schema, value, &path, found);
                     }
                     (None, Some(JSONSchemaPropsOrBool::Bool(true))) => {}
-                    (None, _) => unknown.push(path.error("is not a field of the API")),
+                    (None, _) => found.unknown_fields.push(path.error("is not a field of the API")),
                 }
             }
         }
-        // serde would decode a list as an object's fields in order.
         Value::Array(_) if schema.type_.as_deref() == Some(OBJECT) => {
-            unknown.push(at.error("must be an object, not a list"))
+            found.lists_for_objects.push(at.error("must be an object, not a list"));
         }
         Value::Array(items) => {
             if let Some(JSONSchemaPropsOrArray::Schema(schema)) = &schema.items {
                 for (index, item) in items.iter().enumerate() {
-                    collect_unknown(schema, item, &at.index(index), unknown);
+                    collect(schema, item, &at.index(index), found);
                 }
             }
         }
@@ -134,9 +141,9 @@ mod tests {
     fn a_list_instead_of_an_object_is_reported_by_its_path() {
         let steps = json!([{ "pause": ["5m"] }]);
 
-        let told = unknown_fields(&object(json!({ "strategy": { "canary": { "steps": steps } } })));
+        let found = unchecked(&object(json!({ "strategy": { "canary": { "steps": steps } } })));
 
-        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        let told: Vec<String> = found.lists_for_objects.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["spec.strategy.canary.steps[0].pause: must be an object, not a list"]);
     }
 
@@ -212,7 +219,7 @@ mod tests {
         }] }));
 
         let paths: Vec<_> =
-            unknown_fields_of(Kind::AnalysisTemplate, &object).into_iter().map(|error| error.path).collect();
+            unchecked_of(Kind::AnalysisTemplate, &object).unknown_fields.into_iter().map(|error| error.path).collect();
 
         assert_eq!(paths, ["spec.metrics[0].failurelimit"]);
     }
@@ -229,7 +236,7 @@ mod tests {
             } },
         }));
 
-        let mut paths: Vec<_> = unknown_fields(&object).into_iter().map(|error| error.path).collect();
+        let mut paths: Vec<_> = unchecked(&object).unknown_fields.into_iter().map(|error| error.path).collect();
         paths.sort();
 
         assert_eq!(paths, ["spec.replica", "spec.strategy.canary.steps[0].setWieght"]);

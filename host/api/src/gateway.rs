@@ -34,6 +34,72 @@ pub const LATER_KEYS: [&str; 9] = [
 /// The known fields of an entry of `httpRoutes`.
 pub const ROUTE_KEYS: [&str; 2] = ["name", "useHeaderRoutes"];
 
+/// The API group of routes.
+pub const GATEWAY_API_GROUP: &str = "gateway.networking.k8s.io";
+
+/// A kind of route in [`GATEWAY_API_GROUP`] that this build serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteKind {
+    Http,
+}
+
+impl RouteKind {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "HTTPRoute",
+        }
+    }
+
+    /// The served version that this build reads and writes.
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Http => "v1",
+        }
+    }
+
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Http => "httproutes",
+        }
+    }
+}
+
+/// One route in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteKey {
+    pub kind: RouteKind,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl RouteKey {
+    #[must_use]
+    pub fn new(kind: RouteKind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The route as messages name it: with its namespace if that is not the rollout's.
+    #[must_use]
+    pub fn shown(&self, own_namespace: &str) -> String {
+        if self.namespace == own_namespace {
+            format!("{} {:?}", self.kind.as_str(), self.name)
+        } else {
+            format!("{} {:?}", self.kind.as_str(), format!("{}/{}", self.namespace, self.name))
+        }
+    }
+}
+
+/// The routes of one kind that have a label, in one namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteSelection<'a> {
+    pub kind: RouteKind,
+    pub namespace: &'a str,
+    pub selector: &'a LabelSelector,
+}
+
 /// The routes with this rollout's traffic.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,16 +136,29 @@ impl GatewayRouting {
         Self::deserialize(config)
     }
 
-    /// The HTTPRoutes that are named individually, without duplicates, in the order written.
+    /// The routes that are named individually, without duplicates, in the order written. `own_namespace` is the rollout's.
     #[must_use]
-    pub fn http_route_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
+    pub fn named(&self, own_namespace: &str) -> Vec<RouteKey> {
+        let namespace = self.namespace(own_namespace);
+        let mut keys: Vec<RouteKey> = Vec::new();
         for name in self.http_route.iter().chain(self.http_routes.iter().map(|route| &route.name)) {
-            if !name.is_empty() && !names.contains(&name.as_str()) {
-                names.push(name);
+            let key = RouteKey::new(RouteKind::Http, namespace, name);
+            if !name.is_empty() && !keys.contains(&key) {
+                keys.push(key);
             }
         }
-        names
+        keys
+    }
+
+    /// The routes that are selected by labels. `own_namespace` is the rollout's.
+    pub fn selected<'a>(&'a self, own_namespace: &'a str) -> impl Iterator<Item = RouteSelection<'a>> {
+        let namespace = self.namespace(own_namespace);
+        let selectors = self.http_route_selector.iter().map(|selector| (RouteKind::Http, selector));
+        selectors.map(move |(kind, selector)| RouteSelection { kind, namespace, selector })
+    }
+
+    fn namespace<'a>(&'a self, own_namespace: &'a str) -> &'a str {
+        self.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(own_namespace)
     }
 
     /// The label on a route while the canary has traffic; `None` if it is disabled.
@@ -92,5 +171,39 @@ impl GatewayRouting {
             self.in_progress_label_key.as_deref().filter(|key| !key.is_empty()).unwrap_or(IN_PROGRESS_LABEL),
             self.in_progress_label_value.as_deref().filter(|value| !value.is_empty()).unwrap_or(IN_PROGRESS_VALUE),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(namespace: &str, name: &str) -> RouteKey {
+        RouteKey::new(RouteKind::Http, namespace, name)
+    }
+
+    #[test]
+    fn a_route_that_is_named_twice_is_one_route() {
+        let routing =
+            GatewayRouting::parse(&json!({ "httpRoute": "a", "httpRoutes": [{ "name": "b" }, { "name": "a" }] }));
+
+        assert_eq!(routing.unwrap().named("shop"), [key("shop", "a"), key("shop", "b")]);
+    }
+
+    #[test]
+    fn routes_are_in_the_configured_namespace() {
+        let routing =
+            GatewayRouting::parse(&json!({ "namespace": "edge", "httpRoute": "a", "httpRouteSelector": {} })).unwrap();
+
+        assert_eq!(routing.named("shop"), [key("edge", "a")]);
+        assert_eq!(routing.selected("shop").map(|selection| selection.namespace).collect::<Vec<_>>(), ["edge"]);
+    }
+
+    #[test]
+    fn a_message_names_the_namespace_of_a_route_elsewhere() {
+        assert_eq!(key("edge", "web").shown("shop"), "HTTPRoute \"edge/web\"");
+        assert_eq!(key("shop", "web").shown("shop"), "HTTPRoute \"web\"");
     }
 }

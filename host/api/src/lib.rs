@@ -27,9 +27,9 @@ pub mod validation;
 
 pub use analysis::{AnalysisPhase, AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 pub use conditions::{ConditionReason, ConditionStatus, ConditionType, RolloutCondition};
-pub use decode::{decode, decode_as, unknown_fields, unknown_fields_of};
+pub use decode::{Unchecked, decode, decode_as, unchecked, unchecked_of};
 pub use field_error::FieldError;
-pub use gateway::{GATEWAY_PLUGIN, GatewayRouting, RouteRef};
+pub use gateway::{GATEWAY_PLUGIN, GatewayRouting, RouteKey, RouteKind, RouteRef};
 pub use kulta_status::{DecisionEntry, FailureKind, InconclusiveRun, KultaPhase, KultaStatus};
 pub use outbox::{OutboxEntry, Outcome, TransitionKind};
 pub use plugin::{Plugin, PluginReason, PluginStatus};

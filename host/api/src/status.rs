@@ -217,7 +217,7 @@ impl RolloutStatus {
 
     /// The pause of highest precedence, whichever began first.
     #[must_use]
-    pub fn foremost_pause(&self) -> Option<&PauseCondition> {
+    pub fn most_important_pause(&self) -> Option<&PauseCondition> {
         self.pause_conditions.iter().min_by_key(|condition| condition.reason.rank())
     }
 

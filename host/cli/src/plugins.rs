@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use kulta_controller::plugins::ComponentStore;
+use kulta_fetch::Proxies;
 use kulta_oci::TrustedKeys;
 use kulta_wasm::{ChildCompiler, CodeCache, Compiler, Limits, Plugins};
 
-use crate::arguments::{COMPILE_COMMAND, COMPILE_MEMORY_FLAG, CompileArguments, ControllerArguments};
+use crate::arguments::{COMPILE_COMMAND, COMPILE_MEMORY_FLAG, CompileArguments, PluginSettings};
 
 /// Below the folder of `--plugin-cache`.
 const CODE: &str = "code";
@@ -46,13 +47,14 @@ pub fn components(cache: Option<&Path>) -> Result<Option<ComponentStore>> {
 ///
 /// # Errors
 /// If the certificates are invalid.
-pub fn registries(arguments: &ControllerArguments) -> Result<kulta_oci::Client> {
+pub fn registries(arguments: &PluginSettings, proxies: &Proxies) -> Result<kulta_oci::Client> {
     let extra_ca = match &arguments.plugin_registry_ca {
         Some(file) => std::fs::read(file).with_context(|| format!("--plugin-registry-ca {}", file.display()))?,
         None => Vec::new(),
     };
     let plain_http = arguments.plugin_http_registries.iter().cloned().collect();
-    let settings = kulta_oci::Settings { plain_http, extra_ca, ..kulta_oci::Settings::default() };
+    let proxy = Some(proxies.to_reqwest());
+    let settings = kulta_oci::Settings { plain_http, extra_ca, proxy, ..kulta_oci::Settings::default() };
     kulta_oci::Client::new(settings).context("--plugin-registry-ca")
 }
 

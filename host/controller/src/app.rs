@@ -7,6 +7,7 @@ pub use settings::{Parts, Settings};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use kulta_api::RouteKind;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -174,7 +175,8 @@ impl Controller {
         };
         let orphans = OrphanReconciler { caches: Arc::clone(&caches), cluster };
         let instance_selector = settings.instance_selector();
-        let watches = Watches { client, caches, sink: dispatcher, metrics, instance_selector };
+        let waiting = Arc::default();
+        let watches = Watches { client, caches, sink: dispatcher, metrics, instance_selector, waiting };
         Arc::new(Self {
             scopes,
             workers: settings.workers,
@@ -203,6 +205,8 @@ impl Controller {
             metrics: Arc::clone(&self.supervisor.metrics),
             caches: Arc::clone(&self.watches.caches),
             queue: Arc::clone(&self.queues.rollouts),
+            waiting: Arc::clone(&self.watches.waiting),
+            record_support: Arc::clone(&self.rollouts.record_support),
         }
     }
 
@@ -223,6 +227,7 @@ impl Controller {
         stop: CancellationToken,
     ) -> Result<(), LeaseError> {
         if let Some(elector) = &mut elector {
+            elector.report_to(Arc::clone(&self.watches.waiting));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -346,20 +351,17 @@ impl Controller {
         stop.cancelled().await;
     }
 
-    /// Watches routes once some rollout names one.
+    /// Watches each kind of routes once some rollout names one.
     async fn watch_routes(&self, stop: &CancellationToken) {
         let cluster_wide = self.scopes.contains(&Scope::Cluster);
         let (mut watches, mut watched) = (JoinSet::new(), BTreeSet::new());
         loop {
-            let namespaces = self.watches.caches.route_namespaces();
-            let wanted: BTreeSet<Scope> = match (namespaces.is_empty(), cluster_wide) {
-                (true, _) => BTreeSet::new(),
-                (false, true) => BTreeSet::from([Scope::Cluster]),
-                (false, false) => namespaces.into_iter().map(Scope::Namespace).collect(),
-            };
-            for scope in wanted {
-                if watched.insert(scope.clone()) {
-                    self.watch_optional::<HttpRoutes>(&mut watches, &scope, stop);
+            for (kind, namespace) in self.watches.caches.route_places() {
+                let scope = if cluster_wide { Scope::Cluster } else { Scope::Namespace(namespace) };
+                if watched.insert((kind, scope.clone())) {
+                    match kind {
+                        RouteKind::Http => self.watch_optional::<HttpRoutes>(&mut watches, &scope, stop),
+                    }
                 }
             }
             self.routes_wanted.notified().await;

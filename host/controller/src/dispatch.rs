@@ -65,6 +65,12 @@ impl Readiness {
         self.missing().is_empty()
     }
 
+    /// The kinds whose lists are not complete.
+    #[must_use]
+    pub fn kinds_missing(&self) -> BTreeSet<Kind> {
+        self.missing().iter().map(|(kind, _)| *kind).collect()
+    }
+
     /// Answers whether this was the last list.
     fn listed(&self, kind: Kind, scope: &Scope) -> bool {
         let mut missing = self.missing();

@@ -1,6 +1,8 @@
 //! The kinds that this controller watches or writes.
 
 use kube::core::{ApiResource, GroupVersionKind};
+use kulta_api::RouteKind;
+use kulta_api::gateway::GATEWAY_API_GROUP;
 
 /// How KULTA signs its writes: field manager, and the source of its Kubernetes events.
 pub const MANAGER: &str = "kulta";
@@ -14,7 +16,7 @@ pub enum Kind {
     Plugin,
     ReplicaSet,
     Service,
-    HttpRoute,
+    Route(RouteKind),
     Pod,
     Secret,
     ConfigMap,
@@ -35,7 +37,7 @@ impl Kind {
             Self::Plugin => "Plugin",
             Self::ReplicaSet => "ReplicaSet",
             Self::Service => "Service",
-            Self::HttpRoute => "HTTPRoute",
+            Self::Route(kind) => kind.as_str(),
             Self::Pod => "Pod",
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
@@ -55,7 +57,7 @@ impl Kind {
             Self::Plugin => ("kulta.io", "v1alpha1", "plugins"),
             Self::ReplicaSet => ("apps", "v1", "replicasets"),
             Self::Service => ("", "v1", "services"),
-            Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
+            Self::Route(kind) => (GATEWAY_API_GROUP, kind.version(), kind.plural()),
             Self::Pod => ("", "v1", "pods"),
             Self::ConfigMap => ("", "v1", "configmaps"),
             Self::Secret => ("", "v1", "secrets"),
@@ -95,7 +97,7 @@ impl Kind {
         Self::Plugin,
         Self::ReplicaSet,
         Self::Service,
-        Self::HttpRoute,
+        Self::Route(RouteKind::Http),
         Self::Pod,
         Self::Secret,
         Self::ConfigMap,

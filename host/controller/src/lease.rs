@@ -9,26 +9,46 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::api_error::{ApiErrorClass, error_message};
 use crate::clock::Clock;
+use crate::waiting::Waiting;
 
 /// Argo Rollouts' name for it.
 pub const NAME: &str = "argo-rollouts-controller-lock";
 /// As Argo's: a holder that has not renewed for this long is gone.
 const DURATION: Duration = Duration::from_secs(15);
-/// A holder that could not renew for this long stops, well before others take over.
+/// As Argo's: a holder that could not renew for this long stops, well before others take over.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// As Argo's.
 const RETRY: Duration = Duration::from_secs(2);
 /// Somebody else has written to the Lease between the read and the write: it is read again after this.
 const CONFLICT_RETRY: Duration = Duration::from_millis(100);
 /// Attempts to release the lease: one that somebody keeps writing to expires by itself.
 const RELEASE_ATTEMPTS: u32 = 5;
 
+/// Each is shorter than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTimes {
+    /// A holder that has not renewed for this long is gone.
+    pub duration: Duration,
+    /// A holder that could not renew for this long stops.
+    pub renew_deadline: Duration,
+    /// Between two attempts.
+    pub retry: Duration,
+}
+
+impl Default for LeaseTimes {
+    fn default() -> Self {
+        Self { duration: DURATION, renew_deadline: RENEW_DEADLINE, retry: RETRY }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    #[error("the lease {NAME:?} could not be renewed for {RENEW_DEADLINE:?}: {0}")]
-    Lost(String),
+    #[error("the lease {NAME:?} could not be renewed for {deadline:?}: {why}")]
+    Lost { deadline: Duration, why: String },
     #[error("the lease {NAME:?} is held by {0:?} now")]
     Taken(String),
 }
@@ -43,18 +63,41 @@ enum Attempt {
 
 pub struct Elector {
     api: Api<Lease>,
+    namespace: String,
     identity: String,
+    times: LeaseTimes,
     clock: Arc<dyn Clock>,
     /// When the last renewal that succeeded was sent. Others may count the lease's duration from that moment on.
     renewed: Instant,
     /// Another's renewal as last observed, and when it was observed to change.
     observed: Option<(String, Option<MicroTime>, Instant)>,
+    waiting: Arc<Waiting>,
 }
 
 impl Elector {
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String, clock: Arc<dyn Clock>) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity, clock, renewed: Instant::now(), observed: None }
+        Self {
+            api: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
+            identity,
+            times: LeaseTimes::default(),
+            clock,
+            renewed: Instant::now(),
+            observed: None,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// With other times than Argo's.
+    #[must_use]
+    pub fn with_times(self, times: LeaseTimes) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Reports from now on why the lease is not held yet.
+    pub(crate) fn report_to(&mut self, waiting: Arc<Waiting>) {
+        self.waiting = waiting;
     }
 
     /// Waits until this process holds the lease.
@@ -62,17 +105,32 @@ impl Elector {
         loop {
             let retry = match self.attempt().await {
                 Ok(Attempt::Held) => {
+                    self.waiting.lease_held();
                     tracing::info!(identity = self.identity, "holding the lease {NAME}");
                     return;
                 }
-                Ok(Attempt::HeldBy(_)) => RETRY,
+                Ok(Attempt::HeldBy(holder)) => {
+                    self.wait(format!("{holder:?} holds it"), Level::INFO);
+                    self.times.retry
+                }
                 Ok(Attempt::Conflict) => CONFLICT_RETRY,
                 Err(error) => {
-                    tracing::warn!("acquire the lease {NAME}: {}", error_message(&error));
-                    RETRY
+                    self.wait(refusal(&error), Level::WARN);
+                    self.times.retry
                 }
             };
             tokio::time::sleep(retry).await;
+        }
+    }
+
+    /// Each reason is logged once: an attempt follows every few seconds.
+    fn wait(&self, why: String, level: Level) {
+        let reason = format!("waiting for the lease {NAME} in namespace {}: {why}", self.namespace);
+        if self.waiting.lease(&reason) {
+            match level {
+                Level::WARN => tracing::warn!("{reason}"),
+                _ => tracing::info!("{reason}"),
+            }
         }
     }
 
@@ -81,11 +139,12 @@ impl Elector {
     /// # Errors
     /// Always, when it returns: why the lease is lost. The process must end then.
     pub async fn keep(&mut self) -> LeaseError {
-        let mut retry = RETRY;
+        let LeaseTimes { renew_deadline: deadline, retry: usual, .. } = self.times;
+        let mut retry = usual;
         loop {
             tokio::time::sleep(retry).await;
-            retry = RETRY;
-            let left = RENEW_DEADLINE.saturating_sub(self.renewed.elapsed());
+            retry = usual;
+            let left = deadline.saturating_sub(self.renewed.elapsed());
             let why = match tokio::time::timeout(left, self.attempt()).await {
                 Ok(Ok(Attempt::Held)) => continue,
                 Ok(Ok(Attempt::HeldBy(holder))) => return LeaseError::Taken(holder),
@@ -96,10 +155,10 @@ impl Elector {
                 Ok(Err(error)) => error_message(&error),
                 Err(_) => "no answer from the API server".to_owned(),
             };
-            if self.renewed.elapsed() >= RENEW_DEADLINE {
-                return LeaseError::Lost(why);
+            if self.renewed.elapsed() >= deadline {
+                return LeaseError::Lost { deadline, why };
             }
-            if retry == RETRY {
+            if retry == usual {
                 tracing::warn!("renew the lease {NAME}: {why}");
             }
         }
@@ -148,7 +207,7 @@ impl Elector {
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
         let ours = holder == self.identity;
-        if !ours && !holder.is_empty() && !self.run_out(&holder, spec.renew_time.clone()) {
+        if !ours && !holder.is_empty() && !self.run_out(&holder, &spec) {
             return Ok(Attempt::HeldBy(holder));
         }
         let mut next = LeaseSpec {
@@ -179,21 +238,38 @@ impl Elector {
     fn held(&self, now: MicroTime) -> LeaseSpec {
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            // Whole seconds in the API: rounded up, so that nobody takes over early.
+            lease_duration_seconds: i32::try_from(self.times.duration.as_millis().div_ceil(1_000)).ok(),
             renew_time: Some(now),
             ..LeaseSpec::default()
         }
     }
 
-    /// The holder's renewal has not changed for the lease's duration, as this process's own clock counts.
-    fn run_out(&mut self, holder: &str, renewed: Option<MicroTime>) -> bool {
+    /// The holder's renewal has not changed for the lease's duration, as this process's own clock counts. The holder may have been given
+    /// a longer duration than this process.
+    fn run_out(&mut self, holder: &str, spec: &LeaseSpec) -> bool {
+        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let duration = self.times.duration.max(Duration::from_secs(seconds.unwrap_or_default()));
         match &self.observed {
-            Some((other, at, since)) if other == holder && *at == renewed => since.elapsed() >= DURATION,
+            Some((other, at, since)) if other == holder && *at == spec.renew_time => since.elapsed() >= duration,
             _ => {
-                self.observed = Some((holder.to_owned(), renewed, Instant::now()));
+                self.observed = Some((holder.to_owned(), spec.renew_time.clone(), Instant::now()));
                 false
             }
         }
+    }
+}
+
+/// Why the API server does not let this process have the lease, with what a user can do.
+fn refusal(error: &Error) -> String {
+    let message = error_message(error);
+    match ApiErrorClass::of(error) {
+        ApiErrorClass::Forbidden => format!(
+            "{message}; give the controller get, create and update of leases there, as deploy/rbac.yaml does, or start it with \
+             --leader-elect=false if it is the only one"
+        ),
+        ApiErrorClass::Gone => format!("{message}; does the namespace exist?"),
+        _ => message,
     }
 }
 

@@ -17,6 +17,8 @@ struct Server {
 
 #[derive(Clone, Copy, Default)]
 struct Behaviour {
+    /// Every request is refused with 403.
+    forbidden: bool,
     /// So many of the next writes find that somebody has put an annotation on the Lease meanwhile.
     annotated: u32,
     /// Every request is refused with 500.
@@ -58,6 +60,9 @@ impl Server {
         let mut behaviour = self.behaviour.lock().unwrap_or_else(PoisonError::into_inner);
         if behaviour.broken {
             return refused(500, "InternalError");
+        }
+        if behaviour.forbidden {
+            return refused(403, "leases.coordination.k8s.io is forbidden");
         }
         if *method == http::Method::GET {
             return stored.clone().map_or_else(|| refused(404, "NotFound"), |lease| (200, lease));
@@ -153,7 +158,7 @@ async fn a_leader_whose_renewals_all_meet_a_conflict_is_lost_at_the_deadline() {
 
     let lost = elector.keep().await;
 
-    assert!(matches!(lost, LeaseError::Lost(_)), "{lost:?}");
+    assert!(matches!(lost, LeaseError::Lost { .. }), "{lost:?}");
     assert!(began.elapsed() < RENEW_DEADLINE + RETRY, "{:?}", began.elapsed());
 }
 
@@ -193,4 +198,70 @@ async fn a_lease_that_somebody_annotates_is_given_up_all_the_same() {
     elector.release().await;
 
     assert_eq!(server.holder(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_with_a_longer_lease_is_waited_for_as_long_as_its_lease_says() {
+    let server = Arc::new(Server::default());
+    let times = LeaseTimes { duration: DURATION * 4, ..LeaseTimes::default() };
+    let mut holder = elector(&server, "one").with_times(times);
+    holder.acquire().await;
+    drop(holder);
+    let began = Instant::now();
+
+    leader(&server, "two").await;
+
+    assert!(began.elapsed() >= DURATION * 4, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_stops_at_the_deadline_that_it_was_given() {
+    let server = Arc::new(Server::default());
+    let times =
+        LeaseTimes { renew_deadline: Duration::from_secs(4), retry: Duration::from_secs(1), ..LeaseTimes::default() };
+    let mut elector = elector(&server, "one").with_times(times);
+    elector.acquire().await;
+    server.behave(Behaviour { broken: true, ..Behaviour::default() });
+    let began = Instant::now();
+
+    elector.keep().await;
+
+    assert!(began.elapsed() <= Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_the_lease_the_reason_says_what_to_grant() {
+    let server = Arc::new(Server::default());
+    server.behave(Behaviour { forbidden: true, ..Behaviour::default() });
+    let waiting = Arc::<Waiting>::default();
+    let mut elector = elector(&server, "one");
+    elector.report_to(Arc::clone(&waiting));
+
+    let acquired = tokio::time::timeout(DURATION, elector.acquire()).await;
+
+    assert!(acquired.is_err());
+    let reasons = waiting.reasons();
+    let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
+    for expected in
+        ["argo-rollouts-controller-lock", "kulta-system", "is forbidden", "get, create and update of leases"]
+    {
+        assert!(reason.contains(expected), "{expected} is not in {reason}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_waits_for_the_lease_says_who_holds_it_and_stops_saying_so_when_it_leads() {
+    let server = Arc::new(Server::default());
+    drop(leader(&server, "one").await);
+    let waiting = Arc::<Waiting>::default();
+    let mut elector = elector(&server, "two");
+    elector.report_to(Arc::clone(&waiting));
+
+    let early = tokio::time::timeout(RETRY, elector.acquire()).await;
+    let while_waiting = waiting.reasons();
+    elector.acquire().await;
+
+    assert!(early.is_err());
+    assert!(while_waiting.concat().contains("\"one\" holds it"), "{while_waiting:?}");
+    assert_eq!(waiting.reasons(), Vec::<String>::new());
 }

@@ -26,5 +26,6 @@ pub mod rollouts;
 pub mod secrets;
 pub mod server;
 pub mod supervisor;
+pub mod waiting;
 pub mod wit_rollout;
 pub mod worker;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use kulta_api::KultaStatus;
+use kulta_api::{KultaStatus, RouteKey};
 use kulta_core::observed::{AcceptedRoute, RouteWrite};
 
 use crate::cache::{CachedKind, Contents};
@@ -51,7 +51,7 @@ pub struct LocalState {
     /// The record that the CRD prunes.
     pub record: Option<KultaStatus>,
     /// Of its routes; several rollouts may share one, each with weights of its own.
-    pub routes: BTreeMap<Key, LocalRoute>,
+    pub routes: BTreeMap<RouteKey, LocalRoute>,
 }
 
 /// An own write that the cache does not have yet.
@@ -158,6 +158,7 @@ impl LocalState {
 
 #[cfg(test)]
 mod tests {
+    use kulta_api::RouteKind;
     use kulta_core::observed::Correction;
     use serde_json::json;
 
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn a_plan_that_went_through_leaves_nothing_refused() {
         let mut state = LocalState::default();
-        state.routes.entry(Key::new("ns", "web")).or_default().was_refused("no".to_owned());
+        state.routes.entry(RouteKey::new(RouteKind::Http, "ns", "web")).or_default().was_refused("no".to_owned());
 
         state.all_applied();
 

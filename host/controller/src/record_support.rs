@@ -48,10 +48,12 @@ impl RecordSupport {
     }
 }
 
+/// What a CRD without KULTA's additions, such as Argo Rollouts', costs.
+pub const PRUNED: &str = "the Rollout CRD prunes status.kulta, as Argo Rollouts' does: events and the decision log do not outlive this process; \
+     apply KULTA's CRDs: kulta crds | kubectl apply -f -";
+
 fn warn_of_pruning() {
-    tracing::warn!(
-        "the Rollout CRD prunes status.kulta: events and the decision log do not outlive this process; install KULTA's CRD"
-    );
+    tracing::warn!("{PRUNED}");
 }
 
 /// The record after a change of it.

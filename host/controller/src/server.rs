@@ -16,6 +16,8 @@ use crate::dispatch::Readiness;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::record_support::{PRUNED, RecordSupport};
+use crate::waiting::Waiting;
 
 /// The content type of Prometheus' text.
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,6 +39,8 @@ pub struct Probes {
     pub caches: Arc<Caches>,
     /// Of rollouts.
     pub queue: Arc<Queue>,
+    pub waiting: Arc<Waiting>,
+    pub record_support: Arc<RecordSupport>,
 }
 
 /// Serves until `stop`. A process that waits for the lease is healthy and not ready.
@@ -68,12 +72,21 @@ async fn healthy(State(probes): State<Probes>) -> impl IntoResponse {
     }
 }
 
+/// The body says what the controller waits for, or what it works without.
 async fn ready(State(probes): State<Probes>) -> impl IntoResponse {
-    if probes.readiness.is_ready() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "filling caches, or waiting for the lease\n")
+    let reasons = probes.waiting.reasons();
+    if !probes.readiness.is_ready() {
+        let filling: Vec<_> = probes.readiness.kinds_missing().iter().map(|kind| kind.as_str()).collect();
+        let filling = reasons.is_empty().then(|| format!("filling caches: {}", filling.join(", ")));
+        return (StatusCode::SERVICE_UNAVAILABLE, lines(reasons.into_iter().chain(filling)));
     }
+    let pruned = (!probes.record_support.get()).then(|| PRUNED.to_owned());
+    let limits = reasons.into_iter().chain(pruned).map(|limit| format!("limited: {limit}"));
+    (StatusCode::OK, lines(std::iter::once("ok".to_owned()).chain(limits)))
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| line + "\n").collect()
 }
 
 async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
@@ -90,24 +103,34 @@ mod tests {
 
     use super::*;
     use crate::backoff::Backoff;
+    use crate::cache::Scope;
     use crate::clock::VirtualClock;
     use crate::health::{DEATHS_UNTIL_UNHEALTHY, Task};
     use crate::kinds::Kind;
 
-    async fn healthz(health: &Arc<Health>) -> (StatusCode, String) {
+    fn probes() -> Probes {
         let clock = Arc::new(VirtualClock::start(Timestamp::UNIX_EPOCH));
-        let probes = Probes {
-            health: Arc::clone(health),
+        Probes {
+            health: Arc::default(),
             readiness: Arc::default(),
             metrics: Arc::default(),
             caches: Arc::default(),
             queue: Arc::new(Queue::new(clock, Backoff::RECONCILIATION, fastrand::f64)),
-        };
-        let request = Request::get("/healthz").body(Body::empty()).unwrap();
+            waiting: Arc::default(),
+            record_support: Arc::new(RecordSupport::new(true)),
+        }
+    }
+
+    async fn get(probes: Probes, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
         let answer = router(probes).oneshot(request).await.unwrap();
         let status = answer.status();
         let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn healthz(health: &Arc<Health>) -> (StatusCode, String) {
+        get(Probes { health: Arc::clone(health), ..probes() }, "/healthz").await
     }
 
     #[tokio::test]
@@ -123,5 +146,43 @@ mod tests {
 
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body, "dies again and again: watch of Rollout\n");
+    }
+
+    fn filling() -> Arc<Readiness> {
+        Arc::new(Readiness::waiting_for([(Kind::Service, Scope::Cluster), (Kind::Rollout, Scope::Cluster)]))
+    }
+
+    #[tokio::test]
+    async fn readyz_names_the_kinds_whose_caches_are_filled_next() {
+        let (status, body) = get(Probes { readiness: filling(), ..probes() }, "/readyz").await;
+
+        assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "filling caches: Rollout, Service\n"));
+    }
+
+    #[tokio::test]
+    async fn readyz_gives_the_reason_why_the_controller_does_not_work_yet() {
+        let probes = Probes { readiness: filling(), ..probes() };
+        probes.waiting.lease("waiting for the lease: \"argo\" holds it");
+
+        let (status, body) = get(probes, "/readyz").await;
+
+        assert_eq!(
+            (status, body.as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "waiting for the lease: \"argo\" holds it\n")
+        );
+    }
+
+    #[tokio::test]
+    async fn readyz_of_a_controller_that_works_names_what_it_works_without() {
+        let probes = Probes { record_support: Arc::new(RecordSupport::new(false)), ..probes() };
+        probes.waiting.watch(Kind::HttpRoute, &Scope::Cluster, "no Gateway API");
+
+        let (status, body) = get(probes, "/readyz").await;
+
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            body.starts_with("ok\nlimited: no Gateway API\nlimited: the Rollout CRD prunes status.kulta"),
+            "{body}"
+        );
     }
 }

@@ -98,11 +98,13 @@ async fn attempt(health: &TaskHealth, task: impl Future<Output = ()>) -> Ended {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use kulta_api::RouteKind;
+
     use super::*;
     use crate::health::DEATHS_UNTIL_UNHEALTHY;
     use crate::kinds::Kind;
 
-    const TASK: Task = Task::Watch(Kind::HttpRoute);
+    const TASK: Task = Task::Watch(Kind::Route(RouteKind::Http));
 
     /// A supervisor, and a task that counts how often it begins and dies `deaths` times before it works.
     struct Setting {

@@ -1,7 +1,7 @@
 //! A rollout as every kind of plugin gets it: the one conversion to the WIT's type.
 
-use kulta_core::decision::{Revision, Situation};
-use kulta_core::observed::ReplicaSet;
+use kulta_core::decision::{RevisionState, Situation};
+use kulta_core::workload::Revision;
 use kulta_wasm::strategy as wit;
 
 /// What plugins get of a rollout.
@@ -11,9 +11,9 @@ pub struct RolloutView<'a> {
     pub name: &'a str,
     pub replicas: u32,
     pub max_weight: u32,
-    pub stable: Option<&'a Revision>,
-    pub canary: &'a Revision,
-    pub others: &'a [Revision],
+    pub stable: Option<&'a RevisionState>,
+    pub canary: &'a RevisionState,
+    pub others: &'a [RevisionState],
 }
 
 impl RolloutView<'_> {
@@ -46,7 +46,7 @@ impl<'a> From<&'a Situation> for RolloutView<'a> {
     }
 }
 
-fn revision_to_wit(revision: &Revision) -> wit::Revision {
+fn revision_to_wit(revision: &RevisionState) -> wit::Revision {
     wit::Revision {
         hash: revision.hash.clone(),
         number: revision.number,
@@ -57,17 +57,9 @@ fn revision_to_wit(revision: &Revision) -> wit::Revision {
     }
 }
 
-/// The revision with this hash, by its ReplicaSet.
+/// The state of the revision with this hash.
 #[must_use]
-pub fn revision<'a>(hash: &str, replica_sets: impl IntoIterator<Item = &'a ReplicaSet>) -> Option<Revision> {
-    let mut replica_sets = replica_sets.into_iter();
-    let replica_set = replica_sets.find(|replica_set| !hash.is_empty() && replica_set.hash() == hash)?;
-    Some(Revision {
-        hash: hash.to_owned(),
-        number: replica_set.revision(),
-        desired: replica_set.replicas,
-        created: replica_set.created_replicas,
-        ready: replica_set.ready_replicas,
-        available: replica_set.available_replicas,
-    })
+pub fn revision<'a>(hash: &str, revisions: impl IntoIterator<Item = &'a Revision>) -> Option<RevisionState> {
+    let mut revisions = revisions.into_iter();
+    revisions.find(|revision| !hash.is_empty() && revision.hash() == hash).map(Revision::state)
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::{PodTemplate, Rollout, annotations};
+use kulta_api::{PodTemplate, Rollout, RouteKey, RouteKind, annotations};
 use kulta_core::decision::{Decision, Next, Scale, Situation, Waiting};
-use kulta_core::observed::{Observed, ObservedRoute, ReplicaSet, Route, RouteState, Service};
+use kulta_core::observed::{Observed, ObservedRoute, Route, RouteState, Service};
+use kulta_core::workload::Revision;
 use kulta_core::{LookedUp, Plan, Turn, begin};
 use serde_json::{Value, json};
 
@@ -126,10 +127,10 @@ fn observed(case: Case) -> Option<Observed> {
     rollout.status = serde_json::from_value(status).ok();
     let selected = |name: &str, hash: &str| (name.to_owned(), Some(Arc::new(service(name, hash))));
     let template = rollout.spec.template.clone();
-    let new = replica_set(&hash, 2, pods, &template);
-    let old = replica_set(STABLE, 1, if matches!(case, Case::Idle) { 0 } else { 5 }, &template);
+    let new = revision(&hash, 2, pods, &template);
+    let old = revision(STABLE, 1, if matches!(case, Case::Idle) { 0 } else { 5 }, &template);
     Some(Observed {
-        replica_sets: vec![Arc::new(new), Arc::new(old)],
+        revisions: vec![Arc::new(new), Arc::new(old)],
         services: BTreeMap::from([selected("canary", &hash), selected("stable", stable)]),
         routes: vec![route(weight)],
         record_kept: true,
@@ -138,10 +139,10 @@ fn observed(case: Case) -> Option<Observed> {
     })
 }
 
-fn replica_set(hash: &str, revision: u64, pods: u32, template: &PodTemplate) -> ReplicaSet {
+fn revision(hash: &str, revision: u64, pods: u32, template: &PodTemplate) -> Revision {
     let canonical = kulta_core::hash::template_hash(&template.0);
     let template_hash = if hash == STABLE { "another".to_owned() } else { canonical };
-    ReplicaSet {
+    Revision {
         name: format!("web-{hash}"),
         uid: format!("uid-{hash}"),
         generation: 1,
@@ -156,7 +157,7 @@ fn replica_set(hash: &str, revision: u64, pods: u32, template: &PodTemplate) -> 
         created_replicas: pods,
         ready_replicas: pods,
         available_replicas: pods,
-        ..ReplicaSet::default()
+        ..Revision::default()
     }
 }
 
@@ -183,5 +184,5 @@ fn route(canary: u32) -> ObservedRoute {
         }] }),
         ..Route::default()
     };
-    ObservedRoute { namespace: "shop".to_owned(), name: "web".to_owned(), state: RouteState::Found(Arc::new(route)) }
+    ObservedRoute { key: RouteKey::new(RouteKind::Http, "shop", "web"), state: RouteState::Found(Arc::new(route)) }
 }

@@ -13,9 +13,9 @@ pub struct Situation {
     pub name: String,
     pub replicas: u32,
     pub max_weight: u32,
-    pub stable: Option<Revision>,
-    pub canary: Revision,
-    pub others: Vec<Revision>,
+    pub stable: Option<RevisionState>,
+    pub canary: RevisionState,
+    pub others: Vec<RevisionState>,
     pub now: Timestamp,
     pub goal: Goal,
     pub step: u32,
@@ -72,7 +72,7 @@ pub enum Goal {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Revision {
+pub struct RevisionState {
     pub hash: String,
     pub number: u64,
     pub desired: u32,

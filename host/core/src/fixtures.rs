@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kulta_api::{PodTemplate, Rollout, annotations};
 use serde_json::{Value, json};
 
-use crate::observed::ReplicaSet;
+use crate::workload::Revision;
 
 /// A Rollout `web` with 2 replicas and this strategy.
 pub fn rollout(strategy: Value) -> Rollout {
@@ -35,8 +35,8 @@ pub fn template(image: &str) -> Value {
 }
 
 /// A ReplicaSet that KULTA created.
-pub fn replica_set(hash: &str, revision: u64, replicas: u32, available: u32) -> ReplicaSet {
-    ReplicaSet {
+pub fn revision(hash: &str, revision: u64, replicas: u32, available: u32) -> Revision {
+    Revision {
         name: format!("web-{hash}"),
         uid: format!("uid-{hash}"),
         created: Timestamp::from_second(1_000 + i64::try_from(revision).unwrap()).unwrap(),
@@ -52,6 +52,6 @@ pub fn replica_set(hash: &str, revision: u64, replicas: u32, available: u32) -> 
         created_replicas: replicas,
         ready_replicas: available,
         available_replicas: available,
-        ..ReplicaSet::default()
+        ..Revision::default()
     }
 }

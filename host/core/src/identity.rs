@@ -7,14 +7,15 @@ use kulta_api::conditions::{self, ConditionType};
 use kulta_api::{KultaStatus, PodTemplate, Rollout, RolloutStatus, annotations};
 use serde_json::Value;
 
-use crate::observed::{Observed, ReplicaSet};
-use crate::{affinity, hash, metadata, replica_set};
+use crate::observed::Observed;
+use crate::workload::Revision;
+use crate::{affinity, hash, metadata, workload};
 
 /// The revision of the pod template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// This ReplicaSet has the template.
-    Known(Arc<ReplicaSet>),
+    Known(Arc<Revision>),
     /// No ReplicaSet has the template. A new one is created under this hash, computed for this number of collisions.
     New { hash: String, collisions: i32 },
     /// A ReplicaSet of another controller may have the template. The template with the API server's defaults is needed to compare.
@@ -27,35 +28,35 @@ pub enum Identity {
 #[must_use]
 pub fn identify(observed: &Observed, defaulted: Option<&Result<PodTemplate, String>>) -> Identity {
     let rollout = &observed.rollout;
-    let template = &rollout.spec.template;
+    let template = observed.template();
     if generation_observed(rollout)
-        && let Some(current) = by_hash(&observed.replica_sets, &current_hash(rollout))
+        && let Some(current) = by_hash(&observed.revisions, &current_hash(rollout))
     {
         return Identity::Known(current);
     }
     let canonical = hash::template_hash(&template.0);
     let ours = observed
-        .replica_sets
+        .revisions
         .iter()
-        .filter(|replica_set| carries(replica_set, &canonical))
-        .max_by_key(|replica_set| replica_set.revision());
+        .filter(|revision| carries(revision, &canonical))
+        .max_by_key(|revision| revision.number());
     if let Some(ours) = ours {
         return Identity::Known(Arc::clone(ours));
     }
     // `undo` writes a ReplicaSet's own template, defaults and all, into the spec.
     let copied = observed
-        .replica_sets
+        .revisions
         .iter()
-        .filter(|replica_set| same_template(replica_set, template, template))
-        .max_by_key(|replica_set| replica_set.revision());
+        .filter(|revision| same_template(revision, template, template))
+        .max_by_key(|revision| revision.number());
     if let Some(copied) = copied {
         return Identity::Known(Arc::clone(copied));
     }
     let (new, collisions) = free_hash(observed);
     let foreign: Vec<_> = observed
-        .replica_sets
+        .revisions
         .iter()
-        .filter(|replica_set| !replica_set.annotations.contains_key(annotations::TEMPLATE_HASH))
+        .filter(|revision| !revision.annotations.contains_key(annotations::TEMPLATE_HASH))
         .collect();
     if foreign.is_empty() {
         return Identity::New { hash: new, collisions };
@@ -65,8 +66,8 @@ pub fn identify(observed: &Observed, defaulted: Option<&Result<PodTemplate, Stri
         Some(Err(message)) => Identity::Refused { hash: new, message: message.clone() },
         Some(Ok(defaulted)) => foreign
             .into_iter()
-            .filter(|replica_set| same_template(replica_set, defaulted, template))
-            .max_by_key(|replica_set| replica_set.revision())
+            .filter(|revision| same_template(revision, defaulted, template))
+            .max_by_key(|revision| revision.number())
             .map_or(Identity::New { hash: new, collisions }, |found| Identity::Known(Arc::clone(found))),
     }
 }
@@ -75,15 +76,15 @@ pub fn identify(observed: &Observed, defaulted: Option<&Result<PodTemplate, Stri
 const HASHES_KEPT: usize = 4;
 
 /// A written form of this ReplicaSet's template has this canonical hash.
-fn carries(replica_set: &ReplicaSet, canonical: &str) -> bool {
-    let known = replica_set.annotations.get(annotations::TEMPLATE_HASH);
+fn carries(revision: &Revision, canonical: &str) -> bool {
+    let known = revision.annotations.get(annotations::TEMPLATE_HASH);
     known.is_some_and(|known| known.split(',').any(|hash| hash == canonical))
 }
 
 /// The annotation's value with this canonical hash added to the known ones, newest last.
-pub(crate) fn with_hash(replica_set: &ReplicaSet, canonical: &str) -> String {
-    let known = replica_set.annotations.get(annotations::TEMPLATE_HASH).map_or("", String::as_str);
-    if carries(replica_set, canonical) {
+pub(crate) fn with_hash(revision: &Revision, canonical: &str) -> String {
+    let known = revision.annotations.get(annotations::TEMPLATE_HASH).map_or("", String::as_str);
+    if carries(revision, canonical) {
         return known.to_owned();
     }
     let mut hashes: Vec<&str> = known.split(',').filter(|hash| !hash.is_empty()).chain([canonical]).collect();
@@ -107,16 +108,16 @@ fn collisions(rollout: &Rollout) -> i32 {
     rollout.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0)
 }
 
-/// A hash for a new revision whose ReplicaSet name is free, and the number of collisions for which it is computed.
+/// A hash for a new revision whose object name is free, and the number of collisions for which it is computed.
 fn free_hash(observed: &Observed) -> (String, i32) {
     let rollout = &observed.rollout;
     let counted = collisions(rollout);
     let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
     let is_taken = |hash: &str| {
-        let name = replica_set::name(rollout_name, hash);
-        observed.taken_names.contains(&name) || observed.replica_sets.iter().any(|own| own.name == name)
+        let name = workload::name(rollout_name, hash);
+        observed.taken_names.contains(&name) || observed.revisions.iter().any(|own| own.name == name)
     };
-    let hash = |collisions: i32| hash::revision_hash(&rollout.spec.template.0, collisions);
+    let hash = |collisions: i32| hash::revision_hash(&observed.template().0, collisions);
     (counted..i32::MAX)
         .map(|collisions| (hash(collisions), collisions))
         .find(|(hash, _)| !is_taken(hash))
@@ -147,16 +148,16 @@ pub(crate) fn count_collisions(
 
 /// The ReplicaSet of a revision.
 #[must_use]
-pub fn by_hash(replica_sets: &[Arc<ReplicaSet>], hash: &str) -> Option<Arc<ReplicaSet>> {
+pub fn by_hash(revisions: &[Arc<Revision>], hash: &str) -> Option<Arc<Revision>> {
     if hash.is_empty() {
         return None;
     }
-    replica_sets.iter().find(|replica_set| replica_set.hash() == hash).cloned()
+    revisions.iter().find(|revision| revision.hash() == hash).cloned()
 }
 
 /// Compares two templates without the parts that controllers add: hash label, injected anti-affinity, ephemeral metadata.
-fn same_template(replica_set: &ReplicaSet, defaulted: &PodTemplate, written: &PodTemplate) -> bool {
-    let injected = metadata::injected(replica_set);
+fn same_template(revision: &Revision, defaulted: &PodTemplate, written: &PodTemplate) -> bool {
+    let injected = metadata::injected(revision);
     let strip = |template: &Value| {
         let mut template = template.clone();
         for key in ["labels", "annotations"] {
@@ -170,7 +171,7 @@ fn same_template(replica_set: &ReplicaSet, defaulted: &PodTemplate, written: &Po
     };
     let mut one = Vec::new();
     let mut other = Vec::new();
-    hash::canonical(&strip(&replica_set.template.0), &mut one);
+    hash::canonical(&strip(&revision.template.0), &mut one);
     hash::canonical(&strip(&defaulted.0), &mut other);
     one == other
 }
@@ -192,11 +193,11 @@ mod tests {
     use crate::fixtures;
 
     /// A ReplicaSet that another controller created, with the API server's defaults.
-    fn foreign(hash: &str, revision: u64, template: Value) -> Arc<ReplicaSet> {
-        let mut replica_set = fixtures::replica_set(hash, revision, 2, 2);
-        replica_set.annotations.remove(annotations::TEMPLATE_HASH);
-        replica_set.template = PodTemplate(template);
-        Arc::new(replica_set)
+    fn foreign(hash: &str, revision: u64, template: Value) -> Arc<Revision> {
+        let mut revision = fixtures::revision(hash, revision, 2, 2);
+        revision.annotations.remove(annotations::TEMPLATE_HASH);
+        revision.template = PodTemplate(template);
+        Arc::new(revision)
     }
 
     fn defaulted() -> Value {
@@ -211,8 +212,8 @@ mod tests {
         template
     }
 
-    fn observed(replica_sets: Vec<Arc<ReplicaSet>>) -> Observed {
-        Observed { rollout: fixtures::rollout(json!({ "canary": {} })), replica_sets, ..Observed::default() }
+    fn observed(revisions: Vec<Arc<Revision>>) -> Observed {
+        Observed { rollout: fixtures::rollout(json!({ "canary": {} })), revisions, ..Observed::default() }
     }
 
     #[test]
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn our_annotation_identifies_the_replica_set_without_a_request_to_the_server() {
         let rollout = fixtures::rollout(json!({ "canary": {} }));
-        let mut ours = fixtures::replica_set("anything", 1, 2, 2);
+        let mut ours = fixtures::revision("anything", 1, 2, 2);
         ours.annotations.insert(annotations::TEMPLATE_HASH.into(), hash::template_hash(&rollout.spec.template.0));
 
         let identity = identify(&observed(vec![Arc::new(ours), foreign("x", 1, json!({}))]), None);
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_template_that_undo_copies_from_a_replica_set_identifies_it() {
-        let mut own = fixtures::replica_set("own", 1, 2, 2);
+        let mut own = fixtures::revision("own", 1, 2, 2);
         own.template = PodTemplate(with_hash_label(defaulted(), "own"));
         let mut observed = observed(vec![Arc::new(own)]);
         observed.rollout.spec.template = PodTemplate(defaulted());
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_annotation_keeps_every_written_form_of_a_template() {
-        let mut own = fixtures::replica_set("own", 1, 2, 2);
+        let mut own = fixtures::revision("own", 1, 2, 2);
         let both = with_hash(&own, "another");
         own.annotations.insert(annotations::TEMPLATE_HASH.into(), both);
 
@@ -286,11 +287,11 @@ mod tests {
             serde_json::from_value(json!({ "annotations": { "role": "stable" } })).unwrap();
         let mut template = with_hash_label(defaulted(), "x");
         metadata::inject(&mut template, &role);
-        let mut replica_set = fixtures::replica_set("x", 1, 2, 2);
-        replica_set.annotations.remove(annotations::TEMPLATE_HASH);
-        replica_set.annotations.insert(annotations::EPHEMERAL_METADATA.into(), metadata::annotation(&role));
-        replica_set.template = PodTemplate(template);
-        let observed = observed(vec![Arc::new(replica_set)]);
+        let mut revision = fixtures::revision("x", 1, 2, 2);
+        revision.annotations.remove(annotations::TEMPLATE_HASH);
+        revision.annotations.insert(annotations::EPHEMERAL_METADATA.into(), metadata::annotation(&role));
+        revision.template = PodTemplate(template);
+        let observed = observed(vec![Arc::new(revision)]);
         let defaulted = Some(Ok(PodTemplate(defaulted())));
 
         assert!(matches!(identify(&observed, defaulted.as_ref()), Identity::Known(_)));

@@ -16,7 +16,6 @@ pub mod plan;
 pub mod plugin_failure;
 mod pod_names;
 pub mod reference;
-pub mod replica_set;
 pub mod replicas;
 mod rollout;
 mod runs;
@@ -24,6 +23,7 @@ pub mod selector;
 pub mod step_plugins;
 pub mod time;
 pub mod traffic;
+pub mod workload;
 
 pub use observed::Observed;
 pub use plan::Plan;

@@ -7,7 +7,8 @@ use kulta_api::strategy::PodMetadata;
 use kulta_api::{PodTemplate, annotations};
 use serde_json::{Value, json};
 
-use crate::observed::{Pod, ReplicaSet};
+use crate::observed::Pod;
+use crate::workload::Revision;
 
 /// The value of the annotation that stores the injected metadata.
 #[must_use]
@@ -17,8 +18,8 @@ pub fn annotation(metadata: &PodMetadata) -> String {
 
 /// The injected metadata, by the annotation of a ReplicaSet. Empty if the annotation is missing or cannot be decoded.
 #[must_use]
-pub fn injected(replica_set: &ReplicaSet) -> PodMetadata {
-    replica_set
+pub fn injected(revision: &Revision) -> PodMetadata {
+    revision
         .annotations
         .get(annotations::EPHEMERAL_METADATA)
         .and_then(|text| serde_json::from_str(text).ok())
@@ -71,11 +72,11 @@ pub enum Sync {
 }
 
 #[must_use]
-pub fn next(replica_set: &ReplicaSet, wanted: &PodMetadata, written: &PodTemplate) -> Sync {
-    let old = injected(replica_set);
-    let labels = changes(&old.labels, &wanted.labels, &written.labels(), &replica_set.template.labels());
+pub fn next(revision: &Revision, wanted: &PodMetadata, written: &PodTemplate) -> Sync {
+    let old = injected(revision);
+    let labels = changes(&old.labels, &wanted.labels, &written.labels(), &revision.template.labels());
     let annotations =
-        changes(&old.annotations, &wanted.annotations, &written.annotations(), &replica_set.template.annotations());
+        changes(&old.annotations, &wanted.annotations, &written.annotations(), &revision.template.annotations());
     if !labels.is_empty() || !annotations.is_empty() {
         return Sync::Template(json!({ "metadata": { "labels": labels, "annotations": annotations } }));
     }
@@ -116,17 +117,17 @@ mod tests {
         PodMetadata { labels, ..PodMetadata::default() }
     }
 
-    fn replica_set(injected: &PodMetadata, present: Value) -> ReplicaSet {
-        ReplicaSet {
+    fn revision(injected: &PodMetadata, present: Value) -> Revision {
+        Revision {
             annotations: BTreeMap::from([(annotations::EPHEMERAL_METADATA.to_owned(), annotation(injected))]),
             template: PodTemplate(json!({ "metadata": { "labels": present } })),
-            ..ReplicaSet::default()
+            ..Revision::default()
         }
     }
 
     #[test]
     fn a_role_that_changed_is_written_to_the_template_first() {
-        let canary = replica_set(&labels(&[("role", "canary")]), json!({ "role": "canary" }));
+        let canary = revision(&labels(&[("role", "canary")]), json!({ "role": "canary" }));
 
         let next = next(&canary, &labels(&[("role", "stable")]), &PodTemplate::default());
 
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn pods_are_patched_once_the_template_is_right() {
-        let moved = replica_set(&labels(&[("role", "canary")]), json!({ "role": "stable" }));
+        let moved = revision(&labels(&[("role", "canary")]), json!({ "role": "stable" }));
 
         assert_eq!(next(&moved, &labels(&[("role", "stable")]), &PodTemplate::default()), Sync::Pods);
     }
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn a_label_of_the_user_is_restored_when_the_role_no_longer_sets_it() {
         let written = PodTemplate(json!({ "metadata": { "labels": { "role": "plain" } } }));
-        let canary = replica_set(&labels(&[("role", "canary")]), json!({ "role": "canary" }));
+        let canary = revision(&labels(&[("role", "canary")]), json!({ "role": "canary" }));
 
         let next = next(&canary, &PodMetadata::default(), &written);
 

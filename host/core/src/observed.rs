@@ -6,27 +6,28 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kulta_api::analysis::AnalysisRun;
 use kulta_api::validation::analysis::ServedAnalyzer;
-use kulta_api::{PodTemplate, Rollout, annotations};
+use kulta_api::{PodTemplate, Rollout, RouteKey, annotations};
 use serde_json::Value;
 
 use crate::analysis::Templates;
 use crate::decision::StrategyFailure;
 use crate::step_plugins::call::{StepAnswer, StepCall};
+use crate::workload::Revision;
 
 /// One rollout and the objects around it, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     pub rollout: Rollout,
-    /// The ReplicaSets that the rollout controls, by owner reference.
-    pub replica_sets: Vec<Arc<ReplicaSet>>,
+    /// The revisions whose objects the rollout controls, by owner reference.
+    pub revisions: Vec<Arc<Revision>>,
     /// The Services that the spec names.
     pub services: BTreeMap<String, Option<Arc<Service>>>,
     /// The routes that the spec names or selects.
     pub routes: Vec<ObservedRoute>,
     /// Other rollouts in the namespace that name one of the same Services: Service → rollout.
-    pub rival_services: BTreeMap<String, String>,
+    pub conflicting_services: BTreeMap<String, String>,
     /// An older rollout in the namespace whose selector matches this template's labels, or whose pods this selector matches.
-    pub rival_selector: Option<String>,
+    pub conflicting_selector: Option<String>,
     /// Errors in the configuration of a strategy plugin, as the plugin reports them.
     pub strategy_errors: Vec<kulta_api::FieldError>,
     /// The strategy plugin failed to check its configuration. The strategy is not asked for a decision then.
@@ -36,7 +37,7 @@ pub struct Observed {
     /// What looks wrong in the templates and runs nevertheless, as in Argo Rollouts: conditions that no value can satisfy, fields without
     /// effect. Read only when [`crate::reference::are_warnings_due`].
     pub template_warnings: Vec<kulta_api::FieldError>,
-    /// Fields of `spec` that the API does not define, where the CRD does not prune them.
+    /// Fields of `spec` that the API does not define, where the CRD does not prune them. They are ignored, with a warning.
     pub unknown_fields: Vec<kulta_api::FieldError>,
     /// The CRD keeps `status.kulta`. Argo's stock CRD does not.
     pub record_kept: bool,
@@ -68,6 +69,14 @@ pub struct Observed {
     pub delivered: u64,
 }
 
+impl Observed {
+    /// The pod template of the revision that the spec asks for.
+    #[must_use]
+    pub fn template(&self) -> &PodTemplate {
+        &self.rollout.spec.template
+    }
+}
+
 /// An analyzer that a metric can name under `provider`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analyzer {
@@ -95,53 +104,6 @@ pub struct Endpoints {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ReplicaSet {
-    pub name: String,
-    pub uid: String,
-    pub created: Timestamp,
-    pub generation: i64,
-    pub labels: BTreeMap<String, String>,
-    pub annotations: BTreeMap<String, String>,
-    /// Number of wanted pods (`spec.replicas`).
-    pub replicas: u32,
-    pub min_ready_seconds: u32,
-    pub template: PodTemplate,
-    /// Number of pods that exist.
-    pub created_replicas: u32,
-    pub ready_replicas: u32,
-    pub available_replicas: u32,
-    /// The ReplicaSet is being deleted.
-    pub deleting: bool,
-    /// Message of a true ReplicaFailure condition.
-    pub failure: Option<String>,
-}
-
-impl ReplicaSet {
-    /// The revision's hash; empty if the label is missing.
-    #[must_use]
-    pub fn hash(&self) -> &str {
-        self.labels.get(annotations::POD_TEMPLATE_HASH).map_or("", String::as_str)
-    }
-
-    /// The revision's number; 0 if the annotation is missing.
-    #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.annotations.get(annotations::REVISION).and_then(|number| number.parse().ok()).unwrap_or(0)
-    }
-
-    #[must_use]
-    pub fn scale_down_deadline(&self) -> Option<Timestamp> {
-        self.annotations.get(annotations::SCALE_DOWN_DEADLINE).and_then(|time| time.parse().ok())
-    }
-
-    /// `spec.replicas` of the rollout when this ReplicaSet was last scaled.
-    #[must_use]
-    pub fn desired_replicas(&self) -> Option<u32> {
-        self.annotations.get(annotations::DESIRED_REPLICAS).and_then(|number| number.parse().ok())
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {
     pub name: String,
     pub resource_version: String,
@@ -160,17 +122,8 @@ impl Service {
 /// A route that the spec names or selects, and what could be read of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedRoute {
-    pub namespace: String,
-    pub name: String,
+    pub key: RouteKey,
     pub state: RouteState,
-}
-
-impl ObservedRoute {
-    /// The route's name in messages: with its namespace if that is not the rollout's.
-    #[must_use]
-    pub fn shown(&self, own_namespace: &str) -> String {
-        if self.namespace == own_namespace { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -183,12 +136,12 @@ pub enum RouteState {
         /// When to try again; `None` if a watch reports the change.
         until: Option<Timestamp>,
     },
-    /// The cluster does not serve HTTPRoutes.
+    /// The cluster does not serve the kind.
     NotInstalled,
     Found(Arc<Route>),
 }
 
-/// An HTTPRoute as raw JSON, so that unknown fields stay untouched.
+/// A route as raw JSON, so that unknown fields stay untouched.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Route {
     pub generation: i64,

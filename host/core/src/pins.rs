@@ -63,7 +63,7 @@ mod tests {
     use crate::observed::Observed;
     use crate::plan::Plan;
     use crate::rollout::begin;
-    use crate::rollout::tests::reconciliation::{asked, done, hold, now, status, steps, under_way};
+    use crate::rollout::tests::support::{asked, done, hold, now, status, steps, under_way};
 
     const STRATEGY: &str = "strategy/canary";
 
@@ -171,7 +171,7 @@ mod tests {
             &kulta_api::Time(now()),
         );
 
-        let plan = done(asked(begin(observed, now())).answer(failure(FailureClass::Resting)));
+        let plan = done(asked(begin(observed, now())).answer(failure(FailureClass::BreakerOpen)));
 
         let reported = plan.status.as_ref().map(|status| status.patch.to_string()).unwrap_or_default();
         assert!(!reported.contains("PluginFailed") && !pauses(&plan), "{reported}");

@@ -1,12 +1,14 @@
 //! The result of a reconciliation: plain values that the controller applies in order.
 
 use jiff::{SignedDuration, Timestamp};
+use kulta_api::RouteKey;
 use kulta_api::analysis::AnalysisPhase;
 use serde_json::Value;
 
 use crate::observed::AcceptedRoute;
 use crate::rollout::transition::Transition;
 use crate::step_plugins::call::StepCall;
+use crate::workload::WorkloadWrite;
 
 /// The result of one reconciliation. The controller writes the status first, then makes the writes in order, each followed by its
 /// events. If a write fails, the controller skips the rest and reconciles again.
@@ -28,8 +30,8 @@ pub struct Plan {
     pub first_call_may_wait: bool,
     /// The status contains the answers in [`crate::Observed::step_answers`], or they are no longer needed.
     pub step_answers_taken: bool,
-    /// For each route that was found, by namespace and name: the value to pass as [`crate::observed::Route::accepted`] next time.
-    pub accepted_routes: Vec<(String, String, Option<AcceptedRoute>)>,
+    /// For each route that was found: the value to pass as [`crate::observed::Route::accepted`] next time.
+    pub accepted_routes: Vec<(RouteKey, Option<AcceptedRoute>)>,
     /// When to reconcile again if nothing changes before.
     pub wake_up: Option<Timestamp>,
     /// Why the rollout is in its current state, for the log.
@@ -55,7 +57,7 @@ impl Plan {
             matches!(event.reason, EventReason::RolloutAddedToInformer | EventReason::RolloutUpdated)
         };
         let (openings, rest): (Vec<_>, Vec<_>) = self.events.iter_mut().partition(|event| opens(event));
-        let creates = |write: &&mut Write| matches!(write.action, Action::CreateReplicaSet { .. });
+        let creates = |write: &&mut Write| matches!(write.action, Action::Workload(WorkloadWrite::Create { .. }));
         let (created, others): (Vec<_>, Vec<_>) = self.writes.iter_mut().partition(creates);
         let created = created.into_iter().flat_map(|write| &mut write.events);
         let others = others.into_iter().flat_map(|write| &mut write.events);
@@ -85,21 +87,7 @@ pub enum Action {
     PatchRollout {
         patch: Value,
     },
-    /// A 409 "already exists" means that the name is taken. If another owner has it, it goes into
-    /// [`crate::Observed::taken_names`].
-    CreateReplicaSet {
-        name: String,
-        body: Value,
-    },
-    /// Merge patch of the ReplicaSet.
-    PatchReplicaSet {
-        name: String,
-        patch: Value,
-    },
-    DeleteReplicaSet {
-        name: String,
-        uid: String,
-    },
+    Workload(WorkloadWrite),
     /// Merge patch with the resourceVersion in it.
     PatchService {
         name: String,
@@ -107,8 +95,7 @@ pub enum Action {
     },
     /// JSON Patch with `test` guards. A 422 means that the route differs from the observed one.
     PatchRoute {
-        namespace: String,
-        name: String,
+        route: RouteKey,
         patch: Value,
         weight: u32,
         /// Value of the in-progress label after the write.
@@ -143,14 +130,6 @@ pub enum Action {
         name: String,
         patch: Value,
     },
-}
-
-/// A ReplicaSet that controls pods.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodController {
-    pub uid: String,
-    /// Value of its pods' hash label.
-    pub hash: String,
 }
 
 /// A Kubernetes event on the Rollout. `name` is derived from the content, so the API server refuses a duplicate.

@@ -23,7 +23,7 @@ pub enum FailureClass {
     /// The strategy completes steps without end.
     Endless,
     /// The plugin's circuit breaker is open after too many failures.
-    Resting,
+    BreakerOpen,
     /// The component was refused when it was loaded.
     Refused,
     /// No plugin has this name.
@@ -73,7 +73,7 @@ impl FailureClass {
             Self::InvalidConfig => ("invalid-config", Reason::PluginInvalidConfig, Effect::Paused),
             Self::NotServed => ("not-served", Reason::PluginBadAnswer, Effect::Paused),
             Self::Endless => ("endless", Reason::PluginBadAnswer, Effect::Retried),
-            Self::Resting => ("resting", Reason::PluginFailed, Effect::Awaited),
+            Self::BreakerOpen => ("breaker-open", Reason::PluginFailed, Effect::Awaited),
             Self::Refused => ("refused", Reason::PluginRefused, Effect::Retried),
             Self::Unknown => ("unknown", Reason::PluginUnknown, Effect::Retried),
             Self::Loading => ("loading", Reason::PluginUnavailable, Effect::AwaitedSilently),

@@ -6,15 +6,15 @@ const RANDOM_CHARS: usize = 5;
 
 /// A pod of this name may belong to the ReplicaSet. The answer is certain unless the name [is cut](is_cut).
 #[must_use]
-pub fn may_be_of(pod: &str, replica_set: &str) -> bool {
-    let prefix: String = format!("{replica_set}-").chars().take(KEPT_CHARS).collect();
+pub fn may_be_of(pod: &str, workload: &str) -> bool {
+    let prefix: String = format!("{workload}-").chars().take(KEPT_CHARS).collect();
     pod.strip_prefix(&prefix).is_some_and(|random| random.chars().count() == RANDOM_CHARS)
 }
 
 /// The ReplicaSet's name is cut in the names of its pods, so several ReplicaSets may have the same prefix.
 #[must_use]
-pub fn is_cut(replica_set: &str) -> bool {
-    replica_set.chars().count() >= KEPT_CHARS
+pub fn is_cut(workload: &str) -> bool {
+    workload.chars().count() >= KEPT_CHARS
 }
 
 #[cfg(test)]

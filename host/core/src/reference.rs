@@ -54,7 +54,6 @@ pub fn templates(rollout: &Rollout, found: &Templates) -> BTreeSet<TemplateRef> 
 pub fn check(observed: &Observed) -> Vec<FieldError> {
     let mut errors = observed.strategy_errors.clone();
     errors.extend(observed.step_errors.iter().cloned());
-    errors.extend(observed.unknown_fields.iter().cloned());
     for NamedService { path, name, metadata } in named_services(observed) {
         match observed.services.get(name) {
             Some(Some(service)) => {
@@ -79,7 +78,7 @@ fn missing_routes(observed: &Observed, path: &str) -> Vec<FieldError> {
     missing
         .map(|route| FieldError {
             path: format!("{path}.trafficRouting.plugins[{GATEWAY_PLUGIN:?}]"),
-            message: format!("HTTPRoute {:?} not found", route.shown(own)),
+            message: format!("{} not found", route.key.shown(own)),
         })
         .collect()
 }
@@ -167,13 +166,14 @@ pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
 
 /// Warnings about the rest of the spec. As in Argo Rollouts, such a rollout runs nevertheless.
 pub(crate) fn spec_warnings(observed: &Observed) -> Vec<FieldError> {
-    let overlap = observed.rival_selector.iter().map(|other| {
+    let overlap = observed.conflicting_selector.iter().map(|other| {
         let message = format!(
             "matches pods of Rollout {other:?} too: counts by labels, such as those of an autoscaler, take in both"
         );
         FieldError { path: "spec.selector".to_owned(), message }
     });
-    overlap.chain(validation::warnings(&observed.rollout)).collect()
+    let unknown_fields = observed.unknown_fields.iter().cloned();
+    overlap.chain(unknown_fields).chain(validation::warnings(&observed.rollout)).collect()
 }
 
 /// Placeholder for a hash that is not known yet, while a run is only validated.
@@ -222,10 +222,10 @@ fn without_later_fields(analysis: &RolloutAnalysis, stand_in: &str) -> RolloutAn
 /// as in Argo (`validSvcSelectorForType`).
 fn mismatch(observed: &Observed, service: &Service, metadata: Option<&PodMetadata>) -> Option<String> {
     let name = &service.name;
-    let labels = observed.rollout.spec.template.labels();
+    let labels = observed.template().labels();
     // The rollout that manages the Service keeps it, so that a new rollout cannot stop one that runs.
     let own = service.managed_by.is_some() && service.managed_by == observed.rollout.metadata.name;
-    if let Some(other) = observed.rival_services.get(name).filter(|_| !own) {
+    if let Some(other) = observed.conflicting_services.get(name).filter(|_| !own) {
         return Some(format!("service {name:?} is used by Rollout {other:?} too"));
     }
     let given = |key: &str| metadata.and_then(|metadata| metadata.labels.get(key));

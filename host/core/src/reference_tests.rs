@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kulta_api::strategy::PodMetadata;
-use kulta_api::validation::joined;
+use kulta_api::validation::{FieldError, joined};
 
 use crate::observed::{Observed, Service};
 use crate::reference::check;
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::reconciliation::{done, hold, now, steps, stored, under_way};
+use crate::rollout::tests::support::{done, hold, now, steps, stored, under_way};
 
 /// A canary under way, the Service of that name selecting `role=blue` beside the labels of the template.
 fn selecting_a_role(service: &str) -> Observed {
@@ -50,7 +50,7 @@ fn a_service_may_select_the_labels_that_its_own_side_is_given() {
 fn a_selector_that_matches_the_pods_of_another_rollout_is_a_warning_and_no_error() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.status.as_mut().unwrap().observed_generation = "0".into();
-    observed.rival_selector = Some("shop".to_owned());
+    observed.conflicting_selector = Some("shop".to_owned());
 
     assert_eq!(
         warned(&observed),
@@ -69,6 +69,16 @@ fn a_spec_that_looks_wrong_but_can_be_followed_causes_a_warning() {
     fields.scale_down_delay_seconds = Some(-1);
 
     assert_eq!(warned(&observed), ["spec.strategy.canary.scaleDownDelaySeconds: is negative: it counts as 0"]);
+}
+
+#[test]
+fn an_unknown_field_causes_a_warning() {
+    let mut observed = under_way(steps(), 1, 1, 50);
+    observed.rollout.status.as_mut().unwrap().observed_generation = "0".into();
+    let error = FieldError { path: "spec.replcas".to_owned(), message: "is not a field of the API".to_owned() };
+    observed.unknown_fields = vec![error];
+
+    assert_eq!(warned(&observed), ["spec.replcas: is not a field of the API"]);
 }
 
 #[test]

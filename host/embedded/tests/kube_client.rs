@@ -39,44 +39,47 @@ async fn create(api: &Api<ConfigMap>, name: &str) -> kube::Result<ConfigMap> {
     api.create(&PostParams::default(), &named(name)).await
 }
 
-fn told(event: &Event<ConfigMap>) -> String {
+fn describe(event: &Event<ConfigMap>) -> String {
     match event {
         Event::Init => "init".to_owned(),
-        Event::InitApply(object) => format!("there {}", object.name_any()),
+        Event::InitApply(object) => format!("listed {}", object.name_any()),
         Event::InitDone => "done".to_owned(),
         Event::Apply(object) => format!("apply {}", object.name_any()),
         Event::Delete(object) => format!("delete {}", object.name_any()),
     }
 }
 
-async fn story(config: watcher::Config) -> anyhow::Result<Vec<String>> {
+async fn observed_events(config: watcher::Config) -> anyhow::Result<Vec<String>> {
     let server = server();
     let api = config_maps(&server);
     create(&api, "a").await?;
     let mut events = std::pin::pin!(watcher(api.clone(), config));
-    let mut seen = Vec::new();
-    while seen.last().map(String::as_str) != Some("done") {
-        seen.push(told(&events.try_next().await?.context("the watcher ended")?));
+    let mut observed = Vec::new();
+    while observed.last().map(String::as_str) != Some("done") {
+        observed.push(describe(&events.try_next().await?.context("the watcher ended")?));
     }
     create(&api, "b").await?;
     api.delete("a", &DeleteParams::default()).await?;
     for _ in 0..2 {
-        seen.push(told(&events.try_next().await?.context("the watcher ended")?));
+        observed.push(describe(&events.try_next().await?.context("the watcher ended")?));
     }
-    Ok(seen)
+    Ok(observed)
 }
 
 #[tokio::test(start_paused = true)]
 async fn kubes_watcher_lists_and_follows() {
-    assert_eq!(story(watcher::Config::default()).await.unwrap(), ["init", "there a", "done", "apply b", "delete a"]);
+    assert_eq!(
+        observed_events(watcher::Config::default()).await.unwrap(),
+        ["init", "listed a", "done", "apply b", "delete a"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn kubes_watcher_follows_streaming_lists() {
-    let seen = story(watcher::Config::default().streaming_lists()).await.unwrap();
+    let observed = observed_events(watcher::Config::default().streaming_lists()).await.unwrap();
 
     // kube 4 does not report the beginning of a streaming list.
-    assert_eq!(seen, ["there a", "done", "apply b", "delete a"]);
+    assert_eq!(observed, ["listed a", "done", "apply b", "delete a"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +87,7 @@ async fn a_watch_on_a_virtual_clock_survives_hours_without_a_change() {
     let server = server();
     let api = config_maps(&server);
     let mut events = std::pin::pin!(watcher(api.clone(), watcher::Config::default()));
-    while told(&events.try_next().await.unwrap().unwrap()) != "done" {}
+    while describe(&events.try_next().await.unwrap().unwrap()) != "done" {}
 
     let later = async {
         tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
@@ -92,7 +95,7 @@ async fn a_watch_on_a_virtual_clock_survives_hours_without_a_change() {
     };
     let (event, made) = tokio::join!(events.try_next(), later);
 
-    assert_eq!(told(&event.unwrap().unwrap()), "apply late");
+    assert_eq!(describe(&event.unwrap().unwrap()), "apply late");
     assert_eq!(made.metadata.creation_timestamp.unwrap().0.to_string(), "2026-01-01T03:00:00Z");
 }
 
@@ -112,13 +115,13 @@ async fn a_dropped_history_makes_the_watcher_list_again() {
     let cut = Arc::new(Mishaps { refused: AtomicU32::new(0), cut: AtomicU32::new(1) });
     let faulty = config_maps(&server.clone().with_faults(cut));
     let mut events = std::pin::pin!(watcher(faulty, watcher::Config::default()));
-    while told(&events.try_next().await.unwrap().unwrap()) != "done" {}
+    while describe(&events.try_next().await.unwrap().unwrap()) != "done" {}
     create(&api, "a").await.unwrap();
     server.store().compact();
 
     let seen: Vec<_> = events.by_ref().filter_map(|event| async { event.ok() }).take(3).collect().await;
 
-    assert_eq!(seen.iter().map(told).collect::<Vec<_>>(), ["init", "there a", "done"]);
+    assert_eq!(seen.iter().map(describe).collect::<Vec<_>>(), ["init", "listed a", "done"]);
 }
 
 /// Fails the first creates after they were done, and cuts the first watches at an event.
@@ -172,8 +175,8 @@ async fn a_subscriber_gets_every_change_in_order() {
     create(&api, "a").await.unwrap();
     api.delete("a", &DeleteParams::default()).await.unwrap();
 
-    let told: Vec<(String, bool)> = std::iter::from_fn(|| changes.try_recv().ok())
+    let observed: Vec<(String, bool)> = std::iter::from_fn(|| changes.try_recv().ok())
         .map(|change| (change.key.name().to_owned(), change.after.is_some()))
         .collect();
-    assert_eq!(told, [("a".to_owned(), true), ("a".to_owned(), false)]);
+    assert_eq!(observed, [("a".to_owned(), true), ("a".to_owned(), false)]);
 }

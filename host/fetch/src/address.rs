@@ -48,7 +48,7 @@ pub(crate) enum Forbidden {
     Listed,
 }
 
-/// All addresses of a host are forbidden; the error names one.
+/// The addresses of a host are forbidden; the error names one.
 #[derive(Debug, thiserror::Error)]
 #[error("{host} is at {address}, which {why}")]
 pub(crate) struct AddressDenied {
@@ -99,6 +99,14 @@ impl AddressRules {
             Ok(address) => self.check(address).map_err(|why| AddressDenied { host: host.to_owned(), address, why }),
             Err(_) => Ok(()),
         }
+    }
+
+    /// An error if one of the addresses is forbidden.
+    pub fn check_all(&self, host: &str, addresses: impl Iterator<Item = IpAddr>) -> Result<(), AddressDenied> {
+        for address in addresses {
+            self.check(address).map_err(|why| AddressDenied { host: host.to_owned(), address, why })?;
+        }
+        Ok(())
     }
 
     /// The addresses of `addresses` that may be connected to; an error if there are none.
@@ -243,6 +251,15 @@ mod tests {
         for spelling in spellings {
             assert!(strict.check_literal(&spelling.parse().unwrap()).is_err(), "{spelling}");
         }
+    }
+
+    #[test]
+    fn behind_a_proxy_one_forbidden_address_of_a_name_is_enough_to_deny_it() {
+        let addresses = ["192.0.2.1", "169.254.169.254"].map(|address| address.parse().unwrap());
+
+        let error = AddressRules::default().check_all("metrics.example", addresses.into_iter()).unwrap_err();
+
+        assert_eq!(error.to_string(), "metrics.example is at 169.254.169.254, which is link-local");
     }
 
     /// Always returns the same addresses.

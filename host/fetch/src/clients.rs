@@ -1,10 +1,10 @@
-//! HTTP clients: keep connections open, connect to checked addresses only, never through a proxy.
+//! HTTP clients: keep connections open, and connect to checked addresses only or to the proxy that is configured.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Url};
+use reqwest::{Client, ClientBuilder, Proxy, Url};
 
 use crate::address::{AddressRules, CheckedResolver, SystemResolver};
 use crate::http::{IDLE_TIMEOUT, USER_AGENT, reason};
@@ -14,11 +14,17 @@ use crate::request::Failure;
 /// this error is more helpful than a timeout of the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One client for each TLS mode, created at its first use: https without trusted certificates is an error, but an image
-/// without certificates can use plain http.
 pub(crate) struct Clients {
     resolver: Arc<CheckedResolver<SystemResolver>>,
     idle: usize,
+    direct: Modes,
+    proxied: Modes,
+}
+
+/// One client for each TLS mode, created at its first use: https without trusted certificates is an error, but an image
+/// without certificates can use plain http.
+#[derive(Default)]
+struct Modes {
     plain: OnceLock<Client>,
     verifying: OnceLock<Client>,
     trusting: OnceLock<Client>,
@@ -28,35 +34,37 @@ impl Clients {
     /// `idle`: idle connections per host.
     pub fn new(rules: Arc<AddressRules>, idle: usize) -> Self {
         let resolver = Arc::new(CheckedResolver { rules, resolver: Arc::new(SystemResolver) });
-        let (plain, verifying, trusting) = <(OnceLock<_>, OnceLock<_>, OnceLock<_>)>::default();
-        Self { resolver, idle, plain, verifying, trusting }
+        Self { resolver, idle, direct: Modes::default(), proxied: Modes::default() }
     }
 
-    pub fn for_url(&self, url: &Url, skip_tls_verify: bool) -> Result<&Client, Failure> {
+    /// The client for a URL. Whoever passes a proxy has checked the URL's addresses: the proxy connects to them.
+    pub fn for_url(&self, url: &Url, proxy: Option<&Url>, skip_tls_verify: bool) -> Result<&Client, Failure> {
         type Tls = fn(ClientBuilder) -> ClientBuilder;
+        let modes = if proxy.is_some() { &self.proxied } else { &self.direct };
         let (place, tls): (_, Tls) = match (url.scheme(), skip_tls_verify) {
-            ("https", false) => (&self.verifying, |client| client.https_only(true)),
-            ("https", true) => (&self.trusting, |client| {
+            ("https", false) => (&modes.verifying, |client| client.https_only(true)),
+            ("https", true) => (&modes.trusting, |client| {
                 client.https_only(true).tls_certs_only([]).tls_danger_accept_invalid_certs(true)
             }),
-            _ => (&self.plain, |client| client.tls_certs_only([])),
+            _ => (&modes.plain, |client| client.tls_certs_only([])),
         };
         if let Some(client) = place.get() {
             return Ok(client);
         }
         // A failure is not cached: a user can add the certificates.
-        let client = tls(self.builder())
-            .build()
-            .map_err(|error| Failure::Failed(format!("setting up connections: {}", reason(error))))?;
+        let failed = |error| Failure::Failed(format!("setting up connections: {}", reason(error)));
+        let builder = match proxy {
+            // It is the same one for all URLs of a scheme, and an administrator has named it: its address is not checked.
+            Some(proxy) => self.builder().proxy(Proxy::all(proxy.clone()).map_err(failed)?),
+            None => self.builder().no_proxy().dns_resolver(Arc::clone(&self.resolver)),
+        };
+        let client = tls(builder).build().map_err(failed)?;
         Ok(place.get_or_init(|| client))
     }
 
     fn builder(&self) -> ClientBuilder {
         Client::builder()
             .user_agent(USER_AGENT)
-            // A proxy would connect to addresses that nobody checked.
-            .no_proxy()
-            .dns_resolver(Arc::clone(&self.resolver))
             // `network` checks each redirect before it follows it.
             .redirect(Policy::none())
             .referer(false)

@@ -23,7 +23,7 @@ use crate::oauth2;
 use crate::redirect::{Hop, Step};
 use crate::request::{Auth, Basic, Failure, OAuth2, Response};
 use crate::rights::Rights;
-use crate::settings::Settings;
+use crate::settings::{Settings, UrlPrefix};
 
 pub(crate) struct Network {
     settings: Settings,
@@ -51,6 +51,20 @@ pub(crate) struct Incoming<'a> {
     body_limit: usize,
     from: String,
     _turn: SemaphorePermit<'a>,
+}
+
+/// Who has named the host of a URL. A host that an administrator has named may be one that only the proxy can resolve.
+#[derive(Clone, Copy)]
+enum Naming {
+    ByAdministrator,
+    ByUser,
+}
+
+impl Naming {
+    /// The URL is covered by one of the prefixes, if there are any.
+    fn of_prefixes(prefixes: &[UrlPrefix]) -> Self {
+        if prefixes.is_empty() { Self::ByUser } else { Self::ByAdministrator }
+    }
 }
 
 enum Credential {
@@ -153,7 +167,9 @@ impl Network {
     pub async fn ask(&self, mut outgoing: Outgoing) -> Result<Incoming<'_>, Failure> {
         self.check(&outgoing.url, outgoing.rights.as_deref())?;
         let rights = outgoing.rights.clone();
-        let Some(rights) = rights else { return self.exchange(outgoing).await };
+        let Some(rights) = rights else {
+            return self.transfer(outgoing, Naming::of_prefixes(&self.settings.prefixes)).await;
+        };
         let right = rights.of(&outgoing.url)?;
         if outgoing.skip_tls_verify && !right.skip_tls_verify {
             let why = format!("{}: the plugin's grant does not let it skip TLS verification", shown(&outgoing.url));
@@ -161,16 +177,24 @@ impl Network {
         }
         outgoing.skip_tls_verify = right.skip_tls_verify;
         right.equip(&mut outgoing.headers)?;
-        let mut incoming = self.exchange(outgoing).await?;
+        let mut incoming = self.transfer(outgoing, Naming::ByAdministrator).await?;
         incoming.body_limit = incoming.body_limit.min(rights.body_limit);
         Ok(incoming)
     }
 
     /// Sends a request to an address of the controller's own environment; the URL prefixes apply to plugins only.
     pub async fn exchange(&self, outgoing: Outgoing) -> Result<Incoming<'_>, Failure> {
+        self.transfer(outgoing, Naming::ByAdministrator).await
+    }
+
+    async fn transfer(&self, outgoing: Outgoing, naming: Naming) -> Result<Incoming<'_>, Failure> {
         let Outgoing { method, url, headers, body, skip_tls_verify, .. } = outgoing;
         self.check_address(&url)?;
-        let client = self.clients.for_url(&url, skip_tls_verify)?;
+        let proxy = self.settings.proxies.of(&url);
+        if proxy.is_some() {
+            self.check_behind_proxy(&url, naming).await?;
+        }
+        let client = self.clients.for_url(&url, proxy, skip_tls_verify)?;
         // The semaphore is never closed.
         let turn = self.turns.acquire().await.map_err(|error| Failure::Failed(error.to_string()))?;
         add_one(&self.counters.sent);
@@ -194,6 +218,25 @@ impl Network {
             return Err(Failure::Denied(format!("{} has none of the allowed URL prefixes", shown(url))));
         }
         self.check_address(url)
+    }
+
+    /// The proxy resolves the name again, so the connection cannot be kept to an address that was checked: each address that
+    /// the name has here must be allowed.
+    async fn check_behind_proxy(&self, url: &Url, naming: Naming) -> Result<(), Failure> {
+        let Some(host) = url.domain() else { return Ok(()) };
+        let port = url.port_or_known_default().unwrap_or_default();
+        match (tokio::net::lookup_host((host, port)).await, naming) {
+            (Ok(addresses), _) => {
+                let addresses = addresses.map(|address| address.ip());
+                self.rules.check_all(host, addresses).map_err(|denied| Failure::Denied(denied.to_string()))
+            }
+            (Err(_), Naming::ByAdministrator) => Ok(()),
+            (Err(error), Naming::ByUser) => Err(Failure::Failed(format!(
+                "{} is to be reached through a proxy, but its name cannot be resolved here to check its addresses ({error}): \
+                 name it in --analysis-url-prefix, or in a grant of the plugin",
+                shown(url)
+            ))),
+        }
     }
 
     fn check_address(&self, url: &Url) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use crate::aws::AwsEnvironment;
+use crate::proxies::Proxies;
 
 /// Argo Rollouts' timeout of a Prometheus query.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,6 +43,8 @@ pub struct Settings {
     pub denied: Vec<IpNet>,
     /// Source of credentials for SigV4; none by default.
     pub aws: AwsEnvironment,
+    /// Proxies of requests; none by default.
+    pub proxies: Proxies,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +69,7 @@ impl Default for Settings {
             loopback: false,
             denied: Vec::new(),
             aws: AwsEnvironment::default(),
+            proxies: Proxies::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 
 use crate::http::{IDLE_TIMEOUT, USER_AGENT, header_map, reason};
+use crate::proxies::Proxies;
 use crate::retry_after::retry_after;
 
 /// Idle connections that are kept. Rollouts deliver in parallel, but a sink has little use for more.
@@ -22,6 +23,8 @@ pub struct SinkConfig {
     pub url: String,
     /// For one delivery, from the connection to the end of the answer.
     pub timeout: Duration,
+    /// Proxies on the way to it.
+    pub proxies: Proxies,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +92,7 @@ impl Sink {
         }
         let client = Client::builder()
             .user_agent(USER_AGENT)
-            .no_proxy()
+            .proxy(config.proxies.to_reqwest())
             // A redirect could send an event to an unintended receiver.
             .redirect(Policy::none())
             .pool_max_idle_per_host(IDLE_CONNECTIONS)

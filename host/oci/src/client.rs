@@ -37,7 +37,7 @@ impl Client {
     /// # Errors
     /// If the settings are invalid.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let transport = Transport::new(settings.check()?);
+        let transport = Transport::new(settings.check()?, settings.proxy.clone());
         Ok(Self { settings, transport })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use reqwest::Proxy;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub plain_http: BTreeSet<String>,
     /// PEM certificates that are trusted in addition to the platform's. Default none.
     pub extra_ca: Vec<u8>,
+    /// The choice of a proxy for each URL. Default none: registries are reached directly.
+    pub proxy: Option<Proxy>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +53,7 @@ impl Default for Settings {
             layer_limit: LAYER_LIMIT,
             plain_http: BTreeSet::new(),
             extra_ca: Vec::new(),
+            proxy: None,
         }
     }
 }

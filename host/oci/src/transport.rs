@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Method, Proxy, Response, StatusCode, Url};
 use rustls::pki_types::CertificateDer;
 
 use crate::digest::{Digest, Hasher};
@@ -24,6 +24,7 @@ const REDIRECTS: usize = 5;
 
 pub(crate) struct Transport {
     extra_ca: Vec<CertificateDer<'static>>,
+    proxy: Option<Proxy>,
     plain: OnceLock<Client>,
     verifying: OnceLock<Client>,
 }
@@ -49,8 +50,8 @@ impl Outgoing {
 }
 
 impl Transport {
-    pub fn new(extra_ca: Vec<CertificateDer<'static>>) -> Self {
-        Self { extra_ca, plain: OnceLock::new(), verifying: OnceLock::new() }
+    pub fn new(extra_ca: Vec<CertificateDer<'static>>, proxy: Option<Proxy>) -> Self {
+        Self { extra_ca, proxy, plain: OnceLock::new(), verifying: OnceLock::new() }
     }
 
     /// The last answer, whatever its status. `authorization` is sent to the origin of `outgoing` only. Plain http is
@@ -96,7 +97,6 @@ impl Transport {
         }
         let builder = Client::builder()
             .user_agent(USER_AGENT)
-            .no_proxy()
             .redirect(Policy::none())
             .referer(false)
             // The size limits count the same bytes on the wire and in memory.
@@ -107,6 +107,10 @@ impl Transport {
             .http1_only()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT);
+        let builder = match &self.proxy {
+            Some(proxy) => builder.proxy(proxy.clone()),
+            None => builder.no_proxy(),
+        };
         let builder = if encrypted {
             let extra: Result<Vec<_>, _> = self.extra_ca.iter().map(|it| Certificate::from_der(it)).collect();
             builder.https_only(true).tls_certs_merge(extra.map_err(|error| unavailable(what, error))?)

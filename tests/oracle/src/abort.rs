@@ -1,9 +1,9 @@
-//! An abort restores stable.
+//! The rule that an abort restores stable.
 
 use crate::traffic::most;
 use crate::{Broken, Cluster, Selected};
 
-/// While the update is aborted and stable is there to be restored, nothing moves the other way.
+/// While the update is aborted and stable can be restored, the canary gets no more traffic and stable loses no pods.
 pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
     let Some(stable) = restorable(before) else { return Vec::new() };
     let mut broken = Vec::new();
@@ -24,13 +24,13 @@ pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
     broken
 }
 
-/// Hash of the revision that is to be restored, if its ReplicaSet is there.
+/// Hash of the revision to restore, if its ReplicaSet exists.
 fn restorable(cluster: &Cluster) -> Option<&str> {
     let stable = cluster.stable.as_deref().filter(|_| cluster.aborted && cluster.stable != cluster.canary)?;
     cluster.revision(stable).map(|revision| revision.hash.as_str())
 }
 
-/// What is missing until an abort has restored stable; `None` when nothing is, or when there is nothing to restore.
+/// Returns what is missing until an abort has restored stable; `None` if nothing is missing, or if there is nothing to restore.
 #[must_use]
 pub fn restored(cluster: &Cluster) -> Option<String> {
     let stable = restorable(cluster)?;

@@ -1,4 +1,4 @@
-//! What is wrong, for a person who reads a failed test.
+//! The rules that a write can break, with a message for each.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ pub enum Side {
     Canary,
 }
 
-/// A rule of the design that a write breaks.
+/// A safety rule that a write breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// Weights that are no shares of the maximum.
+    /// The weights of a rule do not add up to the maximum.
     Weights { weights: Weights, max_weight: u32 },
-    /// Somebody is given a share of the traffic that the pods there cannot serve.
+    /// A Service or revision gets a share of the traffic that its pods cannot serve.
     TooFewPods { given_to: Selected, share: u32, max_weight: u32, available: u32, needed: u32 },
     /// A revision that serves is scaled below what its share needs.
     ScaledBelowShare { of: Selected, from: u32, to: u32, needed: u32 },
-    /// A revision goes while EndpointSlices of a Service that has weight list its pods.
+    /// A revision is scaled to zero while EndpointSlices of a Service with weight list its pods.
     ListedPodsGo { hash: String, side: Side },
-    /// Without traffic routing, a scale takes away available pods that must stay.
+    /// Without traffic routing, a scale-down deletes available pods that must stay.
     TooFewAvailable { hash: String, from: u32, to: u32, left: u32, floor: u32 },
     /// The canary of an aborted update gets more of the traffic.
     RaisedAfterAbort { from: u32, to: u32 },
@@ -53,7 +53,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Weights { weights: Weights { stable, canary }, max_weight } => {
-                write!(f, "weights {stable} (stable) and {canary} (canary) are no shares of {max_weight}")
+                write!(f, "weights {stable} (stable) and {canary} (canary) do not add up to {max_weight}")
             }
             Self::TooFewPods { given_to, share, max_weight, available, needed } => write!(
                 f,

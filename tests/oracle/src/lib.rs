@@ -1,6 +1,5 @@
-//! Judges what the controller writes by the safety rules that the design states in its section 1: which of them a write breaks, on both
-//! sides of the traffic split. Pure functions over plain values, written from the design and from `reference/argo-rollouts.md`. It
-//! shares no code with the controller, so that the two cannot be wrong in the same way.
+//! Checks which safety rules a write of the controller breaks, for the stable and the canary Service. These are pure functions over plain
+//! values. They share no code with the controller, so that the two cannot be wrong in the same way.
 
 mod abort;
 mod broken;
@@ -14,7 +13,7 @@ use std::collections::BTreeSet;
 pub use abort::restored;
 pub use broken::{Broken, Side};
 
-/// What the rules are about: one rollout at one moment.
+/// The state of one rollout to which the rules apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
     /// `spec.replicas` of the Rollout.
@@ -27,11 +26,11 @@ pub struct Cluster {
     pub stable: Option<String>,
     /// Hash of the revision that is rolled out.
     pub canary: Option<String>,
-    /// Pods that the strategy asks for beside the weight, as `setCanaryScale` does; `None` when they follow the weight.
+    /// Canary pods that the strategy sets independently of the weight, as `setCanaryScale` does; `None` if they follow the weight.
     pub canary_scale: Option<u32>,
     /// The update is aborted.
     pub aborted: bool,
-    /// Absent without traffic routing.
+    /// `None` without traffic routing.
     pub routing: Option<Routing>,
 }
 
@@ -55,20 +54,20 @@ pub struct Revision {
     /// `spec.replicas` of the ReplicaSet.
     pub scale: u32,
     pub available: u32,
-    /// Names.
+    /// Names of its pods.
     pub pods: BTreeSet<String>,
 }
 
-/// Who gets which part of the requests.
+/// How requests are split between the two Services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routing {
-    /// What the weights of a rule add up to.
+    /// The sum of a rule's weights.
     pub max_weight: u32,
     pub stable: Backend,
     pub canary: Backend,
-    /// Of each rule that shares traffic between the two Services, over all routes.
+    /// The weights of each rule that splits traffic between the two Services, over all routes.
     pub rules: Vec<Weights>,
-    /// Weights that the data plane may still follow, because it has not taken a later write.
+    /// Weights that the data plane may still use, because it has not accepted a later write.
     pub in_force: Vec<Weights>,
 }
 
@@ -80,10 +79,10 @@ pub struct Backend {
     pub listed: BTreeSet<String>,
 }
 
-/// Whose pods a Service selects.
+/// The pods that a Service selects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Selected {
-    /// There is no such Service.
+    /// The Service does not exist.
     #[default]
     Nobody,
     /// All pods of the rollout.
@@ -117,7 +116,7 @@ impl Cluster {
         u32::try_from(parts.div_ceil(u64::from(max_weight.max(1)))).unwrap_or(u32::MAX)
     }
 
-    /// How many of so many pods must be available.
+    /// The number of these pods that must be available.
     fn enough_of(&self, pods: u32) -> u32 {
         match self.threshold {
             Threshold::Percent(percent) => {
@@ -130,15 +129,15 @@ impl Cluster {
 }
 
 impl Revision {
-    /// Pods that requests can count on: of more available ones than are wanted, some are about to go.
+    /// Available pods that stay: if more are available than the scale, some of them are about to be deleted.
     fn counted(&self) -> u32 {
         self.available.min(self.scale)
     }
 }
 
-/// The rules that one write of the controller breaks. `observed` is the cluster by which the controller decided, `before` the same with
-/// what it has written since, and `after` the same with this write too. The reconciliation that moves a Service and its weight is judged
-/// by where the requests went when it began.
+/// Returns the rules that one write of the controller breaks. `observed` is the cluster that the controller has observed, `before` includes
+/// what it has written since then, and `after` also includes this write. A reconciliation that changes both a Service and its weight is
+/// judged by where the requests went before it.
 #[must_use]
 pub fn judge(observed: &Cluster, before: &Cluster, after: &Cluster) -> Vec<Broken> {
     let mut broken = Vec::new();

@@ -1,4 +1,4 @@
-//! Pods are not taken away from where they are needed.
+//! The rules that pods which serve requests are not deleted.
 
 use std::cmp::min;
 
@@ -18,7 +18,7 @@ pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
         .map(|old| Shrinking { before: old, to: after.revision(&old.hash).map_or(0, |new| new.scale) })
         .filter(|change| change.to < change.before.scale)
         .collect();
-    // A user who wants no pods has nobody left to serve.
+    // With `replicas: 0` no requests have to be served.
     if before.replicas == 0 {
         return Vec::new();
     }
@@ -37,7 +37,7 @@ fn below_share(before: &Cluster, after: &Cluster, routing: &Routing, shrinking: 
     let mut broken = Vec::new();
     for (receiver, share) in most(routing) {
         let needed = before.pods_for(share, routing.max_weight);
-        // Pods that a Service selects beside all others are kept by its EndpointSlices alone.
+        // The pods of a Service that selects all revisions are protected by `listed` alone.
         let Selected::Revision(hash) = &receiver else { continue };
         let scales = |cluster: &Cluster| cluster.revision(hash).map_or(0, |revision| revision.scale);
         let (from, to) = (scales(before), scales(after));
@@ -63,8 +63,8 @@ fn listed(routing: &Routing, gone: &Shrinking<'_>) -> Option<Broken> {
     })
 }
 
-/// Without traffic routing, `spec.replicas - maxUnavailable` pods stay available, or all that there are. Pods that are not available
-/// cost nothing.
+/// Without traffic routing, `spec.replicas - maxUnavailable` pods stay available, or all available ones if there are fewer. Pods that are
+/// not available may be deleted.
 fn below_floor(before: &Cluster, shrinking: &[Shrinking<'_>]) -> Option<Broken> {
     let floor = before.replicas.saturating_sub(before.max_unavailable);
     let had = before.all_available();

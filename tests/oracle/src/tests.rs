@@ -1,10 +1,10 @@
-//! Each rule, kept and broken.
+//! Tests of each rule, with a write that keeps it and one that breaks it.
 
 use std::collections::BTreeSet;
 
 use crate::{Backend, Broken, Cluster, Revision, Routing, Selected, Side, Threshold, Weights, restored};
 
-/// A write that is the first of its reconciliation.
+/// Judges the first write of a reconciliation.
 fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
     crate::judge(before, before, after)
 }
@@ -107,7 +107,7 @@ fn a_canary_without_an_available_pod_gets_nothing_whatever_its_scale() {
 }
 
 #[test]
-fn a_threshold_says_how_many_of_the_pods_are_enough() {
+fn a_threshold_sets_how_many_of_the_pods_must_be_available() {
     let before = |available| Cluster { threshold: Threshold::Percent(60), ..with_pods(routed(0), "new", 5, available) };
 
     assert_eq!([3, 2].map(|available| moved(before(available), 50).len()), [0, 1]);
@@ -122,7 +122,7 @@ fn weights_add_up_to_the_maximum() {
 }
 
 #[test]
-fn weights_that_somebody_else_has_written_are_nobodys_fault() {
+fn weights_that_the_controller_did_not_write_break_no_rule() {
     let odd = with_weights(routed(0), Weights { stable: 7, canary: 0 });
 
     assert_eq!(judge(&odd, &odd), []);
@@ -188,7 +188,7 @@ fn a_service_that_selects_all_pods_is_narrowed_to_a_revision_that_can_serve_its_
 }
 
 #[test]
-fn what_the_data_plane_may_still_follow_is_no_gain() {
+fn a_share_that_may_still_be_in_force_is_no_increase() {
     let mut before = with_pods(routed(0), "new", 5, 1);
     routing(&mut before).in_force = vec![weights(50)];
 
@@ -216,7 +216,7 @@ fn a_side_that_has_too_few_pods_already_may_get_more() {
 }
 
 #[test]
-fn nobody_is_left_to_serve_when_no_pods_are_wanted() {
+fn with_zero_replicas_no_rule_keeps_pods() {
     assert_eq!(scaled(Cluster { replicas: 0, ..routed(50) }, "old", 0), []);
 }
 
@@ -247,27 +247,27 @@ fn a_deleted_replica_set_is_one_without_pods() {
 }
 
 #[test]
-fn without_routing_so_many_pods_as_the_rollout_wants_stay_available() {
+fn without_routing_the_wanted_number_of_pods_stays_available() {
     let before = unrouted((4, 4), (4, 3));
 
     assert_eq!([1, 0].map(|to| scaled(before.clone(), "old", to).len()), [0, 1]);
 }
 
 #[test]
-fn without_routing_so_many_pods_may_be_missing_as_the_rollout_says() {
+fn without_routing_max_unavailable_pods_may_be_missing() {
     let before = Cluster { max_unavailable: 1, ..unrouted((4, 4), (4, 3)) };
 
     assert_eq!(scaled(before, "old", 0), []);
 }
 
 #[test]
-fn without_routing_pods_that_are_not_available_cost_nothing() {
+fn without_routing_pods_that_are_not_available_may_be_deleted() {
     assert_eq!(scaled(unrouted((4, 2), (4, 0)), "old", 2), []);
     assert_eq!(scaled(unrouted((4, 4), (4, 0)), "new", 0), []);
 }
 
 #[test]
-fn without_routing_the_pods_that_serve_do_not_go_for_a_version_that_is_not_available() {
+fn without_routing_serving_pods_are_not_deleted_for_a_version_that_is_not_available() {
     assert_eq!(scaled(unrouted((4, 4), (4, 0)), "old", 0).len(), 1);
 }
 
@@ -288,7 +288,7 @@ fn an_abort_takes_no_pods_from_stable() {
 }
 
 #[test]
-fn an_abort_has_restored_stable_when_it_is_whole_and_has_all_of_the_traffic() {
+fn an_abort_has_restored_stable_when_all_its_pods_are_available_and_get_all_traffic() {
     let aborted = |cluster: Cluster| restored(&Cluster { aborted: true, ..cluster });
 
     assert_eq!(aborted(routed(0)), None);

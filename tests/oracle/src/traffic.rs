@@ -1,4 +1,4 @@
-//! No side of the split is given a share of the traffic that its pods cannot serve.
+//! The rule that neither Service gets a share of the traffic that its pods cannot serve.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
         .filter(|weights| weights.canary > new.max_weight || total(**weights) != u64::from(new.max_weight))
         .map(|weights| Broken::Weights { weights: *weights, max_weight: new.max_weight })
         .collect();
-    // Nobody is worse off without pods.
+    // With `replicas: 0` no requests have to be served.
     if before.replicas == 0 {
         return broken;
     }
@@ -33,7 +33,7 @@ pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
     broken
 }
 
-/// A receiver gets more than any rule has given it so far. `earlier` is what the rule said before.
+/// Checks a receiver that gets more than by any rule so far. `earlier` are the shares of the rule before the write.
 fn given(
     before: &Cluster,
     receiver: &Selected,
@@ -46,10 +46,10 @@ fn given(
     let for_share = before.pods_for(share, new.max_weight);
     let asked_for = before.canary_scale.filter(|_| !is_stable).map_or(for_share, |scale| scale.min(for_share));
     let needed = before.enough_of(asked_for).max(1);
-    // Whoever serves these requests now and has no other pods loses nothing.
+    // If the current receivers have no other available pods, this receiver cannot be worse.
     let others = earlier.keys().map(|other| available_beside(before, other, receiver)).max().unwrap_or(0);
     let better_than_nobody = others == 0 && (available > 0 || is_stable);
-    // A Service that is pointed elsewhere takes all of its requests along: as many pods as before are no worse.
+    // If a selector changes, all requests of the Service move: at least as many available pods as before are no worse.
     let repointed = old.stable.selects != new.stable.selects || old.canary.selects != new.canary.selects;
     let serving = earlier.keys().filter(|other| *other != receiver).map(|other| self::available(before, other));
     let no_worse = repointed && available > 0 && serving.max().is_none_or(|serving| available >= serving);
@@ -84,7 +84,7 @@ fn total(weights: Weights) -> u64 {
     u64::from(weights.stable) + u64::from(weights.canary)
 }
 
-/// Who gets what by one rule; whoever gets nothing is left out.
+/// The share of each receiver by one rule, without those that get nothing.
 pub(crate) fn shares(routing: &Routing, weights: Weights) -> Shares {
     let mut parts: BTreeMap<Selected, u64> = BTreeMap::new();
     for (backend, weight) in [(&routing.stable, weights.stable), (&routing.canary, weights.canary)] {
@@ -97,7 +97,7 @@ pub(crate) fn shares(routing: &Routing, weights: Weights) -> Shares {
     parts.into_iter().map(|(receiver, weight)| (receiver, share(weight))).collect()
 }
 
-/// The most that each receiver gets, by any rule and by what may still be in force.
+/// The largest share of each receiver, by any rule and by weights that may still be in force.
 pub(crate) fn most(routing: &Routing) -> Shares {
     let mut most = Shares::new();
     for weights in routing.rules.iter().chain(&routing.in_force) {

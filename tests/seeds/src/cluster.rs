@@ -1,4 +1,4 @@
-//! The cluster of a story: the store with the kinds that a rollout needs, and the objects around it.
+//! The cluster of a scenario: the embedded store with the kinds that a rollout needs, and requests that a user makes to it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,14 +8,13 @@ use gateway_api::apis::standard::{gatewayclasses::GatewayClass, gateways::Gatewa
 use jiff::Timestamp;
 use kube::CustomResourceExt;
 use kulta_embedded::clock::Clock;
-use kulta_embedded::kind::Kind;
+use kulta_embedded::kind;
 use kulta_embedded::status::ApiError;
 use kulta_embedded::store::{DeleteOptions, ListOptions, Patch, Selection, Settings, Store, WriteOptions};
 use serde_json::{Value, json};
 
-use crate::objects;
-use crate::story::BEGIN;
-
+/// When every scenario starts, in seconds since 1970.
+pub const START: i64 = 1_800_000_000;
 pub const NAMESPACE: &str = "shop";
 pub const ROLLOUT: &str = "web";
 pub const STABLE: &str = "web-stable";
@@ -27,40 +26,40 @@ pub mod neighbour {
     pub const STABLE: &str = "api-stable";
     pub const CANARY: &str = "api-canary";
 }
-/// Who writes what people and the story itself do.
-pub const PERSON: &str = "person";
-/// Changes that watches may still ask for: few, so that some come too late.
+/// The field manager of what users and the scenario itself write.
+pub const USER: &str = "user";
+/// Number of changes from which a watch may resume: so few that some watches come too late.
 const HISTORY: usize = 400;
-/// Of the server that all stories begin from.
-const FIRST_SEED: u64 = 0;
+/// Seed of the store from which those of all scenarios are copied.
+const BASE_SEED: u64 = 0;
 
-/// Kinds by what objects call them.
+/// The kinds of objects that scenarios read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum ObjectKind {
     Rollout,
     ReplicaSet,
     Pod,
     Service,
-    Route,
-    Template,
-    Run,
+    HttpRoute,
+    AnalysisTemplate,
+    AnalysisRun,
 }
 
-impl What {
+impl ObjectKind {
     const fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Rollout => ("argoproj.io/v1alpha1", "Rollout"),
             Self::ReplicaSet => ("apps/v1", "ReplicaSet"),
             Self::Pod => ("v1", "Pod"),
             Self::Service => ("v1", "Service"),
-            Self::Route => ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-            Self::Template => ("argoproj.io/v1alpha1", "AnalysisTemplate"),
-            Self::Run => ("argoproj.io/v1alpha1", "AnalysisRun"),
+            Self::HttpRoute => ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            Self::AnalysisTemplate => ("argoproj.io/v1alpha1", "AnalysisTemplate"),
+            Self::AnalysisRun => ("argoproj.io/v1alpha1", "AnalysisRun"),
         }
     }
 }
 
-/// Of all kinds that stories use.
+/// The CRDs of all kinds that scenarios use.
 fn definitions() -> Result<Vec<Value>> {
     let mut all = vec![
         serde_json::to_value(HttpRoute::crd())?,
@@ -73,21 +72,21 @@ fn definitions() -> Result<Vec<Value>> {
     Ok(all)
 }
 
-/// A server with all kinds and the namespace of the story, for all stories to begin from.
-fn first() -> Result<&'static Store> {
-    static MADE: OnceLock<Store> = OnceLock::new();
-    if let Some(made) = MADE.get() {
-        return Ok(made);
+/// The store from which those of all scenarios are copied, with all kinds and the namespace.
+fn base() -> Result<&'static Store> {
+    static BASE: OnceLock<Store> = OnceLock::new();
+    if let Some(base) = BASE.get() {
+        return Ok(base);
     }
-    // What is there from the start is as old as the story, in each of them.
-    let clock = Clock::starting_at(Timestamp::from_second(BEGIN).context("the beginning")?);
-    let store = Store::new(settings(clock, FIRST_SEED));
+    // These objects are as old as the scenario in each of them.
+    let clock = Clock::starting_at(Timestamp::from_second(START).context("the start time")?);
+    let store = Store::new(settings(clock, BASE_SEED));
     for definition in definitions()? {
         create(&store, "apiextensions.k8s.io/v1", "CustomResourceDefinition", "", definition)?;
     }
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
     create(&store, "v1", "Namespace", "", namespace)?;
-    Ok(MADE.get_or_init(|| store))
+    Ok(BASE.get_or_init(|| store))
 }
 
 fn settings(clock: Clock, seed: u64) -> Settings {
@@ -96,130 +95,115 @@ fn settings(clock: Clock, seed: u64) -> Settings {
 
 fn create(store: &Store, api_version: &str, kind: &str, namespace: &str, body: Value) -> Result<()> {
     let served = store.kind(api_version, kind).with_context(|| format!("the server does not serve {kind}"))?;
-    let made = store.create(&served, namespace, body, &WriteOptions::by(PERSON));
-    made.map(drop).map_err(|error| refused("create", kind, &error))
+    let created = store.create(&served, namespace, body, &WriteOptions::by(USER));
+    created.map(drop).map_err(|error| refused("create", kind, &error))
 }
 
-/// A person's way to the cluster: requests that no fault touches. Copies are the same person.
+/// A user's client of the cluster, whose requests have no faults. Clones are the same user.
 #[derive(Clone)]
 pub struct Cluster {
     pub store: Store,
-    /// Versions that a person's writes made, and what followed from them at once.
-    own: Arc<Mutex<BTreeSet<u64>>>,
+    /// Resource versions of a user's writes, and of the server's writes that are part of them.
+    versions: Arc<Mutex<BTreeSet<u64>>>,
 }
 
 impl Cluster {
-    /// A cluster of its own, with all kinds and the namespace of the story.
+    /// A new cluster with all kinds and the namespace.
     ///
     /// # Errors
-    /// When the server refuses what every story needs.
-    pub fn begin(clock: Clock, seed: u64) -> Result<Self> {
-        Ok(Self { store: first()?.fork(settings(clock, seed)), own: Arc::default() })
+    /// If the server refuses what every scenario needs.
+    pub fn new(clock: Clock, seed: u64) -> Result<Self> {
+        Ok(Self { store: base()?.fork(settings(clock, seed)), versions: Arc::default() })
     }
 
-    /// A change that a person made.
+    /// Whether a user made the change with this resource version.
     #[must_use]
-    pub fn is_own(&self, version: u64) -> bool {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).contains(&version)
+    pub fn is_by_user(&self, version: u64) -> bool {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).contains(&version)
     }
 
     fn write<T>(&self, request: impl FnOnce(&Store) -> T) -> T {
         let before = self.store.version();
         let answer = request(&self.store);
-        let made = before.saturating_add(1)..=self.store.version();
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).extend(made);
+        let written = before.saturating_add(1)..=self.store.version();
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).extend(written);
         answer
     }
 
-    fn kind(&self, what: What) -> Result<Arc<Kind>> {
-        let (api_version, kind) = what.names();
+    fn served(&self, kind: ObjectKind) -> Result<Arc<kind::Kind>> {
+        let (api_version, kind) = kind.names();
         self.store.kind(api_version, kind).with_context(|| format!("the server does not serve {kind}"))
     }
 
     /// # Errors
-    /// As the server answers.
+    /// If the server refuses the request.
     pub fn create_any(&self, api_version: &str, kind: &str, namespace: &str, body: Value) -> Result<()> {
         create(&self.store, api_version, kind, namespace, body)
     }
 
     /// # Errors
-    /// As the server answers.
-    pub fn create(&self, what: What, body: Value) -> Result<()> {
-        let kind = self.kind(what)?;
-        let made = self.write(|store| store.create(&kind, NAMESPACE, body, &WriteOptions::by(PERSON)));
-        made.map(drop).map_err(|error| refused("create", what.names().1, &error))
+    /// If the server refuses the request.
+    pub fn create(&self, kind: ObjectKind, body: Value) -> Result<()> {
+        let served = self.served(kind)?;
+        let created = self.write(|store| store.create(&served, NAMESPACE, body, &WriteOptions::by(USER)));
+        created.map(drop).map_err(|error| refused("create", kind.names().1, &error))
     }
 
-    /// Rollouts on one route, each with the Services of its name.
+    /// Returns the object if it exists.
     ///
     /// # Errors
-    /// As the server answers.
-    pub fn deploy(&self, route: Value, rollouts: Vec<Value>) -> Result<()> {
-        for rollout in rollouts {
-            let name = rollout.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            for service in objects::services(name) {
-                self.create(What::Service, service)?;
-            }
-            self.create(What::Rollout, rollout)?;
-        }
-        self.create(What::Route, route)
+    /// If the kind is not served.
+    pub fn get(&self, kind: ObjectKind, name: &str) -> Result<Option<Arc<Value>>> {
+        Ok(self.store.get(&*self.served(kind)?, NAMESPACE, name).ok())
     }
 
-    /// Nothing when it is not there.
+    /// Lists the objects of a kind by name.
     ///
     /// # Errors
-    /// When the kind is not served.
-    pub fn get(&self, what: What, name: &str) -> Result<Option<Arc<Value>>> {
-        Ok(self.store.get(&*self.kind(what)?, NAMESPACE, name).ok())
+    /// If the kind is not served.
+    pub fn list(&self, kind: ObjectKind) -> Result<Vec<Arc<Value>>> {
+        let page = self.store.list(&*self.served(kind)?, NAMESPACE, &Selection::default(), &ListOptions::default());
+        page.map(|page| page.items).map_err(|error| refused("list", kind.names().1, &error))
     }
 
-    /// By name.
+    /// Lists the objects of one Rollout, by the label `app` of its pods.
     ///
     /// # Errors
-    /// When the kind is not served.
-    pub fn list(&self, what: What) -> Result<Vec<Arc<Value>>> {
-        let page = self.store.list(&*self.kind(what)?, NAMESPACE, &Selection::default(), &ListOptions::default());
-        page.map(|page| page.items).map_err(|error| refused("list", what.names().1, &error))
-    }
-
-    /// Those of one Rollout, by the label `app` of its pods.
-    ///
-    /// # Errors
-    /// When the kind is not served.
-    pub fn list_of(&self, what: What, rollout: &str) -> Result<Vec<Arc<Value>>> {
-        let mut all = self.list(what)?;
+    /// If the kind is not served.
+    pub fn list_of(&self, kind: ObjectKind, rollout: &str) -> Result<Vec<Arc<Value>>> {
+        let mut all = self.list(kind)?;
         all.retain(|object| object.pointer("/metadata/labels/app").and_then(Value::as_str) == Some(rollout));
         Ok(all)
     }
 
-    /// A merge patch of the object, or of its status.
+    /// Applies a merge patch to the object, or to its status.
     ///
     /// # Errors
-    /// As the server answers.
-    pub fn patch(&self, what: What, name: &str, status: bool, patch: Value) -> Result<()> {
-        let options = if status { WriteOptions::by(PERSON).status() } else { WriteOptions::by(PERSON) };
-        let kind = self.kind(what)?;
-        let patched = self.write(|store| store.patch(&kind, NAMESPACE, name, &Patch::Merge(patch), &options));
+    /// If the server refuses the request.
+    pub fn patch(&self, kind: ObjectKind, name: &str, status: bool, patch: Value) -> Result<()> {
+        let options = if status { WriteOptions::by(USER).status() } else { WriteOptions::by(USER) };
+        let served = self.served(kind)?;
+        let patched = self.write(|store| store.patch(&served, NAMESPACE, name, &Patch::Merge(patch), &options));
         patched.map(drop).map_err(|error| refused("patch", name, &error))
     }
 
-    /// Puts a value in place of another, whole.
+    /// Replaces the value at a path.
     ///
     /// # Errors
-    /// As the server answers.
-    pub fn replace(&self, what: What, name: &str, path: &str, value: Value) -> Result<()> {
-        let kind = self.kind(what)?;
+    /// If the server refuses the request.
+    pub fn replace(&self, kind: ObjectKind, name: &str, path: &str, value: Value) -> Result<()> {
+        let served = self.served(kind)?;
         let patch = Patch::Json(json!([{ "op": "replace", "path": path, "value": value }]));
-        let patched = self.write(|store| store.patch(&kind, NAMESPACE, name, &patch, &WriteOptions::by(PERSON)));
+        let patched = self.write(|store| store.patch(&served, NAMESPACE, name, &patch, &WriteOptions::by(USER)));
         patched.map(drop).map_err(|error| refused("patch", name, &error))
     }
 
     /// # Errors
-    /// As the server answers.
-    pub fn delete(&self, what: What, name: &str) -> Result<()> {
-        let kind = self.kind(what)?;
-        let gone = self.write(|store| store.delete(&kind, NAMESPACE, name, &DeleteOptions::default()));
-        gone.map(drop).map_err(|error| refused("delete", name, &error))
+    /// If the server refuses the request.
+    pub fn delete(&self, kind: ObjectKind, name: &str) -> Result<()> {
+        let served = self.served(kind)?;
+        let deleted = self.write(|store| store.delete(&served, NAMESPACE, name, &DeleteOptions::default()));
+        deleted.map(drop).map_err(|error| refused("delete", name, &error))
     }
 }
 

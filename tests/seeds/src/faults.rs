@@ -1,4 +1,4 @@
-//! What goes wrong between one life of the controller and the API server.
+//! Injects faults into the requests and watches of one process of the controller.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,19 +9,19 @@ use kulta_embedded::faults::{Call, Delivery, Faults, Verb, Verdict};
 use kulta_embedded::status::ApiError;
 use kulta_embedded::watch::WatchEvent;
 
-use crate::story::Log;
+use crate::log::Log;
 
-/// How often, of a thousand requests or events.
+/// Faults per thousand requests or watch events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rates {
-    /// Requests that are refused before or after they are done.
+    /// Requests that fail before or after they are carried out.
     pub refused: u32,
     pub delayed: u32,
-    /// Requests that are never answered; the client gives up by itself.
+    /// Requests without an answer; they end with the client's timeout.
     pub hung: u32,
-    /// Writes after or before which the process dies.
+    /// Writes before or after which the process crashes.
     pub crash: u32,
-    /// Events of a watch that come late, twice or not at all because the connection ends.
+    /// Watch events that are late, sent twice, or lost because the connection ends.
     pub watch: u32,
 }
 
@@ -29,7 +29,7 @@ impl Rates {
     pub const NONE: Self = Self { refused: 0, delayed: 0, hung: 0, crash: 0, watch: 0 };
 }
 
-/// How many there were, over all lives of a story.
+/// Requests and injected faults, of all processes of a scenario.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub requests: AtomicU64,
@@ -37,39 +37,39 @@ pub struct Counts {
     pub injected: AtomicU64,
 }
 
-/// One life's trouble.
-pub struct Trouble {
+/// Injects faults into the requests of one process.
+pub struct FaultInjector {
     rng: Mutex<Rng>,
     rates: Arc<Mutex<Rates>>,
     counts: Arc<Counts>,
     log: Log,
     name: String,
-    dead: Arc<AtomicBool>,
+    exited: Arc<AtomicBool>,
 }
 
-impl Trouble {
+impl FaultInjector {
     #[must_use]
     pub fn new(name: String, seed: u64, rates: Arc<Mutex<Rates>>, counts: Arc<Counts>, log: Log) -> Self {
-        let dead = Arc::new(AtomicBool::new(false));
-        Self { rng: Mutex::new(Rng::with_seed(seed)), rates, counts, log, name, dead }
+        let exited = Arc::new(AtomicBool::new(false));
+        Self { rng: Mutex::new(Rng::with_seed(seed)), rates, counts, log, name, exited }
     }
 
-    /// Set when the process has died: nothing that it asks is done or answered any more.
+    /// Set when the process has exited: its requests are neither carried out nor answered any more.
     #[must_use]
-    pub fn dead(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.dead)
+    pub fn exited(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.exited)
     }
 
-    fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Relaxed)
+    fn has_exited(&self) -> bool {
+        self.exited.load(Ordering::Relaxed)
     }
 
     fn rates(&self) -> Rates {
         *self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True as often as the rate says.
-    fn strikes(&self, rate: u32) -> bool {
+    /// Whether a fault of this rate occurs.
+    fn occurs(&self, rate: u32) -> bool {
         rate > 0 && self.rng.lock().unwrap_or_else(PoisonError::into_inner).u32(0..1000) < rate
     }
 
@@ -79,78 +79,85 @@ impl Trouble {
 
     fn injected(&self, what: &str, call: &Call) {
         self.counts.injected.fetch_add(1, Ordering::Relaxed);
-        self.log.line(&format!("  {} fault: {what}: {}", self.name, words(call)));
+        self.log.line(&format!("  {} fault: {what}: {}", self.name, describe(call)));
     }
 
-    fn refusal(&self, call: &Call) -> ApiError {
+    fn error(&self, call: &Call) -> ApiError {
         let errors = [
             ApiError::new(500, "InternalError", "an injected error"),
             ApiError::new(503, "ServiceUnavailable", "an injected outage"),
             ApiError::new(429, "TooManyRequests", "an injected limit"),
             ApiError::new(409, "Conflict", "an injected conflict"),
-            ApiError::new(422, "Invalid", "an injected refusal"),
+            ApiError::new(422, "Invalid", "an injected validation error"),
             ApiError::new(504, "Timeout", "an injected timeout"),
         ];
-        // A read is never in conflict, nor invalid.
+        // The last three are errors of writes only.
         let choices = if call.verb.is_write() { 6 } else { 3 };
         let index = usize::try_from(self.pick(0..choices)).unwrap_or_default();
         errors.into_iter().nth(index).unwrap_or_else(|| ApiError::internal("an injected error"))
     }
 
-    fn die(&self, when: &str, call: &Call) -> Verdict {
-        self.injected(&format!("dies {when}"), call);
-        self.dead.store(true, Ordering::Relaxed);
+    fn crash(&self, when: &str, call: &Call) -> Verdict {
+        self.injected(&format!("crashes {when}"), call);
+        self.exited.store(true, Ordering::Relaxed);
         Verdict::Hang
     }
 
-    fn judge(&self, call: &Call, done: bool) -> Verdict {
-        if self.is_dead() {
+    fn decide(&self, call: &Call, done: bool) -> Verdict {
+        if self.has_exited() {
             return Verdict::Hang;
         }
         let rates = self.rates();
-        if call.verb.is_write() && self.strikes(rates.crash) {
-            return self.die(if done { "after" } else { "before" }, call);
+        if call.verb.is_write() && self.occurs(rates.crash) {
+            return self.crash(if done { "after" } else { "before" }, call);
         }
-        if self.strikes(rates.refused / 2) {
-            let error = self.refusal(call);
-            self.injected(&format!("{} {}", error.code, if done { "after it was done" } else { "instead" }), call);
+        if self.occurs(rates.refused / 2) {
+            let error = self.error(call);
+            self.injected(
+                &format!(
+                    "{} {}",
+                    error.code,
+                    if done { "after the request was carried out" } else { "and the request is not carried out" }
+                ),
+                call,
+            );
             return Verdict::Refuse(error);
         }
-        if self.strikes(rates.delayed / 2) {
+        if self.occurs(rates.delayed / 2) {
             let delay = Duration::from_millis(self.pick(1..3_000));
-            self.injected(&format!("late by {delay:?}"), call);
+            self.injected(&format!("delayed by {delay:?}"), call);
             return Verdict::Delay(delay);
         }
-        if call.verb != Verb::Watch && self.strikes(rates.hung) {
-            self.injected("never answered", call);
+        if call.verb != Verb::Watch && self.occurs(rates.hung) {
+            self.injected("no answer", call);
             return Verdict::Hang;
         }
         Verdict::Pass
     }
 }
 
-impl Faults for Trouble {
+impl Faults for FaultInjector {
     fn before(&self, call: &Call) -> Verdict {
-        if self.is_dead() {
+        if self.has_exited() {
             return Verdict::Hang;
         }
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
         if call.verb.is_write() {
             self.counts.writes.fetch_add(1, Ordering::Relaxed);
         }
-        self.log.line(&format!("  {} {}", self.name, words(call)));
-        self.judge(call, false)
+        self.log.line(&format!("  {} {}", self.name, describe(call)));
+        self.decide(call, false)
     }
 
     fn after(&self, call: &Call) -> Verdict {
-        self.judge(call, true)
+        self.decide(call, true)
     }
 
     fn event(&self, call: &Call, _: &WatchEvent) -> Delivery {
-        if self.is_dead() {
+        if self.has_exited() {
             return Delivery::Drop;
         }
-        if !self.strikes(self.rates().watch) {
+        if !self.occurs(self.rates().watch) {
             return Delivery::Send;
         }
         match self.pick(0..4) {
@@ -159,19 +166,19 @@ impl Faults for Trouble {
                 Delivery::Cut
             }
             1 => {
-                self.injected("an event twice", call);
+                self.injected("an event is sent twice", call);
                 Delivery::SendTwice
             }
             _ => {
                 let delay = Duration::from_millis(self.pick(1..4_000));
-                self.injected(&format!("an event late by {delay:?}"), call);
+                self.injected(&format!("an event is delayed by {delay:?}"), call);
                 Delivery::Delay(delay)
             }
         }
     }
 }
 
-fn words(call: &Call) -> String {
+fn describe(call: &Call) -> String {
     let part = if call.subresource.is_empty() { String::new() } else { format!("/{}", call.subresource) };
     format!("{:?} {}{part} {}", call.verb, call.resource, call.name)
 }

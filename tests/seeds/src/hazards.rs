@@ -1,11 +1,11 @@
-//! What a seed adds to its scenario beside the rollout itself: a second Rollout on the same HTTPRoute, analyses that never decide, and
-//! users who scale in the middle of an update. Its random numbers are its own, so that the scenarios without any of these stay what they were.
+//! What a seed adds to the rollout of its scenario: a second Rollout on the same HTTPRoute, analyses that never decide, and users who
+//! scale in the middle of an update. They use random numbers of their own, so that they do not change scenarios without them.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::cluster::{NAMESPACE, neighbour};
-use crate::scenario::{Health, pods};
+use crate::objects::{Health, pod_template};
 
 const STREAM: u64 = 0x0b5e_c0de_77aa_1905;
 const NEIGHBOURS: f32 = 0.25;
@@ -24,7 +24,7 @@ pub struct Hazards {
 
 impl Hazards {
     #[must_use]
-    pub fn of(seed: u64, routed: bool, analysed: bool) -> Self {
+    pub fn from_seed(seed: u64, routed: bool, analysed: bool) -> Self {
         let mut rng = random(seed);
         let (neighbour, undecided, scaling) = (rng.f32(), rng.f32(), rng.f32());
         Self {
@@ -35,7 +35,7 @@ impl Hazards {
     }
 }
 
-/// The random numbers of all that this file adds.
+/// The random numbers for everything that this file adds.
 #[must_use]
 pub fn random(seed: u64) -> Rng {
     Rng::with_seed(seed ^ STREAM)
@@ -64,7 +64,7 @@ pub fn rollout() -> Value {
 /// The pod template of a version of the second Rollout.
 #[must_use]
 pub fn template(version: u32) -> Value {
-    pods(neighbour::ROLLOUT, &format!("neighbour-{version}"), Health::Good)
+    pod_template(neighbour::ROLLOUT, &format!("neighbour-{version}"), Health::Good)
 }
 
 /// The second Rollout's rule in the shared HTTPRoute.
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_hundred_seeds_have_every_hazard() {
-        let all: Vec<Hazards> = (0..100).map(|seed| Hazards::of(seed, seed % 2 == 0, true)).collect();
+        let all: Vec<Hazards> = (0..100).map(|seed| Hazards::from_seed(seed, seed % 2 == 0, true)).collect();
 
         let counts = [
             all.iter().filter(|hazards| hazards.neighbour).count(),

@@ -1,37 +1,37 @@
-//! The whole controller against the embedded cluster in one thread and in virtual time, with faults and people's doings by seed.
-//! The same seed tells the same story, to the byte.
+//! The whole controller against the embedded cluster, in one thread and in virtual time, with faults and user actions by seed.
+//! The same seed runs the same scenario, to the byte of its log.
 //!
-//! - [`scenario`]: what a seed makes of the rollout, and what people do to it;
-//! - [`hazards`]: what a seed adds to it: a second rollout on the route, analyses that never decide, users who scale;
-//! - [`faults`]: what goes wrong between the controller and the API server;
-//! - [`incarnation`]: one life of the controller's process;
-//! - [`sink`]: where its events go;
-//! - [`judging`] and [`gauge`]: its analyses, and where their metrics come from;
-//! - [`witness`]: sees every change and holds it against the design's invariants;
-//! - [`runs`]: the same for the analyses;
-//! - [`calm`]: a cluster without faults and what is counted there, for the stories that follow and for tests of their own;
-//! - [`plain`]: one story without any of it, to see what a story costs;
-//! - [`objects`]: rollouts of a test's own, with their routes and Services;
-//! - [`fleet`]: many rollouts that are upgraded at once, to see what an upgrade costs the controller;
-//! - [`beside`]: measures what is not the controller's;
-//! - [`unsure`]: one story of an analysis without an opinion, and of a user who promotes past it;
-//! - [`story`]: puts them together, and says how it has to end.
+//! - [`scenario`]: the Rollout, the faults and the number of user actions that a seed stands for;
+//! - [`analyses`]: the analyses of a scenario;
+//! - [`hazards`]: what a seed adds: a second Rollout on the route, analyses that never decide, users who scale;
+//! - [`user_actions`]: what users do;
+//! - [`faults`]: faults in the controller's requests and watches;
+//! - [`cluster`], [`sink`] and [`metrics_server`]: what the controller talks to;
+//! - [`process`]: one process of the controller;
+//! - [`checker`]: observes every change and checks the invariants;
+//! - [`runner`]: runs the scenario of a seed;
+//! - [`harness`]: a cluster without faults, for tests;
+//! - [`single_update`], [`fleet`] and [`inconclusive`]: scenarios without faults, of which the first two show what an update costs;
+//! - [`objects`], [`fields`], [`log`] and [`plugins`]: what several of these use;
+//! - [`excluded_time`]: measures time that is not the controller's.
 
-pub mod beside;
-pub mod calm;
+pub mod analyses;
+pub mod checker;
 pub mod cluster;
+pub mod excluded_time;
 pub mod faults;
+pub mod fields;
 pub mod fleet;
-pub mod gauge;
+pub mod harness;
 pub mod hazards;
-pub mod incarnation;
-pub mod judging;
+pub mod inconclusive;
+pub mod log;
+pub mod metrics_server;
 pub mod objects;
-pub mod people;
-pub mod plain;
-pub mod runs;
+pub mod plugins;
+pub mod process;
+pub mod runner;
 pub mod scenario;
+pub mod single_update;
 pub mod sink;
-pub mod story;
-pub mod unsure;
-pub mod witness;
+pub mod user_actions;

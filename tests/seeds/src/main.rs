@@ -1,6 +1,6 @@
-//! Tells stories by seed and says which of them went wrong.
+//! Runs scenarios by seed and prints which of them failed.
 
-// It talks to a person at a terminal.
+// It prints to a terminal.
 #![allow(clippy::print_stdout)]
 
 use std::process::ExitCode;
@@ -10,47 +10,47 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
+use kulta_seeds::runner::{self, Report};
 use kulta_seeds::scenario::Scenario;
-use kulta_seeds::story::{Report, plugins, tell};
 use kulta_wasm::Plugins;
 
-/// Failures that are shown in full; more would only repeat them.
-const SHOWN: usize = 5;
-/// Last lines of a story that are shown when it went wrong.
+/// Failed scenarios whose log is printed.
+const PRINTED: usize = 5;
+/// Last lines of a failed scenario's log that are printed.
 const LINES: usize = 60;
 
-/// The whole controller against the embedded cluster, with faults, by seed.
+/// Run the whole controller against the embedded cluster, with faults, by seed.
 #[derive(Parser)]
 struct Options {
-    /// Tell this one story, whole
+    /// Run only the scenario of this seed, and print its whole log
     #[arg(long, env = "KULTA_SEED", value_name = "SEED")]
     seed: Option<u64>,
     /// The first seed
     #[arg(long, default_value_t = 1)]
     first: u64,
-    /// Leave out seeds whose stories have no analysis in them
+    /// Skip seeds whose scenarios have no analyses
     #[arg(long)]
     analysed: bool,
-    /// How many seeds
+    /// Number of seeds
     #[arg(long, default_value_t = 2_000)]
     count: u64,
-    /// Stop after so many minutes, whatever is left
+    /// Stop after this number of minutes
     #[arg(long, value_name = "MINUTES")]
     minutes: Option<u64>,
-    /// Threads
+    /// Number of threads
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Tell the story without faults, of an update with two pauses of an hour, so many times, and say what one takes
+    /// Run this number of scenarios without faults, each an update with two pauses of an hour, and print the time that one takes
     #[arg(long, value_name = "TIMES")]
     plain: Option<usize>,
-    /// Upgrade so many rollouts of two pods at once, without faults, and say what each takes of the controller
+    /// Upgrade this number of rollouts of two pods at once, without faults, and print what each upgrade costs the controller
     #[arg(long, value_name = "ROLLOUTS")]
     fleet: Option<usize>,
 }
 
 #[derive(Default)]
-struct Sum {
-    told: AtomicU64,
+struct Totals {
+    scenarios: AtomicU64,
     requests: AtomicU64,
     writes: AtomicU64,
     faults: AtomicU64,
@@ -59,9 +59,9 @@ struct Sum {
     failed: Mutex<Vec<Report>>,
 }
 
-impl Sum {
+impl Totals {
     fn add(&self, report: Report) {
-        self.told.fetch_add(1, Ordering::Relaxed);
+        self.scenarios.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(report.requests, Ordering::Relaxed);
         self.writes.fetch_add(report.writes, Ordering::Relaxed);
         self.faults.fetch_add(report.faults, Ordering::Relaxed);
@@ -75,19 +75,19 @@ impl Sum {
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
-    let plugins = plugins()?;
+    let plugins = kulta_seeds::plugins::compiled()?;
     if let Some(seed) = options.seed {
         return one(seed, &plugins);
     }
     if let Some(times) = options.plain {
-        return plain(times, &plugins);
+        return single_update(times, &plugins);
     }
     if let Some(rollouts) = options.fleet {
         return fleet(rollouts, &plugins);
     }
-    let began = Instant::now();
-    let end = options.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
-    let (next, stop, sum) = (AtomicU64::new(options.first), AtomicBool::new(false), Sum::default());
+    let start = Instant::now();
+    let end = options.minutes.map(|minutes| start + Duration::from_secs(minutes * 60));
+    let (next, stop, totals) = (AtomicU64::new(options.first), AtomicBool::new(false), Totals::default());
     let last = options.first.saturating_add(options.count);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
@@ -97,13 +97,13 @@ fn main() -> Result<ExitCode> {
                     if seed >= last || end.is_some_and(|end| Instant::now() >= end) {
                         return;
                     }
-                    if options.analysed && Scenario::of(seed).judging.is_none() {
+                    if options.analysed && Scenario::from_seed(seed).analyses.is_none() {
                         continue;
                     }
-                    match tell(seed, &plugins) {
-                        Ok(report) => sum.add(report),
+                    match runner::run(seed, &plugins) {
+                        Ok(report) => totals.add(report),
                         Err(error) => {
-                            println!("seed {seed} could not be told: {error:#}");
+                            println!("seed {seed} could not be run: {error:#}");
                             stop.store(true, Ordering::Relaxed);
                         }
                     }
@@ -111,75 +111,75 @@ fn main() -> Result<ExitCode> {
             });
         }
     });
-    let failed = sum.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for report in failed.iter().take(SHOWN) {
-        show(report, LINES);
+    let failed = totals.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for report in failed.iter().take(PRINTED) {
+        print_report(report, LINES);
     }
-    let told = sum.told.load(Ordering::Relaxed);
-    let seconds = began.elapsed().as_secs_f64();
+    let scenarios = totals.scenarios.load(Ordering::Relaxed);
+    let seconds = start.elapsed().as_secs_f64();
     println!(
-        "{told} stories in {seconds:.0} s ({:.1} each second), {} requests, {} writes, {} faults injected, {} analyses of {} measurements",
-        told as f64 / seconds.max(f64::EPSILON),
-        sum.requests.load(Ordering::Relaxed),
-        sum.writes.load(Ordering::Relaxed),
-        sum.faults.load(Ordering::Relaxed),
-        sum.runs.load(Ordering::Relaxed),
-        sum.measurements.load(Ordering::Relaxed),
+        "{scenarios} scenarios in {seconds:.0} s ({:.1} each second), {} requests, {} writes, {} faults injected, {} analyses of {} measurements",
+        scenarios as f64 / seconds.max(f64::EPSILON),
+        totals.requests.load(Ordering::Relaxed),
+        totals.writes.load(Ordering::Relaxed),
+        totals.faults.load(Ordering::Relaxed),
+        totals.runs.load(Ordering::Relaxed),
+        totals.measurements.load(Ordering::Relaxed),
     );
     let seeds: Vec<u64> = failed.iter().map(|report| report.seed).collect();
     if !seeds.is_empty() {
-        println!("went wrong: {seeds:?}; KULTA_SEED=<seed> tells one whole");
+        println!("failed: {seeds:?}; KULTA_SEED=<seed> prints the whole log of one");
     }
-    println!("{} passed, {} failed", told.saturating_sub(seeds.len() as u64), seeds.len());
-    let well = failed.is_empty() && !stop.load(Ordering::Relaxed) && told > 0;
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{} passed, {} failed", scenarios.saturating_sub(seeds.len() as u64), seeds.len());
+    let passed = failed.is_empty() && !stop.load(Ordering::Relaxed) && scenarios > 0;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn one(seed: u64, plugins: &Arc<Plugins>) -> Result<ExitCode> {
-    let report = tell(seed, plugins)?;
-    show(&report, usize::MAX);
+    let report = runner::run(seed, plugins)?;
+    print_report(&report, usize::MAX);
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn plain(times: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
+fn single_update(times: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
     let mut taken = Vec::with_capacity(times);
     for _ in 0..times {
-        let began = Instant::now();
-        let told = kulta_seeds::plain::tell(plugins)?;
-        taken.push(began.elapsed());
+        let start = Instant::now();
+        let update = kulta_seeds::single_update::run(plugins)?;
+        taken.push(start.elapsed());
         if taken.len() == times {
-            println!("an update of {:#}, {} writes, {} events", told.took, told.writes, told.events);
+            println!("an update of {:#}, {} writes, {} events", update.took, update.writes, update.events);
         }
     }
     taken.sort_unstable();
     println!(
-        "{times} stories without faults: {:.1?} at p50, {:.1?} at most",
-        at_half(&taken),
+        "{times} scenarios without faults: {:.1?} at p50, at most {:.1?}",
+        median(&taken),
         taken.last().copied().unwrap_or_default()
     );
     Ok(ExitCode::SUCCESS)
 }
 
 fn fleet(rollouts: usize, plugins: &Arc<Plugins>) -> Result<ExitCode> {
-    let (upgraded, each) = kulta_seeds::fleet::tell(rollouts, plugins)?;
+    let (upgraded, each) = kulta_seeds::fleet::run(rollouts, plugins)?;
     println!(
-        "{rollouts} rollouts of 2 pods upgraded at once: all Healthy after {:#}, {:.2?} of the controller for each, {} requests, {} writes, {} CDEvents",
+        "{rollouts} rollouts of 2 pods upgraded at once: all Healthy after {:#}, {:.2?} of controller time for each, {} requests, {} writes, {} CDEvents",
         upgraded.took, each, upgraded.requests, upgraded.writes, upgraded.events
     );
     Ok(ExitCode::SUCCESS)
 }
 
-fn at_half(sorted: &[Duration]) -> Duration {
+fn median(sorted: &[Duration]) -> Duration {
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-fn show(report: &Report, lines: usize) {
+fn print_report(report: &Report, lines: usize) {
     println!("=== seed {}", report.seed);
-    let skipped = report.story.len().saturating_sub(lines);
-    if let Some(first) = report.story.first().filter(|_| skipped > 0) {
+    let skipped = report.log.len().saturating_sub(lines);
+    if let Some(first) = report.log.first().filter(|_| skipped > 0) {
         println!("{first}\n… {} lines …", skipped - 1);
     }
-    for line in report.story.iter().skip(skipped) {
+    for line in report.log.iter().skip(skipped) {
         println!("{line}");
     }
     for violation in &report.violations {

@@ -1,50 +1,43 @@
-//! What a seed makes of the rollout: its strategy, its versions, and which trouble there may be.
+//! The scenario of a seed: the Rollout with its strategy, and which faults and user actions there are.
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
+use crate::analyses::{self, Analyses};
 use crate::cluster::{CANARY, NAMESPACE, ROLLOUT, ROUTE, STABLE};
 use crate::hazards::{self, Hazards};
-use crate::judging::{self, Judging};
+use crate::objects::{Health, pod_template};
 
-/// How a version's pods behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    Good,
-    Slow,
-    Never,
-}
-
-/// Everything that is decided before the story begins.
+/// Everything that the seed determines before the scenario starts.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub replicas: u32,
     pub routed: bool,
-    /// Decided by the plugin `linear`, not by a list of steps.
+    /// The strategy is the plugin `linear`, not a list of steps.
     pub linear: bool,
     pub max_weight: u32,
     pub strategy: Value,
     pub spec: Value,
-    /// Something goes wrong between the controller and the API server.
+    /// Requests and watches of the controller have faults.
     pub faults: bool,
-    /// The controller's process dies now and then.
+    /// The controller's process crashes now and then.
     pub crashes: bool,
     /// A second controller waits for the lease.
-    pub second: bool,
-    /// Pods die, Services, routes and ReplicaSets are taken away or edited by others: requests may fail.
-    pub rough: bool,
-    /// The event sink is away at times.
-    pub sink_away: bool,
-    /// People's doings.
-    pub doings: u32,
-    /// New versions are analysed.
-    pub judging: Option<Judging>,
+    pub second_controller: bool,
+    /// Users delete or edit pods, Services, routes and ReplicaSets, so that requests may fail.
+    pub disruptive: bool,
+    /// The event sink is unavailable at times.
+    pub sink_unavailable: bool,
+    /// The number of user actions.
+    pub user_actions: u32,
+    /// The analyses of new versions.
+    pub analyses: Option<Analyses>,
     pub hazards: Hazards,
 }
 
 impl Scenario {
     #[must_use]
-    pub fn of(seed: u64) -> Self {
+    pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let replicas = rng.u32(1..=6);
         let routed = rng.f32() < 0.7;
@@ -82,8 +75,8 @@ impl Scenario {
         if rng.f32() < 0.15 {
             spec.insert("rollbackWindow".into(), json!({ "revisions": rng.u32(1..=3) }));
         }
-        let judging = Judging::of(seed, linear);
-        let hazards = Hazards::of(seed, routed, judging.is_some());
+        let analyses = Analyses::from_seed(seed, linear);
+        let hazards = Hazards::from_seed(seed, routed, analyses.is_some());
         let mut scenario = Self {
             replicas,
             routed,
@@ -93,36 +86,36 @@ impl Scenario {
             spec: Value::Object(spec),
             faults: rng.f32() < 0.85,
             crashes: rng.f32() < 0.5,
-            second: rng.f32() < 0.1,
-            rough: rng.f32() < 0.4,
-            sink_away: rng.f32() < 0.3,
-            doings: rng.u32(2..=10),
-            judging: judging.map(|judging| if hazards.undecided { judging.undecided() } else { judging }),
+            second_controller: rng.f32() < 0.1,
+            disruptive: rng.f32() < 0.4,
+            sink_unavailable: rng.f32() < 0.3,
+            user_actions: rng.u32(2..=10),
+            analyses: analyses.map(|analyses| if hazards.undecided { analyses.undecided() } else { analyses }),
             hazards,
         };
-        let way = scenario.another_way(&mut rng, &mut judging::dice(seed));
-        json_patch::merge(&mut scenario.strategy, &way);
+        let steps = scenario.new_strategy(&mut rng, &mut analyses::random(seed));
+        json_patch::merge(&mut scenario.strategy, &steps);
         if linear {
             json_patch::merge(&mut scenario.strategy, &json!({ "name": "linear" }));
         }
         scenario
     }
 
-    /// The strategy as the spec has it.
+    /// `spec.strategy`.
     #[must_use]
     pub fn strategy(&self) -> Value {
         let key = if self.linear { "plugin" } else { "canary" };
         json!({ key: self.strategy })
     }
 
-    /// A new list of steps, or a new configuration: what a person may change in mid-rollout. The analyses in it have dice of their own.
+    /// A new list of steps, or a new plugin configuration, with its analyses: what a user may change during an update.
     #[must_use]
-    pub fn another_way(&self, rng: &mut Rng, analyses: &mut Rng) -> Value {
-        let (key, value) = way(rng, self.linear, self.routed, self.max_weight);
-        let way = json!({ key: value });
-        match &self.judging {
-            Some(judging) => judging.put_into(way, analyses),
-            None => way,
+    pub fn new_strategy(&self, rng: &mut Rng, analysis_rng: &mut Rng) -> Value {
+        let (key, value) = steps_or_config(rng, self.linear, self.routed, self.max_weight);
+        let strategy = json!({ key: value });
+        match &self.analyses {
+            Some(analyses) => analyses.add_to(strategy, analysis_rng),
+            None => strategy,
         }
     }
 
@@ -141,7 +134,7 @@ impl Scenario {
         });
         if let (Value::Object(spec), Value::Object(more)) = (&mut spec, &self.spec) {
             spec.extend(more.clone());
-            spec.extend(self.judging.iter().map(|judging| ("analysis".to_owned(), judging.history.clone())));
+            spec.extend(self.analyses.iter().map(|analyses| ("analysis".to_owned(), analyses.history.clone())));
         }
         json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
@@ -151,25 +144,10 @@ impl Scenario {
     }
 }
 
-/// A pod template of a version.
+/// The pod template of a version of the Rollout.
 #[must_use]
 pub fn template(version: &str, health: Health) -> Value {
-    pods(ROLLOUT, version, health)
-}
-
-/// A pod template of a version of the Rollout of that name.
-#[must_use]
-pub fn pods(rollout: &str, version: &str, health: Health) -> Value {
-    let mut labels = json!({ "app": rollout, "version": version });
-    match health {
-        Health::Good => {}
-        Health::Slow => json_patch::merge(&mut labels, &json!({ "kulta.test/ready-after": "20s" })),
-        Health::Never => json_patch::merge(&mut labels, &json!({ "kulta.test/ready": "never" })),
-    }
-    json!({
-        "metadata": { "labels": labels },
-        "spec": { "containers": [{ "name": "app", "image": format!("example.test/app:{version}"), "ports": [{ "containerPort": 8080 }] }] },
-    })
+    pod_template(ROLLOUT, version, health)
 }
 
 #[must_use]
@@ -177,7 +155,7 @@ pub fn service(name: &str) -> Value {
     service_of(ROLLOUT, name)
 }
 
-/// A Service for the pods of the Rollout of that name.
+/// A Service for the pods of a Rollout.
 #[must_use]
 pub fn service_of(rollout: &str, name: &str) -> Value {
     json!({
@@ -186,7 +164,7 @@ pub fn service_of(rollout: &str, name: &str) -> Value {
     })
 }
 
-/// The route with its own rules, and with the rules of others behind them.
+/// The route with its own rules, followed by those of others.
 #[must_use]
 pub fn route_with(others: Vec<Value>) -> Value {
     let mut route = route();
@@ -214,7 +192,7 @@ pub fn route() -> Value {
 }
 
 /// The steps of a canary, or the configuration of `linear`.
-fn way(rng: &mut Rng, linear: bool, routed: bool, max: u32) -> (&'static str, Value) {
+fn steps_or_config(rng: &mut Rng, linear: bool, routed: bool, max: u32) -> (&'static str, Value) {
     if linear {
         let interval = format!("{}s", rng.u32(1..=30));
         return ("config", json!({ "stepWeight": max / rng.u32(2..=5), "interval": interval }));

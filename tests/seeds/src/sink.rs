@@ -1,4 +1,4 @@
-//! Where a story's events go: it remembers what it took, and is away at times.
+//! The sink of a scenario's events: it keeps what it receives, and is unavailable at times.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,45 +8,45 @@ use kulta_controller::cdevents::EventSink;
 use kulta_fetch::{CdEventHttp, Delivery};
 use serde_json::Value;
 
-/// Copies are the same place.
+/// Clones are the same sink.
 #[derive(Clone, Default)]
-pub struct Place {
-    pub away: Arc<AtomicBool>,
-    taken: Arc<Mutex<Vec<Value>>>,
+pub struct Sink {
+    pub unavailable: Arc<AtomicBool>,
+    received: Arc<Mutex<Vec<Value>>>,
 }
 
-impl Place {
-    /// How many events have come.
+impl Sink {
+    /// The number of events received.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The events, in the order of their coming.
+    /// The events in the order in which they were received.
     #[must_use]
-    pub fn taken(&self) -> Vec<Value> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn received(&self) -> Vec<Value> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// One life's way to it.
-pub struct Way {
-    pub place: Place,
-    /// The process has died.
-    pub dead: Arc<AtomicBool>,
+/// The client of one process.
+pub struct SinkClient {
+    pub sink: Sink,
+    /// The process has exited.
+    pub exited: Arc<AtomicBool>,
 }
 
-impl EventSink for Way {
+impl EventSink for SinkClient {
     fn deliver<'a>(&'a self, event: &'a CdEventHttp) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            if self.dead.load(Ordering::Relaxed) {
+            if self.exited.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }
-            if self.place.away.load(Ordering::Relaxed) {
-                return Delivery::Retry { after: None, why: "away".to_owned() };
+            if self.sink.unavailable.load(Ordering::Relaxed) {
+                return Delivery::Retry { after: None, why: "unavailable".to_owned() };
             }
             match serde_json::from_slice(&event.body) {
-                Ok(body) => self.place.taken.lock().unwrap_or_else(PoisonError::into_inner).push(body),
+                Ok(body) => self.sink.received.lock().unwrap_or_else(PoisonError::into_inner).push(body),
                 Err(error) => return Delivery::Refused { why: error.to_string() },
             }
             Delivery::Accepted

@@ -10,20 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use kulta_tests::{
     backend,
-    cluster::Cluster,
+    cluster::{Cluster, Pods},
     environment::Environment,
     gateway::Gateway,
     namespace::{self, Namespace},
     prometheus::Prometheus,
     run_folder::{self, RunFolder},
-};
-use tokio::{
-    process::{Child, Command},
-    signal::unix::{Signal, SignalKind, signal},
+    supervision::{Signals, run_command, runtime, supervise},
 };
 
 /// A real Kubernetes control plane with kwok, Contour, Envoy and Prometheus, in a separate network namespace. Needs
@@ -60,16 +57,6 @@ fn main() -> ExitCode {
     })
 }
 
-/// The outer process stays on its main thread: the kernel ends the inner one with the thread that started it.
-fn runtime(threads: bool) -> Result<tokio::runtime::Runtime> {
-    let mut builder = if threads {
-        tokio::runtime::Builder::new_multi_thread()
-    } else {
-        tokio::runtime::Builder::new_current_thread()
-    };
-    builder.enable_all().build().context("start the runtime")
-}
-
 /// Creates the namespace, runs this program again inside it, and always cleans up.
 async fn outside() -> Result<ExitCode> {
     ensure!(
@@ -80,14 +67,9 @@ async fn outside() -> Result<ExitCode> {
     let run = RunFolder::create()?;
     let namespace = Namespace::create(run.id)?;
     let program = std::env::current_exe().context("find this program")?;
-    let mut command = Command::from(namespace.command(program.into_os_string()));
+    let mut command = namespace.command(program.into_os_string());
     command.arg("--inside").arg(&run.path).args(std::env::args_os().skip(1)).env("KULTA_NETNS", &namespace.name);
-    let mut child =
-        command.kill_on_drop(true).spawn().context("start the inner process (Debian packages util-linux, iproute2)")?;
-    let code = tokio::select! {
-        code = wait(&mut child) => code?,
-        stop = signals.next() => stopped(&mut child, stop, &mut signals).await?,
-    };
+    let code = supervise(command, &mut signals).await?;
     drop(namespace);
     let failed = code != 0;
     run.finish(failed)?;
@@ -97,26 +79,6 @@ async fn outside() -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Ctrl-C reaches the inner process too, which then ends regularly. On another signal, or after a timeout, it is killed
-/// here.
-/// Everything inside ends with the first process of its process namespace.
-async fn stopped(child: &mut Child, stop: Stop, signals: &mut Signals) -> Result<u8> {
-    if stop == Stop::Interrupt {
-        tokio::select! {
-            code = wait(child) => return code,
-            () = tokio::time::sleep(Duration::from_secs(10)) => {}
-            _ = signals.next() => {}
-        }
-    }
-    child.kill().await.context("end the cluster")?;
-    Ok(stop.code())
-}
-
-async fn wait(child: &mut Child) -> Result<u8> {
-    let status = child.wait().await.context("wait for the inner process")?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-}
-
 async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     // For a user Ctrl-C is the regular end; a command that was interrupted has failed.
@@ -124,7 +86,7 @@ async fn inside(run: PathBuf, action: Action) -> Result<ExitCode> {
     let started = Instant::now();
     let life = async {
         namespace::configure()?;
-        let mut cluster = Cluster::start(&run).await?;
+        let mut cluster = Cluster::start(&run, Pods::Simulated).await?;
         let mut gateway = Gateway::start(&cluster).await?;
         let backend = tokio::spawn(backend::run(cluster.component_client("kulta-backend").await?));
         let mut prometheus = Prometheus::start(&run).await?;
@@ -170,52 +132,4 @@ async fn stay(environment: &Environment) -> Result<u8> {
     );
     println!("end it:     Ctrl-C");
     std::future::pending().await
-}
-
-async fn run_command(environment: &Environment, command: &[OsString]) -> Result<u8> {
-    let Some((program, arguments)) = command.split_first() else { bail!("no command") };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .envs(environment.variables())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("run {}", program.display()))?;
-    wait(&mut child).await
-}
-
-/// The two signals that stop it.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        let interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
-        let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-        Ok(Self { interrupt, terminate })
-    }
-
-    async fn next(&mut self) -> Stop {
-        tokio::select! {
-            _ = self.interrupt.recv() => Stop::Interrupt,
-            _ = self.terminate.recv() => Stop::Terminate,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    Interrupt,
-    Terminate,
-}
-
-impl Stop {
-    /// As shells report it: 128 and the signal's number.
-    fn code(self) -> u8 {
-        match self {
-            Self::Interrupt => 130,
-            Self::Terminate => 143,
-        }
-    }
 }

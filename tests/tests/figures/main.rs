@@ -1,5 +1,5 @@
-//! What the controller costs: memory, requests, CPU, and how exactly a pause ends. These stories load the machine, so
-//! `make cluster-test` runs them after the others, one at a time; figures that depend on it are printed, not judged.
+//! Measures what the controller costs: memory, requests, CPU, and how late a pause ends. These scenarios load the machine, so
+//! `make cluster-test` runs them after the others, one at a time; figures that depend on the machine are printed, not checked.
 
 use std::{
     collections::BTreeMap,
@@ -14,21 +14,21 @@ use serde_json::json;
 
 mod swap;
 
-/// As the figures that Argo Rollouts was measured by.
+/// The same number with which Argo Rollouts was measured.
 const FLEET: usize = 500;
-/// For the whole fleet to be deployed or upgraded on two busy cores.
+/// The longest time for the whole fleet to be deployed or upgraded on two busy cores.
 const FLEET_PATIENCE: Duration = Duration::from_secs(900);
 const PAUSES: usize = 100;
 const PAUSE: Duration = Duration::from_secs(8);
-/// From the first to the last of them, as a fleet's pauses end.
+/// The time from the first to the last end of a pause.
 const PAUSES_WITHIN: Duration = Duration::from_secs(9);
-/// Without a request for so long all is done.
+/// After this time without a request the controller is idle.
 const QUIET: Duration = Duration::from_secs(5);
 const MEBIBYTE: u64 = 1 << 20;
-/// Resident bytes of the controller with the whole fleet at rest.
+/// The most resident bytes of the controller while the whole fleet is idle.
 const MOST_RESIDENT: u64 = 60_000_000;
 
-/// Watches all rollouts until `wanted` holds for `count` of them; the moment at which it first held, by name.
+/// Watches all rollouts until `wanted` holds for `count` of them; returns since when it holds, by name.
 async fn until_all(
     scenario: &Scenario,
     count: usize,
@@ -53,7 +53,7 @@ async fn until_all(
     Ok(found)
 }
 
-/// Waits until the last Kubernetes events are told and no status is left to gather.
+/// Waits until the last Kubernetes events are emitted and the last status is written.
 async fn until_quiet(scenario: &Scenario) -> Result<()> {
     kulta_tests::wait::poll("a quiet controller", FLEET_PATIENCE, || async {
         let audit = scenario.audit()?;
@@ -98,7 +98,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
     until_all(&scenario, FLEET, "deployed", FLEET_PATIENCE, healthy_at("v1", 4)).await?;
     let deployed = began.elapsed();
     until_quiet(&scenario).await?;
-    let (at_rest, cpu_before, audit) = (controller.resident()?, controller.cpu()?, scenario.audit()?);
+    let (when_idle, cpu_before, audit) = (controller.resident()?, controller.cpu()?, scenario.audit()?);
     tokio::time::sleep(Duration::from_secs(10)).await;
     let idle_requests = audit.of_agent("kulta")?.in_namespace(&scenario.namespace).beside_watches_and_leases();
     let idle_cpu = controller.cpu()? - cpu_before;
@@ -108,7 +108,7 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
     scenario.apply_side_by_side(canaries.iter().map(|canary| canary.clone().version("v2").rollout()).collect()).await?;
     until_all(&scenario, FLEET, "upgraded", FLEET_PATIENCE, healthy_at("v2", 4)).await?;
     let upgraded = began.elapsed();
-    // The last old pods go 5 s later.
+    // The last old pods are deleted 5 s later.
     tokio::time::sleep(Duration::from_secs(12)).await;
     until_quiet(&scenario).await?;
     let (cpu, server_cpu) =
@@ -117,11 +117,11 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
     let (resident, peak) = (controller.resident()?, controller.resident_peak()?);
     let per = |count: usize| count as f64 / FLEET as f64;
     println!(
-        "{FLEET} rollouts of 2 pods\n  resident: {} MiB without any, {} MiB with all at rest, {} MiB after the upgrades, {} MiB at most\n  \
-         at rest for 10 s: {} requests, {idle_cpu:?} CPU\n  first deployments: {:.0?} (their objects written in {:.0?})\n  \
+        "{FLEET} rollouts of 2 pods\n  resident: {} MiB without any, {} MiB with all idle, {} MiB after the upgrades, {} MiB at most\n  \
+         idle for 10 s: {} requests, {idle_cpu:?} CPU\n  first deployments: {:.0?} (their objects written in {:.0?})\n  \
          all upgraded at once: {:.0?}, {:.1?} CPU of the controller, {:.1?} CPU of the API server\n  per upgrade: {:.1} writes, {:.1} Kubernetes events, {:.1} reads\n{tally}",
         idle / MEBIBYTE,
-        at_rest / MEBIBYTE,
+        when_idle / MEBIBYTE,
         resident / MEBIBYTE,
         peak / MEBIBYTE,
         idle_requests.len(),
@@ -134,8 +134,8 @@ async fn five_hundred_rollouts_of_two_pods() -> Result<()> {
         per(tally.events().len()),
         per(tally.reads().len()),
     );
-    ensure!(idle_requests.is_empty(), "requests at rest: {idle_requests}");
-    for (bytes, when) in [(at_rest, "once all are deployed"), (resident, "once all are upgraded")] {
+    ensure!(idle_requests.is_empty(), "requests while idle: {idle_requests}");
+    for (bytes, when) in [(when_idle, "once all are deployed"), (resident, "once all are upgraded")] {
         ensure!(bytes <= MOST_RESIDENT, "{bytes} bytes are resident {when}, more than {MOST_RESIDENT}");
     }
     controller.stop().await?;
@@ -156,7 +156,7 @@ async fn a_hundred_timed_pauses_of_the_same_moment_end_one_after_the_other() -> 
     Ok(())
 }
 
-/// Updates a hundred rollouts that have a pause, one after the other over a time, and tells how late the pauses are seen to end.
+/// Updates a hundred rollouts that have a pause, one after the other over a time, and returns how late the pauses are observed to end.
 async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
     let scenario = Scenario::begin(name).await?;
     let controller = kulta::start_with(&scenario, None, &[("KULTA_LOG_LEVEL", "info")]).await?;
@@ -181,7 +181,7 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
                 && api::number(rollout, "/status/currentStepIndex") == index
         }
     };
-    // Both watches are there before the first update: what has ended by then would be seen late.
+    // Both watches start before the first update: a pause that ends before them would be observed late.
     let paused = until_all(&scenario, PAUSES, "paused", FLEET_PATIENCE, step(0));
     let past = until_all(&scenario, PAUSES, "past the pause", FLEET_PATIENCE, step(1));
     let (begun, ended, ()) = futures::try_join!(paused, past, async {
@@ -206,7 +206,7 @@ async fn timed_pauses(name: &str, over: Duration) -> Result<String> {
     late.sort_unstable();
     due.sort_unstable();
     let within = due.last().zip(due.first()).map(|(last, first)| last.duration_since(*first).as_secs());
-    // The nearest rank.
+    // The percentile is the nearest rank.
     let at =
         |percent: usize| late.get((late.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
     ensure!(late.iter().all(|late| *late >= 0), "a pause ended before its time: {late:?}");

@@ -1,4 +1,4 @@
-//! A plugin is swapped while all rollouts of a fleet are under way by it.
+//! Replaces a plugin while it decides for all rollouts of a fleet.
 
 use std::net::SocketAddr;
 
@@ -20,19 +20,19 @@ use crate::{FLEET, FLEET_PATIENCE, until_all};
 
 const INSTANCE: &str = "argo-rollouts.argoproj.io/controller-instance-id";
 const PLUGIN: &str = "fleet";
-/// Of the fleet: they begin anew once the new component is served.
-const BEGUN_AFTER: usize = 100;
-/// Five steps: all of the fleet is under way by its first one before the first of it is done.
+/// Updates of the fleet that start after the new component is served.
+const STARTED_AFTER: usize = 100;
+/// Five steps: all rollouts are in progress before the first one is done.
 const STEP: u32 = 20;
 const INTERVAL: &str = "45s";
-/// No decision may take longer.
+/// The longest time that a decision may take.
 const LATE: f64 = 0.1;
 
 fn plugins(scenario: &Scenario) -> Api<DynamicObject> {
     Api::all_with(scenario.client.clone(), &kinds::plugin())
 }
 
-/// Swaps the component of the plugin, and gives the digest that is served then.
+/// Replaces the plugin's component, and returns the digest that is served then.
 async fn serve(scenario: &Scenario, note: &str) -> Result<String> {
     let component = noted(LINEAR, note);
     let file = scenario.environment.run.join(format!("{}-{note}.wasm", scenario.namespace));
@@ -79,7 +79,7 @@ fn healthy_at(version: &'static str) -> impl Fn(&DynamicObject) -> bool {
     }
 }
 
-/// What `/metrics` says of decisions: all, those in time, and calls of the plugin that failed.
+/// Counters of `/metrics`: all decisions, those in time, and failed calls of the plugin.
 async fn decisions(address: SocketAddr) -> Result<(f64, f64, f64)> {
     let page = get(address, "/metrics").await?;
     let text = String::from_utf8(page.body)?;
@@ -123,9 +123,9 @@ async fn a_plugin_is_swapped_while_five_hundred_rollouts_are_under_way_by_it() -
     let before = decisions(address).await?;
     let two = serve(&scenario, "two").await?;
     let again: Vec<Value> = all_at("v3");
-    scenario.apply_side_by_side(again.into_iter().take(BEGUN_AFTER).collect()).await?;
-    let next = until_all(&scenario, BEGUN_AFTER, "upgraded once more", FLEET_PATIENCE, healthy_at("v3"));
-    let rest = until_all(&scenario, FLEET - BEGUN_AFTER, "upgraded", FLEET_PATIENCE, healthy_at("v2"));
+    scenario.apply_side_by_side(again.into_iter().take(STARTED_AFTER).collect()).await?;
+    let next = until_all(&scenario, STARTED_AFTER, "upgraded once more", FLEET_PATIENCE, healthy_at("v3"));
+    let rest = until_all(&scenario, FLEET - STARTED_AFTER, "upgraded", FLEET_PATIENCE, healthy_at("v2"));
     let (next, rest) = futures::try_join!(next, rest)?;
     let after = decisions(address).await?;
 

@@ -1,5 +1,5 @@
 //! A HorizontalPodAutoscaler of the controller-manager on a Rollout, with an external metric that has a value per pod. The autoscaler
-//! divides the metric by `status.HPAReplicas`; where the quotient is within a tenth of the target, it wants as many pods as it was told of.
+//! divides the metric by `status.HPAReplicas`; where the quotient is within a tenth of the target, it wants as many pods as that field says.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{WEB, until_paused_at, until_pods};
 
-/// A second Rollout, whose autoscaler is told of all pods, as Argo Rollouts tells it.
+/// A second Rollout with Argo's count: its `status.HPAReplicas` counts the pods of all revisions.
 const ARGO: &str = "argo";
 /// Pods at first, and what the metric says of each: one more pod is then within the autoscaler's tolerance.
 const PODS: i32 = 10;
@@ -68,12 +68,12 @@ async fn an_autoscaler_scales_the_stable_side_during_a_canary_and_is_not_misled_
     }
 
     for canary in [&web, &argo] {
-        // Nobody but the autoscaler writes spec.replicas from here on.
+        // From here on only the autoscaler writes spec.replicas.
         let template = canary.clone().version("v2").rollout().pointer("/spec/template").cloned().unwrap_or_default();
         scenario.verbs(&canary.name).patch_spec(json!({"spec": {"template": template}})).await?;
     }
 
-    // 10 for each of 11 pods that it is told of is within the tolerance: 11 is what it wants then.
+    // 10 for each of the 11 pods in `status.HPAReplicas` is within the tolerance, so the autoscaler wants 11.
     until_wanted(&scenario, ARGO, 11).await?;
     until_pods(&scenario, ARGO, &[11, 2]).await?;
     until_paused_at(&scenario, WEB, 1).await?;

@@ -41,7 +41,7 @@ impl AnalysisPhase {
 
     /// Severity: the worst metric determines the run's phase.
     #[must_use]
-    pub const fn badness(self) -> u8 {
+    pub const fn severity(self) -> u8 {
         match self {
             Self::Successful => 0,
             Self::Running => 1,

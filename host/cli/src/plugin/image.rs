@@ -13,6 +13,7 @@ use kulta_wasm::{Kind, Loaded};
 use super::arguments::{PullArguments, PushArguments, RegistryArguments};
 use super::load::{self, Component};
 use crate::plugins::trusted_keys;
+use crate::proxies;
 
 /// Environment variable with the folder of docker's configuration.
 const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
@@ -69,7 +70,8 @@ pub async fn pull(arguments: &PullArguments, out: &mut dyn Write) -> Result<Exit
 
 fn client(image: &Reference, registry: &RegistryArguments) -> Result<Client> {
     let plain_http = registry.plain_http.then(|| image.registry().to_owned()).into_iter().collect();
-    Client::new(Settings { plain_http, ..Settings::default() }).context("set up requests to registries")
+    let proxy = Some(proxies::of_process()?.to_reqwest());
+    Client::new(Settings { plain_http, proxy, ..Settings::default() }).context("set up requests to registries")
 }
 
 /// The world of its kind, in the version that it exports; `None` for a component of several kinds.

@@ -1,7 +1,7 @@
 //! `kulta plugin record` and `replay`: a call with real answers, and the same call again without a network.
 //!
 //! A recording has one JSON value per line: the call; each request with its answer, in the format of `kulta controller
-//! --metrics-record`; the outcome.
+//! --analysis-record`; the outcome.
 
 use std::fs::{self, DirBuilder};
 use std::io::Write;

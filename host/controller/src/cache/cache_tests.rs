@@ -188,7 +188,8 @@ fn routes_are_looked_for_where_rollouts_name_them() {
     let caches = two_rollouts();
     caches.apply::<Rollouts>(rollout("c", "c", "svc-c", &json!({ "httpRoute": "x", "namespace": "edge" })));
 
-    assert_eq!(caches.route_namespaces(), ["edge".to_owned(), "ns".to_owned()].into());
+    let places = ["edge", "ns"].map(|namespace| (RouteKind::Http, namespace.to_owned()));
+    assert_eq!(caches.route_places(), places.into());
 }
 
 #[test]

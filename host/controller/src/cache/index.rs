@@ -1,10 +1,11 @@
 //! Who is touched by a change of what.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 
-use kube::core::{Selector, SelectorExt};
+use kulta_api::RouteKey;
 
-use super::references::References;
+use super::references::{References, SelectedRoutes};
 use crate::key::Key;
 
 /// Reverse lookups of the rollouts' references and the ReplicaSets' owners.
@@ -14,9 +15,9 @@ pub struct Index {
     replica_sets_by_owner: HashMap<String, BTreeSet<Key>>,
     runs_by_owner: HashMap<String, BTreeSet<Key>>,
     rollouts_by_service: HashMap<Key, BTreeSet<Key>>,
-    rollouts_by_route: HashMap<Key, BTreeSet<Key>>,
-    /// Rollouts that choose routes by label: namespace of the routes, and the choice.
-    selecting: BTreeMap<Key, (String, Selector)>,
+    rollouts_by_route: HashMap<RouteKey, BTreeSet<Key>>,
+    /// Rollouts that select routes by label.
+    selecting: BTreeMap<Key, Vec<SelectedRoutes>>,
 }
 
 impl Index {
@@ -28,8 +29,8 @@ impl Index {
         for route in &references.routes.named {
             self.rollouts_by_route.entry(route.clone()).or_default().insert(key.clone());
         }
-        if let Some(selected) = &references.routes.selected {
-            self.selecting.insert(key.clone(), selected.clone());
+        if !references.routes.selected.is_empty() {
+            self.selecting.insert(key.clone(), references.routes.selected.clone());
         }
     }
 
@@ -87,22 +88,19 @@ impl Index {
         self.rollouts_by_service.get(service).into_iter().flatten()
     }
 
-    /// Rollouts that name the route, or choose it by these labels.
+    /// Rollouts that name the route, or select it by these labels.
     pub fn rollouts_of_route<'a>(
         &'a self,
-        route: &'a Key,
+        route: &'a RouteKey,
         labels: &'a BTreeMap<String, String>,
     ) -> impl Iterator<Item = &'a Key> {
-        let choosing = self
-            .selecting
-            .iter()
-            .filter(|(_, (namespace, selector))| *namespace == route.namespace && selector.matches(labels))
-            .map(|(key, _)| key);
-        self.rollouts_by_route.get(route).into_iter().flatten().chain(choosing)
+        let selecting =
+            self.selecting.iter().filter(|(_, selected)| selected.iter().any(|one| one.matches(route, labels)));
+        self.rollouts_by_route.get(route).into_iter().flatten().chain(selecting.map(|(key, _)| key))
     }
 }
 
-fn take(map: &mut HashMap<Key, BTreeSet<Key>>, of: &Key, key: &Key) {
+fn take<K: Eq + Hash>(map: &mut HashMap<K, BTreeSet<Key>>, of: &K, key: &Key) {
     if let Some(keys) = map.get_mut(of) {
         keys.remove(key);
         if keys.is_empty() {

@@ -27,13 +27,15 @@ pub use plugin::{CachedPlugin, Plugins};
 pub use plugin_references::{PluginName, PluginPin};
 pub use replica_set::{CachedReplicaSet, ReplicaSets};
 pub use rollout::{CachedRollout, Decoded, Rollouts};
-pub use route::{CachedRoute, HttpRoutes};
+pub use route::{CachedRoute, HttpRoutes, RouteStores};
 pub use service::{CachedService, Services};
 pub use store::{Scope, Store};
 pub use template::{AnalysisTemplates, CachedTemplate, ClusterAnalysisTemplates};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use kulta_api::RouteKind;
 
 use crate::key::Key;
 use crate::kinds::Kind;
@@ -62,7 +64,7 @@ pub struct Contents {
     pub rollouts: Store<CachedRollout>,
     pub replica_sets: Store<CachedReplicaSet>,
     pub services: Store<CachedService>,
-    pub routes: Store<CachedRoute>,
+    pub routes: RouteStores,
     pub runs: Store<CachedAnalysisRun>,
     pub templates: Store<CachedTemplate>,
     /// In no namespace.
@@ -118,16 +120,12 @@ impl Caches {
         K::rollouts_of_watch(&contents, scope)
     }
 
-    /// Namespaces of the routes that rollouts refer to.
+    /// The kinds and namespaces of the routes that rollouts refer to.
     #[must_use]
-    pub fn route_namespaces(&self) -> BTreeSet<String> {
+    pub fn route_places(&self) -> BTreeSet<(RouteKind, String)> {
         let contents = self.read();
-        contents
-            .rollouts
-            .iter()
-            .flat_map(|(_, rollout)| rollout.references.routes.namespaces())
-            .map(str::to_owned)
-            .collect()
+        let places = contents.rollouts.iter().flat_map(|(_, rollout)| rollout.references.routes.places());
+        places.map(|(kind, namespace)| (kind, namespace.to_owned())).collect()
     }
 
     /// How many rollouts are in each phase.
@@ -163,10 +161,11 @@ impl Contents {
             .collect()
     }
 
-    fn rollouts_with_routes_in(&self, scope: &Scope) -> BTreeSet<Key> {
+    fn rollouts_with_routes_in(&self, kind: RouteKind, scope: &Scope) -> BTreeSet<Key> {
+        let is_there = |(of, namespace): (RouteKind, &str)| of == kind && scope.covers(namespace);
         self.rollouts
             .iter()
-            .filter(|(_, rollout)| rollout.references.routes.namespaces().any(|namespace| scope.covers(namespace)))
+            .filter(|(_, rollout)| rollout.references.routes.places().any(is_there))
             .map(|(key, _)| key.clone())
             .collect()
     }

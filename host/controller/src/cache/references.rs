@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::core::Selector;
-use kulta_api::{GatewayRouting, Rollout};
+use kube::core::{Selector, SelectorExt};
+use kulta_api::gateway::RouteSelection;
+use kulta_api::{GatewayRouting, Rollout, RouteKey, RouteKind};
 use kulta_core::analysis::{TemplateRef, Templates};
 use kulta_core::observed::OtherRollout;
 
 use super::plugin_references::{PluginName, plugins_of_rollout};
-use crate::key::Key;
 
 /// The other objects that a rollout's spec is about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,18 +26,39 @@ pub struct References {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouteReferences {
     /// Named one by one.
-    pub named: Vec<Key>,
-    /// Selected by labels, in a namespace.
-    pub selected: Option<(String, Selector)>,
+    pub named: Vec<RouteKey>,
+    /// Selected by labels.
+    pub selected: Vec<SelectedRoutes>,
     /// What the rollout writes on them, as other rollouts of the same routes have to know it.
     pub user: Option<OtherRollout>,
 }
 
+/// The routes of one kind that have a label, in one namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectedRoutes {
+    pub kind: RouteKind,
+    pub namespace: String,
+    selector: Selector,
+}
+
+impl SelectedRoutes {
+    /// `None` if the selector is malformed; validation reports that.
+    fn new(selection: &RouteSelection<'_>) -> Option<Self> {
+        let selector = Selector::try_from(selection.selector.clone()).ok()?;
+        Some(Self { kind: selection.kind, namespace: selection.namespace.to_owned(), selector })
+    }
+
+    #[must_use]
+    pub fn matches(&self, route: &RouteKey, labels: &BTreeMap<String, String>) -> bool {
+        self.kind == route.kind && self.namespace == route.namespace && self.selector.matches(labels)
+    }
+}
+
 impl RouteReferences {
-    /// Namespaces of these routes.
-    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
-        let named = self.named.iter().map(|key| key.namespace.as_str());
-        named.chain(self.selected.iter().map(|(namespace, _)| namespace.as_str()))
+    /// Kinds and namespaces of these routes.
+    pub fn places(&self) -> impl Iterator<Item = (RouteKind, &str)> {
+        let named = self.named.iter().map(|route| (route.kind, route.namespace.as_str()));
+        named.chain(self.selected.iter().map(|routes| (routes.kind, routes.namespace.as_str())))
     }
 }
 
@@ -76,14 +97,9 @@ pub fn references(namespace: &str, rollout: &Rollout) -> References {
 }
 
 fn route_references(namespace: &str, routing: &GatewayRouting) -> RouteReferences {
-    let namespace = routing.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(namespace);
     RouteReferences {
-        named: routing.http_route_names().into_iter().map(|name| Key::new(namespace, name)).collect(),
-        selected: routing
-            .http_route_selector
-            .clone()
-            .and_then(|selector| Selector::try_from(selector).ok())
-            .map(|selector| (namespace.to_owned(), selector)),
+        named: routing.named(namespace),
+        selected: routing.selected(namespace).filter_map(|selection| SelectedRoutes::new(&selection)).collect(),
         user: None,
     }
 }

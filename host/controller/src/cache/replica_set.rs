@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kulta_api::PodTemplate;
-use kulta_core::observed::ReplicaSet;
+use kulta_core::workload::Revision;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -36,10 +36,10 @@ fn replica_set(mut object: Object) -> CachedReplicaSet {
 impl CachedReplicaSet {
     /// # Errors
     /// When it is no ReplicaSet, which no API server lets happen.
-    pub fn open(&self) -> Result<ReplicaSet, serde_json::Error> {
+    pub fn open(&self) -> Result<Revision, serde_json::Error> {
         let Read { metadata, spec, status } = self.object.decode()?;
         let failure = status.conditions.into_iter().find(|condition| condition.is_failure());
-        Ok(ReplicaSet {
+        Ok(Revision {
             name: metadata.name,
             uid: metadata.uid,
             created: metadata.creation_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),

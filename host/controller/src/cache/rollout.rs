@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::{FieldError, Rollout, RolloutPhase};
+use kulta_api::{FieldError, Rollout, RolloutPhase, Unchecked};
 use serde_json::Value;
 
 use super::kind::stored_in;
@@ -30,6 +30,8 @@ pub struct CachedRollout {
     /// The components that its revision in progress began with.
     pub pins: BTreeSet<PluginPin>,
     unknown_fields: Arc<[FieldError]>,
+    /// A list in the place of an object, where the CRD lets it through.
+    malformed: Option<FieldError>,
     object: RawJson,
 }
 
@@ -52,7 +54,9 @@ fn rollout(mut object: Object) -> CachedRollout {
     let version = version(text(metadata, "resourceVersion"));
     let created = text(metadata, "creationTimestamp").parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let json = RawJson::of(&object.json);
-    let decoded: Option<Rollout> = json.decode().ok();
+    let Unchecked { unknown_fields, lists_for_objects } = kulta_api::unchecked(&object.json);
+    let malformed = lists_for_objects.into_iter().next();
+    let decoded: Option<Rollout> = json.decode().ok().filter(|_| malformed.is_none());
     CachedRollout {
         uid,
         version,
@@ -64,7 +68,8 @@ fn rollout(mut object: Object) -> CachedRollout {
         },
         pins: decoded.as_ref().map(pins_of_rollout).unwrap_or_default(),
         references: decoded.map(|rollout| references(&key.namespace, &rollout)).unwrap_or_default(),
-        unknown_fields: kulta_api::unknown_fields(&object.json).into(),
+        unknown_fields: unknown_fields.into(),
+        malformed,
         object: json,
     }
 }
@@ -72,6 +77,9 @@ fn rollout(mut object: Object) -> CachedRollout {
 impl CachedRollout {
     #[must_use]
     pub fn open(&self) -> Decoded {
+        if let Some(error) = &self.malformed {
+            return Decoded::Undecodable { object: self.object.parse(), error: error.clone() };
+        }
         let of = |rollout| Decoded::Rollout { rollout, unknown_fields: Arc::clone(&self.unknown_fields) };
         if let Ok(rollout) = self.object.decode() {
             return of(Box::new(rollout));
@@ -159,6 +167,7 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
+    use kulta_api::{RouteKey, RouteKind};
     use serde_json::json;
 
     use super::super::references::RouteReferences;
@@ -184,8 +193,8 @@ mod tests {
 
         let references = &cached.references;
         assert_eq!(references.services.iter().collect::<Vec<_>>(), ["shop", "shop-canary"]);
-        assert_eq!(references.routes.named, [Key::new("edge", "one"), Key::new("edge", "two")]);
-        assert_eq!(references.routes.namespaces().collect::<Vec<_>>(), ["edge", "edge", "edge"]);
+        assert_eq!(references.routes.named, ["one", "two"].map(|name| RouteKey::new(RouteKind::Http, "edge", name)));
+        assert_eq!(references.routes.places().collect::<Vec<_>>(), [(RouteKind::Http, "edge"); 3]);
     }
 
     #[test]
@@ -196,6 +205,14 @@ mod tests {
         assert_eq!((cached.uid.as_str(), cached.version), ("u", 5));
         assert!(error.path.starts_with("spec.strategy.canary"), "{error}");
         assert_eq!(object["spec"]["strategy"]["canary"]["steps"], 5);
+    }
+
+    #[test]
+    fn a_list_in_the_place_of_an_object_is_not_decoded() {
+        let cached = cached(&json!({ "canary": { "steps": [{ "pause": ["5m"] }] } }));
+
+        let Decoded::Undecodable { error, .. } = cached.open() else { panic!("decoded") };
+        assert_eq!(error.path, "spec.strategy.canary.steps[0].pause");
     }
 
     #[test]

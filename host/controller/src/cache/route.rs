@@ -1,13 +1,15 @@
-//! HTTPRoutes, raw.
+//! Routes, raw.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
 
 use jiff::Timestamp;
+use kulta_api::{RouteKey, RouteKind};
 use kulta_core::observed::Route;
 use serde_json::Value;
 
-use super::kind::stored_in;
 use super::raw_json::RawJson;
+use super::references::SelectedRoutes;
 use super::{CachedKind, ChangeSet, Contents, Scope, Selection, Store};
 use crate::key::Key;
 use crate::kinds::{Kind, MANAGER};
@@ -63,14 +65,76 @@ impl CachedRoute {
     }
 }
 
-pub struct HttpRoutes;
+/// The cached routes of each kind.
+#[derive(Debug, Default)]
+pub struct RouteStores {
+    http: Store<CachedRoute>,
+}
 
-impl CachedKind for HttpRoutes {
-    const KIND: Kind = Kind::HttpRoute;
+impl RouteStores {
+    #[must_use]
+    pub fn of(&self, kind: RouteKind) -> &Store<CachedRoute> {
+        match kind {
+            RouteKind::Http => &self.http,
+        }
+    }
+
+    fn of_mut(&mut self, kind: RouteKind) -> &mut Store<CachedRoute> {
+        match kind {
+            RouteKind::Http => &mut self.http,
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self, route: &RouteKey) -> Option<&CachedRoute> {
+        self.of(route.kind).get(&Key::new(route.namespace.as_str(), route.name.as_str()))
+    }
+
+    /// The routes that this selects.
+    pub fn selected<'a>(&'a self, routes: &'a SelectedRoutes) -> impl Iterator<Item = RouteKey> + 'a {
+        let there = self.of(routes.kind).in_namespace(&routes.namespace);
+        there
+            .map(|(key, cached)| (route_key(routes.kind, key), cached))
+            .filter_map(|(key, cached)| routes.matches(&key, &cached.labels).then_some(key))
+    }
+}
+
+fn route_key(kind: RouteKind, key: &Key) -> RouteKey {
+    RouteKey::new(kind, key.namespace.clone(), key.name.clone())
+}
+
+/// A kind of route, as a type: watches and stores are chosen by type.
+pub trait CachedRouteKind: 'static {
+    const ROUTE: RouteKind;
+}
+
+pub struct Http;
+
+impl CachedRouteKind for Http {
+    const ROUTE: RouteKind = RouteKind::Http;
+}
+
+pub type HttpRoutes = Routes<Http>;
+
+pub struct Routes<K>(PhantomData<K>);
+
+impl<K: CachedRouteKind> CachedKind for Routes<K> {
+    type Cached = CachedRoute;
+    const KIND: Kind = Kind::Route(K::ROUTE);
     const OPTIONAL: bool = true;
     const SELECTION: Selection = Selection::All;
 
-    stored_in!(routes, CachedRoute);
+    fn version(cached: &CachedRoute) -> u64 {
+        cached.version
+    }
+
+    fn store(contents: &Contents) -> &Store<CachedRoute> {
+        contents.routes.of(K::ROUTE)
+    }
+
+    fn store_mut(contents: &mut Contents) -> &mut Store<CachedRoute> {
+        contents.routes.of_mut(K::ROUTE)
+    }
 
     fn decode(object: Object) -> CachedRoute {
         route(object)
@@ -78,24 +142,26 @@ impl CachedKind for HttpRoutes {
 
     fn set(contents: &mut Contents, key: Key, route: CachedRoute) -> ChangeSet {
         let labels = route.labels.clone();
-        let before = contents.routes.set(key.clone(), route);
-        let mut rollouts: BTreeSet<Key> = contents.index.rollouts_of_route(&key, &labels).cloned().collect();
+        let name = route_key(K::ROUTE, &key);
+        let before = Self::store_mut(contents).set(key, route);
+        let mut rollouts: BTreeSet<Key> = contents.index.rollouts_of_route(&name, &labels).cloned().collect();
         if let Some(before) = before {
-            rollouts.extend(contents.index.rollouts_of_route(&key, &before.labels).cloned());
+            rollouts.extend(contents.index.rollouts_of_route(&name, &before.labels).cloned());
         }
         ChangeSet { rollouts, ..ChangeSet::default() }
     }
 
     fn remove(contents: &mut Contents, key: &Key) -> ChangeSet {
         let mut changes = ChangeSet::default();
-        if let Some(before) = contents.routes.remove(key) {
-            changes.rollouts.extend(contents.index.rollouts_of_route(key, &before.labels).cloned());
+        if let Some(before) = Self::store_mut(contents).remove(key) {
+            let name = route_key(K::ROUTE, key);
+            changes.rollouts.extend(contents.index.rollouts_of_route(&name, &before.labels).cloned());
         }
         changes
     }
 
     fn rollouts_of_watch(contents: &Contents, scope: &Scope) -> BTreeSet<Key> {
-        contents.rollouts_with_routes_in(scope)
+        contents.rollouts_with_routes_in(K::ROUTE, scope)
     }
 }
 

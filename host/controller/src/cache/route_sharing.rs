@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::core::SelectorExt;
+use kulta_api::RouteKey;
 use kulta_core::observed::{OtherRollout, Route};
 use kulta_core::traffic::gateway::label;
 
@@ -13,12 +13,10 @@ impl Contents {
     /// Other rollouts that name or select one of the same routes.
     pub fn sharing_routes(&self, key: &Key, rollout: &CachedRollout) -> BTreeSet<Key> {
         let references = &rollout.references.routes;
-        let selected = references.selected.iter().flat_map(|(namespace, selector)| {
-            self.routes.in_namespace(namespace).filter(|(_, route)| selector.matches(&route.labels)).map(|(key, _)| key)
-        });
-        let users = references.named.iter().chain(selected).flat_map(|route| {
-            let labels = self.routes.get(route).map(|cached| cached.labels.clone()).unwrap_or_default();
-            self.index.rollouts_of_route(route, &labels).cloned().collect::<Vec<_>>()
+        let selected = references.selected.iter().flat_map(|routes| self.routes.selected(routes));
+        let users = references.named.iter().cloned().chain(selected).flat_map(|route| {
+            let labels = self.routes.get(&route).map(|cached| cached.labels.clone()).unwrap_or_default();
+            self.index.rollouts_of_route(&route, &labels).cloned().collect::<Vec<_>>()
         });
         users.filter(|other| other != key).collect()
     }
@@ -28,7 +26,7 @@ impl Contents {
     pub fn other_rollouts_of_route(
         &self,
         rollout: &Key,
-        route: &Key,
+        route: &RouteKey,
         labels: &BTreeMap<String, String>,
     ) -> Vec<OtherRollout> {
         let others = self.index.rollouts_of_route(route, labels).filter(|other| *other != rollout);
@@ -57,7 +55,7 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
-    use kulta_api::annotations;
+    use kulta_api::{RouteKind, annotations};
     use serde_json::{Value, json};
 
     use super::super::{Caches, ChangeSet, Rollouts, Services};
@@ -126,7 +124,8 @@ mod tests {
         let labels = BTreeMap::from([("team".to_owned(), "x".to_owned())]);
 
         let contents = caches.read();
-        let others = contents.other_rollouts_of_route(&Key::new("ns", "a"), &Key::new("ns", "shared"), &labels);
+        let shared = RouteKey::new(RouteKind::Http, "ns", "shared");
+        let others = contents.other_rollouts_of_route(&Key::new("ns", "a"), &shared, &labels);
 
         let written: Vec<_> = others.iter().map(|other| (other.canary.as_str(), other.label.is_some())).collect();
         assert_eq!(written, [("b-canary", true)]);

@@ -13,6 +13,7 @@ use crate::api_error::error_message;
 use crate::backoff::WatchDelays;
 use crate::metrics::Metrics;
 use crate::object::Object;
+use crate::waiting::{Waiting, watch_reason};
 
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
@@ -25,6 +26,8 @@ pub struct Watches {
     pub metrics: Arc<Metrics>,
     /// Label selector of the objects with this controller's instance id.
     pub instance_selector: String,
+    /// Why a kind cannot be watched.
+    pub waiting: Arc<Waiting>,
 }
 
 impl Watches {
@@ -50,13 +53,16 @@ impl Watches {
                 Ok(Some(event)) => self.handle::<K>(scope, event, &mut first),
                 Err(error) => {
                     self.metrics.watch_error();
-                    self.failed::<K>(scope, &error);
+                    self.failed::<K>(scope, &error, first);
                 }
             }
         }
     }
 
     fn handle<K: CachedKind>(&self, scope: &Scope, event: Event<Object>, first: &mut bool) {
+        if !matches!(event, Event::Init) {
+            self.waiting.watch_works(K::KIND, scope);
+        }
         match event {
             Event::Init => self.caches.begin_list::<K>(scope),
             Event::InitApply(object) | Event::Apply(object) => self.sink.changed(self.caches.apply::<K>(object)),
@@ -76,7 +82,8 @@ impl Watches {
         }
     }
 
-    fn failed<K: CachedKind>(&self, scope: &Scope, error: &watcher::Error) {
+    /// `first`: there has been no complete list yet.
+    fn failed<K: CachedKind>(&self, scope: &Scope, error: &watcher::Error, first: bool) {
         let (code, message) = match error {
             watcher::Error::InitialListFailed(source)
             | watcher::Error::WatchStartFailed(source)
@@ -87,7 +94,15 @@ impl Watches {
             watcher::Error::WatchError(status) => (status.code, status.message.clone()),
             other => (0, other.to_string()),
         };
-        tracing::warn!(kind = K::KIND.as_str(), ?scope, code, "watch failed: {message}");
+        let reason = watch_reason(K::KIND, scope, code, &message);
+        // A watch that works again after a broken connection need not have an event for a long time, so only what lasts is remembered. It
+        // is logged once: attempts follow until it works.
+        let lasts = first || matches!(code, 403 | 404);
+        if !lasts || self.waiting.watch(K::KIND, scope, &reason) {
+            tracing::warn!(kind = K::KIND.as_str(), ?scope, code, "{reason}");
+        } else {
+            tracing::debug!(kind = K::KIND.as_str(), ?scope, code, "{reason}");
+        }
         if !K::OPTIONAL {
             return;
         }

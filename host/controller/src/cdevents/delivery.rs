@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kulta_api::{ContainerImage, OutboxEntry, Rollout, TransitionKind, annotations};
 use kulta_core::decision;
-use kulta_core::observed::{Observed, ReplicaSet};
+use kulta_core::observed::Observed;
+use kulta_core::workload;
 use kulta_events::{Revision, RolloutId, Subject};
 use kulta_wasm::enricher as wit;
 
@@ -59,7 +60,7 @@ pub struct Batch {
     current: String,
     replicas: u32,
     max_weight: u32,
-    replica_sets: Vec<Arc<ReplicaSet>>,
+    revisions: Vec<Arc<workload::Revision>>,
 }
 
 impl Batch {
@@ -85,7 +86,7 @@ impl Batch {
             max_weight: strategy
                 .fields()
                 .map_or(kulta_api::strategy::DEFAULT_MAX_WEIGHT, kulta_api::CanaryFields::max_weight),
-            replica_sets: observed.replica_sets.clone(),
+            revisions: observed.revisions.clone(),
         }
     }
 
@@ -117,11 +118,11 @@ impl Batch {
 
     /// The rollout for enrichers: the event's revision is in the canary's place.
     fn rollout_of(&self, entry: &OutboxEntry) -> wit::Rollout {
-        let revision = |hash: &str| wit_rollout::revision(hash, self.replica_sets.iter().map(AsRef::as_ref));
-        let unknown = || decision::Revision {
+        let revision = |hash: &str| wit_rollout::revision(hash, self.revisions.iter().map(AsRef::as_ref));
+        let unknown = || decision::RevisionState {
             hash: entry.hash.clone(),
             number: entry.revision.unwrap_or_default(),
-            ..decision::Revision::default()
+            ..decision::RevisionState::default()
         };
         let (stable, canary) =
             (entry.stable.as_deref().and_then(revision), revision(&entry.hash).unwrap_or_else(unknown));
@@ -166,7 +167,7 @@ impl Batch {
 
     /// What is known of a revision: its ReplicaSet's copy of the annotations, or the Rollout's own while it has none yet.
     fn revision(&self, hash: &str) -> Revision {
-        let found = self.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
+        let found = self.revisions.iter().find(|replica_set| replica_set.hash() == hash);
         match found {
             Some(replica_set) => Revision {
                 images: replica_set.template.images(),

@@ -100,7 +100,7 @@ impl Outbox {
                 let _ = self.report.send(key.clone());
                 return None;
             }
-            let has = |hash: &str| observed.replica_sets.iter().any(|replica_set| replica_set.hash() == hash);
+            let has = |hash: &str| observed.revisions.iter().any(|replica_set| replica_set.hash() == hash);
             state.digests.retain(|hash, _| has(hash));
             (!std::mem::replace(&mut state.delivering, true)).then_some(waiting)
         });

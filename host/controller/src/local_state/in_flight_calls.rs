@@ -75,7 +75,7 @@ impl InFlightCalls {
 
 #[cfg(test)]
 mod tests {
-    use kulta_core::decision::{Goal, Revision, Situation};
+    use kulta_core::decision::{Goal, RevisionState, Situation};
     use kulta_core::step_plugins::{Operation, StepOutcome};
     use serde_json::Value;
 
@@ -124,7 +124,7 @@ mod tests {
             replicas: 1,
             max_weight: 100,
             stable: None,
-            canary: Revision::default(),
+            canary: RevisionState::default(),
             others: Vec::new(),
             now: Timestamp::UNIX_EPOCH,
             goal: Goal::Forward,

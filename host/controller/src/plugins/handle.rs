@@ -99,7 +99,7 @@ impl CallFailure {
     pub fn class(&self) -> PluginFailure {
         match self {
             Self::Call(error) => class_of(error.class()),
-            Self::BreakerOpen => PluginFailure::Resting,
+            Self::BreakerOpen => PluginFailure::BreakerOpen,
         }
     }
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Error;
+use kulta_api::{RouteKey, RouteKind};
 use kulta_core::observed::{Correction, RouteWrite};
 use kulta_core::plan::{Action, KubeEvent, Plan, StatusPatch, Write};
 use serde_json::{Value, json};
 
 use super::transitions;
 use crate::api_error::{ApiErrorClass, error_message};
-use crate::cache::{AnalysisRuns, CachedKind, HttpRoutes, ReplicaSets, Rollouts, Services};
+use crate::cache::{AnalysisRuns, CachedKind, HttpRoutes, Rollouts, Services};
 use crate::clock::Clock;
 use crate::cluster::{self, Cluster, Stored};
 use crate::key::Key;
@@ -128,31 +129,15 @@ impl Applier {
                     stored.map_err(failed(format!("patch Rollout {key}")))?.version(),
                 );
             }
-            Action::CreateReplicaSet { name, body } => self.create_replica_set(target, name, body).await?,
-            Action::PatchReplicaSet { name, patch } => {
-                let object = key.sibling(name);
-                let stored = self.cluster.merge(Kind::ReplicaSet, &object, patch).await;
-                let stored = stored.map_err(failed(format!("patch ReplicaSet {object}")))?;
-                self.wrote::<ReplicaSets>(target, object, stored.version());
-            }
-            Action::DeleteReplicaSet { name, uid } => {
-                let object = key.sibling(name);
-                match self.cluster.delete(Kind::ReplicaSet, &object, uid).await {
-                    Err(error) if ApiErrorClass::of(&error) != ApiErrorClass::Gone => {
-                        return Err(failed(format!("delete ReplicaSet {object}"))(error));
-                    }
-                    _ => {}
-                }
-            }
+            Action::Workload(write) => self.write_workload(target, write).await?,
             Action::PatchService { name, patch } => {
                 let object = key.sibling(name);
                 let stored = self.cluster.merge(Kind::Service, &object, patch).await;
                 let stored = stored.map_err(failed(format!("patch Service {object}")))?;
                 self.wrote::<Services>(target, object, stored.version());
             }
-            Action::PatchRoute { namespace, name, patch, weight, label, corrects, corrects_label } => {
-                let route = Key::new(namespace.clone(), name.clone());
-                let stored = self.patch_route(target, &route, patch).await?;
+            Action::PatchRoute { route, patch, weight, label, corrects, corrects_label } => {
+                let stored = self.patch_route(target, route, patch).await?;
                 let (corrects, now) = (corrects.as_deref(), self.clock.now());
                 let write = RouteWrite {
                     weight: *weight,
@@ -164,7 +149,7 @@ impl Applier {
                     label_corrected: corrects_label.then_some(now),
                 };
                 self.local.change(&target.uid, |state| state.routes.entry(route.clone()).or_default().wrote(write));
-                self.wrote::<HttpRoutes>(target, route, stored.version());
+                self.wrote_route(target, route, stored.version());
             }
             Action::CreateAnalysisRun { name, body } => self.create_run(target, name, body).await?,
             Action::PatchAnalysisRun { name, patch } => {
@@ -210,43 +195,6 @@ impl Applier {
         Ok(())
     }
 
-    async fn create_replica_set(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
-        let object = target.key.sibling(name);
-        match self.cluster.create::<Stored>(Kind::ReplicaSet, &target.key.namespace, body, false).await {
-            Ok(stored) => {
-                self.local.change(&target.uid, |state| state.create_error = None);
-                self.wrote::<ReplicaSets>(target, object, stored.version());
-                Ok(())
-            }
-            Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Conflict => {
-                self.name_is_taken(target, object, error).await
-            }
-            Err(error) => {
-                if ApiErrorClass::of(&error) != ApiErrorClass::Transient {
-                    let why = error_message(&error);
-                    self.local.change(&target.uid, |state| state.create_error = Some((target.generation, why)));
-                }
-                Err(ApplyError::Write { what: format!("create ReplicaSet {object}"), source: error })
-            }
-        }
-    }
-
-    /// A ReplicaSet of this name exists: it is this rollout's, and the cache does not have it yet, or somebody else's.
-    async fn name_is_taken(&self, target: &Target, object: Key, error: Error) -> Result<(), ApplyError> {
-        let failed = |source| ApplyError::Write { what: format!("create ReplicaSet {object}"), source };
-        let Some(holder) = self.cluster.find(Kind::ReplicaSet, &object).await.map_err(failed)? else {
-            // Gone again: the next reconciliation creates it.
-            return Err(failed(error));
-        };
-        if holder.controlled_by(&target.uid) {
-            self.wrote::<ReplicaSets>(target, object, cluster::version_of(&holder));
-            return Ok(());
-        }
-        tracing::warn!(rollout = %target.key, "ReplicaSet {object} is not this rollout's: taking another hash");
-        self.local.change(&target.uid, |state| state.taken_names.insert(object.name.clone()));
-        Err(failed(error))
-    }
-
     /// A 409 means that the run was created before, and the cache does not have it yet, or that the name is taken by somebody else's.
     async fn create_run(&self, target: &Target, name: &str, body: &Value) -> Result<(), ApplyError> {
         let run = target.key.sibling(name);
@@ -274,9 +222,10 @@ impl Applier {
         }
     }
 
-    async fn patch_route(&self, target: &Target, route: &Key, patch: &Value) -> Result<Stored, ApplyError> {
+    async fn patch_route(&self, target: &Target, route: &RouteKey, patch: &Value) -> Result<Stored, ApplyError> {
         let now = self.clock.now();
-        self.cluster.json_patch(Kind::HttpRoute, route, patch).await.map_err(|error| {
+        let key = Key::new(route.namespace.clone(), route.name.clone());
+        self.cluster.json_patch(Kind::Route(route.kind), &key, patch).await.map_err(|error| {
             self.local.change(&target.uid, |state| {
                 let local = state.routes.entry(route.clone()).or_default();
                 match ApiErrorClass::of(&error) {
@@ -285,12 +234,19 @@ impl Applier {
                     _ => {}
                 }
             });
-            ApplyError::Write { what: format!("patch HTTPRoute {route}"), source: error }
+            ApplyError::Write { what: format!("patch {} {key}", route.kind.as_str()), source: error }
         })
     }
 
+    fn wrote_route(&self, target: &Target, route: &RouteKey, version: u64) {
+        let key = Key::new(route.namespace.clone(), route.name.clone());
+        match route.kind {
+            RouteKind::Http => self.wrote::<HttpRoutes>(target, key, version),
+        }
+    }
+
     /// The key is not reconciled again until the cache has this write.
-    fn wrote<K: CachedKind>(&self, target: &Target, object: Key, version: u64) {
+    pub(super) fn wrote<K: CachedKind>(&self, target: &Target, object: Key, version: u64) {
         self.local.change(&target.uid, |state| state.wrote::<K>(object, version, self.clock.now()));
     }
 }

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kulta_core::observed::{Endpoints, Pod};
-use kulta_core::plan::PodController;
+use kulta_core::workload::PodController;
 use kulta_core::{LookedUp, Need};
 use serde_json::Value;
 
-use crate::api_error::{ApiErrorClass, error_message};
+use super::workload;
 use crate::cluster::Cluster;
 use crate::key::Key;
-use crate::kinds::Kind;
 use crate::object::{Object, text, texts};
 
 /// # Errors
@@ -20,21 +19,14 @@ pub async fn look_up(cluster: &Cluster, key: &Key, need: &Need) -> Result<Looked
     let mut looked_up = LookedUp::default();
     match need {
         Need::DefaultedTemplate { body } => {
-            let answer = cluster.create::<Object>(Kind::ReplicaSet, &key.namespace, body, true).await;
-            looked_up.defaulted_template = Some(match answer {
-                Ok(stored) => {
-                    Ok(kulta_api::PodTemplate(stored.json.pointer("/spec/template").cloned().unwrap_or_default()))
-                }
-                Err(error) if ApiErrorClass::of(&error) == ApiErrorClass::Transient => return Err(error),
-                Err(error) => Err(error_message(&error)),
-            });
+            looked_up.defaulted_template = Some(workload::defaulted_template(cluster, &key.namespace, body).await?);
         }
-        Need::Endpoints { services, replica_sets } => {
+        Need::Endpoints { services, workloads } => {
             let mut endpoints = Endpoints::default();
             for service in services {
                 endpoints.listed.insert(service.clone(), cluster.endpoints(&key.namespace, service).await?);
             }
-            for PodController { uid, hash } in replica_sets {
+            for PodController { uid, hash } in workloads {
                 let labels = BTreeMap::from([(kulta_api::annotations::POD_TEMPLATE_HASH.to_owned(), hash.clone())]);
                 let pods = cluster.pods(&key.namespace, &labels, None).await?;
                 let own = pods.iter().filter(|pod| pod.controlled_by(uid)).map(|pod| pod.key().name);

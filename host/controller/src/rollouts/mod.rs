@@ -7,6 +7,7 @@ mod reconciler;
 mod step_calls;
 mod strategies;
 mod transitions;
+mod workload;
 
 pub use apply::{Applier, Target};
 pub use reconciler::RolloutReconciler;

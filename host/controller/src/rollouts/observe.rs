@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kube::core::SelectorExt;
-use kulta_api::{FieldError, Rollout};
+use kulta_api::{FieldError, Rollout, RouteKey};
 use kulta_core::analysis::{Scope as TemplateScope, TemplateRef, Templates};
 use kulta_core::observed::{Analyzer, Observed, ObservedRoute, Route, RouteState};
 use kulta_core::pins::PluginKind;
@@ -54,8 +53,8 @@ impl View<'_> {
         }
         let replica_sets = self.caches.index.replica_sets(&cached.uid);
         let replica_sets = replica_sets.filter_map(|name| self.caches.replica_sets.get(name));
-        let replica_sets = match replica_sets.map(|cached| cached.open().map(Arc::new)).collect() {
-            Ok(replica_sets) => replica_sets,
+        let revisions = match replica_sets.map(|cached| cached.open().map(Arc::new)).collect() {
+            Ok(revisions) => revisions,
             Err(error) => return Observation::Unreadable(error),
         };
         if let Some(record) = &self.local.record {
@@ -65,7 +64,7 @@ impl View<'_> {
         let create_error =
             self.local.create_error.as_ref().filter(|(of, _)| *of == generation).map(|(_, message)| message.clone());
         Observation::Rollout(Box::new(Observed {
-            replica_sets,
+            revisions,
             services: cached
                 .references
                 .services
@@ -76,8 +75,8 @@ impl View<'_> {
                 })
                 .collect(),
             routes: self.routes(key, cached),
-            rival_services: self.conflicting_services(key, cached),
-            rival_selector: self.caches.older_conflicting(key).map(|other| other.name.clone()),
+            conflicting_services: self.conflicting_services(key, cached),
+            conflicting_selector: self.caches.older_conflicting(key).map(|other| other.name.clone()),
             strategy_errors: Vec::new(),
             strategy_failure: None,
             analyzer_errors: Vec::new(),
@@ -158,26 +157,22 @@ impl View<'_> {
             && [ObjectKind::AnalysisRun, ObjectKind::AnalysisTemplate, ObjectKind::ClusterAnalysisTemplate]
                 .into_iter()
                 .any(|kind| unknown(kind, &key.namespace));
-        analyses || references.routes.namespaces().any(|namespace| unknown(ObjectKind::HttpRoute, namespace))
+        analyses || references.routes.places().any(|(kind, namespace)| unknown(ObjectKind::Route(kind), namespace))
     }
 
     fn routes(&self, key: &Key, rollout: &CachedRollout) -> Vec<ObservedRoute> {
         let references = &rollout.references.routes;
-        let mut keys: Vec<Key> = references.named.clone();
-        if let Some((namespace, selector)) = &references.selected {
-            for (key, route) in self.caches.routes.in_namespace(namespace) {
-                if selector.matches(&route.labels) && !keys.contains(key) {
-                    keys.push(key.clone());
-                }
+        let mut routes: Vec<RouteKey> = references.named.clone();
+        for route in references.selected.iter().flat_map(|selected| self.caches.routes.selected(selected)) {
+            if !routes.contains(&route) {
+                routes.push(route);
             }
         }
-        keys.into_iter()
-            .map(|route| ObservedRoute { state: self.route(key, &route), namespace: route.namespace, name: route.name })
-            .collect()
+        routes.into_iter().map(|route| ObservedRoute { state: self.route(key, &route), key: route }).collect()
     }
 
-    fn route(&self, rollout: &Key, key: &Key) -> RouteState {
-        match self.caches.watch(ObjectKind::HttpRoute, &key.namespace) {
+    fn route(&self, rollout: &Key, key: &RouteKey) -> RouteState {
+        match self.caches.watch(ObjectKind::Route(key.kind), &key.namespace) {
             Some(WatchState::NotInstalled) => return RouteState::NotInstalled,
             Some(WatchState::Forbidden(message)) => {
                 return RouteState::Forbidden { message: message.clone(), until: None };

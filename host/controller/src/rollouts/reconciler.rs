@@ -185,8 +185,8 @@ impl RolloutReconciler {
         }
         let accepted = std::mem::take(&mut plan.accepted_routes);
         self.local.change(&target.uid, |state| {
-            for (namespace, name, accepted) in accepted {
-                state.routes.entry(Key::new(namespace, name)).or_default().accepted = accepted;
+            for (route, accepted) in accepted {
+                state.routes.entry(route).or_default().accepted = accepted;
             }
         });
         let (step_call, answers_taken) = (plan.step_call.take(), plan.step_answers_taken);

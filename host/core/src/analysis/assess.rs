@@ -194,7 +194,7 @@ fn settle(status: &mut AnalysisRunStatus, checked: &Checked, terminate: bool) ->
             if let Some(last) = result.measurements.last() {
                 result.message.clone_from(&last.message);
             }
-            if phase.badness() > AnalysisPhase::Successful.badness() && phase.is_completed() && !of_its_own {
+            if phase.severity() > AnalysisPhase::Successful.severity() && phase.is_completed() && !of_its_own {
                 result.message = limits::cut_short_message(&result.message);
             }
         }
@@ -237,7 +237,7 @@ fn worst<'a>(status: &'a AnalysisRunStatus, checked: &'a Checked) -> Option<(&'a
     let counting = results(status, checked).filter(|(metric, _)| !metric.dry_run);
     let decides = |one: &&MetricResult| one.phase.is_completed() && !limits::is_cut_short(one);
     let ended = counting.filter_map(|(metric, result)| Some((metric, result.filter(decides)?)));
-    ended.reduce(|worst, next| if next.1.phase.badness() > worst.1.phase.badness() { next } else { worst })
+    ended.reduce(|worst, next| if next.1.phase.severity() > worst.1.phase.severity() { next } else { worst })
 }
 
 fn message(status: &AnalysisRunStatus, checked: &Checked, terminate: bool) -> String {
@@ -321,7 +321,7 @@ fn event(run: &AnalysisRun, mark: &str, reason: RunEventReason, metric: Option<&
 }
 
 #[cfg(test)]
-#[path = "assess_tests.rs"]
+#[path = "assess_tests/mod.rs"]
 mod tests;
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use kulta_api::{CanaryFields, RolloutStatus};
 
 use super::strategy_choice::StrategyChoice;
 use crate::identity;
-use crate::observed::{Observed, ReplicaSet, Service};
+use crate::observed::{Observed, Service};
 use crate::replicas::basic::Side;
 use crate::replicas::limits::{Limits, needed_available};
 use crate::traffic::Traffic;
+use crate::workload::Revision;
 
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -28,11 +29,11 @@ pub(crate) struct Context {
     pub limits: Limits,
     /// Hash of the pod template's revision.
     pub new_hash: String,
-    pub new: Option<Arc<ReplicaSet>>,
+    pub new: Option<Arc<Revision>>,
     /// The stable revision's ReplicaSet. It is the same as `new` if the pod template is stable.
-    pub stable: Option<Arc<ReplicaSet>>,
+    pub stable: Option<Arc<Revision>>,
     /// The ReplicaSets that are neither new nor stable, newest first.
-    pub others: Vec<Arc<ReplicaSet>>,
+    pub others: Vec<Arc<Revision>>,
     /// `None` without traffic routing, where the number of pods sets the share.
     pub traffic: Option<Traffic>,
     /// The errors for which the spec cannot be followed.
@@ -53,7 +54,7 @@ pub(crate) struct SpecFaults {
 #[derive(Clone, Debug)]
 pub(crate) struct NewRevision {
     pub hash: String,
-    pub replica_set: Option<Arc<ReplicaSet>>,
+    pub revision: Option<Arc<Revision>>,
 }
 
 impl Context {
@@ -67,16 +68,16 @@ impl Context {
         now: Timestamp,
     ) -> Self {
         let replicas = observed.rollout.spec.replicas();
-        let stable = identity::by_hash(&observed.replica_sets, &status.stable_rs);
-        let name = |replica_set: &Option<Arc<ReplicaSet>>| replica_set.as_ref().map(|found| found.name.clone());
-        let (new_name, stable_name) = (name(&new.replica_set), name(&stable));
+        let stable = identity::by_hash(&observed.revisions, &status.stable_rs);
+        let name = |revision: &Option<Arc<Revision>>| revision.as_ref().map(|found| found.name.clone());
+        let (new_name, stable_name) = (name(&new.revision), name(&stable));
         let mut others: Vec<_> = observed
-            .replica_sets
+            .revisions
             .iter()
             .filter(|other| Some(&other.name) != new_name.as_ref() && Some(&other.name) != stable_name.as_ref())
             .cloned()
             .collect();
-        others.sort_by_key(|other| std::cmp::Reverse((other.created, other.revision())));
+        others.sort_by_key(|other| std::cmp::Reverse((other.created, other.number())));
         let traffic_unknown = faults.as_ref().is_some_and(|faults| faults.traffic_unknown);
         let traffic = if traffic_unknown { None } else { Traffic::observe(&observed, &fields, status, now) };
         Self {
@@ -88,7 +89,7 @@ impl Context {
             strategy,
             replicas,
             new_hash: new.hash,
-            new: new.replica_set,
+            new: new.revision,
             stable,
             others,
             traffic,
@@ -112,11 +113,11 @@ impl Context {
     }
 
     pub fn revision_number(&self) -> u64 {
-        let highest = self.others.iter().chain(&self.stable).map(|other| (other.name.as_str(), other.revision()));
+        let highest = self.others.iter().chain(&self.stable).map(|other| (other.name.as_str(), other.number()));
         let new_name = self.new.as_ref().map(|new| new.name.as_str());
         let above =
             highest.filter(|(name, _)| Some(*name) != new_name).map(|(_, number)| number).max().unwrap_or(0) + 1;
-        self.new.as_ref().map_or(above, |new| new.revision().max(above))
+        self.new.as_ref().map_or(above, |new| new.number().max(above))
     }
 
     /// Number of the revision with this hash, if it is known.
@@ -124,8 +125,8 @@ impl Context {
         if hash == self.new_hash {
             return Some(self.revision_number());
         }
-        let found = self.observed.replica_sets.iter().find(|replica_set| replica_set.hash() == hash);
-        found.map(|replica_set| replica_set.revision())
+        let found = self.observed.revisions.iter().find(|revision| revision.hash() == hash);
+        found.map(|revision| revision.number())
     }
 
     pub fn max_weight(&self) -> u32 {
@@ -173,9 +174,9 @@ impl Context {
     }
 
     /// Whether requests may reach this revision, because a Service that selects it may have weight.
-    pub fn may_serve(&self, replica_set: &ReplicaSet) -> bool {
+    pub fn may_serve(&self, revision: &Revision) -> bool {
         let Some(traffic) = &self.traffic else { return false };
-        let selects = |service: &String| self.selected(service) == Some(replica_set.hash());
+        let selects = |service: &String| self.selected(service) == Some(revision.hash());
         (traffic.state.is_canary_exposed() && selects(&traffic.canary_service))
             || (traffic.is_stable_exposed() && selects(&traffic.stable_service))
     }
@@ -199,7 +200,6 @@ impl Context {
     }
 }
 
-fn side(replica_set: Option<&ReplicaSet>) -> Side {
-    replica_set
-        .map_or_else(Side::default, |found| Side { replicas: found.replicas, available: found.available_replicas })
+fn side(revision: Option<&Revision>) -> Side {
+    revision.map_or_else(Side::default, |found| Side { replicas: found.replicas, available: found.available_replicas })
 }

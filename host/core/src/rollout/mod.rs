@@ -16,7 +16,6 @@ mod outcome;
 pub(crate) mod questions;
 pub(crate) mod record;
 mod restart;
-mod revision;
 pub(crate) mod safety;
 mod scale_down;
 mod selectors;
@@ -36,7 +35,6 @@ mod writes;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::Rollout;
 use kulta_api::validation::FieldError;
 use serde_json::Value;
 
@@ -44,7 +42,7 @@ use crate::decision::{Decision, Situation, StrategyFailure};
 use crate::identity::{self, Identity};
 use crate::observed::Observed;
 use crate::plan::{Action, Plan, Write};
-use crate::replica_set::{self, ReplicaSetSpec};
+use crate::workload::{self, NewWorkload};
 use crate::{hash, time};
 use context::{Context, NewRevision};
 use lifecycle::faults::{self, Faults};
@@ -83,17 +81,15 @@ fn identify(observed: Arc<Observed>, now: Timestamp, looked_up: LookedUp) -> Tur
     }
     let mut record = Record::of(rollout.status.clone().unwrap_or_default());
     let new = match identity::identify(&observed, looked_up.defaulted_template.as_ref()) {
-        Identity::Known(replica_set) => {
-            NewRevision { hash: replica_set.hash().to_owned(), replica_set: Some(replica_set) }
-        }
+        Identity::Known(revision) => NewRevision { hash: revision.hash().to_owned(), revision: Some(revision) },
         Identity::New { hash, collisions } => {
             let Record { status, kulta, .. } = &mut record;
-            identity::count_collisions(&rollout.spec.template, &hash, collisions, status, kulta);
-            NewRevision { hash, replica_set: None }
+            identity::count_collisions(observed.template(), &hash, collisions, status, kulta);
+            NewRevision { hash, revision: None }
         }
-        Identity::Refused { hash, .. } => NewRevision { hash, replica_set: None },
+        Identity::Refused { hash, .. } => NewRevision { hash, revision: None },
         Identity::Unclear => {
-            let need = need_defaults(rollout);
+            let need = need_defaults(&observed);
             return look_up(need, Waiting::Identity { observed, now }, looked_up);
         }
     };
@@ -195,10 +191,12 @@ fn default_replicas() -> Plan {
     }
 }
 
-/// Asks for the template with the API server's defaults, to compare it with ReplicaSets of other controllers.
-fn need_defaults(rollout: &Rollout) -> Need {
-    let hash = hash::revision_hash(&rollout.spec.template.0, 0);
-    let mut body = replica_set::body(&ReplicaSetSpec { rollout, hash: &hash, revision: 0, replicas: 0, stable: None });
+/// Asks for the template with the API server's defaults, to compare it with revisions of other controllers.
+fn need_defaults(observed: &Observed) -> Need {
+    let (rollout, template) = (&observed.rollout, observed.template());
+    let hash = hash::revision_hash(&template.0, 0);
+    let mut body =
+        workload::body(&NewWorkload { rollout, template, hash: &hash, revision: 0, replicas: 0, stable: None });
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
         // The name is generated, so that an existing object cannot prevent the server's answer.
         metadata.remove("name");

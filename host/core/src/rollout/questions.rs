@@ -10,7 +10,8 @@ use super::context::Context;
 use super::outcome::{Outcome, Progress};
 use crate::decision::{Decision, Situation, StrategyFailure};
 use crate::observed::{Endpoints, Observed, Pod};
-use crate::plan::{Plan, PodController};
+use crate::plan::Plan;
+use crate::workload::PodController;
 
 /// A reconciliation either asks a question or is done.
 #[derive(Debug)]
@@ -71,10 +72,10 @@ impl LookUp {
 /// A fact that no cache has.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Need {
-    /// `dryRun=All` create of this ReplicaSet. The answer is its template with the API server's defaults.
+    /// `dryRun=All` create of this workload. The answer is its pod template with the API server's defaults.
     DefaultedTemplate { body: Value },
-    /// Which pods the EndpointSlices of these Services list, and which pods these ReplicaSets control.
-    Endpoints { services: Vec<String>, replica_sets: Vec<PodController> },
+    /// Which pods the EndpointSlices of these Services list, and which pods these workloads control.
+    Endpoints { services: Vec<String>, workloads: Vec<PodController> },
     /// The pods that this label selector matches.
     Pods { selector: String },
 }

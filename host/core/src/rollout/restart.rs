@@ -16,7 +16,7 @@ pub(super) fn wanted<'a>(context: &'a Context, record: &Record) -> Option<&'a Ti
 
 /// The pods that the rollout's ReplicaSets control, once they have been looked up.
 pub(super) fn own_pods(context: &Context, looked_up: &LookedUp) -> Option<Vec<Pod>> {
-    let owned = |pod: &&Pod| context.observed.replica_sets.iter().any(|owner| owner.uid == pod.owner);
+    let owned = |pod: &&Pod| context.observed.revisions.iter().any(|owner| owner.uid == pod.owner);
     Some(looked_up.pods.as_ref()?.iter().filter(owned).cloned().collect())
 }
 
@@ -39,7 +39,7 @@ pub(super) fn next_evictions<'a>(
     restart_at: Timestamp,
     pods: &'a [Pod],
 ) -> Vec<&'a Pod> {
-    let wanted: u32 = context.observed.replica_sets.iter().map(|replica_set| replica_set.replicas).sum();
+    let wanted: u32 = context.observed.revisions.iter().map(|revision| revision.replicas).sum();
     let up = pods.iter().filter(|pod| is_up(pod)).count();
     let down = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_sub(up);
     let at_once = usize::try_from(context.limits.unavailable.max(1)).unwrap_or(1);

@@ -13,12 +13,12 @@ use super::record::Record;
 use super::selectors::{self, Selectors};
 use super::{restart, weight};
 use crate::identity;
-use crate::observed::ReplicaSet;
-use crate::plan::PodController;
 use crate::pod_names;
 use crate::replicas::basic::{self, Sides, Split};
 use crate::replicas::share_of;
 use crate::traffic::Traffic;
+use crate::workload::PodController;
+use crate::workload::Revision;
 
 /// Interval at which EndpointSlices are checked for pods that are about to be deleted.
 const ENDPOINTS_RETRY: SignedDuration = SignedDuration::from_millis(500);
@@ -108,13 +108,13 @@ impl SafeGoal {
         // While the canary's Service selects another revision, the new one has no share.
         let selected = if context.canary_selected() { 0 } else { shape.stable_wanted(0) };
         let stable = goal.stable.max(shape.stable_wanted(weight)).max(selected);
-        let keep_serving = |(other, pods): (&std::sync::Arc<ReplicaSet>, &u32)| {
+        let keep_serving = |(other, pods): (&std::sync::Arc<Revision>, &u32)| {
             if context.may_serve(other) { other.replicas.max(*pods) } else { *pods }
         };
         let canary = shape.canary_target(goal.canary, context.canary_side().replicas, range);
         let stable = shape.stable_target(stable, range);
-        let for_requests = |replica_set: Option<&std::sync::Arc<ReplicaSet>>, pods: u32| {
-            replica_set.map_or(pods, |found| pods.max(pods_for_requests(context, traffic, found, weight)))
+        let for_requests = |revision: Option<&std::sync::Arc<Revision>>, pods: u32| {
+            revision.map_or(pods, |found| pods.max(pods_for_requests(context, traffic, found, weight)))
         };
         Self {
             weight: Some(weight),
@@ -147,19 +147,19 @@ impl SafeGoal {
     /// No revision is scaled to zero while a Service with weight lists its pods.
     fn without_losing_endpoints(self, context: &Context, looked_up: &LookedUp) -> Checked {
         let (mut need, mut wake_up) = (None, None);
-        let mut keep = |replica_set: Option<&ReplicaSet>, target: u32| {
-            let Some(replica_set) = replica_set.filter(|found| target == 0 && found.replicas > 0) else {
+        let mut keep = |revision: Option<&Revision>, target: u32| {
+            let Some(revision) = revision.filter(|found| target == 0 && found.replicas > 0) else {
                 return target;
             };
-            match may_lose_all_pods(context, replica_set, looked_up) {
+            match may_lose_all_pods(context, revision, looked_up) {
                 Removal::Safe => 0,
                 Removal::Unknown(question) => {
                     need = Some(question);
-                    replica_set.replicas
+                    revision.replicas
                 }
                 Removal::StillListed => {
                     wake_up = Some(context.now.checked_add(ENDPOINTS_RETRY).unwrap_or(context.now));
-                    replica_set.replicas
+                    revision.replicas
                 }
             }
         };
@@ -190,7 +190,7 @@ fn safe_weight(context: &Context, record: &Record, traffic: &Traffic, goal: Side
         (if restarts { 0 } else { goal.weight.min(max) }, context.canary_side().available)
     } else {
         let hash = context.selected(&traffic.canary_service);
-        let backing = hash.and_then(|hash| identity::by_hash(&context.observed.replica_sets, hash));
+        let backing = hash.and_then(|hash| identity::by_hash(&context.observed.revisions, hash));
         (0, backing.map_or(0, |backing| backing.available_replicas))
     };
     let stable_needed = context.needed(share_of(traffic.shape.replicas, max.saturating_sub(wanted), max));
@@ -214,15 +214,15 @@ fn safe_weight(context: &Context, record: &Record, traffic: &Traffic, goal: Side
 
 /// Number of pods of a revision that its requests need, through either Service: with the present weight, or with the one written
 /// in this reconciliation.
-fn pods_for_requests(context: &Context, traffic: &Traffic, replica_set: &ReplicaSet, weight: u32) -> u32 {
+fn pods_for_requests(context: &Context, traffic: &Traffic, revision: &Revision, weight: u32) -> u32 {
     let (max, range) = (traffic.shape.max_weight, traffic.state.range);
     let (least, most) = (range.min.min(weight), range.max.max(weight));
-    let selects = |service: &String| context.selected(service) == Some(replica_set.hash());
+    let selects = |service: &String| context.selected(service) == Some(revision.hash());
     // The canary's Service selects the new revision, or may be pointed at it in this reconciliation.
-    let by_canary = selects(&traffic.canary_service) || replica_set.hash() == context.new_hash;
+    let by_canary = selects(&traffic.canary_service) || revision.hash() == context.new_hash;
     let by_stable = selects(&traffic.stable_service);
     let share = if by_stable { max.saturating_sub(least) } else { 0 } + if by_canary { most } else { 0 };
-    replica_set.replicas.min(share_of(traffic.shape.replicas, share.min(max), max))
+    revision.replicas.min(share_of(traffic.shape.replicas, share.min(max), max))
 }
 
 /// Without routes older revisions drain as fast as availability allows, the oldest first.
@@ -236,12 +236,8 @@ fn drained(context: &Context, record: &Record) -> Vec<u32> {
         .rev()
         .map(|other| basic::Side { replicas: other.replicas, available: other.available_replicas })
         .collect();
-    let available = context
-        .observed
-        .replica_sets
-        .iter()
-        .map(|replica_set| replica_set.available_replicas.min(replica_set.replicas))
-        .sum();
+    let available =
+        context.observed.revisions.iter().map(|revision| revision.available_replicas.min(revision.replicas)).sum();
     let mut targets = basic::drain(&oldest_first, available, context.replicas, context.limits);
     targets.reverse();
     targets
@@ -254,10 +250,10 @@ enum Removal {
     StillListed,
 }
 
-fn may_lose_all_pods(context: &Context, replica_set: &ReplicaSet, looked_up: &LookedUp) -> Removal {
+fn may_lose_all_pods(context: &Context, revision: &Revision, looked_up: &LookedUp) -> Removal {
     let Some(traffic) = &context.traffic else { return Removal::Safe };
     // A rollout with zero replicas has no pods that serve.
-    if replica_set.created_replicas == 0 || context.replicas == 0 {
+    if revision.created_replicas == 0 || context.replicas == 0 {
         return Removal::Safe;
     }
     let services: Vec<&String> = [
@@ -270,21 +266,21 @@ fn may_lose_all_pods(context: &Context, replica_set: &ReplicaSet, looked_up: &Lo
     let Some(endpoints) = &looked_up.endpoints else {
         return Removal::Unknown(endpoints_of(context, services));
     };
-    let controlled = endpoints.controlled.get(&replica_set.uid);
+    let controlled = endpoints.controlled.get(&revision.uid);
     let is_own = |pod: &String| match controlled {
         Some(controlled) => controlled.contains(pod),
-        None => pod_names::may_be_of(pod, &replica_set.name),
+        None => pod_names::may_be_of(pod, &revision.name),
     };
     let mut listed = services.into_iter().filter_map(|service| endpoints.listed.get(service));
     if listed.any(|pods| pods.iter().any(is_own)) { Removal::StillListed } else { Removal::Safe }
 }
 
-/// Asks which pods the Services list, and which ReplicaSet controls them if their names are cut.
+/// Asks which pods the Services list, and which workload controls them if their names are cut.
 fn endpoints_of(context: &Context, services: Vec<&String>) -> Need {
-    let with_pods = context.observed.replica_sets.iter().filter(|other| other.created_replicas > 0);
-    let replica_sets = with_pods
+    let with_pods = context.observed.revisions.iter().filter(|other| other.created_replicas > 0);
+    let workloads = with_pods
         .filter(|other| pod_names::is_cut(&other.name))
         .map(|other| PodController { uid: other.uid.clone(), hash: other.hash().to_owned() })
         .collect();
-    Need::Endpoints { services: services.into_iter().cloned().collect(), replica_sets }
+    Need::Endpoints { services: services.into_iter().cloned().collect(), workloads }
 }

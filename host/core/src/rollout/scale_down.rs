@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::context::Context;
 use super::record::Record;
-use crate::observed::ReplicaSet;
 use crate::time;
+use crate::workload::Revision;
 
 /// Pods of a revision that are kept for now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(super) fn older(context: &Context, record: &Record) -> Vec<Kept> {
     kept
 }
 
-fn of_other(context: &Context, record: &Record, other: &ReplicaSet, lingering: usize) -> Kept {
+fn of_other(context: &Context, record: &Record, other: &Revision, lingering: usize) -> Kept {
     if other.replicas == 0 {
         return Kept::default();
     }

@@ -59,15 +59,15 @@ fn may_select(context: &Context, record: &Record, service: &Service, hash: &str)
 /// A Service that selects no revision yet is pointed only at a revision with all its pods. Otherwise the new revision needs
 /// enough available pods for the Service's requests, or at least as many as serve them now.
 fn can_serve(context: &Context, record: &Record, service: &Service, hash: &str) -> bool {
-    let replica_sets = &context.observed.replica_sets;
-    let Some(target) = identity::by_hash(replica_sets, hash) else { return false };
+    let revisions = &context.observed.revisions;
+    let Some(target) = identity::by_hash(revisions, hash) else { return false };
     if context.replicas == 0 {
         return true;
     }
     let Some(selected) = service.hash() else {
         return target.replicas > 0 && target.available_replicas >= target.replicas;
     };
-    let serving = identity::by_hash(replica_sets, selected).map_or(0, |serving| serving.available_replicas);
+    let serving = identity::by_hash(revisions, selected).map_or(0, |serving| serving.available_replicas);
     let enough = context.needed(pods_for_requests(context, record, service, hash));
     target.available_replicas > 0 && (target.available_replicas >= enough || target.available_replicas >= serving)
 }

@@ -7,13 +7,13 @@ use super::lifecycle::{self, completion, note_exposure};
 use super::outcome::{Goal, Next, Outcome, Progress, SidesGoal};
 use super::scale_down;
 use crate::decision::{Scale, Waiting};
-use crate::observed::ReplicaSet;
 use crate::replicas::basic::{self, Split};
 use crate::replicas::share_of;
 use crate::runs::{self, Ending};
 use crate::step_plugins;
 use crate::time;
 use crate::traffic::Traffic;
+use crate::workload::Revision;
 
 /// Analyses end because there is no update to judge.
 const NOT_WANTED: Ending = Ending { outcome: kulta_api::Outcome::Cancel, why: "no longer wanted" };
@@ -160,7 +160,7 @@ fn held(context: &Context, progress: &Progress) -> Goal {
 }
 
 /// Number of pods of a held canary: as many as exist, or its share of `spec.replicas` if a user has changed that.
-fn rescaled(canary: &ReplicaSet, replicas: u32) -> u32 {
+fn rescaled(canary: &Revision, replicas: u32) -> u32 {
     match canary.desired_replicas() {
         Some(desired) if desired != replicas && desired > 0 => share_of(replicas, canary.replicas, desired),
         _ => canary.replicas,
@@ -169,11 +169,11 @@ fn rescaled(canary: &ReplicaSet, replicas: u32) -> u32 {
 
 /// A held split without routes: unchanged, or in proportion if a user has changed `spec.replicas` and the sides have not followed
 /// yet.
-fn held_split(context: &Context, stable: &ReplicaSet) -> Split {
+fn held_split(context: &Context, stable: &Revision) -> Split {
     let replicas = context.replicas;
     let canary = context.canary_side();
     let total = canary.replicas + stable.replicas;
-    let differs = |side: &ReplicaSet| side.desired_replicas().is_some_and(|desired| desired != replicas);
+    let differs = |side: &Revision| side.desired_replicas().is_some_and(|desired| desired != replicas);
     let changed = differs(stable) || context.new.as_deref().is_some_and(differs);
     if !changed && total <= replicas + context.limits.surge {
         return Split { canary: canary.replicas, stable: stable.replicas };

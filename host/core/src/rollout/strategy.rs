@@ -8,8 +8,8 @@ use super::lifecycle::{self, Stage};
 use super::outcome::{Next as NextStage, Outcome, Progress};
 use super::record::Record;
 use super::stages::{self, INCONCLUSIVE, Target};
+use super::step_names;
 use super::strategy_failure::{self, memory};
-use super::{revision, step_names};
 use crate::decision::{Decision, FailureClass, Goal, Next, PauseCause, Situation, StrategyFailure, Waiting};
 use crate::plan::{EventKind, EventReason};
 use crate::runs::{self, PROMOTED, Stop, WantedRuns};
@@ -47,7 +47,7 @@ fn wait_until(context: &Context, progress: Progress, at: Timestamp) -> NextStage
 /// The rollout as the strategy gets it.
 pub(super) fn situation(context: &Context, record: &Record, goal: Goal, reached: bool) -> Situation {
     let metadata = &context.observed.rollout.metadata;
-    let mut canary = context.new.as_ref().map(|new| revision::of(new)).unwrap_or_default();
+    let mut canary = context.new.as_ref().map(|new| new.state()).unwrap_or_default();
     canary.hash.clone_from(&context.new_hash);
     canary.number = context.revision_number();
     let pauses = [
@@ -66,14 +66,9 @@ pub(super) fn situation(context: &Context, record: &Record, goal: Goal, reached:
         name: metadata.name.clone().unwrap_or_default(),
         replicas: context.replicas,
         max_weight: context.max_weight(),
-        stable: context.stable.as_ref().map(|stable| revision::of(stable)),
+        stable: context.stable.as_ref().map(|stable| stable.state()),
         canary,
-        others: context
-            .others
-            .iter()
-            .filter(|other| other.created_replicas > 0)
-            .map(|other| revision::of(other))
-            .collect(),
+        others: context.others.iter().filter(|other| other.created_replicas > 0).map(|other| other.state()).collect(),
         now: context.now,
         goal,
         step: record.step(),

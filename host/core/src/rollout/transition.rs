@@ -56,7 +56,7 @@ mod tests {
     use crate::plan::Plan;
     use crate::rollout::begin;
     use crate::rollout::questions::Turn;
-    use crate::rollout::tests::reconciliation::{done, hold, now, status, steps, under_way};
+    use crate::rollout::tests::support::{done, hold, now, status, steps, under_way};
 
     fn lines(plan: &Plan) -> Vec<(Option<u64>, &str)> {
         plan.transitions.iter().map(|transition| (transition.revision, transition.message.as_str())).collect()

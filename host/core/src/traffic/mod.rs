@@ -4,7 +4,7 @@
 pub mod gateway;
 
 use jiff::Timestamp;
-use kulta_api::{CanaryFields, ConditionReason, RolloutStatus};
+use kulta_api::{CanaryFields, ConditionReason, RolloutStatus, RouteKey};
 
 pub use crate::replicas::routed::WeightRange;
 
@@ -79,8 +79,8 @@ impl Traffic {
         self.state.range.min < self.shape.max_weight
     }
 
-    /// For each route, by namespace and name: its acceptance, to be passed to the next reconciliation.
-    pub fn accepted_routes(self) -> Vec<(String, String, Option<AcceptedRoute>)> {
+    /// For each route that was found: its acceptance, to be passed to the next reconciliation.
+    pub fn accepted_routes(self) -> Vec<(RouteKey, Option<AcceptedRoute>)> {
         match self.router {
             Router::Gateway(gateway) => gateway.accepted,
         }

@@ -107,7 +107,6 @@ pub fn fault() -> impl Strategy<Value = Fault> {
         Just(Fault::Analyzer),
         Just(Fault::StepPlugin),
         Just(Fault::StrategyConfig),
-        Just(Fault::UnknownField),
         Just(Fault::StrategyTraps),
         Just(Fault::InvalidSpec),
     ]
@@ -126,7 +125,7 @@ pub fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::MendFaults),
     ];
     let rough = prop_oneof![
-        1 => (0_usize..3).prop_map(Happening::DeleteReplicaSet),
+        1 => (0_usize..3).prop_map(Happening::DeleteWorkload),
         2 => (0_usize..2, 0_usize..2, 0_u32..=100)
             .prop_map(|(route, rule, canary)| Happening::MoveWeights { route, rule, canary }),
         1 => side().prop_map(Happening::TakeService),
@@ -262,13 +261,13 @@ impl World {
     }
 
     fn differ(&mut self, start: &Start) {
-        for (found, pods) in self.replica_sets().zip(&start.pods) {
+        for (found, pods) in self.revisions().zip(&start.pods) {
             found.replicas = pods.wanted;
             found.created_replicas = pods.created;
             found.ready_replicas = pods.available;
             found.available_replicas = pods.available;
         }
-        let sets = self.observed.replica_sets.len();
+        let sets = self.observed.revisions.len();
         if start.canary_service < sets {
             self.repoint(start.canary_service);
         }
@@ -283,7 +282,7 @@ impl World {
             self.gateway_takes();
         }
         if start.stable_gone {
-            self.observed.replica_sets.remove(0);
+            self.observed.revisions.remove(0);
         }
         let now = self.now;
         let status = self.status_mut();

@@ -24,7 +24,7 @@ pub enum Happening {
     Pause(bool),
     Break(Fault),
     MendFaults,
-    DeleteReplicaSet(usize),
+    DeleteWorkload(usize),
     MoveWeights {
         route: usize,
         rule: usize,
@@ -59,7 +59,6 @@ pub enum Fault {
     Analyzer,
     StepPlugin,
     StrategyConfig,
-    UnknownField,
     StrategyTraps,
     InvalidSpec,
 }
@@ -86,7 +85,7 @@ impl World {
             Happening::Pause(paused) => self.change_spec(&json!({ "paused": paused })),
             Happening::Break(fault) => self.break_by(fault),
             Happening::MendFaults => self.mend_faults(),
-            Happening::DeleteReplicaSet(index) => self.delete_replica_set(index),
+            Happening::DeleteWorkload(index) => self.delete_workload(index),
             Happening::MoveWeights { route, rule, canary } => self.move_weights(route, rule, canary),
             Happening::TakeService(side) => {
                 let service = self.observed.services.get_mut(side.service()).and_then(Option::take);
@@ -129,7 +128,6 @@ impl World {
             Fault::Analyzer => observed.analyzer_errors = errors("spec.strategy.canary.analysis"),
             Fault::StepPlugin => observed.step_errors = errors("spec.strategy.canary.steps[1].plugin"),
             Fault::StrategyConfig => observed.strategy_errors = errors("spec.strategy.canary.steps"),
-            Fault::UnknownField => observed.unknown_fields = errors("spec.replica"),
             Fault::StrategyTraps => {
                 let message = "wasm trap".to_owned();
                 observed.strategy_failure = Some(StrategyFailure { class: FailureClass::Trapped, message });
@@ -143,16 +141,15 @@ impl World {
         observed.analyzer_errors.clear();
         observed.step_errors.clear();
         observed.strategy_errors.clear();
-        observed.unknown_fields.clear();
         observed.strategy_failure = None;
         if observed.rollout.spec.min_ready_seconds.is_some() {
             self.change_spec(&json!({ "minReadySeconds": null }));
         }
     }
 
-    fn delete_replica_set(&mut self, index: usize) {
-        if index < self.observed.replica_sets.len() {
-            self.observed.replica_sets.remove(index);
+    fn delete_workload(&mut self, index: usize) {
+        if index < self.observed.revisions.len() {
+            self.observed.revisions.remove(index);
         }
     }
 
@@ -173,7 +170,7 @@ impl World {
     }
 
     pub fn repoint(&mut self, set: usize) {
-        let Some(hash) = self.observed.replica_sets.get(set).map(|set| set.hash().to_owned()) else { return };
+        let Some(hash) = self.observed.revisions.get(set).map(|set| set.hash().to_owned()) else { return };
         if let Some(service) = self.services().find(|service| service.name == CANARY) {
             service.selector.insert(annotations::POD_TEMPLATE_HASH.to_owned(), hash);
         }
@@ -192,7 +189,7 @@ impl World {
     }
 
     fn lose_pods(&mut self, set: usize, available: u32) {
-        if let Some(found) = self.replica_sets().nth(set) {
+        if let Some(found) = self.revisions().nth(set) {
             found.available_replicas = found.available_replicas.min(available);
             found.ready_replicas = found.available_replicas;
         }
@@ -201,7 +198,7 @@ impl World {
     /// Every wanted pod is there, and available unless its image is bad.
     pub fn pods_start(&mut self) {
         let bad = self.bad_images.clone();
-        for found in self.replica_sets() {
+        for found in self.revisions() {
             let image =
                 found.template.0.pointer("/spec/containers/0/image").and_then(Value::as_str).unwrap_or_default();
             let is_bad = bad.contains(image);
@@ -221,7 +218,7 @@ impl World {
             .map(|(name, service)| (name.clone(), service.as_ref().map(|service| service.hash().map(str::to_owned))))
             .collect();
         for (name, selected) in services {
-            let sets = self.observed.replica_sets.iter();
+            let sets = self.observed.revisions.iter();
             let chosen = sets.filter(|set| match &selected {
                 None => false,
                 Some(None) => true,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kulta_api::{RouteKey, RouteKind};
 use kulta_core::observed::{Observed, ObservedRoute, Route, RouteState, Service};
 use serde_json::{Value, json};
 
@@ -88,8 +89,7 @@ impl Config {
     fn routes(&self) -> Vec<ObservedRoute> {
         let routed = self.routes.iter().filter(|_| self.routed);
         let route = |(number, rules): (usize, &usize)| ObservedRoute {
-            namespace: NAMESPACE.to_owned(),
-            name: format!("route-{number}"),
+            key: RouteKey::new(RouteKind::Http, NAMESPACE, format!("route-{number}")),
             state: RouteState::Found(Arc::new(self.route(*rules))),
         };
         routed.enumerate().map(route).collect()

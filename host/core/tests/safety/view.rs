@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use kulta_core::observed::{ReplicaSet, RouteState};
+use kulta_core::observed::RouteState;
+use kulta_core::workload;
 use kulta_oracle::{Backend, Cluster, Revision, Routing, Selected, Threshold, Weights};
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ pub fn cluster(world: &World) -> Cluster {
     let status = world.status();
     let spec = &world.observed.rollout.spec;
     let replicas = spec.replicas.and_then(|replicas| u32::try_from(replicas).ok()).unwrap_or(0);
-    let revisions = world.observed.replica_sets.iter().map(|one| Revision {
+    let revisions = world.observed.revisions.iter().map(|one| Revision {
         hash: one.hash().to_owned(),
         scale: one.replicas,
         available: one.available_replicas,
@@ -36,8 +37,8 @@ pub fn cluster(world: &World) -> Cluster {
 }
 
 /// Names of the pods of a ReplicaSet.
-pub fn pods(replica_set: &ReplicaSet) -> BTreeSet<String> {
-    (0..replica_set.created_replicas).map(|number| format!("{}-{number:05}", replica_set.name)).collect()
+pub fn pods(revision: &workload::Revision) -> BTreeSet<String> {
+    (0..revision.created_replicas).map(|number| format!("{}-{number:05}", revision.name)).collect()
 }
 
 fn max_unavailable(world: &World, replicas: u32) -> u32 {

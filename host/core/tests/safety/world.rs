@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::{Rollout, RolloutStatus, annotations};
 use kulta_core::decision::{Decision, Goal, Scale, Situation, StrategyFailure};
-use kulta_core::observed::{Endpoints, Observed, ReplicaSet, Route, RouteState, RouteWrite, Service};
+use kulta_core::observed::{Endpoints, Observed, Route, RouteState, RouteWrite, Service};
 use kulta_core::plan::Action;
+use kulta_core::workload::{Revision, WorkloadWrite};
 use kulta_core::{LookedUp, Need, Plan, Turn, begin};
 use serde_json::{Value, json};
 
@@ -85,8 +86,8 @@ impl World {
         *generation = generation.map(|generation| generation + 1);
     }
 
-    pub fn replica_sets(&mut self) -> impl Iterator<Item = &mut ReplicaSet> {
-        self.observed.replica_sets.iter_mut().map(Arc::make_mut)
+    pub fn revisions(&mut self) -> impl Iterator<Item = &mut Revision> {
+        self.observed.revisions.iter_mut().map(Arc::make_mut)
     }
 
     pub fn services(&mut self) -> impl Iterator<Item = &mut Service> {
@@ -112,7 +113,7 @@ impl World {
     }
 
     fn pods_of(&self, uid: &str) -> BTreeSet<String> {
-        let owner = self.observed.replica_sets.iter().find(|replica_set| replica_set.uid == uid);
+        let owner = self.observed.revisions.iter().find(|revision| revision.uid == uid);
         owner.map(|owner| view::pods(owner)).unwrap_or_default()
     }
 
@@ -145,8 +146,8 @@ impl World {
 
     fn answer(&self, need: &Need) -> LookedUp {
         match need {
-            Need::Endpoints { replica_sets, .. } => {
-                let controlled = replica_sets.iter().map(|one| (one.uid.clone(), self.pods_of(&one.uid)));
+            Need::Endpoints { workloads, .. } => {
+                let controlled = workloads.iter().map(|one| (one.uid.clone(), self.pods_of(&one.uid)));
                 let endpoints = Endpoints { listed: self.listed.clone(), controlled: controlled.collect() };
                 LookedUp { endpoints: Some(endpoints), ..LookedUp::default() }
             }
@@ -179,8 +180,8 @@ impl World {
             json_patch::merge(&mut stored, &status.patch);
             self.observed.rollout.status = Some(serde_json::from_value(stored).unwrap());
         }
-        for (namespace, name, accepted) in plan.accepted_routes {
-            let named = self.observed.routes.iter_mut().find(|one| one.namespace == namespace && one.name == name);
+        for (key, accepted) in plan.accepted_routes {
+            let named = self.observed.routes.iter_mut().find(|one| one.key == key);
             if let Some(RouteState::Found(route)) = named.map(|route| &mut route.state) {
                 Arc::make_mut(route).accepted = accepted;
             }
@@ -210,21 +211,23 @@ impl World {
                 json_patch::merge(&mut object, &patch);
                 self.observed.rollout = serde_json::from_value(object).unwrap();
             }
-            Action::CreateReplicaSet { body, .. } => self.create(&body),
-            Action::PatchReplicaSet { name, patch } => {
-                if let Some(found) = self.replica_sets().find(|one| one.name == name) {
-                    patch_replica_set(found, &patch);
+            Action::Workload(WorkloadWrite::Create { body, .. }) => self.create(&body),
+            Action::Workload(WorkloadWrite::Patch { name, patch }) => {
+                if let Some(found) = self.revisions().find(|one| one.name == name) {
+                    patch_workload(found, &patch);
                 }
             }
-            Action::DeleteReplicaSet { name, .. } => self.observed.replica_sets.retain(|one| one.name != name),
+            Action::Workload(WorkloadWrite::Delete { name, .. }) => {
+                self.observed.revisions.retain(|one| one.name != name)
+            }
             Action::PatchService { name, patch } => {
                 if let Some(service) = self.services().find(|service| service.name == name) {
                     patch_service(service, &patch);
                 }
             }
-            Action::PatchRoute { name, patch, weight, label, .. } => {
+            Action::PatchRoute { route: key, patch, weight, label, .. } => {
                 let now = self.now;
-                let named = self.observed.routes.iter_mut().find(|route| route.name == name);
+                let named = self.observed.routes.iter_mut().find(|route| route.key == key);
                 let Some(RouteState::Found(route)) = named.map(|route| &mut route.state) else { return false };
                 return patch_route(Arc::make_mut(route), patch, weight, label, now);
             }
@@ -239,7 +242,7 @@ impl World {
         let map = |pointer: &str| serde_json::from_value(body.pointer(pointer).cloned().unwrap()).unwrap();
         let name = text("/metadata/name");
         self.pass_seconds(1);
-        self.observed.replica_sets.push(Arc::new(ReplicaSet {
+        self.observed.revisions.push(Arc::new(Revision {
             uid: format!("uid-{name}"),
             created: self.now,
             generation: 1,
@@ -248,12 +251,12 @@ impl World {
             replicas: u32::try_from(body.pointer("/spec/replicas").and_then(Value::as_u64).unwrap()).unwrap(),
             template: serde_json::from_value(body.pointer("/spec/template").cloned().unwrap()).unwrap(),
             name,
-            ..ReplicaSet::default()
+            ..Revision::default()
         }));
     }
 }
 
-fn patch_replica_set(found: &mut ReplicaSet, patch: &Value) {
+fn patch_workload(found: &mut Revision, patch: &Value) {
     let changes = patch.pointer("/metadata/annotations").and_then(Value::as_object);
     for (key, value) in changes.into_iter().flatten() {
         match value.as_str() {

@@ -1,4 +1,4 @@
-//! A set of fields in the form that `managedFields` keep it in, worked on as it is: reading and writing it anew costs more than most writes.
+//! A set of fields in the encoding of `managedFields`. It is changed without decoding, because decoding costs more than most writes.
 
 use serde_json::{Map, Value};
 

@@ -75,7 +75,7 @@ impl Managers {
         object.pointer(MANAGED).map_or(Some(Self::default()), Self::sent)
     }
 
-    /// As somebody wrote them, in whatever order and form; nothing if any entry is malformed.
+    /// Reads entries as a client wrote them, in any order and form; returns none if any entry is malformed.
     pub fn sent(entries: &Value) -> Option<Self> {
         let entries = entries.as_array()?.iter().cloned();
         let read = |fields: Value| Encoded::of(&FieldSet::decode(&fields));

@@ -16,7 +16,7 @@ impl Random {
         Self { seed, state: seed }
     }
 
-    /// As if it had begun with another seed and given out as much.
+    /// Returns a generator with another seed that has produced the same number of values.
     pub const fn reseeded(&self, seed: u64) -> Self {
         Self { seed, state: self.state.wrapping_sub(self.seed).wrapping_add(seed) }
     }

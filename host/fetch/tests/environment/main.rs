@@ -4,12 +4,12 @@ use std::env;
 use std::process::Command;
 use std::time::Duration;
 
-use kulta_fetch::{Sink, SinkConfig, SinkError};
+use kulta_fetch::{Proxies, Sink, SinkConfig, SinkError};
 
 const NOWHERE: &str = "/nowhere";
 
 fn config(url: &str) -> SinkConfig {
-    SinkConfig { url: url.to_owned(), timeout: Duration::from_secs(1) }
+    SinkConfig { url: url.to_owned(), timeout: Duration::from_secs(1), proxies: Proxies::default() }
 }
 
 #[test]

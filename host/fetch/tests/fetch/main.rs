@@ -11,6 +11,10 @@ mod limits;
 #[cfg(test)]
 mod oauth2;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
+mod proxy_server;
+#[cfg(test)]
 mod redirects;
 #[cfg(test)]
 mod rights;

@@ -19,14 +19,14 @@ use crate::server::{fetch, file, get, install_tls, settings};
 const CERTIFICATES: &str = "SSL_CERT_FILE";
 
 /// A self-signed certificate for `localhost`, and its key, both in PEM.
-fn identity() -> (String, String) {
+pub fn identity() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     (certificate.pem(), key.serialize_pem())
 }
 
 /// Answers each request with `secure`.
-async fn serve(certificate: &Path, key: &Path) -> String {
+pub async fn serve(certificate: &Path, key: &Path) -> String {
     install_tls();
     let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
     let key = PrivateKeyDer::from_pem_file(key).unwrap();

@@ -1,8 +1,9 @@
 use std::time::{Duration, Instant};
 
-use kulta_fetch::{CdEventHttp, Delivery, LONGEST_RETRY_AFTER, Sink, SinkConfig, SinkError};
+use kulta_fetch::{CdEventHttp, Delivery, LONGEST_RETRY_AFTER, Proxies, Sink, SinkConfig, SinkError};
 use tokio::net::TcpListener;
 
+use crate::proxy_server::ProxyServer;
 use crate::server::{Server, wire};
 
 const BODY: &str = r#"{"context":{}}"#;
@@ -11,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 fn sink(url: &str) -> Sink {
     // Another test of the same process may have installed it already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    Sink::new(SinkConfig { url: url.to_owned(), timeout: TIMEOUT }).unwrap()
+    Sink::new(SinkConfig { url: url.to_owned(), timeout: TIMEOUT, proxies: Proxies::default() }).unwrap()
 }
 
 fn event() -> CdEventHttp {
@@ -252,7 +253,8 @@ fn a_url_that_is_not_http_is_rejected_with_the_reason() {
     ];
 
     for (url, expected) in cases {
-        let error = Sink::new(SinkConfig { url: url.into(), timeout: TIMEOUT }).err().unwrap();
+        let error =
+            Sink::new(SinkConfig { url: url.into(), timeout: TIMEOUT, proxies: Proxies::default() }).err().unwrap();
 
         assert!(matches!(error, SinkError::Url { .. } | SinkError::Scheme { .. }), "{url}: {error:?}");
         assert!(error.to_string().contains(expected), "{url}: {error}");
@@ -263,7 +265,28 @@ fn a_url_that_is_not_http_is_rejected_with_the_reason() {
 fn a_timeout_of_zero_is_rejected() {
     let _installed = rustls::crypto::ring::default_provider().install_default();
 
-    let error = Sink::new(SinkConfig { url: "http://events.example/".into(), timeout: Duration::ZERO }).err().unwrap();
+    let error = Sink::new(SinkConfig {
+        url: "http://events.example/".into(),
+        timeout: Duration::ZERO,
+        proxies: Proxies::default(),
+    })
+    .err()
+    .unwrap();
 
     assert!(matches!(error, SinkError::Timeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_event_goes_through_the_proxy() {
+    let server = Server::answering(204, &[], "").await;
+    let target = server.url.trim_start_matches("http://").trim_end_matches("/events").parse().unwrap();
+    let proxy = ProxyServer::start(target).await;
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let proxies = Proxies::new(Some(&proxy.address.to_string()), None, "").unwrap();
+    let config = SinkConfig { url: "http://events.invalid/in".to_owned(), timeout: TIMEOUT, proxies };
+
+    let delivery = Sink::new(config).unwrap().deliver(&event()).await;
+
+    assert_eq!(delivery, Delivery::Accepted);
+    assert_eq!(proxy.request_lines(), ["post http://events.invalid/in http/1.1"]);
 }

@@ -6,6 +6,11 @@ mod credentials;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
+#[path = "../../../fetch/tests/fetch/proxy_server.rs"]
+mod proxy_server;
+#[cfg(test)]
 mod pull;
 #[cfg(test)]
 mod push;

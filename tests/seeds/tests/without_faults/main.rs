@@ -1,4 +1,4 @@
-//! Whole rollouts and analyses in which nothing goes wrong, each for one thing that the controller does.
+//! Whole rollouts and analyses without faults.
 
 #[cfg(test)]
 mod jobs;

@@ -1,15 +1,16 @@
-//! What events say of a pod whose first container is a sidecar, in the spec and in the status, which the kubelet sorts.
+//! Checks the artifact of events about a pod whose first container is a sidecar, both in the spec and in the status, which the kubelet
+//! sorts by name.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kulta_seeds::calm::{Calm, run};
-use kulta_seeds::cluster::{ROLLOUT, What};
+use kulta_seeds::cluster::{ObjectKind, ROLLOUT};
+use kulta_seeds::harness::{Harness, run};
 use kulta_seeds::objects::unrouted;
-use kulta_seeds::scenario::{Health, template};
+use kulta_seeds::{objects::Health, scenario::template};
 use serde_json::{Value, json};
 
-/// A pod of this version of the app, whose container `app` stands behind a sidecar that never changes.
+/// A pod template of this version of the app, with a sidecar that never changes before the container `app`.
 fn with_sidecar(version: &str) -> Result<Value> {
     let mut template = template(version, Health::Good);
     let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut).context("containers")?;
@@ -24,19 +25,24 @@ fn artifact(event: &Value) -> &str {
 #[test]
 fn an_upgrade_names_the_image_that_changed_with_its_own_digest() -> Result<()> {
     run(async || {
-        let calm = Calm::start()?;
-        calm.cluster.create(What::Rollout, unrouted(&with_sidecar("v1")?, &json!([])))?;
+        let harness = Harness::start()?;
+        harness.cluster.create(ObjectKind::Rollout, unrouted(&with_sidecar("v1")?, &json!([])))?;
         tokio::time::sleep(Duration::from_secs(60)).await;
 
-        calm.cluster.patch(What::Rollout, ROLLOUT, false, json!({ "spec": { "template": with_sidecar("v2")? } }))?;
+        harness.cluster.patch(
+            ObjectKind::Rollout,
+            ROLLOUT,
+            false,
+            json!({ "spec": { "template": with_sidecar("v2")? } }),
+        )?;
         tokio::time::sleep(Duration::from_secs(60)).await;
 
-        let taken = calm.sink.taken();
+        let events = harness.sink.received();
         let is_upgrade = |event: &&Value| {
             event.pointer("/context/type").and_then(Value::as_str) == Some("dev.cdevents.service.upgraded.0.3.0")
         };
-        let upgraded = taken.iter().find(is_upgrade).context("no upgrade was told")?;
-        let pods = calm.cluster.list(What::Pod)?;
+        let upgraded = events.iter().find(is_upgrade).context("there is no upgraded event")?;
+        let pods = harness.cluster.list(ObjectKind::Pod)?;
         let statuses = pods.iter().filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array()).flatten();
         let of_app =
             statuses.filter(|status| status.get("image").and_then(Value::as_str) == Some("example.test/app:v2"));

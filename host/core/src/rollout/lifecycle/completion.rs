@@ -9,6 +9,7 @@ use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::runs::{self, PROMOTED};
 use crate::time;
+use crate::workload::KIND;
 
 /// Text before the metric's message in the message of a failed run.
 const QUOTE: &str = "\"Error Message: ";
@@ -46,7 +47,7 @@ pub(crate) fn promote(context: &Context, mut record: Record) -> Record {
 fn completion_reason(context: &Context, is_first: bool, is_fast: bool) -> String {
     match context.strategy.steps {
         _ if is_first => "Initial deploy".to_owned(),
-        _ if context.stable.is_none() => "Stable ReplicaSet is gone".to_owned(),
+        _ if context.stable.is_none() => format!("Stable {KIND} is gone"),
         _ if is_fast => "Full promotion requested".to_owned(),
         _ if is_within_rollback_window(context) => "Rollback within window".to_owned(),
         Some(steps) => format!("Completed all {steps} canary steps"),

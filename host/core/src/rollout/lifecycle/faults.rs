@@ -60,7 +60,7 @@ pub(crate) fn context(observed: Arc<Observed>, faults: &Faults, now: Timestamp) 
     };
     // A template other than stable's is a new revision, which begins once the errors are gone.
     let hash = if rolled_back { status.stable_rs.clone() } else { status.current_pod_hash.clone() };
-    let new = NewRevision { replica_set: identity::by_hash(&observed.replica_sets, &hash), hash };
+    let new = NewRevision { revision: identity::by_hash(&observed.revisions, &hash), hash };
     let strategy = &observed.rollout.spec.strategy;
     let fields = strategy.fields().cloned().unwrap_or_default();
     let choice = StrategyChoice::of(strategy).unwrap_or_else(StrategyChoice::none);
@@ -71,7 +71,7 @@ pub(crate) fn context(observed: Arc<Observed>, faults: &Faults, now: Timestamp) 
 fn replicas(observed: &Observed, status: &RolloutStatus) -> i32 {
     let written = observed.rollout.spec.replicas.filter(|replicas| *replicas >= 0);
     written.unwrap_or_else(|| {
-        let stable = identity::by_hash(&observed.replica_sets, &status.stable_rs);
+        let stable = identity::by_hash(&observed.revisions, &status.stable_rs);
         let last = stable.map_or(0, |stable| stable.desired_replicas().unwrap_or(stable.replicas));
         i32::try_from(last).unwrap_or(i32::MAX)
     })

@@ -4,15 +4,15 @@
 
 use kulta_api::{Rollout, annotations};
 
-use crate::observed::ReplicaSet;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
+use crate::workload::Revision;
 
 /// `status.HPAReplicas`: the pods to which `spec.replicas` applies. Behind routes these are the stable revision's pods. If both
 /// sides share `spec.replicas`, these are all pods except those of a surge.
 pub(super) fn hpa_replicas(context: &Context, record: &Record) -> u32 {
-    let created = |replica_set: &ReplicaSet| replica_set.created_replicas;
-    let all = context.observed.replica_sets.iter().map(|replica_set| created(replica_set)).sum();
+    let created = |revision: &Revision| revision.created_replicas;
+    let all = context.observed.revisions.iter().map(|revision| created(revision)).sum();
     if counts_all_pods(&context.observed.rollout) {
         return all;
     }
@@ -42,7 +42,7 @@ mod tests {
     use crate::observed::Observed;
     use crate::rollout::begin;
     use crate::rollout::questions::Turn;
-    use crate::rollout::tests::reconciliation::{done, hold, now, status, steps, under_way};
+    use crate::rollout::tests::support::{done, hold, now, status, steps, under_way};
 
     /// The value in the next status; `None` if it does not change.
     fn counted(observed: Observed) -> Value {
@@ -84,7 +84,7 @@ mod tests {
     fn a_stable_side_that_shrinks_shares_the_count_with_the_canary() {
         let mut observed = under_way(steps(), 1, 1, 50);
         observed.rollout.spec.strategy.canary.as_mut().unwrap().fields.dynamic_stable_scale = Some(true);
-        observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 1, 1));
+        observed.revisions[1] = Arc::new(fixtures::revision("old", 1, 1, 1));
 
         assert_eq!(counted(observed), 2);
     }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn after_the_promotion_the_new_revisions_pods_count_and_the_old_ones_do_not() {
         let mut observed = under_way(steps(), 4, 2, 0);
-        observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 3, 3));
+        observed.revisions[1] = Arc::new(fixtures::revision("old", 1, 3, 3));
         status(&mut observed).stable_rs = status(&mut observed).current_pod_hash.clone();
 
         assert_eq!(counted(observed), 2);
@@ -102,7 +102,7 @@ mod tests {
     fn a_first_revision_counts() {
         let mut observed = under_way(steps(), 0, 2, 0);
         observed.rollout.status = None;
-        observed.replica_sets.truncate(1);
+        observed.revisions.truncate(1);
 
         assert_eq!(counted(observed), 2);
     }

@@ -76,9 +76,11 @@ fn with_completion(report: &Report<'_>, mut record: Record) -> Record {
 }
 
 fn with_replica_failure(context: &Context, mut record: Record) -> Record {
-    let missing = context.observed.replica_sets.iter().find_map(|replica_set| {
-        (replica_set.replicas > replica_set.created_replicas).then(|| replica_set.failure.clone())?
-    });
+    let missing = context
+        .observed
+        .revisions
+        .iter()
+        .find_map(|revision| (revision.replicas > revision.created_replicas).then(|| revision.failure.clone())?);
     match context.observed.create_error.clone().or(missing) {
         Some(message) => {
             let state = (ConditionStatus::True, ConditionReason::FailedCreate);

@@ -3,11 +3,11 @@
 use kulta_api::status::{TrafficWeights, WeightDestination};
 
 use super::autoscaling;
-use crate::observed::ReplicaSet;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::selector;
 use crate::traffic::Traffic;
+use crate::workload::Revision;
 
 pub(super) fn update(context: &Context, record: Record) -> Record {
     let record = with_pods(context, record);
@@ -23,14 +23,13 @@ fn number(pods: u32) -> i32 {
 
 fn with_pods(context: &Context, mut record: Record) -> Record {
     let for_autoscaler = autoscaling::hpa_replicas(context, &record);
-    let sum = |of: fn(&ReplicaSet) -> u32| {
-        number(context.observed.replica_sets.iter().map(|replica_set| of(replica_set)).sum::<u32>())
-    };
+    let sum =
+        |of: fn(&Revision) -> u32| number(context.observed.revisions.iter().map(|revision| of(revision)).sum::<u32>());
     let status = &mut record.status;
-    status.replicas = sum(|replica_set| replica_set.created_replicas);
+    status.replicas = sum(|revision| revision.created_replicas);
     status.hpa_replicas = number(for_autoscaler);
-    status.ready_replicas = sum(|replica_set| replica_set.ready_replicas);
-    status.available_replicas = sum(|replica_set| replica_set.available_replicas);
+    status.ready_replicas = sum(|revision| revision.ready_replicas);
+    status.available_replicas = sum(|revision| revision.available_replicas);
     status.updated_replicas = number(context.new.as_ref().map_or(0, |new| new.created_replicas));
     status.selector = context.observed.rollout.spec.selector.as_ref().map(selector::format).unwrap_or_default();
     record

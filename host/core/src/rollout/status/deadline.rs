@@ -12,6 +12,7 @@ use crate::plan::{EventKind, EventReason};
 use crate::rollout::record::Record;
 use crate::step_plugins;
 use crate::time;
+use crate::workload::KIND;
 
 /// Whether the update progressed before the deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +43,12 @@ pub(super) fn check(report: &Report<'_>, mut record: Record, name: &str) -> (Rec
         return (record, Deadline::Due(due));
     }
     let message = match waits::of(context, &record, report.waiting) {
-        Some(Wait::Pods(text)) => format!("ReplicaSet {name:?} has timed out progressing: {text}"),
+        Some(Wait::Pods(text)) => format!("{KIND} {name:?} has timed out progressing: {text}"),
         // The rollout does not wait for pods, so the message names the other objects.
         Some(Wait::Routes(text) | Wait::Runs(text)) => {
             format!("Rollout {:?} has timed out progressing: {text}", context.rollout_name())
         }
-        None => format!("ReplicaSet {name:?} has timed out progressing."),
+        None => format!("{KIND} {name:?} has timed out progressing."),
     };
     let state = (ConditionStatus::False, ConditionReason::ProgressDeadlineExceeded);
     set(context, &mut record, ConditionType::Progressing, state, &message);

@@ -19,7 +19,7 @@ pub(super) fn of(spec: &RolloutSpec, status: &RolloutStatus, wait: Option<&Wait>
     if spec.paused() {
         return (RolloutPhase::Paused, "manually paused".to_owned());
     }
-    if let Some(pause) = status.foremost_pause() {
+    if let Some(pause) = status.most_important_pause() {
         return (RolloutPhase::Paused, pause.reason.as_str().to_owned());
     }
     let progressing = |why: &str| (RolloutPhase::Progressing, why.to_owned());

@@ -9,11 +9,11 @@ use super::deadline::{self, Deadline};
 use super::waits::{self, Wait};
 use crate::decision::Waiting;
 use crate::plan::{EventKind, EventReason};
-use crate::replica_set;
 use crate::rollout::context::Context;
 use crate::rollout::lifecycle::RESUMED;
 use crate::rollout::record::Record;
 use crate::time;
+use crate::workload::{self, KIND};
 
 /// Message as in Argo.
 const RETRYING: &str = "Retrying Rollout after abort";
@@ -50,7 +50,7 @@ pub(super) fn update(report: &Report<'_>, mut record: Record) -> (Record, Deadli
     if record.status.abort {
         return (update_aborted(report, record), Deadline::None);
     }
-    let created = || replica_set::name(context.rollout_name(), &context.new_hash);
+    let created = || workload::name(context.rollout_name(), &context.new_hash);
     let name = context.new.as_ref().map_or_else(created, |new| new.name.clone());
     if let Some((status, reason, message)) = idle(report, &record, &name) {
         set(context, &mut record, PROGRESSING, (status, reason), &message);
@@ -87,7 +87,7 @@ fn idle(report: &Report<'_>, record: &Record, name: &str) -> Option<ConditionSta
         Some(Waiting::Routes) => waits::of(context, record, report.waiting).is_none(),
         waiting => waiting.is_none(),
     };
-    let message = format!("ReplicaSet {name:?} has successfully progressed.");
+    let message = format!("{KIND} {name:?} has successfully progressed.");
     (is_stable && is_whole).then_some((ConditionStatus::True, ConditionReason::NewReplicaSetAvailable, message))
 }
 
@@ -121,8 +121,8 @@ fn on_its_way(
     ];
     let context = report.context;
     let is_progressing = match waits::of(context, record, report.waiting) {
-        Some(Wait::Routes(text)) => format!("ReplicaSet {name:?} is progressing: {text}"),
-        _ => format!("ReplicaSet {name:?} is progressing."),
+        Some(Wait::Routes(text)) => format!("{KIND} {name:?} is progressing: {text}"),
+        _ => format!("{KIND} {name:?} is progressing."),
     };
     let before = &context.before;
     let retried = before.abort && !record.status.abort && before.aborted_at.is_some();

@@ -63,7 +63,7 @@ fn with_strategy(report: &Report<'_>, mut record: Record) -> Record {
     match of_strategy.or_else(|| report.answers.trouble.clone()) {
         Some(PluginTrouble { failure, .. }) if failure.class.effect() == Effect::AwaitedSilently => {}
         // The failure that opened the circuit breaker is already reported.
-        Some(PluginTrouble { failure, .. }) if failure.class == FailureClass::Resting && known => {}
+        Some(PluginTrouble { failure, .. }) if failure.class == FailureClass::BreakerOpen && known => {}
         Some(PluginTrouble { who, failure }) => {
             let message = format!("{who} gave no usable answer ({}): {}", failure.class.label(), failure.message);
             set(context, &mut record, KIND, (ConditionStatus::False, failure.class.reason()), &message);

@@ -1,11 +1,11 @@
 //! The objects that a rollout waits for, by name, for messages in the status.
 
 use crate::decision::Waiting;
-use crate::observed::ReplicaSet;
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::runs::current;
 use crate::step_plugins;
+use crate::workload::{KIND, Revision};
 
 /// The wait, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub(super) fn of(context: &Context, record: &Record, waiting: Option<Waiting>) -
 fn missing_pods(context: &Context) -> Option<String> {
     let new = context.new.iter();
     let stable = context.stable.iter().filter(|stable| stable.hash() != context.new_hash);
-    let lacking = new.chain(stable).filter(|replica_set| replica_set.available_replicas < replica_set.replicas);
-    joined(lacking.map(|replica_set| lack(replica_set)))
+    let lacking = new.chain(stable).filter(|revision| revision.available_replicas < revision.replicas);
+    joined(lacking.map(|revision| lack(revision)))
 }
 
 /// `None` for an idle rollout. Its stable revision serves with either Service, so a gateway that has not reported on a change of
@@ -53,10 +53,10 @@ fn open_work(context: &Context, record: &Record) -> Option<String> {
     joined(runs.chain(plugin))
 }
 
-fn lack(replica_set: &ReplicaSet) -> String {
-    let ReplicaSet { name, available_replicas, replicas, failure, .. } = replica_set;
+fn lack(revision: &Revision) -> String {
+    let Revision { name, available_replicas, replicas, failure, .. } = revision;
     let why = failure.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-    format!("ReplicaSet {name:?} has {available_replicas} of {replicas} pods available{why}")
+    format!("{KIND} {name:?} has {available_replicas} of {replicas} pods available{why}")
 }
 
 fn joined(parts: impl Iterator<Item = String>) -> Option<String> {

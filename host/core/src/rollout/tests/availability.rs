@@ -6,9 +6,10 @@ use kulta_api::annotations;
 use serde_json::json;
 
 use crate::fixtures;
-use crate::observed::{Observed, ReplicaSet};
+use crate::observed::Observed;
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{asked, done, hold, now, route_writes, scales, status, steps, under_way};
+use crate::rollout::tests::support::{asked, done, hold, now, route_writes, scales, status, steps, under_way};
+use crate::workload::Revision;
 
 /// A user has scaled the rollout from `before` to `after` replicas. The sides have these wanted and available pods.
 fn scaled(
@@ -21,16 +22,16 @@ fn scaled(
     observed.rollout.spec.strategy = fixtures::rollout(strategy).spec.strategy;
     observed.rollout.spec.replicas = Some(i32::try_from(after).unwrap());
     let hash = status(&mut observed).current_pod_hash.clone();
-    let new = observed.replica_sets[0].annotations.clone();
-    observed.replica_sets = [(hash.as_str(), 2, canary), ("old", 1, stable)]
+    let new = observed.revisions[0].annotations.clone();
+    observed.revisions = [(hash.as_str(), 2, canary), ("old", 1, stable)]
         .into_iter()
         .map(|(hash, revision, (wanted, available))| {
-            let mut set = fixtures::replica_set(hash, revision, wanted, available);
+            let mut set = fixtures::revision(hash, revision, wanted, available);
             if hash != "old" {
                 set.annotations.clone_from(&new);
             }
             set.annotations.insert(annotations::DESIRED_REPLICAS.to_owned(), before.to_string());
-            Arc::new(ReplicaSet { created_replicas: wanted, ..set })
+            Arc::new(Revision { created_replicas: wanted, ..set })
         })
         .collect();
     observed
@@ -66,7 +67,7 @@ fn a_paused_rollout_without_routes_is_scaled_in_proportion() {
 
 #[test]
 fn a_stable_side_that_takes_its_traffic_back_is_not_scaled_down_with_the_rollout() {
-    let mut strategy = crate::rollout::tests::reconciliation::routed(steps());
+    let mut strategy = crate::rollout::tests::support::routed(steps());
     strategy["canary"]["dynamicStableScale"] = json!(true);
     let observed = scaled(strategy, (8, 4), (4, 0), (4, 4));
 

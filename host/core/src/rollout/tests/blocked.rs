@@ -7,12 +7,13 @@ use kulta_api::{ConditionStatus, FieldError, RolloutStatus};
 use serde_json::json;
 
 use crate::fixtures;
-use crate::observed::{Observed, ReplicaSet};
+use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{
+use crate::rollout::tests::support::{
     done, now, route, route_writes, routed, scales, service, status, steps, stored, under_way,
 };
+use crate::workload::{Revision, WorkloadWrite};
 
 /// A canary with 1 pod and 50 % of the traffic, paused by its step. A user aborts the update.
 fn aborted() -> Observed {
@@ -75,7 +76,8 @@ fn an_abort_restores_stable_while_an_invalid_template_waits_for_its_correction()
     let plan = done(begin(observed.clone(), now()));
 
     assert_eq!(route_writes(&plan), [0]);
-    let created = plan.writes.iter().any(|write| matches!(write.action, Action::CreateReplicaSet { .. }));
+    let created =
+        plan.writes.iter().any(|write| matches!(write.action, Action::Workload(WorkloadWrite::Create { .. })));
     let before = observed.rollout.status.as_ref().unwrap().current_pod_hash.clone();
     let after: RolloutStatus = stored(observed, &plan).rollout.status.unwrap();
     assert_eq!((created, after.abort, after.current_pod_hash), (false, true, before));
@@ -85,8 +87,7 @@ fn an_abort_restores_stable_while_an_invalid_template_waits_for_its_correction()
 fn a_canary_that_cannot_serve_loses_its_traffic_while_a_reference_is_broken() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.analyzer_errors = broken();
-    observed.replica_sets[0] =
-        Arc::new(ReplicaSet { available_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) });
+    observed.revisions[0] = Arc::new(Revision { available_replicas: 0, ..Revision::clone(&observed.revisions[0]) });
 
     assert_eq!(route_writes(&done(begin(observed, now()))), [0]);
 }
@@ -153,11 +154,9 @@ fn a_rollback_by_the_template_restores_stable_while_a_reference_is_broken() {
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.analyzer_errors = broken();
     let template = fixtures::template("web:0");
-    let old = ReplicaSet {
-        template: kulta_api::PodTemplate(template.clone()),
-        ..ReplicaSet::clone(&observed.replica_sets[1])
-    };
-    observed.replica_sets[1] = Arc::new(old);
+    let old =
+        Revision { template: kulta_api::PodTemplate(template.clone()), ..Revision::clone(&observed.revisions[1]) };
+    observed.revisions[1] = Arc::new(old);
     observed.rollout.spec.template = kulta_api::PodTemplate(template);
     observed.rollout.metadata.generation = Some(2);
 
@@ -182,7 +181,7 @@ fn a_service_of_another_rollout_is_not_changed() {
     let (name, theirs) = service("stable", "theirs");
     let theirs = crate::observed::Service { managed_by: Some("shop".to_owned()), ..(*theirs.unwrap()).clone() };
     observed.services.insert(name.clone(), Some(Arc::new(theirs)));
-    observed.rival_services.insert(name, "shop".to_owned());
+    observed.conflicting_services.insert(name, "shop".to_owned());
 
     let plan = done(begin(observed, now()));
 
@@ -197,7 +196,7 @@ fn a_stable_rollout_is_scaled_while_a_reference_is_broken() {
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services.extend([service("canary", &hash), service("stable", &hash)]);
     observed.routes = vec![route(0)];
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
     status(&mut observed).stable_rs = hash;
     observed.rollout.spec.replicas = Some(5);
     observed.analyzer_errors = broken();
@@ -219,7 +218,7 @@ fn a_number_of_replicas_that_is_invalid_scales_nothing() {
 fn a_first_deployment_waits_for_its_references() {
     let mut observed = under_way(steps(), 0, 0, 0);
     observed.rollout.status = None;
-    observed.replica_sets.clear();
+    observed.revisions.clear();
     observed.analyzer_errors = broken();
 
     assert_eq!(done(begin(observed, now())).writes, vec![]);
@@ -275,7 +274,7 @@ fn the_time_in_which_a_rollout_was_blocked_does_not_count_against_its_deadline()
     let mut observed = under_way(steps(), 1, 1, 50);
     observed.rollout.spec.progress_deadline_abort = Some(true);
     // The stable ReplicaSet is deleted, so the canary waits for pods.
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
     for _ in 0..2 {
         let waiting = done(begin(observed.clone(), now()));
         observed = stored(observed, &waiting);

@@ -2,10 +2,11 @@
 
 mod availability;
 mod blocked;
-pub(crate) mod reconciliation;
+mod reconciliation;
 mod restart;
 mod stable_gone;
 mod status;
 mod strategy_failure;
+pub(crate) mod support;
 mod traffic;
 mod waits;

@@ -1,181 +1,34 @@
-//! Whole reconciliations, from the observed objects to the plan.
+//! Whole reconciliations of a canary behind routes: pods and weights, steps, promotion and abort.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kulta_api::{PauseCondition, PauseReason, RolloutStatus, TransitionKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::decision::{Decision, FailureClass, Next, Scale, Situation, StrategyFailure, Waiting};
+use crate::decision::{Decision, FailureClass, Next, StrategyFailure};
 use crate::fixtures;
-use crate::observed::{Observed, ObservedRoute, ReplicaSet, Route, RouteState, Service};
+use crate::observed::{Observed, RouteState};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
-use crate::rollout::questions::{Ask, LookedUp, Need, Turn};
-
-const NOW: i64 = 1_800_000_000;
-
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_second(NOW).unwrap()
-}
-
-pub(crate) fn routed(steps: Value) -> Value {
-    json!({ "canary": {
-        "canaryService": "canary", "stableService": "stable", "steps": steps,
-        "trafficRouting": { "plugins": { "argoproj-labs/gatewayAPI": { "httpRoute": "web" } } }
-    } })
-}
-
-pub(crate) fn service(name: &str, hash: &str) -> (String, Option<Arc<Service>>) {
-    let selector = BTreeMap::from([("app".into(), "web".into()), ("rollouts-pod-template-hash".into(), hash.into())]);
-    let service = Service { name: name.into(), selector, managed_by: Some("web".into()), ..Service::default() };
-    (name.into(), Some(Arc::new(service)))
-}
-
-pub(crate) fn route(canary: u32) -> ObservedRoute {
-    let condition = |kind: &str| json!({ "type": kind, "status": "True", "observedGeneration": 1 });
-    let label = ("rollouts.argoproj.io/gatewayapi-canary".to_owned(), "in-progress".to_owned());
-    let route = Route {
-        generation: 1,
-        labels: (canary > 0).then_some(label).into_iter().collect(),
-        spec: json!({
-            "parentRefs": [{ "name": "gw" }],
-            "rules": [{ "backendRefs": [{ "name": "stable", "weight": 100 - canary }, { "name": "canary", "weight": canary }] }]
-        }),
-        status: json!({ "parents": [{ "parentRef": { "name": "gw" }, "conditions": [condition("Accepted"), condition("ResolvedRefs")] }] }),
-        ..Route::default()
-    };
-    ObservedRoute { namespace: "shop".into(), name: "web".into(), state: RouteState::Found(Arc::new(route)) }
-}
-
-/// Revision 2 of a routed canary in progress: `old` is stable, the new revision has `canary` pods and `weight` % of the traffic.
-pub(crate) fn under_way(steps: Value, index: i32, canary: u32, weight: u32) -> Observed {
-    let mut rollout = fixtures::rollout(routed(steps));
-    let hash = crate::hash::revision_hash(&rollout.spec.template.0, 0);
-    let mut new = fixtures::replica_set(&hash, 2, canary, canary);
-    new.annotations.insert("kulta.io/template-hash".into(), crate::hash::template_hash(&rollout.spec.template.0));
-    let selected = if canary > 0 { hash.as_str() } else { "old" };
-    rollout.status = Some(RolloutStatus {
-        current_pod_hash: hash.clone(),
-        stable_rs: "old".into(),
-        current_step_index: Some(index),
-        observed_generation: "1".into(),
-        ..RolloutStatus::default()
-    });
-    Observed {
-        services: BTreeMap::from([service("canary", selected), service("stable", "old")]),
-        replica_sets: vec![Arc::new(new), Arc::new(fixtures::replica_set("old", 1, 2, 2))],
-        routes: vec![route(weight)],
-        record_kept: true,
-        rollout,
-        ..Observed::default()
-    }
-}
-
-pub(crate) fn status(observed: &mut Observed) -> &mut RolloutStatus {
-    observed.rollout.status.as_mut().unwrap()
-}
-
-pub(crate) fn asked(turn: Turn) -> Box<Ask> {
-    match turn {
-        Turn::Ask(ask) => ask,
-        Turn::LookUp(_) | Turn::Done(_) => panic!("not asked: {turn:?}"),
-    }
-}
-
-/// The plan if the strategy is not asked. Look-ups are answered for a cluster in which no EndpointSlice lists a pod.
-pub(crate) fn done(turn: Turn) -> Plan {
-    done_with(turn, &LookedUp::default())
-}
-
-/// Like [`done`], with these answers to look-ups.
-pub(crate) fn done_with(turn: Turn, known: &LookedUp) -> Plan {
-    plan_by(turn, known, |situation| panic!("asked: {situation:?}"))
-}
-
-/// The plan if the strategy decides by `decide`, with these answers to look-ups.
-pub(crate) fn plan_by(mut turn: Turn, known: &LookedUp, mut decide: impl FnMut(&Situation) -> Decision) -> Plan {
-    loop {
-        turn = match turn {
-            Turn::Done(plan) => return *plan,
-            Turn::Ask(ask) => {
-                let decision = decide(&ask.situation);
-                ask.answer(Ok(decision))
-            }
-            Turn::LookUp(look_up) => {
-                let answer = answer(&look_up.need, known);
-                look_up.answer(answer)
-            }
-        };
-    }
-}
-
-fn answer(need: &Need, known: &LookedUp) -> LookedUp {
-    let stored = |body: &Value| Ok(kulta_api::PodTemplate(body["spec"]["template"].clone()));
-    match need {
-        Need::DefaultedTemplate { body } => LookedUp {
-            defaulted_template: Some(known.defaulted_template.clone().unwrap_or_else(|| stored(body))),
-            ..LookedUp::default()
-        },
-        Need::Endpoints { .. } => {
-            LookedUp { endpoints: Some(known.endpoints.clone().unwrap_or_default()), ..LookedUp::default() }
-        }
-        Need::Pods { .. } => LookedUp { pods: Some(known.pods.clone().unwrap_or_default()), ..LookedUp::default() },
-    }
-}
-
-/// The plan if the strategy always gives the same decision.
-pub(crate) fn plan_with(observed: Observed, decision: &Decision) -> Plan {
-    plan_by(begin(observed, now()), &LookedUp::default(), |_| decision.clone())
-}
-
-pub(crate) fn hold(step: u32, weight: u32) -> Decision {
-    Decision {
-        step,
-        steps: 4,
-        memory: Vec::new(),
-        weight,
-        canary: Scale::FollowWeight,
-        runs: Vec::new(),
-        next: Next::Hold(Waiting::Pods),
-        reason: "because".into(),
-    }
-}
-
-pub(crate) fn steps() -> Value {
-    json!([{ "setWeight": 50 }, { "pause": {} }, { "setWeight": 80 }, { "pause": {} }])
-}
-
-pub(crate) fn route_writes(plan: &Plan) -> Vec<u32> {
-    plan.writes
-        .iter()
-        .filter_map(|write| match &write.action {
-            Action::PatchRoute { weight, .. } => Some(*weight),
-            _ => None,
-        })
-        .collect()
-}
-
-pub(crate) fn scales(plan: &Plan) -> Vec<(String, u64)> {
-    plan.writes
-        .iter()
-        .filter_map(|write| match &write.action {
-            Action::PatchReplicaSet { name, patch } => Some((name.clone(), patch.pointer("/spec/replicas")?.as_u64()?)),
-            _ => None,
-        })
-        .collect()
-}
+use crate::rollout::questions::Turn;
+use crate::rollout::tests::support::{
+    asked, done, hold, now, route_writes, routed, scales, service, status, steps, stored, under_way,
+};
+use crate::workload::{Revision, WorkloadWrite};
 
 #[test]
 fn a_first_revision_is_created_with_all_pods_without_a_question() {
     let mut observed = under_way(steps(), 0, 0, 0);
     observed.rollout.status = None;
-    observed.replica_sets.clear();
+    observed.revisions.clear();
 
     let plan = done(begin(observed, now()));
 
-    let Some(Action::CreateReplicaSet { body, .. }) = plan.writes.iter().map(|write| &write.action).next() else {
+    let Some(Action::Workload(WorkloadWrite::Create { body, .. })) =
+        plan.writes.iter().map(|write| &write.action).next()
+    else {
         panic!("{:?}", plan.writes)
     };
     assert_eq!(body["spec"]["replicas"], 2);
@@ -184,8 +37,8 @@ fn a_first_revision_is_created_with_all_pods_without_a_question() {
 #[test]
 fn the_weight_is_not_raised_before_the_canary_has_its_pods() {
     let mut observed = under_way(steps(), 2, 1, 50);
-    let short = ReplicaSet { available_replicas: 1, replicas: 2, ..ReplicaSet::clone(&observed.replica_sets[0]) };
-    observed.replica_sets[0] = Arc::new(short);
+    let short = Revision { available_replicas: 1, replicas: 2, ..Revision::clone(&observed.revisions[0]) };
+    observed.revisions[0] = Arc::new(short);
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(2, 80))));
 
@@ -233,8 +86,7 @@ fn requests_do_not_reach_the_revision_without_weight_or_while_the_service_select
 #[test]
 fn a_canary_that_lost_all_its_pods_loses_its_traffic() {
     let mut observed = under_way(steps(), 1, 1, 50);
-    observed.replica_sets[0] =
-        Arc::new(ReplicaSet { available_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) });
+    observed.revisions[0] = Arc::new(Revision { available_replicas: 0, ..Revision::clone(&observed.revisions[0]) });
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(1, 50))));
 
@@ -395,7 +247,7 @@ fn a_rollout_without_wanted_pods_is_scaled_down_whatever_the_weight_is() {
 fn a_step_of_a_rollout_without_pods_is_reached_without_weight() {
     let mut observed = under_way(steps(), 0, 0, 0);
     observed.rollout.spec.replicas = Some(0);
-    observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 0, 0));
+    observed.revisions[1] = Arc::new(fixtures::revision("old", 1, 0, 0));
 
     let again = asked(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
 
@@ -455,7 +307,7 @@ fn an_older_revision_without_an_available_pod_is_not_kept_for_the_delay() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    observed.replica_sets[1] = Arc::new(fixtures::replica_set("bad", 1, 2, 0));
+    observed.revisions[1] = Arc::new(fixtures::revision("bad", 1, 2, 0));
     status(&mut observed).stable_rs = hash;
 
     let plan = done(begin(observed, now()));
@@ -469,7 +321,7 @@ fn without_history(stored: bool) -> Plan {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    observed.replica_sets[1] = Arc::new(fixtures::replica_set("old", 1, 0, 0));
+    observed.revisions[1] = Arc::new(fixtures::revision("old", 1, 0, 0));
     observed.rollout.spec.revision_history_limit = Some(0);
     observed.delivered = 1;
     status(&mut observed).stable_rs = hash;
@@ -486,7 +338,7 @@ fn without_history(stored: bool) -> Plan {
 }
 
 fn deletes(plan: &Plan) -> bool {
-    plan.writes.iter().any(|write| matches!(write.action, Action::DeleteReplicaSet { .. }))
+    plan.writes.iter().any(|write| matches!(write.action, Action::Workload(WorkloadWrite::Delete { .. })))
 }
 
 #[test]
@@ -499,7 +351,7 @@ fn nothing_is_written_for_an_idle_rollout() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
     status(&mut observed).stable_rs = hash;
     observed.rollout.metadata.annotations =
         Some(BTreeMap::from([("rollout.argoproj.io/revision".to_owned(), "2".to_owned())]));
@@ -512,16 +364,6 @@ fn nothing_is_written_for_an_idle_rollout() {
     let second = done(begin(observed, now()));
 
     assert_eq!((second.status.map(|status| status.patch), second.writes), (None, Vec::new()));
-}
-
-/// The observed objects after the plan's status was stored.
-pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
-    let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
-    if let Some(patch) = &plan.status {
-        json_patch::merge(&mut status, &patch.patch);
-    }
-    observed.rollout.status = Some(serde_json::from_value(status).unwrap());
-    observed
 }
 
 #[test]

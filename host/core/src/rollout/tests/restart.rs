@@ -10,9 +10,7 @@ use crate::observed::{Observed, Pod};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::{LookedUp, Need, Turn};
-use crate::rollout::tests::reconciliation::{
-    hold, now, plan_by, route, route_writes, service, status, steps, under_way,
-};
+use crate::rollout::tests::support::{hold, now, plan_by, route, route_writes, service, status, steps, under_way};
 
 fn ago(seconds: i64) -> Timestamp {
     now().checked_sub(SignedDuration::from_secs(seconds)).unwrap()
@@ -118,10 +116,10 @@ fn one_of_several_canary_pods_is_evicted_under_its_weight() {
 #[test]
 fn the_last_pod_of_a_stable_side_that_shrank_is_not_evicted_while_it_has_traffic() {
     let mut restart = restarting(50);
-    let mut strategy = crate::rollout::tests::reconciliation::routed(steps());
+    let mut strategy = crate::rollout::tests::support::routed(steps());
     strategy["canary"]["dynamicStableScale"] = json!(true);
     restart.observed.rollout.spec.strategy = fixtures::rollout(strategy).spec.strategy;
-    restart.observed.replica_sets[1] = std::sync::Arc::new(fixtures::replica_set("old", 1, 1, 1));
+    restart.observed.revisions[1] = std::sync::Arc::new(fixtures::revision("old", 1, 1, 1));
     let hash = restart.hash();
     restart.pods = vec![pod("old-a", "old", 600), pod("canary", &hash, 9)];
 
@@ -134,12 +132,12 @@ fn the_last_pod_of_a_stable_side_that_shrank_is_not_evicted_while_it_has_traffic
 fn idle() -> Restart {
     let mut restart = restarting(0);
     let hash = restart.hash();
-    let set = crate::observed::ReplicaSet {
+    let set = crate::workload::Revision {
         replicas: 2,
         created_replicas: 2,
-        ..crate::observed::ReplicaSet::clone(&restart.observed.replica_sets[0])
+        ..crate::workload::Revision::clone(&restart.observed.revisions[0])
     };
-    restart.observed.replica_sets = vec![std::sync::Arc::new(set)];
+    restart.observed.revisions = vec![std::sync::Arc::new(set)];
     restart.observed.services.extend([service("canary", &hash), service("stable", &hash)]);
     restart.observed.routes = vec![route(0)];
     status(&mut restart.observed).stable_rs.clone_from(&hash);

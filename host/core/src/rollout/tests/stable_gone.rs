@@ -7,14 +7,12 @@ use crate::fixtures;
 use crate::observed::Observed;
 use crate::plan::{Action, EventReason, Plan};
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{
-    done, now, route_writes, scales, service, status, steps, stored, under_way,
-};
+use crate::rollout::tests::support::{done, now, route_writes, scales, service, status, steps, stored, under_way};
 
 /// The canary has 1 available pod and 50 % of the traffic. Stable has no pods left.
 fn without_stable() -> Observed {
     let mut observed = under_way(steps(), 1, 1, 50);
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
     observed
 }
 
@@ -36,9 +34,9 @@ fn a_canary_takes_all_traffic_and_all_pods_when_stable_is_gone() {
 #[test]
 fn a_canary_without_an_available_pod_gets_no_traffic_when_stable_is_gone() {
     let mut observed = without_stable();
-    let bad = fixtures::replica_set(&status(&mut observed).current_pod_hash.clone(), 2, 1, 0);
-    let bad = crate::observed::ReplicaSet { annotations: observed.replica_sets[0].annotations.clone(), ..bad };
-    observed.replica_sets = vec![std::sync::Arc::new(bad)];
+    let bad = fixtures::revision(&status(&mut observed).current_pod_hash.clone(), 2, 1, 0);
+    let bad = crate::workload::Revision { annotations: observed.revisions[0].annotations.clone(), ..bad };
+    observed.revisions = vec![std::sync::Arc::new(bad)];
 
     let plan = done(begin(observed, now()));
 
@@ -48,7 +46,7 @@ fn a_canary_without_an_available_pod_gets_no_traffic_when_stable_is_gone() {
 #[test]
 fn a_canary_with_all_its_pods_becomes_stable_when_stable_is_gone() {
     let mut observed = under_way(steps(), 1, 2, 100);
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
 
     let plan = done(begin(observed.clone(), now()));
 
@@ -61,7 +59,7 @@ fn a_canary_with_all_its_pods_becomes_stable_when_stable_is_gone() {
 #[test]
 fn traffic_leaves_the_canary_service_only_for_a_stable_service_that_selects_its_pods() {
     let mut observed = under_way(steps(), 4, 2, 100);
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
     let hash = status(&mut observed).current_pod_hash.clone();
     status(&mut observed).stable_rs.clone_from(&hash);
 
@@ -127,7 +125,7 @@ fn a_pause_ends_when_the_new_revision_takes_over() {
 #[test]
 fn an_aborted_canary_gets_its_service_back_when_stable_is_deleted_after_the_restore() {
     let mut observed = under_way(steps(), 0, 2, 0);
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
     observed.services.extend([service("canary", "old")]);
     let hash = status(&mut observed).current_pod_hash.clone();
     status(&mut observed).abort = true;

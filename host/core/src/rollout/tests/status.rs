@@ -8,11 +8,12 @@ use kulta_api::{RolloutCondition, RolloutStatus};
 use serde_json::json;
 
 use crate::fixtures;
-use crate::observed::{Observed, ReplicaSet};
+use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::LookedUp;
-use crate::rollout::tests::reconciliation::{done, plan_by};
+use crate::rollout::tests::support::{done, plan_by};
+use crate::workload::{Revision, WorkloadWrite};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -29,10 +30,10 @@ fn first() -> Observed {
 pub(crate) fn idle(available: u32) -> Observed {
     let mut observed = first();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
-    let mut new = fixtures::replica_set(&hash, 1, 2, available);
+    let mut new = fixtures::revision(&hash, 1, 2, available);
     new.annotations
         .insert("kulta.io/template-hash".into(), crate::hash::template_hash(&observed.rollout.spec.template.0));
-    observed.replica_sets = vec![Arc::new(new)];
+    observed.revisions = vec![Arc::new(new)];
     observed.rollout.status = Some(RolloutStatus {
         current_pod_hash: hash.clone(),
         stable_rs: hash,
@@ -148,7 +149,7 @@ fn decided(observed: Observed, last: u32) -> Plan {
     plan_by(begin(observed, now()), &LookedUp::default(), |situation| {
         let step = if situation.reached { situation.step + 1 } else { situation.step };
         let weight = if step == 0 { 0 } else { 50 };
-        crate::rollout::tests::reconciliation::hold(step.min(last), weight)
+        crate::rollout::tests::support::hold(step.min(last), weight)
     })
 }
 
@@ -175,11 +176,11 @@ fn the_event_of_a_step_that_completes_at_once_follows_the_one_of_the_replica_set
 fn an_update_to_an_existing_revision_has_no_event_of_a_new_replica_set() {
     let mut observed = updated();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
-    let mut old = fixtures::replica_set(&hash, 0, 0, 0);
+    let mut old = fixtures::revision(&hash, 0, 0, 0);
     old.template = observed.rollout.spec.template.clone();
     old.annotations
         .insert("kulta.io/template-hash".into(), crate::hash::template_hash(&observed.rollout.spec.template.0));
-    observed.replica_sets.push(Arc::new(old));
+    observed.revisions.push(Arc::new(old));
 
     let plan = decided(observed, 1);
 
@@ -230,8 +231,8 @@ fn a_completed_rollout_that_loses_a_pod_reports_it() {
     let healthy = idle(2);
     let plan = done(begin(healthy.clone(), now()));
     let mut observed = stored(healthy, &plan);
-    let short = ReplicaSet { available_replicas: 1, ready_replicas: 1, ..ReplicaSet::clone(&observed.replica_sets[0]) };
-    observed.replica_sets = vec![Arc::new(short)];
+    let short = Revision { available_replicas: 1, ready_replicas: 1, ..Revision::clone(&observed.revisions[0]) };
+    observed.revisions = vec![Arc::new(short)];
 
     let plan = done(begin(observed.clone(), now()));
 
@@ -256,7 +257,9 @@ fn a_fully_promoted_rollout_that_a_user_pauses_keeps_its_progressing_condition()
 fn a_taken_name_raises_the_collision_count_without_a_new_revision() {
     let observed = first();
     let before = done(begin(observed.clone(), now()));
-    let Some(Action::CreateReplicaSet { name, .. }) = before.writes.first().map(|write| write.action.clone()) else {
+    let Some(Action::Workload(WorkloadWrite::Create { name, .. })) =
+        before.writes.first().map(|write| write.action.clone())
+    else {
         panic!("{before:?}")
     };
     let mut observed = stored(observed, &before);
@@ -268,7 +271,7 @@ fn a_taken_name_raises_the_collision_count_without_a_new_revision() {
     let status = after.rollout.status.as_ref().unwrap();
     let other = format!("web-{}", status.current_pod_hash);
     assert_eq!((status.collision_count, other == name), (Some(1), false));
-    assert!(matches!(&plan.writes[0].action, Action::CreateReplicaSet { name, .. } if *name == other));
+    assert!(matches!(&plan.writes[0].action, Action::Workload(WorkloadWrite::Create { name, .. }) if *name == other));
     assert!(!reasons(&plan).contains(&"RolloutUpdated"), "{plan:?}");
 }
 
@@ -277,7 +280,7 @@ fn a_replica_set_with_another_template_under_our_name_is_a_collision() {
     let mut observed = first();
     let hash = crate::hash::revision_hash(&observed.rollout.spec.template.0, 0);
     let other = kulta_api::PodTemplate(fixtures::template("web:9"));
-    observed.replica_sets = vec![Arc::new(ReplicaSet { template: other, ..fixtures::replica_set(&hash, 1, 2, 2) })];
+    observed.revisions = vec![Arc::new(Revision { template: other, ..fixtures::revision(&hash, 1, 2, 2) })];
 
     let plan = done(begin(observed.clone(), now()));
 
@@ -291,16 +294,16 @@ fn a_first_revision_that_makes_no_progress_exceeds_its_deadline() {
     let plan = done(begin(observed.clone(), now()));
     let mut observed = stored(observed, &plan);
     let hash = observed.rollout.status.as_ref().unwrap().current_pod_hash.clone();
-    let mut new = fixtures::replica_set(&hash, 1, 2, 0);
+    let mut new = fixtures::revision(&hash, 1, 2, 0);
     new.annotations
         .insert("kulta.io/template-hash".into(), crate::hash::template_hash(&observed.rollout.spec.template.0));
-    observed.replica_sets = vec![Arc::new(new)];
+    observed.revisions = vec![Arc::new(new)];
     let plan = done(begin(observed.clone(), now()));
     let observed = stored(observed, &plan);
 
     let plan = done(begin(observed.clone(), now().checked_add(SignedDuration::from_secs(6)).unwrap()));
 
-    let name = observed.replica_sets[0].name.clone();
+    let name = observed.revisions[0].name.clone();
     let (reason, message) = reason_and_message(&stored(observed, &plan), ConditionType::Progressing);
     let why = format!("ReplicaSet {name:?} has timed out progressing: ReplicaSet {name:?} has 0 of 2 pods available");
     assert_eq!((reason.as_str(), message), ("ProgressDeadlineExceeded", why));

@@ -8,7 +8,8 @@ use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::reconciliation::{asked, done, now, route_writes, scales, status, steps, stored, under_way};
+use crate::rollout::tests::support::{asked, done, now, route_writes, scales, status, steps, stored, under_way};
+use crate::workload::WorkloadWrite;
 
 fn failure() -> StrategyFailure {
     StrategyFailure { class: FailureClass::DeadlineExceeded, message: "took more than 1 s".into() }
@@ -128,12 +129,12 @@ fn an_abort_restores_stable_while_the_configuration_cannot_be_checked() {
 fn a_first_deployment_needs_no_strategy_and_goes_on() {
     let mut observed = unchecked(under_way(steps(), 0, 0, 0));
     observed.rollout.status = None;
-    observed.replica_sets.clear();
+    observed.revisions.clear();
 
     let plan = done(begin(observed, now()));
 
     assert!(
-        matches!(plan.writes.first().map(|write| &write.action), Some(Action::CreateReplicaSet { .. })),
+        matches!(plan.writes.first().map(|write| &write.action), Some(Action::Workload(WorkloadWrite::Create { .. }))),
         "{plan:?}"
     );
 }

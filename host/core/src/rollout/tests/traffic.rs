@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kulta_api::{RouteKey, RouteKind};
 use serde_json::{Value, json};
 
 use crate::fixtures;
-use crate::observed::{Endpoints, Observed, OtherRollout, ReplicaSet, Route, RouteState, RouteWrite, Service};
-use crate::plan::{Action, Plan, PodController};
+use crate::observed::{Endpoints, Observed, OtherRollout, Route, RouteState, RouteWrite, Service};
+use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::{LookedUp, Need, Turn};
-use crate::rollout::tests::reconciliation::{
+use crate::rollout::tests::support::{
     asked, done, done_with, hold, now, route, route_writes, scales, service, status, steps, under_way,
 };
+use crate::workload::PodController;
+use crate::workload::Revision;
 
 /// Changes the only route.
 fn with_route(mut observed: Observed, change: impl FnOnce(&mut Route)) -> Observed {
@@ -24,14 +27,14 @@ fn with_route(mut observed: Observed, change: impl FnOnce(&mut Route)) -> Observ
 }
 
 fn with_available(mut observed: Observed, index: usize, replicas: u32, available: u32) -> Observed {
-    let changed = ReplicaSet {
+    let changed = Revision {
         replicas,
         created_replicas: replicas,
         ready_replicas: available,
         available_replicas: available,
-        ..ReplicaSet::clone(&observed.replica_sets[index])
+        ..Revision::clone(&observed.revisions[index])
     };
-    observed.replica_sets[index] = Arc::new(changed);
+    observed.revisions[index] = Arc::new(changed);
     observed
 }
 
@@ -44,7 +47,7 @@ fn dynamic(mut observed: Observed) -> Observed {
 /// A third revision begins while the second, `mid`, has all the traffic and all the pods.
 fn superseded() -> Observed {
     let mut observed = dynamic(under_way(steps(), 0, 0, 100));
-    observed.replica_sets.push(Arc::new(fixtures::replica_set("mid", 2, 2, 2)));
+    observed.revisions.push(Arc::new(fixtures::revision("mid", 2, 2, 2)));
     let (name, selecting) = service("canary", "mid");
     observed.services.insert(name, selecting);
     with_available(observed, 1, 0, 0)
@@ -145,7 +148,9 @@ fn a_route_whose_patch_is_refused_is_written_after_everything_else() {
 #[test]
 fn with_one_route_refused_the_others_get_no_more_than_they_have() {
     let mut observed = with_route(under_way(steps(), 0, 1, 0), |route| route.refused = Some("no".to_owned()));
-    observed.routes.push(crate::observed::ObservedRoute { name: "second".into(), ..route(0) });
+    observed
+        .routes
+        .push(crate::observed::ObservedRoute { key: RouteKey::new(RouteKind::Http, "shop", "second"), ..route(0) });
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
 
@@ -167,7 +172,7 @@ fn a_route_that_may_not_be_changed_is_tried_again_in_time() {
 #[test]
 fn a_route_of_another_namespace_is_reported_with_its_namespace() {
     let mut observed = under_way(steps(), 0, 1, 0);
-    observed.routes[0].namespace = "edge".into();
+    observed.routes[0].key.namespace = "edge".into();
     observed.routes[0].state = RouteState::Missing;
 
     let plan = done(asked(begin(observed, now())).answer(Ok(hold(0, 50))));
@@ -202,7 +207,7 @@ fn a_condition_about_traffic_stays_until_the_data_plane_has_accepted_the_weights
 #[test]
 fn a_service_that_this_rollout_manages_stays_its_own_when_another_names_it() {
     let mut observed = under_way(steps(), 0, 1, 50);
-    observed.rival_services.insert("canary".into(), "newcomer".into());
+    observed.conflicting_services.insert("canary".into(), "newcomer".into());
 
     assert!(matches!(begin(observed, now()), crate::rollout::questions::Turn::Ask(_)));
 }
@@ -210,7 +215,7 @@ fn a_service_that_this_rollout_manages_stays_its_own_when_another_names_it() {
 #[test]
 fn a_service_that_another_rollout_manages_is_refused_by_name() {
     let mut observed = under_way(steps(), 0, 1, 50);
-    observed.rival_services.insert("canary".into(), "first".into());
+    observed.conflicting_services.insert("canary".into(), "first".into());
     let foreign =
         Service { managed_by: Some("first".into()), ..Service::clone(observed.services["canary"].as_ref().unwrap()) };
     observed.services.insert("canary".into(), Some(Arc::new(foreign)));
@@ -228,14 +233,14 @@ fn to_be_emptied(name: &str, listed: &[&str], controlled: &[&str]) -> Vec<(Strin
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    let old = ReplicaSet { name: name.to_owned(), ..fixtures::replica_set("bad", 1, 2, 0) };
+    let old = Revision { name: name.to_owned(), ..fixtures::revision("bad", 1, 2, 0) };
     let names = |pods: &[&str]| pods.iter().map(|pod| (*pod).to_owned()).collect();
     let mut endpoints =
         Endpoints { listed: BTreeMap::from([("stable".into(), names(listed))]), ..Endpoints::default() };
     if !controlled.is_empty() {
         endpoints.controlled.insert(old.uid.clone(), names(controlled));
     }
-    observed.replica_sets[1] = Arc::new(old);
+    observed.revisions[1] = Arc::new(old);
     status(&mut observed).stable_rs = hash;
     let known = LookedUp { endpoints: Some(endpoints), ..LookedUp::default() };
 
@@ -271,14 +276,14 @@ fn the_owner_of_pods_is_looked_up_where_their_names_are_cut() {
     let mut observed = under_way(steps(), 4, 2, 0);
     let hash = status(&mut observed).current_pod_hash.clone();
     observed.services = BTreeMap::from([service("canary", &hash), service("stable", &hash)]);
-    let old = ReplicaSet { name: "a".repeat(70), ..fixtures::replica_set("bad", 1, 2, 0) };
-    observed.replica_sets[1] = Arc::new(old);
+    let old = Revision { name: "a".repeat(70), ..fixtures::revision("bad", 1, 2, 0) };
+    observed.revisions[1] = Arc::new(old);
     status(&mut observed).stable_rs = hash;
 
     let Turn::LookUp(look_up) = begin(observed, now()) else { panic!("not looked up") };
 
-    let replica_sets = vec![PodController { uid: "uid-bad".into(), hash: "bad".into() }];
-    assert_eq!(look_up.need, Need::Endpoints { services: vec!["stable".into()], replica_sets });
+    let workloads = vec![PodController { uid: "uid-bad".into(), hash: "bad".into() }];
+    assert_eq!(look_up.need, Need::Endpoints { services: vec!["stable".into()], workloads });
 }
 
 const LABEL: &str = "rollouts.argoproj.io/gatewayapi-canary";
@@ -351,8 +356,8 @@ fn lowered(available: u32) -> Vec<u32> {
         route.generation = 2;
         route.last_write = Some(RouteWrite { weight: 80, generation: 1, ..RouteWrite::default() });
     });
-    let new = ReplicaSet { available_replicas: available, ..ReplicaSet::clone(&observed.replica_sets[0]) };
-    observed.replica_sets[0] = Arc::new(new);
+    let new = Revision { available_replicas: available, ..Revision::clone(&observed.revisions[0]) };
+    observed.revisions[0] = Arc::new(new);
     status(&mut observed).promote_full = true;
 
     route_writes(&done(begin(observed, now())))

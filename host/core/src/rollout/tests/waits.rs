@@ -4,11 +4,11 @@ use kulta_api::conditions::ConditionType;
 use kulta_api::{ConditionStatus, RolloutPhase};
 use serde_json::json;
 
-use super::reconciliation::done;
 use super::status::{condition, idle, now, reason_and_message, stored};
+use super::support::done;
 use crate::observed::{Observed, ObservedRoute, RouteState};
 use crate::rollout::begin;
-use crate::rollout::tests::reconciliation::{route, routed, service};
+use crate::rollout::tests::support::{route, routed, service};
 
 fn status_of(observed: &Observed, kind: ConditionType) -> Option<ConditionStatus> {
     condition(observed, kind).map(|condition| condition.status)
@@ -109,7 +109,7 @@ fn the_phase_names_the_pods_that_the_rollout_waits_for() {
     let status = stored(observed.clone(), &plan).rollout.status.unwrap();
     let expected = format!(
         "updated replicas are still becoming available: ReplicaSet \"{}\" has 1 of 2 pods available",
-        observed.replica_sets[0].name
+        observed.revisions[0].name
     );
     assert_eq!(status.message, expected);
 }

@@ -122,8 +122,8 @@ fn terminations(left: &[Arc<AnalysisRun>]) -> impl Iterator<Item = Action> {
 /// first.
 fn deletions(context: &Context, left: &[Arc<AnalysisRun>]) -> impl Iterator<Item = Action> {
     let limits = HistoryLimits::of(context.observed.rollout.spec.analysis.as_ref());
-    let there = context.observed.replica_sets.iter().filter(|replica_set| !replica_set.deleting);
-    let hashes: BTreeSet<_> = there.map(|replica_set| replica_set.hash().to_owned()).collect();
+    let there = context.observed.revisions.iter().filter(|revision| !revision.deleting);
+    let hashes: BTreeSet<_> = there.map(|revision| revision.hash().to_owned()).collect();
     let left: Vec<_> = left.iter().map(|run| run.as_ref()).collect();
     let ended = analysis::to_delete(&left, &hashes, limits).into_iter().filter(|run| is_completed(run));
     let names: Vec<_> = ended.filter_map(|run| Some((run.metadata.name.clone()?, run.metadata.uid.clone()?))).collect();

@@ -20,8 +20,8 @@ impl AnnotationChanges {
         let is_new_wanted = !record.status.abort && context.faults.is_none();
         let wanted = context.stable.iter().chain(context.new.iter().filter(|_| is_new_wanted));
         let removed = wanted
-            .filter(|replica_set| replica_set.annotations.contains_key(key))
-            .map(|replica_set| (replica_set.hash().to_owned(), None));
+            .filter(|revision| revision.annotations.contains_key(key))
+            .map(|revision| (revision.hash().to_owned(), None));
         let set = set.map(|(hash, at)| (hash, Some(at.to_string())));
         Self(removed.chain(set).map(|(hash, value)| (hash, BTreeMap::from([(key, value)]))).collect())
     }

@@ -3,7 +3,7 @@
 pub(crate) mod analysis_runs;
 mod annotations;
 mod pods;
-mod replica_sets;
+mod revisions;
 mod routes;
 mod services;
 
@@ -64,13 +64,13 @@ pub(crate) fn plan(
 ) -> Writes {
     let moves = Writes::only(services::plan(context, goal))
         .and(routes::plan(context, goal))
-        .and(Writes::only(replica_sets::plan(context, record, goal, annotations)));
+        .and(Writes::only(revisions::plan(context, record, goal, annotations)));
     if context.faults.is_some() {
         return moves;
     }
     moves
         .and(pods::sync_metadata(context, record, looked_up))
         .and(pods::restart(context, record, looked_up))
-        .and(Writes::only(replica_sets::collect_history(context, record)))
-        .and(Writes::only(replica_sets::number_rollout(context)))
+        .and(Writes::only(revisions::collect_history(context, record)))
+        .and(Writes::only(revisions::number_rollout(context)))
 }

@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::Writes;
 use crate::metadata::{self, Sync};
-use crate::observed::{Pod, ReplicaSet};
+use crate::observed::Pod;
 use crate::plan::{Action, Write};
 use crate::rollout::context::Context;
 use crate::rollout::questions::{LookedUp, Need};
 use crate::rollout::record::Record;
 use crate::rollout::restart;
+use crate::workload::{Change, Revision, WorkloadWrite};
 use crate::{selector, time};
 
 /// Seconds until a restart that could not proceed is tried again, for example because of a disruption budget.
@@ -58,30 +59,35 @@ pub(super) fn sync_metadata(context: &Context, record: &Record, looked_up: &Look
     new.into_iter().chain(stable).fold(Writes::default(), Writes::and)
 }
 
-fn sync_role(context: &Context, replica_set: &ReplicaSet, wanted: &PodMetadata, looked_up: &LookedUp) -> Writes {
+fn sync_role(context: &Context, revision: &Revision, wanted: &PodMetadata, looked_up: &LookedUp) -> Writes {
     // The user's own values are restored from the template that is being replaced, because an older revision has no other record
     // of them.
-    let written = if replica_set.hash() == context.new_hash {
-        context.observed.rollout.spec.template.clone()
+    let written = if revision.hash() == context.new_hash {
+        context.observed.template().clone()
     } else {
         kulta_api::PodTemplate::default()
     };
-    let of_replica_set =
-        |patch| Write { action: Action::PatchReplicaSet { name: replica_set.name.clone(), patch }, events: Vec::new() };
-    match metadata::next(replica_set, wanted, &written) {
+    let of_workload = |change: Change| {
+        let write = |patch| Action::Workload(WorkloadWrite::Patch { name: revision.name.clone(), patch });
+        change.patch().map(|patch| Write { action: write(patch), events: Vec::new() })
+    };
+    match metadata::next(revision, wanted, &written) {
         Sync::Done => Writes::default(),
-        Sync::Template(template) => Writes::only(vec![of_replica_set(json!({ "spec": { "template": template } }))]),
+        Sync::Template(template) => {
+            let change = Change { template: Some(template), ..Change::default() };
+            Writes::only(of_workload(change).into_iter().collect())
+        }
         Sync::Pods => {
             let Some(pods) = restart::own_pods(context, looked_up) else { return ask_for_pods(context) };
-            let old = metadata::injected(replica_set);
+            let old = metadata::injected(revision);
             let pod_patch = |pod: &Pod| {
                 let patch = metadata::pod_patch(pod, &old, wanted, &written)?;
                 Some(Write { action: Action::PatchPod { name: pod.name.clone(), patch }, events: Vec::new() })
             };
-            let own = pods.iter().filter(|pod| pod.hash == replica_set.hash() && !pod.terminating);
-            let annotation = json!({ annotations::EPHEMERAL_METADATA: metadata::annotation(wanted) });
-            let last = of_replica_set(json!({ "metadata": { "annotations": annotation } }));
-            Writes::only(own.filter_map(pod_patch).chain([last]).collect())
+            let own = pods.iter().filter(|pod| pod.hash == revision.hash() && !pod.terminating);
+            let annotation = (annotations::EPHEMERAL_METADATA.to_owned(), json!(metadata::annotation(wanted)));
+            let last = of_workload(Change { annotations: [annotation].into_iter().collect(), ..Change::default() });
+            Writes::only(own.filter_map(pod_patch).chain(last).collect())
         }
     }
 }

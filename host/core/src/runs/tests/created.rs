@@ -80,7 +80,7 @@ fn a_name_that_another_owner_has_taken_is_not_used() {
 #[test]
 fn nothing_is_measured_before_the_revision_exists() {
     let mut observed = analysed(0);
-    observed.replica_sets.remove(0);
+    observed.revisions.remove(0);
 
     let plan = decided(observed, &wants(0, 0, &[("background", 1)]));
 

@@ -150,7 +150,7 @@ fn the_outcome_of_a_failed_run_stays_in_the_status_of_an_aborted_update() {
 #[test]
 fn the_end_of_a_failed_update_says_why_and_names_its_cause() {
     let mut observed = analysed(0);
-    observed.routes = vec![crate::rollout::tests::reconciliation::route(0)];
+    observed.routes = vec![crate::rollout::tests::support::route(0)];
     let revision = hash(&observed);
     let status = status(&mut observed);
     status.abort = true;

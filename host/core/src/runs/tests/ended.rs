@@ -96,7 +96,7 @@ fn the_outcome_of_a_run_is_emitted_when_it_is_first_observed_together_with_a_new
 fn a_first_revision_is_not_analysed() {
     let mut observed = analysed(0);
     observed.rollout.status = None;
-    observed.replica_sets.truncate(1);
+    observed.revisions.truncate(1);
 
     assert_eq!(created(&done(begin(observed, now()))), Vec::<&str>::new());
 }
@@ -104,16 +104,16 @@ fn a_first_revision_is_not_analysed() {
 #[test]
 fn a_promotion_ends_the_background_with_success() {
     let mut observed = with_background(4, "Running", "");
-    observed.replica_sets = vec![
-        Arc::new(crate::observed::ReplicaSet {
+    observed.revisions = vec![
+        Arc::new(crate::workload::Revision {
             replicas: 2,
             available_replicas: 2,
             created_replicas: 2,
-            ..crate::observed::ReplicaSet::clone(&observed.replica_sets[0])
+            ..crate::workload::Revision::clone(&observed.revisions[0])
         }),
-        observed.replica_sets[1].clone(),
+        observed.revisions[1].clone(),
     ];
-    observed.routes = vec![crate::rollout::tests::reconciliation::route(100)];
+    observed.routes = vec![crate::rollout::tests::support::route(100)];
 
     let plan = done(begin(observed.clone(), now()));
 
@@ -141,11 +141,11 @@ fn a_plugin_strategy_that_promotes_ends_the_background_with_success() {
 fn a_roll_back_within_the_window_is_not_analysed() {
     let mut observed = analysed(4);
     observed.rollout.spec.rollback_window = Some(kulta_api::rollout::RollbackWindow { revisions: Some(3) });
-    let older = crate::observed::ReplicaSet {
+    let older = crate::workload::Revision {
         created: jiff::Timestamp::from_second(1).unwrap(),
-        ..crate::observed::ReplicaSet::clone(&observed.replica_sets[0])
+        ..crate::workload::Revision::clone(&observed.revisions[0])
     };
-    observed.replica_sets[0] = Arc::new(older);
+    observed.revisions[0] = Arc::new(older);
 
     assert_eq!(created(&done(begin(observed, now()))), Vec::<&str>::new());
 }

@@ -209,9 +209,9 @@ fn a_run_that_is_first_observed_inconclusive_after_another_pause_was_lifted_paus
 #[test]
 fn pods_stay_unchanged_while_the_rollout_waits_for_a_user() {
     let mut observed = with_background(0, "Inconclusive", "no data");
-    let slow = ReplicaSet { available_replicas: 0, ready_replicas: 0, ..ReplicaSet::clone(&observed.replica_sets[0]) };
-    observed.replica_sets[0] = Arc::new(slow);
-    observed.routes = vec![crate::rollout::tests::reconciliation::route(0)];
+    let slow = Revision { available_replicas: 0, ready_replicas: 0, ..Revision::clone(&observed.revisions[0]) };
+    observed.revisions[0] = Arc::new(slow);
+    observed.routes = vec![crate::rollout::tests::support::route(0)];
     let unsure = Next::Pause { cause: PauseCause::Analysis, until: None };
 
     let plan = decided(observed, &Decision { next: unsure, ..wants(0, 0, &[("background", 1)]) });

@@ -22,13 +22,14 @@ use crate::decision::{
     Decision, FailureClass, Next, PauseCause, RunPhase, StrategyFailure, Verdict, Waiting, WantedRun,
 };
 use crate::fixtures;
-use crate::observed::{Analyzer, Observed, ReplicaSet};
+use crate::observed::{Analyzer, Observed};
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::Turn;
-use crate::rollout::tests::reconciliation::{
+use crate::rollout::tests::support::{
     asked, done, hold, now, plan_with, route_writes, scales, status, stored, under_way,
 };
+use crate::workload::Revision;
 
 pub(super) const STEP: &str = "steps/1/analysis";
 

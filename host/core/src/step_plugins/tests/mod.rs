@@ -18,7 +18,7 @@ use crate::observed::Observed;
 use crate::plan::Plan;
 use crate::rollout::begin;
 use crate::rollout::questions::LookedUp;
-use crate::rollout::tests::reconciliation::{hold, now, plan_by, status, stored, under_way};
+use crate::rollout::tests::support::{hold, now, plan_by, status, stored, under_way};
 
 pub(super) fn steps() -> Value {
     json!([

@@ -10,7 +10,7 @@ pub mod route;
 
 use std::sync::Arc;
 
-use kulta_api::GatewayRouting;
+use kulta_api::{GatewayRouting, RouteKey};
 
 pub use acceptance::Reservation;
 pub(crate) use observe::observe;
@@ -29,15 +29,14 @@ pub(crate) struct Gateway {
     max_weight: u32,
     routing: GatewayRouting,
     routes: Vec<RouteView>,
-    /// For each route that was found, by namespace and name: its acceptance, to be passed to the next reconciliation.
-    pub accepted: Vec<(String, String, Option<AcceptedRoute>)>,
+    /// For each route that was found: its acceptance, to be passed to the next reconciliation.
+    pub accepted: Vec<(RouteKey, Option<AcceptedRoute>)>,
 }
 
 #[derive(Debug)]
 struct RouteView {
-    namespace: String,
-    name: String,
-    /// The route's name in messages: with its namespace if that is not the rollout's.
+    key: RouteKey,
+    /// The route as messages name it ([`RouteKey::shown`]).
     shown: String,
     route: Arc<Route>,
     rules: SharedRules,
@@ -55,6 +54,6 @@ impl Gateway {
 
     /// The routes as named in messages.
     pub fn names(&self) -> impl Iterator<Item = String> {
-        self.routes.iter().map(|view| format!("HTTPRoute {:?}", view.shown))
+        self.routes.iter().map(|view| view.shown.clone())
     }
 }

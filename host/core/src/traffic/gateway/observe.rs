@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kulta_api::{CanaryFields, ConditionReason, GatewayRouting, RolloutStatus};
+use kulta_api::gateway::GATEWAY_API_GROUP;
+use kulta_api::{CanaryFields, ConditionReason, GatewayRouting, RolloutStatus, RouteKind};
 
 use super::acceptance::{self, Acceptance, Reservation};
 use super::route::SharedRules;
@@ -54,8 +55,8 @@ pub(crate) fn observe(
                 continue;
             }
         };
-        let (acceptance, accepted) = acceptance::of(&route, &observed_route.namespace, now);
-        gateway.accepted.push((observed_route.namespace.clone(), observed_route.name.clone(), accepted));
+        let (acceptance, accepted) = acceptance::of(&route, &observed_route.key.namespace, now);
+        gateway.accepted.push((observed_route.key.clone(), accepted));
         let share = share(&gateway, observed_route, (route, rules), acceptance);
         confirmed.push(share.confirmed);
         on_trust = share.on_trust.or(on_trust);
@@ -78,23 +79,24 @@ pub(crate) fn observe(
 }
 
 fn readable(gateway: &Gateway, observed_route: &ObservedRoute) -> Result<(Arc<Route>, SharedRules), Blocked> {
-    let shown = observed_route.shown(&gateway.namespace);
-    let route = found(observed_route.state.clone(), &shown)?;
-    let rules = SharedRules::find(&shown, &observed_route.namespace, &route, gateway.backends())?;
+    let key = &observed_route.key;
+    let shown = key.shown(&gateway.namespace);
+    let route = found(observed_route.state.clone(), key.kind, &shown)?;
+    let rules = SharedRules::find(&shown, &key.namespace, &route, gateway.backends())?;
     Ok((route, rules))
 }
 
-fn found(state: RouteState, name: &str) -> Result<Arc<Route>, Blocked> {
+fn found(state: RouteState, kind: RouteKind, shown: &str) -> Result<Arc<Route>, Blocked> {
     let (reason, message) = match state {
         RouteState::Found(route) => return Ok(route),
-        RouteState::Missing => (ConditionReason::RouteNotFound, format!("HTTPRoute {name:?} not found")),
-        RouteState::Forbidden { message, .. } => {
-            (ConditionReason::RouteForbidden, format!("HTTPRoute {name:?}: {message}"))
-        }
+        RouteState::Missing => (ConditionReason::RouteNotFound, format!("{shown} not found")),
+        RouteState::Forbidden { message, .. } => (ConditionReason::RouteForbidden, format!("{shown}: {message}")),
         RouteState::NotInstalled => (
             ConditionReason::GatewayApiNotInstalled,
             format!(
-                "HTTPRoute {name:?}: the cluster serves no gateway.networking.k8s.io/v1 HTTPRoute: install Gateway API"
+                "{shown}: the cluster serves no {GATEWAY_API_GROUP}/{} {}: install Gateway API",
+                kind.version(),
+                kind.as_str()
             ),
         ),
     };
@@ -107,16 +109,14 @@ fn share(
     (route, rules): (Arc<Route>, SharedRules),
     acceptance: Acceptance,
 ) -> RouteShare {
-    let shown = observed_route.shown(&gateway.namespace);
+    let shown = observed_route.key.shown(&gateway.namespace);
     let (min, max) = rules.canary_share(gateway.max_weight);
     let agreed = (min == max && rules.have_weight(max, gateway.max_weight)).then_some(max);
     let (mut on_trust, mut retry_at, mut blocked) = (None, None, None);
     let confirmed = match acceptance {
         Acceptance::Accepted(reservation) => {
-            on_trust = reservation.map(|Reservation { reason, message }| Reservation {
-                reason,
-                message: format!("HTTPRoute {shown:?}: {message}"),
-            });
+            on_trust = reservation
+                .map(|Reservation { reason, message }| Reservation { reason, message: format!("{shown}: {message}") });
             agreed
         }
         Acceptance::Held { until } => {
@@ -128,20 +128,11 @@ fn share(
             None
         }
         Acceptance::Waiting(why) => {
-            blocked = Some(Blocked {
-                reason: ConditionReason::RouteNotAccepted,
-                message: format!("HTTPRoute {shown:?}: {why}"),
-            });
+            blocked = Some(Blocked { reason: ConditionReason::RouteNotAccepted, message: format!("{shown}: {why}") });
             None
         }
     };
-    let view = RouteView {
-        namespace: observed_route.namespace.clone(),
-        name: observed_route.name.clone(),
-        shown,
-        route,
-        rules,
-    };
+    let view = RouteView { key: observed_route.key.clone(), shown, route, rules };
     RouteShare { view, confirmed, on_trust, retry_at, blocked }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn plan(gateway: &Gateway, state: &TrafficState, goal: &SafeGoal, now
 fn plan_one(gateway: &Gateway, view: &RouteView, weight: u32, now: Timestamp) -> RoutePlan {
     let mut operations = view.rules.patch(weight, gateway.backends());
     let moves = !operations.is_empty();
-    let label = label::patch(&view.route, &view.namespace, gateway.routing.in_progress_label(), weight > 0);
+    let label = label::patch(&view.route, &view.key.namespace, gateway.routing.in_progress_label(), weight > 0);
     let relabels = !label.operations.is_empty();
     operations.extend(label.operations);
     let foreign = Foreign::observe(&view.route, Wanted { weight, moves, label: label.value.as_deref(), relabels });
@@ -62,10 +62,7 @@ fn plan_one(gateway: &Gateway, view: &RouteView, weight: u32, now: Timestamp) ->
     if let Some((manager, until)) = foreign.shown(now) {
         plan.conflict = Some(Blocked {
             reason: ConditionReason::ForeignWeight,
-            message: format!(
-                "HTTPRoute {:?}: field manager {manager:?} writes weights that this rollout owns",
-                view.shown
-            ),
+            message: format!("{}: field manager {manager:?} writes weights that this rollout owns", view.shown),
         });
         plan.wake_up = until;
     }
@@ -79,25 +76,20 @@ fn plan_one(gateway: &Gateway, view: &RouteView, weight: u32, now: Timestamp) ->
     if let Some(error_message) = &view.route.refused {
         plan.conflict = Some(Blocked {
             reason: ConditionReason::RouteConflict,
-            message: format!("HTTPRoute {:?}: the API server refuses its weights: {error_message}", view.shown),
+            message: format!("{}: the API server refuses its weights: {error_message}", view.shown),
         });
     }
     let (min, max) = view.rules.canary_share(gateway.max_weight);
     let before = if max == weight { min } else { max };
     plan.writes.push(RouteWrite {
-        mark: format!("{}.rv{}", view.name, view.route.resource_version),
-        moved: (before != weight)
-            .then(|| format!("Traffic weight updated from {before} to {weight} (HTTPRoute {:?})", view.shown)),
+        mark: format!("{}.rv{}", view.key.name, view.route.resource_version),
+        moved: (before != weight).then(|| format!("Traffic weight updated from {before} to {weight} ({})", view.shown)),
         relabelled: foreign.label_changed_by.map(|manager| {
-            format!(
-                "HTTPRoute {:?}: field manager {manager:?} changed the in-progress label that this rollout owns",
-                view.shown
-            )
+            format!("{}: field manager {manager:?} changed the in-progress label that this rollout owns", view.shown)
         }),
         refused_before: view.route.refused.is_some(),
         action: Action::PatchRoute {
-            namespace: view.namespace.clone(),
-            name: view.name.clone(),
+            route: view.key.clone(),
             patch: Value::Array(operations),
             weight,
             label: label.value.clone(),

@@ -1,4 +1,4 @@
-//! The weights of an HTTPRoute: the rules that contain both Services, and the JSON Patch that changes their weights.
+//! The weights of a route: the rules that contain both Services, and the JSON Patch that changes their weights.
 
 use kulta_api::ConditionReason;
 use serde_json::{Value, json};
@@ -41,11 +41,11 @@ struct Backend {
 pub struct SharedRules(Vec<SharedRule>);
 
 impl SharedRules {
-    /// `name` is the route's name in messages, `namespace` is its namespace.
+    /// `shown` is the route as messages name it, `namespace` is its namespace.
     ///
     /// # Errors
     /// No rule contains both Services. The error names the route and the missing Service.
-    pub fn find(name: &str, namespace: &str, route: &Route, backends: Backends<'_>) -> Result<Self, Blocked> {
+    pub fn find(shown: &str, namespace: &str, route: &Route, backends: Backends<'_>) -> Result<Self, Blocked> {
         let elsewhere = namespace != backends.namespace;
         let backend = |rule, service| backend(rule, service, namespace, backends.namespace);
         let rules = route.spec.get("rules").and_then(Value::as_array);
@@ -75,10 +75,7 @@ impl SharedRules {
             (true, false) => format!("no rule has a backendRef to Service {stable}"),
             (true, true) => format!("no rule has backendRefs to both Service {canary} and {stable}"),
         };
-        Err(Blocked {
-            reason: ConditionReason::BackendRefNotFound,
-            message: format!("HTTPRoute {name:?}: spec.rules: {missing}"),
-        })
+        Err(Blocked { reason: ConditionReason::BackendRefNotFound, message: format!("{shown}: spec.rules: {missing}") })
     }
 
     /// The least and the greatest share that any rule gives the canary, in parts of the maximum weight, rounded outwards.
@@ -182,7 +179,7 @@ mod tests {
     }
 
     fn shared(rules: Value) -> SharedRules {
-        SharedRules::find("web", "shop", &route(rules), BACKENDS).unwrap()
+        SharedRules::find("HTTPRoute \"web\"", "shop", &route(rules), BACKENDS).unwrap()
     }
 
     fn pair(canary: u64, stable: u64) -> Value {
@@ -253,9 +250,13 @@ mod tests {
 
     #[test]
     fn a_missing_backend_is_named() {
-        let error =
-            SharedRules::find("web", "shop", &route(json!([{ "backendRefs": [{ "name": "stable" }] }])), BACKENDS)
-                .unwrap_err();
+        let error = SharedRules::find(
+            "HTTPRoute \"web\"",
+            "shop",
+            &route(json!([{ "backendRefs": [{ "name": "stable" }] }])),
+            BACKENDS,
+        )
+        .unwrap_err();
 
         assert_eq!(error.message, "HTTPRoute \"web\": spec.rules: no rule has a backendRef to Service \"canary\"");
     }
@@ -265,7 +266,7 @@ mod tests {
         let rules =
             json!([{ "backendRefs": [{ "name": "stable" }, { "name": "canary", "kind": "Bucket", "group": "x" }] }]);
 
-        assert!(SharedRules::find("web", "shop", &route(rules), BACKENDS).is_err());
+        assert!(SharedRules::find("HTTPRoute \"web\"", "shop", &route(rules), BACKENDS).is_err());
     }
 
     #[test]
@@ -291,8 +292,10 @@ mod tests {
             route(json!([{ "backendRefs": [reference("stable"), reference("canary")] }]))
         };
 
-        let found = SharedRules::find("edge/web", "edge", &refs(json!({ "namespace": "shop" })), BACKENDS).unwrap();
-        let lost = SharedRules::find("edge/web", "edge", &refs(json!({})), BACKENDS).unwrap_err();
+        let found =
+            SharedRules::find("HTTPRoute \"edge/web\"", "edge", &refs(json!({ "namespace": "shop" })), BACKENDS)
+                .unwrap();
+        let lost = SharedRules::find("HTTPRoute \"edge/web\"", "edge", &refs(json!({})), BACKENDS).unwrap_err();
 
         let guard = json!({ "op": "test", "path": "/spec/rules/0/backendRefs/1/namespace", "value": "shop" });
         assert!(found.patch(20, BACKENDS).contains(&guard));

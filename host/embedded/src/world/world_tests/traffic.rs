@@ -101,7 +101,7 @@ async fn labels_that_configure_the_simulation_are_not_on_the_series() {
 }
 
 /// The final state of a scenario: objects and samples.
-async fn story(seed: u64) -> (Vec<Json>, String) {
+async fn simulate(seed: u64) -> (Vec<Json>, String) {
     let stage = stage(seed).await;
     stage.create(route(&[("good", 50), ("bad", 50)])).await;
     pass(5000).await;
@@ -115,12 +115,12 @@ async fn story(seed: u64) -> (Vec<Json>, String) {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_scenario_twice_gives_the_same_objects_and_samples() {
-    let (objects, samples) = story(1).await;
-    let (again, samples_again) = story(1).await;
+    let (objects, samples) = simulate(1).await;
+    let (again, samples_again) = simulate(1).await;
 
     assert_eq!(objects, again);
     assert_eq!(samples, samples_again);
-    assert_ne!(samples, story(2).await.1);
+    assert_ne!(samples, simulate(2).await.1);
 }
 
 #[tokio::test(start_paused = true)]

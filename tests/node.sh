@@ -1,0 +1,19 @@
+#!/bin/sh
+# Inside a cluster of `make node-test`: scenarios with real pods. First the installation, which they all share; then those that
+# leave it as it is, in parallel; then those that change it.
+#
+# Each command names the whole workspace, so that cargo reuses the build of `make test`.
+set -eu
+# The variable is meant for the program that started this script. Cargo would rebuild because of the changed value.
+unset CARGO_MANIFEST_DIR
+cd "$(dirname "$0")/.."
+
+run() {
+    threads=$1
+    shift
+    cargo test --locked --workspace --test node -- --nocapture --ignored --test-threads "$threads" "$@"
+}
+
+run 1 install::
+run 3 rollouts:: traffic:: plugins::
+run 1 sink:: replaced:: removal::
