@@ -43,7 +43,7 @@ fn objects(folder: &Path) -> Result<Vec<Value>> {
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         objects.extend(api::documents(&text)?);
     }
-    objects.retain(|object| object["kind"].as_str().is_some_and(|kind| !NOT_APPLIED.contains(&kind)));
+    objects.retain(|object| !NOT_APPLIED.iter().any(|kind| is_a(object, kind)));
     Ok(objects)
 }
 
@@ -56,9 +56,10 @@ fn placed(mut object: Value, scenario: &Scenario) -> Value {
     if let Some(port) = object.pointer_mut("/spec/template/spec/containers/0/ports/0/containerPort") {
         *port = json!(backend::PORT);
     }
-    if object["kind"] == "HTTPRoute" {
-        object["spec"]["hostnames"] = json!([host(name(&object), scenario)]);
-        object["spec"]["parentRefs"] = json!([{"name": gateway::GATEWAY, "namespace": gateway::GATEWAY_NAMESPACE}]);
+    if is_a(&object, "HTTPRoute") {
+        let parents = json!([{"name": gateway::GATEWAY, "namespace": gateway::GATEWAY_NAMESPACE}]);
+        let hosts = json!([host(name(&object), scenario)]);
+        json_patch::merge(&mut object, &json!({"spec": {"hostnames": hosts, "parentRefs": parents}}));
     }
     for metric in object.pointer_mut("/spec/metrics").and_then(Value::as_array_mut).into_iter().flatten() {
         let providers = metric.get_mut("provider").and_then(Value::as_object_mut);
@@ -70,7 +71,11 @@ fn placed(mut object: Value, scenario: &Scenario) -> Value {
 }
 
 fn name(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or_default()
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_a(object: &Value, kind: &str) -> bool {
+    object.get("kind").and_then(Value::as_str) == Some(kind)
 }
 
 /// The canary's weight after the first step.
@@ -96,8 +101,8 @@ async fn deployed_and_updated(scenario: &Scenario, objects: &[Value], rollout: &
         scenario.until(&kinds::rollout(), web, "the first step's end", is_past_its_first_step).await?;
     }
     let canary = first_weight(rollout).context("the first step sets a weight")?;
-    for route in objects.iter().filter(|object| object["kind"] == "HTTPRoute") {
-        let rules = route["spec"]["rules"].as_array().map_or(0, Vec::len);
+    for route in objects.iter().filter(|object| is_a(object, "HTTPRoute")) {
+        let rules = route.pointer("/spec/rules").and_then(Value::as_array).map_or(0, Vec::len);
         let wanted = [("web-stable", 100 - canary), ("web-canary", canary)].repeat(rules);
         scenario.until_weights(name(route), &wanted).await?;
     }
@@ -115,12 +120,12 @@ async fn tried(folder: &Path) -> Result<()> {
     let controller = start(&scenario, None).await?;
 
     scenario.apply_all(objects.clone()).await?;
-    for rollout in objects.iter().filter(|object| object["kind"] == "Rollout") {
+    for rollout in objects.iter().filter(|object| is_a(object, "Rollout")) {
         deployed_and_updated(&scenario, &objects, rollout).await?;
     }
 
     controller.stop().await?;
-    for plugin in objects.iter().filter(|object| object["kind"] == "Plugin") {
+    for plugin in objects.iter().filter(|object| is_a(object, "Plugin")) {
         let plugins: kube::Api<DynamicObject> = kube::Api::all_with(scenario.client.clone(), &kinds::plugin());
         plugins.delete(name(plugin), &kube::api::DeleteParams::default()).await.context("delete the Plugin")?;
     }
