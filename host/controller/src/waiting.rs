@@ -68,7 +68,7 @@ pub fn watch_reason(kind: Kind, scope: &Scope, code: u16, message: &str) -> Stri
         NOT_FOUND => {
             let version = kind.api_version();
             let advice = match kind {
-                Kind::HttpRoute => "install the CRDs of Gateway API",
+                Kind::Route(_) => "install the CRDs of Gateway API",
                 _ => "apply KULTA's CRDs: kulta crds | kubectl apply -f -",
             };
             format!("the cluster does not serve {name} ({version}): {advice}")
