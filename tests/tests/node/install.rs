@@ -35,6 +35,8 @@ async fn the_shipped_image_is_ready_soon_after_its_pull_in_a_restricted_namespac
 {
     let scenario = Scenario::begin("image").await?;
     let image = node::image()?;
+    // Other scenarios may have installed it.
+    installation::delete(&scenario.client).await?;
     images::run(images::containerd().args(["remove", &image, NEXT])).await?;
 
     let started = Instant::now();
