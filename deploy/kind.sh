@@ -25,5 +25,5 @@ kind load image-archive "$archive" --name "$cluster"
 
 context=kind-$cluster
 [ -z "${GATEWAY_API:-}" ] || kubectl --context "$context" apply --server-side -f "$GATEWAY_API"
-kubectl --context "$context" apply -f deploy/namespace.yaml -f crds/ -f deploy/rbac.yaml -f deploy/controller.yaml
+kubectl --context "$context" apply --server-side -k deploy
 kubectl --context "$context" -n kulta-system rollout status deployment/kulta --timeout 120s

@@ -15,5 +15,5 @@ run() {
 }
 
 run 1 install::
-run 3 rollouts:: traffic:: plugins::
-run 1 sink:: replaced:: removal::
+run 3 rollouts:: traffic:: plugins:: roles::
+run 1 certificates:: replaced:: removal:: chart::

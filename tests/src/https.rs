@@ -29,8 +29,13 @@ pub struct Https {
 impl Https {
     /// With a certificate for its address that `authority` signs.
     pub async fn start(authority: &Authority, upstream: SocketAddr) -> Result<Self> {
+        Self::named(authority, &NODE_ADDRESS.to_string(), upstream).await
+    }
+
+    /// With a certificate for `name` that `authority` signs.
+    pub async fn named(authority: &Authority, name: &str, upstream: SocketAddr) -> Result<Self> {
         crate::install_tls_provider();
-        let pair = authority.server("https", vec![NODE_ADDRESS.to_string()])?;
+        let pair = authority.server("https", vec![name.to_owned()])?;
         let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).context("read the key")?;
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;

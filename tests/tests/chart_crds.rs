@@ -15,7 +15,7 @@ use kulta_tests::{
     scenario::{SOON, Scenario},
     wait,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const CRDS: [&str; 6] = [
     "analysisruns.argoproj.io",
@@ -54,6 +54,11 @@ fn release(scenario: &Scenario) -> Release {
     }
 }
 
+/// Default values but for the objects' names, which other releases may use.
+fn values(scenario: &Scenario) -> Value {
+    json!({"fullnameOverride": scenario.namespace})
+}
+
 /// A Rollout of no pods, which no controller reconciles.
 async fn rollout(scenario: &Scenario) -> Result<String> {
     let rollout = json!({
@@ -77,13 +82,13 @@ async fn a_release_installs_the_crds_upgrades_them_and_keeps_them_with_the_users
     let scenario = Scenario::begin("chart-crds").await?;
     remove_crds(&scenario.client).await?;
     let release = release(&scenario);
-    let file = json!({"gate": {"source": {"file": "/var/cache/kulta/gate.wasm"}}});
-    let with_plugin = json!({"plugins": {"objects": file}});
+    let (values, mut with_plugin) = (values(&scenario), values(&scenario));
+    with_plugin["plugins"] = json!({"objects": {"gate": {"source": {"file": "/var/cache/kulta/gate.wasm"}}}});
 
     // Helm needs a kind to be known before it creates any object of the release.
     let refused = release.install(&with_plugin).err().context("a Plugin without its CRD is accepted")?.to_string();
     ensure!(refused.contains("ensure CRDs are installed first"), "{refused}");
-    release.install(&json!({}))?;
+    release.install(&values)?;
     ensure!(present(&scenario.client).await? == CRDS, "{:?}", present(&scenario.client).await?);
     let before = rollout(&scenario).await?;
     release.upgrade(&with_plugin)?;
@@ -102,7 +107,7 @@ async fn a_release_installs_the_crds_upgrades_them_and_keeps_them_with_the_users
     ensure!(uid(&scenario.get(&kinds::rollout(), "web").await?)? == before, "the Rollout was replaced");
     ensure!(plugins.get_opt("gate").await?.is_none(), "the release's Plugin is still there");
 
-    release.install(&json!({})).context("install it again")?;
+    release.install(&values).context("install it again")?;
     release.uninstall()?;
     scenario.delete(&kinds::rollout(), "web").await?;
     remove_crds(&scenario.client).await?;
@@ -121,10 +126,10 @@ async fn crds_of_argo_rollouts_are_taken_over_without_the_loss_of_a_rollout() ->
     let release = release(&scenario);
     let before = rollout(&scenario).await?;
 
-    let refused = release.install(&json!({})).err().context("foreign CRDs are adopted unasked")?.to_string();
+    let refused = release.install(&values(&scenario)).err().context("foreign CRDs are adopted unasked")?.to_string();
     ensure!(refused.contains("rollouts.argoproj.io") || refused.contains("argoproj.io"), "{refused}");
     ensure!(refused.contains("invalid ownership metadata"), "{refused}");
-    release.take_over(&json!({}))?;
+    release.take_over(&values(&scenario))?;
 
     wait::until(
         &all(&scenario.client),

@@ -99,6 +99,7 @@ mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
     use jiff::Timestamp;
+    use kulta_api::RouteKind;
     use tower::ServiceExt;
 
     use super::*;
@@ -175,7 +176,7 @@ mod tests {
     #[tokio::test]
     async fn readyz_of_a_controller_that_works_names_what_it_works_without() {
         let probes = Probes { record_support: Arc::new(RecordSupport::new(false)), ..probes() };
-        probes.waiting.watch(Kind::HttpRoute, &Scope::Cluster, "no Gateway API");
+        probes.waiting.watch(Kind::Route(RouteKind::Http), &Scope::Cluster, "no Gateway API");
 
         let (status, body) = get(probes, "/readyz").await;
 

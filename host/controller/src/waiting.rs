@@ -1,4 +1,4 @@
-//! Why the controller does not work yet, or not with everything: for `/readyz` and, once per reason, for the log.
+//! What keeps the controller from working, or from working fully: for `/readyz`, and once per reason for the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -82,6 +82,8 @@ pub fn watch_reason(kind: Kind, scope: &Scope, code: u16, message: &str) -> Stri
 
 #[cfg(test)]
 mod tests {
+    use kulta_api::RouteKind;
+
     use super::*;
 
     #[test]
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_cluster_without_gateway_api_is_told_to_install_it() {
-        let reason = watch_reason(Kind::HttpRoute, &Scope::Cluster, 404, "404 page not found");
+        let reason = watch_reason(Kind::Route(RouteKind::Http), &Scope::Cluster, 404, "404 page not found");
 
         assert!(reason.ends_with("install the CRDs of Gateway API"), "{reason}");
     }

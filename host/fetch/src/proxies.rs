@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use reqwest::{Proxy, Url};
 
-/// The proxy for http, that for https, and the hosts that are reached without one. Loopback never has a proxy: there it would be
-/// another host's.
+/// The proxy for http, the proxy for https, and the hosts that are reached without one. Loopback is never proxied: at the proxy it
+/// would be the proxy's own host.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<Url>,

@@ -17,8 +17,9 @@ pub const NAMESPACE: &str = "kulta-system";
 /// The Deployment and its container.
 pub const NAME: &str = "kulta";
 const SELECTOR: &str = "app.kubernetes.io/name=kulta";
-/// In the order of the README's command.
-const MANIFESTS: [&str; 4] = ["deploy/namespace.yaml", "crds", "deploy/rbac.yaml", "deploy/controller.yaml"];
+/// In the order of `deploy/kustomization.yaml`.
+const MANIFESTS: [&str; 5] =
+    ["crds", "deploy/namespace.yaml", "deploy/rbac.yaml", "deploy/aggregated-roles.yaml", "deploy/controller.yaml"];
 /// Timeout until a new pod is ready.
 const READY: Duration = Duration::from_secs(120);
 

@@ -1,71 +1,11 @@
 //! A value of the chart, and what it changes in the manifests: at least one case for each value.
 
-use anyhow::Result;
-use kulta_tests::helm;
 use serde_json::{Value, json};
 
-/// What a case changes; it does not hold for the default values.
-#[derive(Debug)]
-pub enum Expected {
-    /// The object (kind and name) has this value at this path.
-    Is(&'static str, &'static str, String, Value),
-    /// The list at this path of the object has this item.
-    Has(&'static str, &'static str, String, Value),
-    /// The list at this path of the object lacks this item.
-    Lacks(&'static str, &'static str, String, Value),
-    /// The controller gets this argument.
-    Argument(&'static str),
-    /// There is such an object.
-    Object(&'static str, &'static str),
-    /// There is no such object.
-    NoObject(&'static str, &'static str),
-}
-
-use Expected::{Argument, Has, Is, Lacks, NoObject, Object};
-
-impl Expected {
-    pub fn holds(&self, objects: &[Value]) -> Result<bool> {
-        let at = |kind: &str, name: &str, path: &str| {
-            helm::object(objects, kind, name).ok().and_then(|object| object.pointer(path)).cloned()
-        };
-        Ok(match self {
-            Is(kind, name, path, value) => at(kind, name, path).as_ref() == Some(value),
-            Has(kind, name, path, item) => {
-                at(kind, name, path).is_some_and(|list| list.as_array().is_some_and(|list| list.contains(item)))
-            }
-            Lacks(kind, name, path, item) => {
-                at(kind, name, path).is_some_and(|list| list.as_array().is_some_and(|list| !list.contains(item)))
-            }
-            Argument(argument) => helm::arguments(objects)?.iter().any(|given| given == argument),
-            Object(kind, name) => helm::object(objects, kind, name).is_ok(),
-            NoObject(kind, name) => helm::object(objects, kind, name).is_err(),
-        })
-    }
-}
-
-fn is(kind: &'static str, name: &'static str, path: &str, value: Value) -> Expected {
-    Is(kind, name, path.to_owned(), value)
-}
-
-fn deployment(path: &str, value: Value) -> Expected {
-    is("Deployment", "kulta", path, value)
-}
-
-fn pod(path: &str, value: Value) -> Expected {
-    deployment(&format!("/spec/template{path}"), value)
-}
-
-fn container(path: &str, value: Value) -> Expected {
-    pod(&format!("/spec/containers/0{path}"), value)
-}
-
-fn container_has(list: &str, item: Value) -> Expected {
-    Has("Deployment", "kulta", format!("/spec/template/spec/containers/0/{list}"), item)
-}
-
-fn volume(item: Value) -> Expected {
-    Has("Deployment", "kulta", "/spec/template/spec/volumes".to_owned(), item)
-}
+use crate::expected::{
+    Expected::{self, Argument, Has, Lacks, NoObject, Object},
+    container, container_has, deployment, is, pod, volume,
+};
 
 /// Values, and what they change.
 pub type Case = (Value, Vec<Expected>);
@@ -181,6 +121,22 @@ fn flags() -> Vec<Case> {
             ],
         ),
         (
+            json!({"leaderElection": {"leaseDuration": "1m", "renewDeadline": "40s", "retryPeriod": "5s"}}),
+            vec![
+                Argument("--leader-election-lease-duration=1m"),
+                Argument("--leader-election-renew-deadline=40s"),
+                Argument("--leader-election-retry-period=5s"),
+            ],
+        ),
+        (
+            json!({"proxy": {"http": "http://proxy:3128", "https": "http://proxy:3129", "noProxy": [".svc", ".local"]}}),
+            vec![
+                Argument("--http-proxy=http://proxy:3128"),
+                Argument("--https-proxy=http://proxy:3129"),
+                Argument("--no-proxy=.svc,.local"),
+            ],
+        ),
+        (
             json!({"cdevents": {
                 "sink": "https://events.example.com", "mode": "structured", "environment": "production",
                 "source": "https://kulta.example.com", "gitCommitAnnotations": ["example.com/commit", "example.com/sha"],
@@ -200,14 +156,14 @@ fn flags() -> Vec<Case> {
             }}),
             vec![
                 Argument("--prometheus-address=http://prometheus:9090"),
-                Argument("--metrics-url-prefix=https://a.example,https://b.example"),
-                Argument("--metrics-deny=10.1.0.0/16,10.2.0.0/16"),
-                Argument("--metrics-loopback"),
+                Argument("--analysis-url-prefix=https://a.example,https://b.example"),
+                Argument("--analysis-deny=10.1.0.0/16,10.2.0.0/16"),
+                Argument("--analysis-loopback"),
             ],
         ),
         (
-            json!({"extraArgs": ["--metrics-record=/var/cache/kulta/requests.jsonl"]}),
-            vec![Argument("--metrics-record=/var/cache/kulta/requests.jsonl")],
+            json!({"extraArgs": ["--analysis-record=/var/cache/kulta/requests.jsonl"]}),
+            vec![Argument("--analysis-record=/var/cache/kulta/requests.jsonl")],
         ),
     ]
 }
@@ -238,7 +194,7 @@ fn plugins() -> Vec<Case> {
             json!({"plugins": {"cache": {"claim": "kulta"}}}),
             vec![volume(json!({"name": "cache", "persistentVolumeClaim": {"claimName": "kulta"}}))],
         ),
-        (json!({"plugins": {"compileMemoryMiB": 512}}), vec![Argument("--plugin-compile-memory-mib=512")]),
+        (json!({"plugins": {"compileMemory": "512Mi"}}), vec![Argument("--plugin-compile-memory=512Mi")]),
         (
             json!({"plugins": {"httpRegistries": ["registry.ci:5000", "localhost:5000"]}}),
             vec![Argument("--plugin-http-registries=registry.ci:5000,localhost:5000")],

@@ -2,6 +2,7 @@
 
 mod cases;
 mod certificates;
+mod expected;
 mod files;
 mod manifests;
 mod rejected;

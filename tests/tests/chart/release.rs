@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use kube::{Api, api::DynamicObject};
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject},
+};
 use kulta_tests::{
     api,
     audit::Audit,
@@ -30,11 +33,13 @@ async fn release(scenario: &Scenario) -> Result<Release> {
     Ok(Release { name: "kulta".to_owned(), namespace, kubeconfig: scenario.environment.kubeconfig.clone() })
 }
 
-/// Values for the scenario's namespace; the CRDs are there already, and other scenarios use them.
+/// Values for the scenario's namespace. The CRDs are there already, and other scenarios use them. The cluster's roles belong to the scenario
+/// that tests them.
 fn values(scenario: &Scenario) -> Value {
     json!({
         "fullnameOverride": scenario.namespace,
         "crds": {"install": false},
+        "rbac": {"aggregateClusterRoles": false},
         "controller": {"namespaces": [scenario.namespace]},
     })
 }
@@ -68,6 +73,14 @@ async fn controller(scenario: &Scenario, release: &Release) -> Result<Controller
     let mut controller = Controller::start(&start, &scenario.environment.run)?;
     controller.wait_http(address, "/readyz", READY).await?;
     Ok(controller)
+}
+
+/// Deletes the release's namespace too.
+async fn end(scenario: Scenario, release: &Release) -> Result<()> {
+    let namespaces: Api<DynamicObject> = Api::all_with(scenario.client.clone(), &kinds::namespace());
+    let deleted = namespaces.delete(&release.namespace, &DeleteParams::background()).await;
+    deleted.context("delete the release's namespace")?;
+    scenario.end().await
 }
 
 /// Requests of the release's ServiceAccount that were denied.
@@ -128,7 +141,7 @@ async fn a_release_for_a_namespace_serves_a_canary_through_upgrade_and_rollback_
     scenario.until_served(&canary.host(&scenario.namespace)).await?;
     let crds: Api<DynamicObject> = Api::all_with(scenario.client.clone(), &kinds::crd());
     crds.get("rollouts.argoproj.io").await.context("the CRD went with the release")?;
-    scenario.end().await
+    end(scenario, &release).await
 }
 
 #[tokio::test]
@@ -160,5 +173,5 @@ async fn a_release_with_a_standby_is_available_lets_a_node_be_drained_and_can_go
     ensure!(api::number(&deployment, "/status/availableReplicas") == 1, "{:?}", deployment.data);
     ensure!(api::text(&deployment, "/spec/strategy/type") == "Recreate", "{:?}", deployment.data);
     release.uninstall()?;
-    scenario.end().await
+    end(scenario, &release).await
 }

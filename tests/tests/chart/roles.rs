@@ -1,8 +1,14 @@
 //! The roles that the chart adds to the cluster's view, edit and admin.
 
-use anyhow::{Result, ensure};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::{Api, api::PostParams};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+    rbac::v1::ClusterRole,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use kulta_tests::{
     helm, kulta,
     scenario::{SOON, Scenario},
@@ -82,6 +88,11 @@ async fn an_editor_of_a_namespace_can_use_rollouts_and_a_viewer_can_read_them() 
     }
     for verb in ["create", "patch", "delete"] {
         ensure!(!allowed(&scenario, "admin", verb, "kulta.io", "plugins").await?, "an admin may {verb} Plugins");
+    }
+    let roles: Api<ClusterRole> = Api::all(scenario.client.clone());
+    for name in ["view", "edit"] {
+        let name = format!("{}-{name}", scenario.namespace);
+        roles.delete(&name, &DeleteParams::default()).await.context("delete a role")?;
     }
     scenario.end().await
 }

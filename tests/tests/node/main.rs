@@ -1,11 +1,13 @@
 //! KULTA from its own image, on a node with real pods and real probes.
 
+mod certificates;
+mod chart;
 mod install;
 mod plugins;
 mod removal;
 mod replaced;
+mod roles;
 mod rollouts;
-mod sink;
 mod traffic;
 
 use std::{

@@ -45,7 +45,7 @@ const fn refused(name: &'static str, instead: &'static str) -> ArgoFlag {
     ArgoFlag { name, value: Value::Any, meaning: Meaning::Refused(instead) }
 }
 
-/// All flags of `cmd/rollouts-controller` in Argo Rollouts 1.9.2 that no other flag here has as its name or alias.
+/// The flags of `cmd/rollouts-controller` in Argo Rollouts 1.9.2 that are neither names nor aliases of KULTA's own flags.
 pub const ARGO_FLAGS: &[ArgoFlag] = &[
     none("rollout-resync", "objects are reconciled when they change and when a rollout waits for a time"),
     none("kloglevel", "there is no klog here; --log-level sets the level of all log lines"),
@@ -77,7 +77,7 @@ pub const ARGO_FLAGS: &[ArgoFlag] = &[
     none("enable-pprof-address", "there is no profiler for Go here"),
     none_switch("disable-compression", "answers of the API server are never compressed"),
     none("request-timeout", "requests to the API server have timeouts of their own"),
-    refused("controllers", "it would run analyses alone, which is not supported; leave the flag out"),
+    refused("controllers", "KULTA cannot serve AnalysisRuns alone; leave the flag out"),
     refused("server", KUBECONFIG),
     refused("certificate-authority", KUBECONFIG),
     ArgoFlag { value: Value::Switch, ..refused("insecure-skip-tls-verify", KUBECONFIG) },

@@ -349,3 +349,16 @@ fn events_are_sent_in_binary_mode_by_default() {
 fn zero_workers_are_rejected() {
     assert!(error(&["--workers", "0"]).contains("--workers"));
 }
+
+/// The scenarios' controllers inherit these.
+#[test]
+fn no_flag_has_a_variable_that_the_test_cluster_sets() {
+    let controller = controller_command();
+    let variables: Vec<_> = controller.get_arguments().filter_map(|flag| flag.get_env()).collect();
+
+    for taken in
+        ["KULTA_CLUSTER", "KULTA_RUN_FOLDER", "KULTA_AUDIT_LOG", "KULTA_GATEWAY", "KULTA_PROMETHEUS", "KULTA_BIN"]
+    {
+        assert!(!variables.iter().any(|variable| *variable == taken), "{taken}");
+    }
+}

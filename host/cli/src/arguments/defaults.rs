@@ -1,4 +1,5 @@
-//! Values below flags and environment variables: those of a file, and of environment variables under other names.
+//! Values with a lower precedence than flags and their environment variables: those of the configuration file, and of environment
+//! variables under other names.
 
 use clap::Command;
 
@@ -44,7 +45,7 @@ pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> (Vec<Default
     for entry in RENAMED {
         let Some(value) = variable(entry.old_variable) else { continue };
         let (old, new) = (entry.old_variable, entry.new_variable);
-        warnings.push(format!("{old} is {new} now; the old name ends with the next version"));
+        warnings.push(format!("{old} is now {new}; the old name will be removed in the next version"));
         if variable(new).is_none() {
             let flag = entry.new_flag.replace('-', "_");
             defaults.push(Default { flag, values: vec![value + entry.unit], source: old.to_owned() });

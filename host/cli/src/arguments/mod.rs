@@ -139,14 +139,14 @@ pub enum ParseError {
     Flags(#[from] clap::Error),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A value that is not of a flag, and is named by where it was found.
+    /// An invalid value of the file, or of a variable under another name than the flag's, with its source.
     #[error("{source_name}: {message}")]
     Value { source_name: String, message: String },
     #[error("{0}")]
     Contradiction(String),
 }
 
-/// The command line, with the environment and the configuration file below it.
+/// The command line; the environment and the configuration file set what it leaves out.
 ///
 /// # Errors
 /// If it is invalid, or asks for help.
@@ -157,14 +157,14 @@ pub fn parse(arguments: Vec<OsString>, variable: impl Fn(&str) -> Option<String>
         return Ok(Parsed { command, notices: Vec::new() });
     }
     let (arguments, mut notices) = renamed::translate(arguments);
-    let (below, warnings) = defaults::of_environment(variable);
+    let (fallbacks, warnings) = defaults::of_environment(variable);
     notices.extend(warnings);
-    let parsed = parse_with(&arguments, &below)?;
+    let parsed = parse_with(&arguments, &fallbacks)?;
     let settings = match &parsed.config {
         None => parsed,
         Some(file) => {
             let mut all = config::read(&controller_command(), file)?;
-            all.extend(below);
+            all.extend(fallbacks);
             parse_with(&arguments, &all)?
         }
     };
@@ -183,23 +183,23 @@ fn with_subcommand(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-fn parse_with(arguments: &[OsString], below: &[defaults::Default]) -> Result<ControllerArguments, ParseError> {
-    let parsed = try_parse(arguments, below);
+fn parse_with(arguments: &[OsString], fallbacks: &[defaults::Default]) -> Result<ControllerArguments, ParseError> {
+    let parsed = try_parse(arguments, fallbacks);
     let Err(error) = parsed else { return Ok(parsed?) };
     // If the flags alone are valid, one of the defaults is not.
     if try_parse(arguments, &[]).is_err() {
         return Err(error.into());
     }
-    let wrong = below.iter().find_map(|default| {
+    let wrong = fallbacks.iter().find_map(|default| {
         let error = try_parse(arguments, std::slice::from_ref(default)).err()?;
         Some(ParseError::Value { source_name: default.source.clone(), message: value_message(&error) })
     });
     Err(wrong.unwrap_or_else(|| error.into()))
 }
 
-fn try_parse(arguments: &[OsString], below: &[defaults::Default]) -> Result<ControllerArguments, clap::Error> {
+fn try_parse(arguments: &[OsString], fallbacks: &[defaults::Default]) -> Result<ControllerArguments, clap::Error> {
     let command =
-        Arguments::command().mut_subcommand(CONTROLLER_COMMAND, |controller| defaults::apply(controller, below));
+        Arguments::command().mut_subcommand(CONTROLLER_COMMAND, |controller| defaults::apply(controller, fallbacks));
     let matches = command.try_get_matches_from(arguments)?;
     match Arguments::from_arg_matches(&matches)?.command {
         Command::Controller(settings) => Ok(*settings),

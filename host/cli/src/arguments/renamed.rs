@@ -49,8 +49,10 @@ pub fn translate(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
             translated.push(with_unit(argument, unit));
             continue;
         };
-        warnings
-            .push(format!("--{} is --{} now; the old name ends with the next version", entry.old_flag, entry.new_flag));
+        warnings.push(format!(
+            "--{} is now --{}; the old name will be removed in the next version",
+            entry.old_flag, entry.new_flag
+        ));
         match value {
             Some(value) => translated.push(format!("--{}={value}{}", entry.new_flag, entry.unit).into()),
             None => {
@@ -88,7 +90,10 @@ mod tests {
 
         assert_eq!(arguments, ["--analysis-deny", "10.0.0.0/8", "--analysis-loopback", "--workers=2"]);
         assert_eq!(warnings.len(), 2);
-        assert_eq!(warnings[0], "--metrics-deny is --analysis-deny now; the old name ends with the next version");
+        assert_eq!(
+            warnings[0],
+            "--metrics-deny is now --analysis-deny; the old name will be removed in the next version"
+        );
     }
 
     #[test]

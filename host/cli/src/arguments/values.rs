@@ -126,7 +126,7 @@ pub fn log_level(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// An empty value is none, as `--instance-id=` means in Argo Rollouts.
+/// Treats an empty value as unset, as Argo Rollouts does with `--instance-id=`.
 #[must_use]
 pub fn non_empty(value: Option<&str>) -> Option<String> {
     value.filter(|value| !value.is_empty()).map(ToOwned::to_owned)

@@ -28,8 +28,10 @@ async fn a_configuration_file_and_old_names_start_the_controller() {
     let port = free_port();
     let file = cluster.kubeconfig.with_file_name("kulta.yaml");
     std::fs::write(&file, format!("listen: 127.0.0.1:{port}\nlogFormat: json\nleaderElect: false\n")).unwrap();
-    let mut kulta =
-        cluster.kulta(&["controller", "--config", file.to_str().unwrap()], &[("KULTA_METRICS_LOOPBACK", "yes"), ("KULTA_PLUGIN_ALLOW_TAGS", "1")]);
+    let mut kulta = cluster.kulta(
+        &["controller", "--config", file.to_str().unwrap()],
+        &[("KULTA_METRICS_LOOPBACK", "yes"), ("KULTA_PLUGIN_ALLOW_TAGS", "1")],
+    );
 
     kulta.page(port, "/readyz", |page| page.status == 200);
 
@@ -39,7 +41,7 @@ async fn a_configuration_file_and_old_names_start_the_controller() {
     assert!(
         warnings.iter().any(|line| {
             line["fields"]["message"]
-                == "KULTA_METRICS_LOOPBACK is KULTA_ANALYSIS_LOOPBACK now; the old name ends with the next version"
+                == "KULTA_METRICS_LOOPBACK is now KULTA_ANALYSIS_LOOPBACK; the old name will be removed in the next version"
         }),
         "{warnings:?}"
     );
