@@ -57,12 +57,10 @@ fn scalar(flag: &Arg) -> Value {
         json!({"type": ["string", "integer"], "pattern": "^[0-9]+(\\.[0-9]+)?([kMGT]|[KMGT]i)?$"})
     } else if is_of::<super::LeaderElect>(parser) {
         json!({"enum": ["auto", true, false]})
+    } else if is_of::<SocketAddr>(parser) {
+        json!({"type": "string", "pattern": ":[0-9]+$"})
     } else if names.is_empty() {
-        let mut property = json!({"type": "string"});
-        if is_of::<SocketAddr>(parser) {
-            property["pattern"] = json!(":[0-9]+$");
-        }
-        property
+        json!({"type": "string"})
     } else {
         json!({"enum": names})
     }
