@@ -1,5 +1,8 @@
 //! KULTA from its own image, on a node with real pods and real probes.
 
+// Figures of a run are printed.
+#![allow(clippy::print_stdout)]
+
 mod certificates;
 mod chart;
 mod install;
