@@ -68,6 +68,10 @@ impl Controller {
         ensure!(program.exists(), "{} is not there: build it or set KULTA_BIN", program.display());
         let mut command = Command::new(program);
         command.arg("controller").args(&start.arguments);
+        // The cluster's addresses are reached directly, whatever proxy the machine uses.
+        for variable in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+            command.env_remove(variable);
+        }
         command.env("KUBECONFIG", &start.kubeconfig).envs(start.environment.iter().cloned());
         let log = free_log(run, &start.name);
         Ok(Self { process: Process::spawn(&start.name, command, log)? })

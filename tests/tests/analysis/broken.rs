@@ -132,7 +132,7 @@ async fn addresses_that_are_denied_to_analyses_are_rejected() -> Result<()> {
     let controller = kulta::start_with(
         &scenario,
         None,
-        &[("KULTA_METRICS_URL_PREFIX", &format!("{prefix},http://127.0.0.1,http://169.254.169.254,http://localhost"))],
+        &[("KULTA_ANALYSIS_URL_PREFIX", &format!("{prefix},http://127.0.0.1,http://169.254.169.254,http://localhost"))],
     )
     .await?;
     let strict = json!({"consecutiveErrorLimit": 0});

@@ -99,6 +99,7 @@ async fn the_image_names_itself_runs_as_nobody_and_is_small() -> Result<()> {
     println!("{image}: {:.1} MB besides its base", own as f64 / 1e6);
     ensure!(config["User"] == json!("65532:65532"), "{config}");
     ensure!(config["Entrypoint"] == json!(["/usr/local/bin/kulta"]), "{config}");
+    ensure!(config["Cmd"] == json!(["controller"]), "{config}");
     let version = image.rsplit(':').next().unwrap_or_default();
     for (label, wanted) in [("title", "KULTA"), ("version", version), ("licenses", "Apache-2.0")] {
         ensure!(config["Labels"][format!("org.opencontainers.image.{label}")] == json!(wanted), "{config}");
