@@ -58,10 +58,12 @@ async fn forward(mut client: TcpStream, target: SocketAddr, record: Arc<Mutex<Ve
     let _ended = copy_bidirectional(&mut client, &mut server).await;
 }
 
-/// The target of a request as a server gets it: without scheme and host.
+/// A request as a server gets it: its target has no scheme and host. The server closes the connection after its answer, because only the
+/// first request of a connection is rewritten.
 fn in_origin_form(request: &str) -> String {
     let (method, rest) = request.split_once(' ').unwrap();
     let (_, from_host) = rest.split_once("://").unwrap();
     let (_, path) = from_host.split_once('/').unwrap();
-    format!("{method} /{path}")
+    let (line, headers) = path.split_once("\r\n").unwrap();
+    format!("{method} /{line}\r\nconnection: close\r\n{headers}")
 }
