@@ -28,7 +28,7 @@ test: setup ## Run every test that needs no cluster
 	cd plugins && cargo test --locked --workspace
 
 languages: build ## Build and run the example plugins in Python and JavaScript (needs python3, node and npm)
-	KULTA_BIN=$(abspath $(TARGET))/release/kulta cargo test --locked --workspace --test plugin -- --ignored --nocapture
+	KULTA_BIN=$(abspath $(TARGET))/release/kulta cargo test --locked --workspace --bins --test plugin -- --ignored --nocapture
 
 lint: setup ## Check format and lints
 	cargo fmt --all --check
@@ -49,7 +49,7 @@ seeds: setup ## Run the controller against the embedded cluster with faults, by 
 
 seeds-nightly: setup ## Run `make seeds` from a new first seed for some minutes (MINUTES=480)
 	$(BUILD_SEEDS)
-	cargo test --locked --workspace --test churn -- --ignored
+	cargo test --locked --workspace --bins --test churn -- --ignored
 	$(TARGET)/release/kulta-seeds --first $$(date +%s)0000 --count 100000000 --minutes $(MINUTES)
 
 cluster: build ## Start a real control plane with a gateway and leave it running (needs root)

@@ -4,16 +4,16 @@
 #   tests/scenarios.sh              scenarios in parallel, then those that load the machine, then the check for denied requests
 #   tests/scenarios.sh stock-crd    scenarios that replace the cluster's CRDs, in a separate cluster: by the chart's, by Argo's, by a permissive one
 #
-# Each command names the whole workspace, so that cargo reuses the build of `make test`.
+# Each command names the whole workspace and its binaries, so that cargo resolves the same features and reuses the build of `make test`.
 set -eu
 # The variable is meant for the program that started this script. Cargo would rebuild because of the changed value.
 unset CARGO_MANIFEST_DIR
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = stock-crd ]; then
-    cargo test --locked --workspace --test chart_crds -- --nocapture --ignored --test-threads 1
-    cargo test --locked --workspace --test stock_crd -- --nocapture --ignored
-    exec cargo test --locked --workspace --test loose_crd -- --nocapture --ignored
+    cargo test --locked --workspace --bins --test chart_crds -- --nocapture --ignored --test-threads 1
+    cargo test --locked --workspace --bins --test stock_crd -- --nocapture --ignored
+    exec cargo test --locked --workspace --bins --test loose_crd -- --nocapture --ignored
 fi
 
 parallel=
@@ -27,6 +27,6 @@ for entry in tests/tests/*; do
 done
 
 # shellcheck disable=SC2086 # a list of words
-cargo test --locked --workspace $parallel -- --nocapture --include-ignored --test-threads 3
-cargo test --locked --workspace --test figures --test analysis_figures -- --nocapture --include-ignored --test-threads 1
-cargo test --locked --workspace --test rights -- --nocapture --ignored
+cargo test --locked --workspace --bins $parallel -- --nocapture --ignored --test-threads 3
+cargo test --locked --workspace --bins --test figures --test analysis_figures -- --nocapture --ignored --test-threads 1
+cargo test --locked --workspace --bins --test rights -- --nocapture --ignored
