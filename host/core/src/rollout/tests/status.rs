@@ -12,7 +12,7 @@ use crate::observed::Observed;
 use crate::plan::{Action, Plan};
 use crate::rollout::begin;
 use crate::rollout::questions::LookedUp;
-use crate::rollout::tests::support::{done, plan_by};
+use crate::rollout::tests::support::{done, plan_by, stored};
 use crate::workload::{Revision, WorkloadWrite};
 
 const NOW: i64 = 1_800_000_000;
@@ -44,16 +44,6 @@ pub(crate) fn idle(available: u32) -> Observed {
         ready_replicas: 2,
         ..RolloutStatus::default()
     });
-    observed
-}
-
-/// The observed objects after the plan's status was stored.
-pub(crate) fn stored(mut observed: Observed, plan: &Plan) -> Observed {
-    let mut status = serde_json::to_value(observed.rollout.status.clone().unwrap_or_default()).unwrap();
-    if let Some(patch) = &plan.status {
-        json_patch::merge(&mut status, &patch.patch);
-    }
-    observed.rollout.status = Some(serde_json::from_value(status).unwrap());
     observed
 }
 

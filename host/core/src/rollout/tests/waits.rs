@@ -4,8 +4,8 @@ use kulta_api::conditions::ConditionType;
 use kulta_api::{ConditionStatus, RolloutPhase};
 use serde_json::json;
 
-use super::status::{condition, idle, now, reason_and_message, stored};
-use super::support::done;
+use super::status::{condition, idle, now, reason_and_message};
+use super::support::{done, stored};
 use crate::observed::{Observed, ObservedRoute, RouteState};
 use crate::rollout::begin;
 use crate::rollout::tests::support::{route, routed, service};
