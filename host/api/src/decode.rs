@@ -143,8 +143,8 @@ mod tests {
 
         let found = unchecked(&object(json!({ "strategy": { "canary": { "steps": steps } } })));
 
-        let told: Vec<String> = found.lists_for_objects.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["spec.strategy.canary.steps[0].pause: must be an object, not a list"]);
+        let errors: Vec<String> = found.lists_for_objects.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, ["spec.strategy.canary.steps[0].pause: must be an object, not a list"]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kulta_api::RouteKey;
+
 /// Orders by namespace first, so that a namespace is a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -19,6 +21,13 @@ impl Key {
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
         Self { namespace: self.namespace.clone(), name: name.to_owned() }
+    }
+}
+
+/// Stores and requests have one kind of route each, so they need only its place.
+impl From<&RouteKey> for Key {
+    fn from(route: &RouteKey) -> Self {
+        Self::new(route.namespace.clone(), route.name.clone())
     }
 }
 

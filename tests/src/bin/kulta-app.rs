@@ -1,4 +1,4 @@
-//! The program in the images of test pods: an HTTP server that answers with its version, and behaves as told. It uses
+//! The program in the images of test pods: an HTTP server that answers with its version, and behaves as its arguments say. It uses
 //! nothing but std, so that it can be a static program in an image without files.
 //!
 //! `kulta-app pause` does nothing, as the first process of a pod. `kulta-app serve` serves, `kulta-app never-ready` serves and

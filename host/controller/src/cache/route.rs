@@ -87,7 +87,7 @@ impl RouteStores {
 
     #[must_use]
     pub fn get(&self, route: &RouteKey) -> Option<&CachedRoute> {
-        self.of(route.kind).get(&Key::new(route.namespace.as_str(), route.name.as_str()))
+        self.of(route.kind).get(&Key::from(route))
     }
 
     /// The routes that this selects.

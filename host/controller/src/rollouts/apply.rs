@@ -224,7 +224,7 @@ impl Applier {
 
     async fn patch_route(&self, target: &Target, route: &RouteKey, patch: &Value) -> Result<Stored, ApplyError> {
         let now = self.clock.now();
-        let key = Key::new(route.namespace.clone(), route.name.clone());
+        let key = Key::from(route);
         self.cluster.json_patch(Kind::Route(route.kind), &key, patch).await.map_err(|error| {
             self.local.change(&target.uid, |state| {
                 let local = state.routes.entry(route.clone()).or_default();
@@ -239,7 +239,7 @@ impl Applier {
     }
 
     fn wrote_route(&self, target: &Target, route: &RouteKey, version: u64) {
-        let key = Key::new(route.namespace.clone(), route.name.clone());
+        let key = Key::from(route);
         match route.kind {
             RouteKind::Http => self.wrote::<HttpRoutes>(target, key, version),
         }
