@@ -107,10 +107,15 @@ async fn load_by_service(scenario: &Scenario, rollout: &str) -> Result<Load> {
     Load::start(Plan { target, per_second: RATE, limit: LOAD_LIMIT, ..Plan::to(rollout) })
 }
 
-/// Uids of a Rollout's pods, sorted.
+/// Uids of a Rollout's pods, sorted, as soon as none of its pods is being deleted any more.
 async fn pod_uids(scenario: &Scenario, rollout: &str) -> Result<Vec<String>> {
-    let pods: Vec<DynamicObject> = scenario.list(&kinds::pod(), &format!("app={rollout}")).await?;
-    let mut uids: Vec<String> = pods.into_iter().filter_map(|pod| pod.metadata.uid).collect();
-    uids.sort();
-    Ok(uids)
+    kulta_tests::wait::poll("no pod that is being deleted", kulta_tests::scenario::SOON, || async {
+        let pods: Vec<DynamicObject> = scenario.list(&kinds::pod(), &format!("app={rollout}")).await?;
+        let deleted = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()).count();
+        anyhow::ensure!(deleted == 0, "{deleted} pods are being deleted");
+        let mut uids: Vec<String> = pods.into_iter().filter_map(|pod| pod.metadata.uid).collect();
+        uids.sort();
+        Ok(Some(uids))
+    })
+    .await
 }
