@@ -96,6 +96,7 @@ impl Toolchain {
             Self::Debian { .. } => Command::new(DEBIAN_CARGO),
         };
         forget_this_build(&mut cargo);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", without_home()?);
         // As a cdylib alone: with an rlib, cargo omits link-time optimisation and the module is a third larger.
         cargo
             .current_dir(plugins)
@@ -143,6 +144,19 @@ fn forget_this_build(cargo: &mut Command) {
     }
 }
 
+/// The flag that shortens the paths of dependencies in panic messages. A built-in plugin then has the same bytes, and the same
+/// digest, whoever builds it.
+fn without_home() -> Result<OsString, String> {
+    let home = match env::var_os("CARGO_HOME") {
+        Some(home) => home,
+        None => PathBuf::from(variable("HOME")?).join(".cargo").into_os_string(),
+    };
+    let mut flag = OsString::from("--remap-path-prefix=");
+    flag.push(home);
+    flag.push("=/cargo");
+    Ok(flag)
+}
+
 /// The encoder reads the interface from a custom section of the module.
 fn componentize(module: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let module = fs::read(module)?;
@@ -157,5 +171,5 @@ fn printed(rustc: &std::ffi::OsStr, arguments: &[&str]) -> Option<String> {
 }
 
 fn variable(name: &str) -> Result<OsString, String> {
-    env::var_os(name).ok_or_else(|| format!("cargo did not set {name}"))
+    env::var_os(name).ok_or_else(|| format!("{name} is not set"))
 }
