@@ -1,5 +1,5 @@
 # Every target works from a clean clone; `make setup` installs what a fresh machine lacks.
-.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test node node-test bench manifests clean
+.PHONY: help demo setup build test languages lint seeds seeds-nightly cluster cluster-test node node-test bench manifests release release-test clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # CARGO_MANIFEST_DIR is set because several checkouts may share a target folder: the program may have been built in another one.
@@ -82,6 +82,14 @@ bench: setup ## Measure the cost of a decision, of a measurement and of a reconc
 manifests: ## Generate the manifests in deploy/ and the chart's copy of crds/ (needs Go, which builds helm)
 	tests/tools/build.sh helm
 	deploy/manifests.sh
+
+release: setup ## Build what a release consists of into target/dist (needs buildah, jq and Go, which builds helm)
+	tests/tools/build.sh helm
+	deploy/release.sh
+
+release-test: build ## Package a release twice over the built binary and compare the bytes (needs root)
+	tests/tools/build.sh node
+	KULTA_BIN=$(abspath $(TARGET))/release/kulta tests/release.sh
 
 clean: ## Remove all build output
 	cargo clean

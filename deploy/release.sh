@@ -12,7 +12,7 @@
 # The same commit gives the same bytes: time stamps are the commit's, and no path of the machine is in the binary. The image also
 # depends on the base that the Containerfile names.
 #
-#   deploy/release.sh                      needs git, rustup's toolchain, buildah, and helm from tests/tools/build.sh
+#   deploy/release.sh                      needs git, rustup's toolchain, buildah, jq, and helm from tests/tools/build.sh
 #   HELM=<program>                         default: tests/tools/bin/helm
 #   BUILDAH=<command>                      default: buildah; may have arguments, such as --root
 #   KULTA_BIN=<binary>                     packages this binary and builds none
@@ -35,6 +35,7 @@ fail() {
 [ -z "$(git status --porcelain)" ] || fail "the working tree differs from its commit: commit or stash the changes"
 command -v "$helm" >/dev/null || fail "$helm is missing: run tests/tools/build.sh helm, or set HELM"
 command -v "${buildah[0]}" >/dev/null || fail "${buildah[0]} is missing: install buildah, or set BUILDAH"
+command -v jq >/dev/null || fail "jq is missing: install it"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 revision=$(git rev-parse HEAD)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)

@@ -38,6 +38,7 @@ node_packages() {
     package iptables iptables
     package buildah buildah
     package debootstrap debootstrap
+    package jq jq
     [ -x /bin/busybox ] || package busybox busybox-static
 }
 
