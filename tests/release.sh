@@ -27,8 +27,8 @@ sha256sum --check --quiet SHA256SUMS-*
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$work/one/Cargo.toml" | head -n 1)
 mkdir "$work/unpacked"
 tar --extract --file "kulta-$version"-linux-*.tar.gz --directory "$work/unpacked"
-"$work/unpacked/kulta" --version | grep --quiet --fixed-strings "$version"
-"$bin/helm" template kulta "kulta-$version.tgz" | grep --quiet --fixed-strings "image: docker.io/library/kulta:$version"
+"$work/unpacked/kulta" --version | grep --fixed-strings "$version" >/dev/null
+"$bin/helm" template kulta "kulta-$version.tgz" | grep --fixed-strings "image: docker.io/library/kulta:$version" >/dev/null
 grep --quiet --fixed-strings "image: docker.io/library/kulta:$version" "kulta-$version-install.yaml"
 mkdir "$work/image"
 tar --extract --file "kulta-$version"-image-linux-*.tar --directory "$work/image"
