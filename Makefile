@@ -36,7 +36,7 @@ lint: setup ## Check format and lints
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: workflows docs
-workflows: ## Check the GitHub Actions workflow (needs Go)
+workflows: ## Check the GitHub Actions workflows (needs Go)
 	tests/tools/build.sh actionlint
 	tests/tools/bin/actionlint
 
