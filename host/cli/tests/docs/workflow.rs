@@ -1,4 +1,4 @@
-//! The workflow calls `make` targets and nothing else. `make workflows` checks its form.
+//! The workflows call `make` targets and nothing else. `make workflows` checks their form.
 
 use serde_json::Value;
 
@@ -21,8 +21,17 @@ fn targets(job: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_command_of_the_workflow_is_a_target_of_the_makefile() {
-    let workflow: Value = serde_yaml::from_str(&read(".github/workflows/ci.yaml")).unwrap();
+fn every_command_of_the_checks_is_a_target_of_the_makefile() {
+    calls_targets_of_the_makefile("ci.yaml");
+}
+
+#[test]
+fn every_command_of_a_release_is_a_target_of_the_makefile() {
+    calls_targets_of_the_makefile("release.yaml");
+}
+
+fn calls_targets_of_the_makefile(workflow: &str) {
+    let workflow: Value = serde_yaml::from_str(&read(&format!(".github/workflows/{workflow}"))).unwrap();
     let makefile = read("Makefile");
 
     let called: Vec<String> = workflow["jobs"].as_object().unwrap().values().flat_map(targets).collect();
