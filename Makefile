@@ -15,7 +15,9 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 demo: setup ## Show a good and a bad rollout in the terminal (flags: DEMO_ARGS="--speed 2 --keep")
-	cargo run --release --locked -p kulta -- demo $(DEMO_ARGS)
+	@[ -x $(TARGET)/debug/kulta ] || echo "make demo: the first build compiles about 500 crates, which takes some 10 minutes on 2 cores and 3 on 8" >&2
+	cargo build --locked --workspace --bin kulta
+	$(TARGET)/debug/kulta demo $(DEMO_ARGS)
 
 setup: ## Install the Rust target for plugins
 	plugins/setup.sh
