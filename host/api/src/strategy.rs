@@ -215,6 +215,13 @@ pub struct TrafficRouting {
 }
 
 impl TrafficRouting {
+    /// Whether a router is named, served by this build or not. Without one nothing shifts traffic.
+    #[must_use]
+    pub fn has_router(&self) -> bool {
+        let meshes = [&self.alb, &self.ambassador, &self.apisix, &self.app_mesh, &self.istio, &self.nginx, &self.smi];
+        !self.plugins.is_empty() || meshes.into_iter().chain([&self.traefik]).any(Option::is_some)
+    }
+
     /// The Gateway API configuration, not decoded.
     #[must_use]
     pub fn gateway(&self) -> Option<&Value> {

@@ -161,7 +161,11 @@ pub(crate) fn warnings(observed: &Observed) -> Vec<FieldError> {
         let message = "neither successCondition nor failureCondition is set: every value passes";
         one.at.error(format!("metric {:?}: {message}", one.metric))
     });
-    observed.template_warnings.iter().cloned().chain(unconditional).collect()
+    let rollout = &observed.rollout;
+    let without_effect = analyses(rollout).into_iter().flat_map(|(role, analysis)| {
+        analysis::args_without_effect(analysis, &Path::new(&analysis_path(rollout, role)), &observed.templates)
+    });
+    observed.template_warnings.iter().cloned().chain(unconditional).chain(without_effect).collect()
 }
 
 /// Warnings about the rest of the spec. As in Argo Rollouts, such a rollout runs nevertheless.

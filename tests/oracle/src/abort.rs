@@ -45,6 +45,11 @@ pub fn restored(cluster: &Cluster) -> Option<String> {
             (weight > 0).then(|| format!("the canary Service still has weight {weight}"))
         }
         Some(_) => None,
+        None if cluster.services.is_some() => {
+            let selects = &cluster.services.as_ref()?.canary.selects;
+            let is_canary = *selects == Selected::Revision(canary.clone());
+            is_canary.then(|| format!("the canary Service still selects {canary}"))
+        }
         None => {
             let scale = cluster.revision(canary).map_or(0, |revision| revision.scale);
             (scale > 0).then(|| format!("the canary {canary} still has {scale} pods"))

@@ -20,7 +20,9 @@ pub enum Broken {
     TooFewPods { given_to: Selected, share: u32, max_weight: u32, available: u32, needed: u32 },
     /// A revision that serves is scaled below what its share needs.
     ScaledBelowShare { of: Selected, from: u32, to: u32, needed: u32 },
-    /// A revision is scaled to zero while EndpointSlices of a Service with weight list its pods.
+    /// Without a router, a Service is pointed at a revision without an available pod.
+    SelectsNobody { hash: String, side: Side },
+    /// A revision is scaled to zero while EndpointSlices of a Service that may get requests list its pods.
     ListedPodsGo { hash: String, side: Side },
     /// Without traffic routing, a scale-down deletes available pods that must stay.
     TooFewAvailable { hash: String, from: u32, to: u32, left: u32, floor: u32 },
@@ -62,10 +64,13 @@ impl fmt::Display for Broken {
             Self::ScaledBelowShare { of, from, to, needed } => {
                 write!(f, "{of} goes from {from} to {to} pods, and its share of the traffic needs {needed}")
             }
+            Self::SelectsNobody { hash, side } => {
+                write!(f, "{side} is pointed at revision {hash}, which has no available pod")
+            }
             Self::ListedPodsGo { hash, side } => {
                 write!(
                     f,
-                    "revision {hash} is scaled to zero while EndpointSlices of {side}, which has weight, list its pods"
+                    "revision {hash} is scaled to zero while EndpointSlices of {side}, which may get requests, list its pods"
                 )
             }
             Self::TooFewAvailable { hash, from, to, left, floor } => write!(

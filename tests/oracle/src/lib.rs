@@ -4,6 +4,7 @@
 mod abort;
 mod broken;
 mod pods;
+mod services;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -30,8 +31,10 @@ pub struct Cluster {
     pub canary_scale: Option<u32>,
     /// The update is aborted.
     pub aborted: bool,
-    /// `None` without traffic routing.
+    /// `None` without routes.
     pub routing: Option<Routing>,
+    /// `Some` with traffic routing that names no router.
+    pub services: Option<Services>,
 }
 
 /// How many of the pods that a share needs must be available: `replicaProgressThreshold`.
@@ -69,6 +72,13 @@ pub struct Routing {
     pub rules: Vec<Weights>,
     /// Weights that the data plane may still use, because it has not accepted a later write.
     pub in_force: Vec<Weights>,
+}
+
+/// The two Services of a rollout without a router. Each of them may get any share of the requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    pub stable: Backend,
+    pub canary: Backend,
 }
 
 /// A Service of the rollout.
@@ -145,6 +155,7 @@ pub fn judge(observed: &Cluster, before: &Cluster, after: &Cluster) -> Vec<Broke
         broken.extend(traffic::judge(observed, after));
     }
     broken.extend(pods::judge(before, after));
+    broken.extend(services::judge(before, after));
     broken.extend(abort::judge(before, after));
     broken
 }

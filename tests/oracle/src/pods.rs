@@ -63,10 +63,11 @@ fn listed(routing: &Routing, gone: &Shrinking<'_>) -> Option<Broken> {
     })
 }
 
-/// Without traffic routing, `spec.replicas - maxUnavailable` pods stay available, or all available ones if there are fewer. Pods that are
-/// not available may be deleted.
+/// Without routes, `spec.replicas - maxUnavailable` pods stay available, or all available ones if there are fewer. Pods that are not
+/// available may be deleted. With traffic routing that names no router, `maxUnavailable` does not count.
 fn below_floor(before: &Cluster, shrinking: &[Shrinking<'_>]) -> Option<Broken> {
-    let floor = before.replicas.saturating_sub(before.max_unavailable);
+    let max_unavailable = if before.services.is_some() { 0 } else { before.max_unavailable };
+    let floor = before.replicas.saturating_sub(max_unavailable);
     let had = before.all_available();
     let taken: u32 =
         shrinking.iter().map(|change| change.before.counted() - min(change.before.counted(), change.to)).sum();

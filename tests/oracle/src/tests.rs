@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Backend, Broken, Cluster, Revision, Routing, Selected, Side, Threshold, Weights, restored};
+use crate::{Backend, Broken, Cluster, Revision, Routing, Selected, Services, Side, Threshold, Weights, restored};
 
 /// Judges the first write of a reconciliation.
 fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
@@ -314,4 +314,52 @@ fn a_service_and_its_weight_that_move_together_are_judged_by_where_the_requests_
     let broken = crate::judge(&observed, &switched, &with_weights(switched.clone(), weights(0)));
 
     assert_eq!(broken, []);
+}
+
+/// 4 replicas, with traffic routing that names no router.
+fn without_router(stable: (u32, u32), canary: (u32, u32)) -> Cluster {
+    let services = Services { stable: selecting("old"), canary: selecting("new") };
+    Cluster { services: Some(services), max_unavailable: 1, ..unrouted(stable, canary) }
+}
+
+#[test]
+fn without_a_router_as_many_pods_as_replicas_stay_available() {
+    let before = without_router((4, 3), (2, 2));
+
+    let left = |floor| Broken::TooFewAvailable { hash: "new".into(), from: 2, to: 0, left: 3, floor };
+    assert_eq!(judge(&before, &with_pods(before.clone(), "new", 1, 1)), []);
+    assert_eq!(judge(&before, &with_pods(before.clone(), "new", 0, 0)), [left(4)]);
+}
+
+#[test]
+fn without_a_router_a_service_is_not_pointed_at_a_revision_without_pods() {
+    let pointed = |available| {
+        let mut before = without_router((4, 4), (2, available));
+        let mut after = before.clone();
+        before.services.as_mut().unwrap().canary = selecting("old");
+        after.services.as_mut().unwrap().canary = selecting("new");
+        judge(&before, &after)
+    };
+
+    assert_eq!(pointed(1), []);
+    assert_eq!(pointed(0), [Broken::SelectsNobody { hash: "new".into(), side: Side::Canary }]);
+}
+
+#[test]
+fn without_a_router_a_revision_that_a_service_lists_keeps_its_last_pod() {
+    let mut before = without_router((4, 4), (2, 2));
+    before.services.as_mut().unwrap().canary.listed = BTreeSet::from(["new-1".to_owned()]);
+
+    let broken = judge(&before, &with_pods(before.clone(), "new", 0, 0));
+
+    assert_eq!(broken, [Broken::ListedPodsGo { hash: "new".into(), side: Side::Canary }]);
+}
+
+#[test]
+fn without_a_router_an_abort_restores_stable_once_the_canary_service_selects_another_revision() {
+    let mut aborted = Cluster { aborted: true, ..without_router((4, 4), (2, 2)) };
+    assert_eq!(restored(&aborted), Some("the canary Service still selects new".to_owned()));
+
+    aborted.services.as_mut().unwrap().canary = selecting("old");
+    assert_eq!(restored(&aborted), None);
 }

@@ -10,6 +10,7 @@ mod restarts;
 mod revisions;
 mod scaling;
 mod status;
+mod unrouted;
 mod verbs;
 
 use std::collections::BTreeSet;

@@ -102,7 +102,8 @@ fn traffic_routing(routing: &TrafficRouting, path: &Path, faults: &mut Faults) {
         (routing.nginx.is_some(), "nginx"),
         (routing.smi.is_some(), "smi"),
         (routing.traefik.is_some(), "traefik"),
-        (!routing.managed_routes.is_empty(), "managedRoutes"),
+        // Without a router nothing could make these routes, so Argo Rollouts ignores them.
+        (!routing.managed_routes.is_empty() && routing.has_router(), "managedRoutes"),
     ];
     for (present, field) in later {
         faults.unsupported(present, &path.field(field));
@@ -115,17 +116,13 @@ fn traffic_routing(routing: &TrafficRouting, path: &Path, faults: &mut Faults) {
             faults.unsupported(true, &plugins.field(name));
         }
     }
-    let other_router = later.iter().any(|(present, field)| *present && *field != "managedRoutes");
+    let weight = path.field("maxTrafficWeight");
     faults.add_if(
-        routing.plugins.is_empty() && !other_router,
-        &plugins,
-        format!("must have {GATEWAY_PLUGIN}: without a router no traffic can be shifted"),
+        routing.max_traffic_weight.is_some() && !routing.has_router(),
+        &weight,
+        format!("can only be used with {GATEWAY_PLUGIN}"),
     );
-    faults.add_if(
-        routing.max_traffic_weight.is_some_and(|weight| weight <= 0),
-        &path.field("maxTrafficWeight"),
-        "must be greater than 0",
-    );
+    faults.add_if(routing.max_traffic_weight.is_some_and(|weight| weight <= 0), &weight, "must be greater than 0");
 }
 
 fn anti_affinity(affinity: &AntiAffinity, path: &Path, faults: &mut Faults) {

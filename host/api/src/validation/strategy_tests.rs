@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::validation::tests::{assert_faults, canary, paths, rollout, routed};
 use crate::validation::{joined, validate};
@@ -154,8 +154,25 @@ fn every_other_traffic_plugin_is_rejected_by_its_name() {
 }
 
 #[test]
-fn traffic_routing_without_a_router_is_rejected() {
-    assert_faults(vec![(canary(json!({ "trafficRouting": {} })), &["spec.strategy.canary.trafficRouting.plugins"])]);
+fn traffic_routing_without_a_router_needs_no_services_as_in_argo() {
+    let only = |routing: Value| canary(json!({ "trafficRouting": routing }));
+    assert_faults(vec![
+        (only(json!({})), &[]),
+        (only(json!({ "plugins": {} })), &[]),
+        (only(json!({ "managedRoutes": [{ "name": "header" }] })), &[]),
+        (canary(json!({ "trafficRouting": {}, "dynamicStableScale": true })), &[]),
+        (canary(json!({ "trafficRouting": {}, "scaleDownDelaySeconds": 5 })), &[]),
+        (canary(json!({ "trafficRouting": {}, "steps": [{ "setCanaryScale": { "replicas": 1 } }] })), &[]),
+    ]);
+}
+
+#[test]
+fn a_maximum_weight_without_a_router_is_rejected_as_in_argo() {
+    for routing in [json!({ "maxTrafficWeight": 50 }), json!({ "maxTrafficWeight": 50, "plugins": {} })] {
+        let rollout = canary(json!({ "trafficRouting": routing }));
+
+        assert_faults(vec![(rollout, &["spec.strategy.canary.trafficRouting.maxTrafficWeight"])]);
+    }
 }
 
 #[test]

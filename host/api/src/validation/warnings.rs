@@ -59,6 +59,13 @@ fn fields(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
         "is more than 100%: all pods may be unavailable",
     );
     threshold(fields, &path.field("replicaProgressThreshold"), doubts);
+    if let Some(routing) = fields.traffic_routing.as_ref().filter(|routing| !routing.has_router()) {
+        let path = path.field("trafficRouting");
+        let services = "pods are counted as behind routes, and only the selectors of Services change";
+        doubts.add(&path, format!("has no router: {services}"));
+        let unused = !routing.managed_routes.is_empty();
+        doubts.add_if(unused, &path.field("managedRoutes"), "has no effect without a router");
+    }
     if let Some(config) = fields.traffic_routing.as_ref().and_then(|routing| routing.gateway()) {
         let path = path.field("trafficRouting").field("plugins").field(GATEWAY_PLUGIN);
         for path in unknown_keys(config, &path) {

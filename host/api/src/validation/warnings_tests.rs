@@ -140,3 +140,14 @@ fn a_plugin_beside_another_kind_is_told() {
         (step(json!({})), &[]),
     ]);
 }
+
+#[test]
+fn traffic_routing_without_a_router_and_what_has_no_effect_there_are_reported() {
+    let only = |routing: Value| canary(json!({ "trafficRouting": routing }));
+    let routing = "spec.strategy.canary.trafficRouting";
+    assert_doubts(vec![
+        (only(json!({})), &[routing]),
+        (only(json!({ "plugins": {} })), &[routing]),
+        (only(json!({ "managedRoutes": [{ "name": "header" }] })), &[routing, &format!("{routing}.managedRoutes")]),
+    ]);
+}

@@ -57,6 +57,24 @@ fn every_metric_is_listed() {
     assert_eq!(listed("docs/reference/metrics.md"), metrics);
 }
 
+/// The labels of the failures of plugins: the first text of each arm `Self::Name => ("label", …)`.
+fn failure_classes() -> BTreeSet<String> {
+    let text = read("host/core/src/plugin_failure.rs");
+    let arms = text.lines().filter(|line| line.trim_start().starts_with("Self::"));
+    arms.filter_map(|arm| arm.split("=> (\"").nth(1)?.split('"').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_class_of_plugin_failures_is_listed() {
+    let page = read("docs/reference/metrics.md");
+    let section = page.split("## Classes of plugin failures").nth(1).unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).skip(1);
+    let listed: Vec<String> = rows.flat_map(|names| names.split(", ")).map(str::to_owned).collect();
+
+    assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), failure_classes());
+    assert_eq!(listed.len(), failure_classes().len(), "a class is listed twice: {listed:?}");
+}
+
 #[test]
 fn every_condition_and_its_reasons_are_listed() {
     let conditions = "host/api/src/conditions.rs";

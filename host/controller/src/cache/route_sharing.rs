@@ -33,8 +33,8 @@ impl Contents {
         others.filter_map(|other| self.rollouts.get(other)?.references.routes.user.clone()).collect()
     }
 
-    /// A rule of the route splits traffic between Services of a rollout that another controller serves. A Service that is in no cache
-    /// may be one of these; Services that no rollout manages are split by a user.
+    /// A rule of the route splits traffic between Services of a rollout that another controller serves. A Service in a namespace that is
+    /// not watched may be one of these; Services that do not exist, or that no rollout manages, are split by a user.
     #[must_use]
     pub fn has_foreign_split(&self, route: &Route, namespace: &str) -> bool {
         label::splits(&route.spec, namespace).into_iter().any(|services| {
@@ -45,7 +45,9 @@ impl Contents {
     }
 
     fn is_of_foreign_rollout(&self, service: &Key) -> bool {
-        let Some(cached) = self.services.get(service) else { return true };
+        let Some(cached) = self.services.get(service) else {
+            return !self.services.is_listed(&service.namespace);
+        };
         let Some(manager) = cached.service.managed_by.as_deref().filter(|manager| !manager.is_empty()) else {
             return false;
         };
@@ -58,7 +60,7 @@ mod tests {
     use kulta_api::{RouteKind, annotations};
     use serde_json::{Value, json};
 
-    use super::super::{Caches, ChangeSet, Rollouts, Services};
+    use super::super::{Caches, ChangeSet, Rollouts, Scope, Services};
     use super::*;
     use crate::object::Object;
 
@@ -139,8 +141,23 @@ mod tests {
     }
 
     #[test]
-    fn a_split_of_services_that_are_in_no_cache_may_be_foreign() {
+    fn a_split_of_services_in_a_namespace_that_is_not_watched_may_be_foreign() {
         assert!(caches(&[]).read().has_foreign_split(&split("hidden"), "ns"));
+    }
+
+    #[test]
+    fn a_split_of_services_that_do_not_exist_is_not_foreign() {
+        let caches = caches(&[]);
+        let (watched, other) = (Scope::Namespace("ns".to_owned()), Scope::Namespace("edge".to_owned()));
+        for scope in [&other, &watched] {
+            caches.begin_list::<Services>(scope);
+        }
+
+        caches.end_list::<Services>(&other);
+        let before = caches.read().has_foreign_split(&split("gone"), "ns");
+        caches.end_list::<Services>(&watched);
+
+        assert_eq!((before, caches.read().has_foreign_split(&split("gone"), "ns")), (true, false));
     }
 
     #[test]

@@ -34,11 +34,13 @@ pub struct Store<T> {
     objects: BTreeMap<Key, T>,
     /// Keys that a list under way has reported, by its scope.
     listing: BTreeMap<Scope, BTreeSet<Key>>,
+    /// Scopes of which a list was complete.
+    listed: BTreeSet<Scope>,
 }
 
 impl<T> Default for Store<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), listing: BTreeMap::new() }
+        Self { objects: BTreeMap::new(), listing: BTreeMap::new(), listed: BTreeSet::new() }
     }
 }
 
@@ -69,7 +71,14 @@ impl<T> Store<T> {
     /// The list has ended. Answers the keys that it did not report; they are still stored, to be removed one by one.
     pub fn end_list(&mut self, scope: &Scope) -> Vec<Key> {
         let Some(listed) = self.listing.remove(scope) else { return Vec::new() };
+        self.listed.insert(scope.clone());
         self.keys(scope).filter(|key| !listed.contains(*key)).cloned().collect()
+    }
+
+    /// Whether an object of this namespace that is not stored does not exist.
+    #[must_use]
+    pub fn is_listed(&self, namespace: &str) -> bool {
+        self.listed.iter().any(|scope| scope.covers(namespace))
     }
 
     pub fn keys<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Key> {

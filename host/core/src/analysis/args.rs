@@ -53,22 +53,23 @@ fn value(
     secrets: &BTreeMap<SecretKeyRef, Result<String, String>>,
 ) -> Result<String, FieldError> {
     let from = path.field("valueFrom");
-    match (&arg.value, &arg.value_from) {
-        (Some(value), None) => Ok(value.clone()),
-        (Some(_), Some(_)) => Err(path.error(format!("args.{} has both value and valueFrom", arg.name))),
-        (None, Some(source)) => match (&source.secret_key_ref, &source.field_ref) {
-            (Some(secret), None) => match secrets.get(secret) {
+    let source = arg.value_from.as_ref();
+    let (secret, field) = (secret(arg), source.and_then(|source| source.field_ref.as_ref()));
+    match (secret, &arg.value, field) {
+        // As in Argo, a Secret counts before `value`, and `value` before a field.
+        (Some(secret), ..) => {
+            let at = from.field("secretKeyRef");
+            match secrets.get(secret) {
                 Some(Ok(placeholder)) => Ok(placeholder.clone()),
-                Some(Err(why)) => Err(from.field("secretKeyRef").error(format!("args.{}: {why}", arg.name))),
-                None => Err(from
-                    .field("secretKeyRef")
-                    .error(format!("args.{}: Secret {:?} was not looked up", arg.name, secret.name))),
-            },
-            (None, Some(field)) => field_path::read(&run(), &field.field_path)
-                .map_err(|why| from.field("fieldRef").field("fieldPath").error(format!("args.{}: {why}", arg.name))),
-            _ => Err(from.error("must have exactly one of secretKeyRef and fieldRef")),
-        },
-        (None, None) => Err(path.error(format!("args.{} was not resolved", arg.name))),
+                Some(Err(why)) => Err(at.error(format!("args.{}: {why}", arg.name))),
+                None => Err(at.error(format!("args.{}: Secret {:?} was not looked up", arg.name, secret.name))),
+            }
+        }
+        (None, Some(value), _) => Ok(value.clone()),
+        (None, None, Some(field)) => field_path::read(&run(), &field.field_path)
+            .map_err(|why| from.field("fieldRef").field("fieldPath").error(format!("args.{}: {why}", arg.name))),
+        (None, None, None) if source.is_some() => Err(from.error("must have secretKeyRef or fieldRef")),
+        (None, None, None) => Err(path.error(format!("args.{} was not resolved", arg.name))),
     }
 }
 
@@ -285,6 +286,21 @@ mod tests {
         let error = one(arg, &[(key("s"), Err("secrets \"s\" is forbidden".into()))]).unwrap_err();
 
         assert_eq!(error.to_string(), "spec.args[0].valueFrom.secretKeyRef: args.a: secrets \"s\" is forbidden");
+    }
+
+    #[test]
+    fn a_secret_counts_before_a_value_and_a_value_before_a_field() {
+        let secret = json!({ "name": "s", "key": "token" });
+        let field = json!({ "fieldPath": "metadata.name" });
+        let secrets = [(key("s"), Ok("<1>".to_owned()))];
+        for (arg, expected) in [
+            (json!({ "name": "a", "value": "x", "valueFrom": { "secretKeyRef": secret } }), "<1>"),
+            (json!({ "name": "a", "valueFrom": { "secretKeyRef": secret, "fieldRef": field } }), "<1>"),
+            (json!({ "name": "a", "value": "x", "valueFrom": { "fieldRef": field } }), "x"),
+            (json!({ "name": "a", "value": "x", "valueFrom": {} }), "x"),
+        ] {
+            assert_eq!(one(arg.clone(), &secrets), Ok(expected.to_owned()), "{arg}");
+        }
     }
 
     #[test]

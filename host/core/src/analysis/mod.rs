@@ -50,7 +50,7 @@ pub use job_name::job_name;
 pub use memory::{MEMORY_KEY, UnreadableMemory};
 pub use pins::pins;
 pub use record::{Outcome, Taken, Verdict};
-pub use resolve::resolve;
+pub use resolve::{args_without_effect, resolve};
 pub use run_object::{RunType, base_name, body, is_ours, name};
 pub use source::Source;
 pub use walk::{Scope, TemplateRef, Templates, referenced};

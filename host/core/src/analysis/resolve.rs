@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kulta_api::FieldError;
 use kulta_api::analysis::{
-    AnalysisRunSpec, AnalysisTemplateSpec, Argument, DryRun, MeasurementRetention, RolloutAnalysis,
+    AnalysisRunSpec, AnalysisTemplateSpec, Argument, ArgumentFrom, DryRun, MeasurementRetention, RolloutAnalysis,
 };
 use kulta_api::validation::Path;
 use kulta_api::validation::analysis::{ServedAnalyzer, validate_metrics, validate_run};
@@ -51,13 +51,26 @@ pub fn resolve(
 
 pub(super) type Found<'a> = Vec<(TemplateRef, &'a AnalysisTemplateSpec)>;
 
-/// The arguments that the templates declare. A value of the rollout replaces the template's. Values for undeclared arguments are
+/// The arguments that the templates declare. A value of the rollout replaces the template's value. Values for undeclared arguments are
 /// dropped.
 pub(super) fn merged_args(
     templates: &Found<'_>,
     given: &[Argument],
     source: &Source<'_>,
 ) -> Result<Vec<Argument>, Vec<FieldError>> {
+    let (declared, mut errors) = declared(templates);
+    let mut args = Vec::new();
+    for (arg, path) in declared {
+        match settled(arg, &path, given, source) {
+            Ok(arg) => args.push(arg),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(args) } else { Err(errors) }
+}
+
+/// The arguments that the templates declare, each with its path, and contradictions between them.
+fn declared(templates: &Found<'_>) -> (Vec<(Argument, Path)>, Vec<FieldError>) {
     let mut errors = Vec::new();
     let mut merged: Vec<(Argument, Path)> = Vec::new();
     for (template, spec) in templates {
@@ -81,34 +94,49 @@ pub(super) fn merged_args(
             }
         }
     }
-    let mut args = Vec::new();
-    for (arg, path) in merged {
-        match settled(arg, &path, given, source) {
-            Ok(arg) => args.push(arg),
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() { Ok(args) } else { Err(errors) }
+    (merged, errors)
 }
 
+/// Warnings about values of the rollout that a Secret of a template replaces. `at` is the request's path in the rollout.
+#[must_use]
+pub fn args_without_effect(analysis: &RolloutAnalysis, at: &Path, found: &Templates) -> Vec<FieldError> {
+    let Ok(templates) = walk::walk(&analysis.templates, &at.field("templates"), found) else { return Vec::new() };
+    let (declared, _) = declared(&templates);
+    let secret = |name: &str| {
+        let (arg, path) = declared.iter().find(|(arg, _)| arg.name == name)?;
+        arg.value_from.as_ref()?.secret_key_ref.as_ref().map(|_| path.as_str().to_owned())
+    };
+    let warnings = analysis.args.iter().enumerate().filter_map(|(index, arg)| {
+        let counts = secret(&arg.name)?;
+        let message = format!("args.{} has no effect: the Secret of {counts} counts", arg.name);
+        Some(at.field("args").index(index).error(message))
+    });
+    warnings.collect()
+}
+
+/// The argument with the source that counts, as in Argo: the template's Secret, then a value of the rollout, then the template's
+/// value. Argo ignores a template's `fieldRef`.
 fn settled(arg: Argument, path: &Path, given: &[Argument], source: &Source<'_>) -> Result<Argument, FieldError> {
+    let from = arg.value_from.as_ref();
+    if let Some(secret) = from.and_then(|from| from.secret_key_ref.clone()) {
+        let from = ArgumentFrom { secret_key_ref: Some(secret), field_ref: None };
+        return Ok(Argument { name: arg.name, value: None, value_from: Some(from) });
+    }
     if let Some(given) = given.iter().rfind(|given| given.name == arg.name) {
         return Ok(given.clone());
     }
-    let Some(from) = &arg.value_from else {
-        let message = format!("args.{} was not resolved: neither the template nor the rollout gives a value", arg.name);
-        return if arg.value.is_some() { Ok(arg) } else { Err(path.error(message)) };
-    };
-    if arg.value.is_some() {
-        return Err(path.error(format!("args.{} has both value and valueFrom", arg.name)));
-    }
-    match (&from.secret_key_ref, &from.field_ref) {
-        (Some(_), None) => Ok(arg),
-        (None, Some(field)) => {
-            let value = args::read_field(&arg.name, &field.field_path, source, &path.field("valueFrom"))?;
-            Ok(Argument { name: arg.name, value: Some(value), value_from: None })
+    let (name, value_from) = (arg.name, None);
+    match (arg.value, from.map(|from| &from.field_ref)) {
+        (Some(value), _) => Ok(Argument { name, value: Some(value), value_from }),
+        (None, Some(Some(field))) => {
+            let value = args::read_field(&name, &field.field_path, source, &path.field("valueFrom"))?;
+            Ok(Argument { name, value: Some(value), value_from })
         }
-        _ => Err(path.field("valueFrom").error("must have exactly one of secretKeyRef and fieldRef")),
+        (None, Some(None)) => Err(path.field("valueFrom").error("must have secretKeyRef or fieldRef")),
+        (None, None) => {
+            let message = "was not resolved: neither the template nor the rollout gives a value";
+            Err(path.error(format!("args.{name} {message}")))
+        }
     }
 }
 

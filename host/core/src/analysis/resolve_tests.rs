@@ -65,7 +65,6 @@ fn a_value_of_the_rollout_overrides_the_one_of_the_template() {
         json!({ "args": [
             { "name": "one", "value": "mine" },
             { "name": "hash", "valueFrom": { "podTemplateHashValue": "Latest" } },
-            { "name": "token", "value": "plain" },
             { "name": "unknown", "value": "x" },
         ] }),
         &[(
@@ -74,7 +73,6 @@ fn a_value_of_the_rollout_overrides_the_one_of_the_template() {
                 { "name": "one", "value": "default" },
                 { "name": "two", "value": "default" },
                 { "name": "hash" },
-                { "name": "token", "valueFrom": secret },
                 { "name": "key", "valueFrom": secret },
                 { "name": "name", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
             ] }),
@@ -88,11 +86,32 @@ fn a_value_of_the_rollout_overrides_the_one_of_the_template() {
             { "name": "one", "value": "mine" },
             { "name": "two", "value": "default" },
             { "name": "hash", "value": "new" },
-            { "name": "token", "value": "plain" },
             { "name": "key", "valueFrom": secret },
             { "name": "name", "value": "web" },
         ])
     );
+}
+
+/// As in Argo (`analysis/analysis.go`, `resolveArgs`). It never reads a template's `fieldRef`.
+#[test]
+fn a_secret_of_the_template_counts_before_any_value_and_a_value_before_a_field() {
+    let secret = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
+    let field = json!({ "fieldRef": { "fieldPath": "metadata.name" } });
+    let both = json!({ "secretKeyRef": secret["secretKeyRef"], "fieldRef": field["fieldRef"] });
+    let given = json!([{ "name": "a", "value": "mine" }]);
+    let from_secret = json!([{ "name": "a", "valueFrom": secret }]);
+    for (arg, given, expected) in [
+        (json!({ "name": "a", "value": "x", "valueFrom": secret }), json!([]), from_secret.clone()),
+        (json!({ "name": "a", "valueFrom": both }), json!([]), from_secret.clone()),
+        (json!({ "name": "a", "valueFrom": secret }), given.clone(), from_secret),
+        (json!({ "name": "a", "value": "x", "valueFrom": field }), json!([]), json!([{ "name": "a", "value": "x" }])),
+        (json!({ "name": "a", "value": "x", "valueFrom": {} }), json!([]), json!([{ "name": "a", "value": "x" }])),
+        (json!({ "name": "a", "valueFrom": field }), given.clone(), given),
+    ] {
+        let template = json!({ "metrics": [metric("x")], "args": [arg] });
+
+        assert_eq!(args(&resolved(json!({ "args": given }), &[("a", template)]).unwrap()), expected, "{arg}");
+    }
 }
 
 /// As in Argo (`utils/analysis/helpers.go`, `MergeArgs`).
@@ -206,4 +225,20 @@ fn more_metrics_than_a_status_can_store_are_refused() {
     let errors = resolved(json!({}), &[("a", half(0)), ("b", half(1_000))]).unwrap_err();
 
     assert_eq!(errors, ["at run spec.metrics: 402 metrics are more than the 400 allowed"]);
+}
+
+#[test]
+fn a_value_of_the_rollout_that_a_secret_of_the_template_replaces_is_reported() {
+    let secret = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
+    let analysis = json!({
+        "templates": [{ "templateName": "t" }],
+        "args": [{ "name": "plain", "value": "x" }, { "name": "token", "value": "x" }],
+    });
+    let template = json!({ "args": [{ "name": "plain" }, { "name": "token", "valueFrom": secret }] });
+
+    let found = templates(&[("t", template)]);
+    let warnings = args_without_effect(&serde_json::from_value(analysis).unwrap(), &Path::new("at"), &found);
+
+    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["at.args[1]: args.token has no effect: the Secret of AnalysisTemplate/t spec.args[1] counts"]);
 }

@@ -1,8 +1,11 @@
 //! Scales of a canary behind weighted routes: stable keeps all its pods, and the canary follows the weight. The side that serves
 //! traffic is never scaled below the needs of its share, whatever the decision says.
 
+use kulta_api::CanaryFields;
+
 use super::share_of;
 use crate::decision::Scale;
+use crate::observed::Observed;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -24,6 +27,15 @@ pub struct WeightRange {
 }
 
 impl Shape {
+    pub(crate) fn of(observed: &Observed, fields: &CanaryFields) -> Self {
+        Self {
+            replicas: observed.rollout.spec.replicas(),
+            max_weight: fields.max_weight(),
+            min_pods: fields.min_pods_per_replica_set(),
+            dynamic_stable: fields.dynamic_stable_scale(),
+        }
+    }
+
     fn pods_for(&self, weight: u32) -> u32 {
         let pods = share_of(self.replicas, weight, self.max_weight);
         if pods == 0 { 0 } else { pods.max(self.min_pods.min(self.replicas)) }

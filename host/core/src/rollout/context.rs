@@ -13,7 +13,8 @@ use crate::identity;
 use crate::observed::{Observed, Service};
 use crate::replicas::basic::Side;
 use crate::replicas::limits::{Limits, needed_available};
-use crate::traffic::Traffic;
+use crate::replicas::routed::Shape;
+use crate::traffic::{Traffic, Unrouted};
 use crate::workload::Revision;
 
 #[derive(Debug)]
@@ -34,8 +35,10 @@ pub(crate) struct Context {
     pub stable: Option<Arc<Revision>>,
     /// The ReplicaSets that are neither new nor stable, newest first.
     pub others: Vec<Arc<Revision>>,
-    /// `None` without traffic routing, where the number of pods sets the share.
+    /// `None` without routes.
     pub traffic: Option<Traffic>,
+    /// `Some` if `trafficRouting` names no router. Without it and without routes the number of pods sets the share.
+    pub unrouted: Option<Unrouted>,
     /// The errors for which the spec cannot be followed.
     pub faults: Option<SpecFaults>,
 }
@@ -80,6 +83,7 @@ impl Context {
         others.sort_by_key(|other| std::cmp::Reverse((other.created, other.number())));
         let traffic_unknown = faults.as_ref().is_some_and(|faults| faults.traffic_unknown);
         let traffic = if traffic_unknown { None } else { Traffic::observe(&observed, &fields, status, now) };
+        let unrouted = Unrouted::of(&observed, &fields).filter(|_| !traffic_unknown);
         Self {
             before: observed.rollout.status.clone().unwrap_or_default(),
             limits: Limits::of(&fields, replicas),
@@ -93,6 +97,7 @@ impl Context {
             stable,
             others,
             traffic,
+            unrouted,
             faults,
         }
     }
@@ -129,8 +134,14 @@ impl Context {
         found.map(|revision| revision.number())
     }
 
+    /// How pods are counted with `trafficRouting`: stable's beside the canary's.
+    pub fn shape(&self) -> Option<Shape> {
+        let unrouted = self.unrouted.as_ref().map(|unrouted| unrouted.shape);
+        self.traffic.as_ref().map(|traffic| traffic.shape).or(unrouted)
+    }
+
     pub fn max_weight(&self) -> u32 {
-        self.traffic.as_ref().map_or(kulta_api::strategy::DEFAULT_MAX_WEIGHT, |traffic| traffic.shape.max_weight)
+        self.shape().map_or(kulta_api::strategy::DEFAULT_MAX_WEIGHT, |shape| shape.max_weight)
     }
 
     pub fn canary_side(&self) -> Side {
@@ -146,7 +157,7 @@ impl Context {
         needed_available(self.fields.replica_progress_threshold.as_ref(), desired)
     }
 
-    /// The canary's present share: the one that the data plane has confirmed or, without traffic routing, the share of the pods.
+    /// The canary's present share: the one that the data plane has confirmed or, without routes, the share of the pods.
     pub fn weight_in_force(&self) -> u32 {
         match &self.traffic {
             Some(traffic) => traffic.state.confirmed.unwrap_or(traffic.state.range.max),
@@ -162,8 +173,25 @@ impl Context {
     pub fn canary_exposed(&self) -> bool {
         match &self.traffic {
             Some(traffic) => traffic.state.is_canary_exposed(),
-            None => self.new.as_ref().is_some_and(|new| new.available_replicas > 0),
+            None => self.new.as_ref().is_some_and(|new| new.available_replicas > 0 && self.may_be_selected(new)),
         }
+    }
+
+    /// Without a router: whether a Service that the spec names for the canary leaves requests to this revision. Without routing
+    /// any Service may select its pods.
+    fn may_be_selected(&self, revision: &Revision) -> bool {
+        let service = self.service(self.fields.canary_service.as_ref()).filter(|_| self.unrouted.is_some());
+        service.and_then(|service| service.hash()).is_none_or(|hash| hash == revision.hash())
+    }
+
+    /// Without a router: whether requests may reach the new revision once it has pods.
+    pub fn canary_may_serve(&self) -> bool {
+        self.new.as_deref().is_some_and(|new| self.may_be_selected(new))
+    }
+
+    /// Without a router: the Services that the spec names. Each may get any share of the requests.
+    pub fn named_services(&self) -> impl Iterator<Item = &String> {
+        self.fields.stable_service.iter().chain(&self.fields.canary_service).filter(|name| !name.is_empty())
     }
 
     /// Whether requests for the canary reach only the new revision. Between two canaries the Service changes only once it has no
@@ -175,8 +203,11 @@ impl Context {
 
     /// Whether requests may reach this revision, because a Service that selects it may have weight.
     pub fn may_serve(&self, revision: &Revision) -> bool {
-        let Some(traffic) = &self.traffic else { return false };
         let selects = |service: &String| self.selected(service) == Some(revision.hash());
+        if self.unrouted.is_some() {
+            return self.named_services().any(selects);
+        }
+        let Some(traffic) = &self.traffic else { return false };
         (traffic.state.is_canary_exposed() && selects(&traffic.canary_service))
             || (traffic.is_stable_exposed() && selects(&traffic.stable_service))
     }

@@ -150,7 +150,7 @@ fn looked_up(waiting: Waiting, known: LookedUp) -> Turn {
 /// Makes the plan from the decision: the safe goal, the writes, the status.
 fn conclude(context: Context, outcome: Outcome, known: LookedUp) -> Turn {
     let older = match outcome.goal {
-        Goal::Sides(_) if context.traffic.is_some() => scale_down::older(&context, &outcome.record),
+        Goal::Sides(_) if context.shape().is_some() => scale_down::older(&context, &outcome.record),
         Goal::Sides(_) | Goal::KeepPods => Vec::new(),
     };
     let older_pods: Vec<u32> = older.iter().map(|kept| kept.pods).collect();

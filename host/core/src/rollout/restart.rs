@@ -52,7 +52,10 @@ pub(super) fn next_evictions<'a>(
 
 /// Requests are sent to this revision, and without its last ready pod they would fail.
 pub(super) fn last_pod_serves(context: &Context, record: &Record, hash: &str) -> bool {
-    let Some(traffic) = &context.traffic else { return false };
+    let Some(traffic) = &context.traffic else {
+        // Without a router nothing can lead requests away from a canary meanwhile.
+        return context.unrouted.is_some() && hash == record.status.stable_rs && context.replicas > 1;
+    };
     if hash == record.status.stable_rs {
         // A rollout with one pod has no other pod that could serve meanwhile.
         return context.replicas > 1 && traffic.is_stable_exposed();

@@ -10,13 +10,13 @@ use super::context::Context;
 use super::outcome::{Goal, SidesGoal};
 use super::questions::{LookedUp, Need};
 use super::record::Record;
-use super::selectors::{self, Selectors};
+use super::selectors::{self, Beside, Selectors};
 use super::{restart, weight};
 use crate::identity;
 use crate::pod_names;
 use crate::replicas::basic::{self, Sides, Split};
 use crate::replicas::share_of;
-use crate::traffic::Traffic;
+use crate::traffic::{Pods, Traffic, Unrouted};
 use crate::workload::PodController;
 use crate::workload::Revision;
 
@@ -47,10 +47,11 @@ impl SafeGoal {
     /// `older` has the number of pods to keep of each revision that is neither new nor stable. Without routes those revisions
     /// drain as fast as availability allows.
     pub fn check(context: &Context, record: &Record, goal: Goal, older: &[u32], looked_up: &LookedUp) -> Checked {
-        let goal = match (goal, &context.traffic) {
-            (Goal::KeepPods, _) => Self::keep_pods(context),
-            (Goal::Sides(goal), Some(traffic)) => Self::routed(context, record, traffic, (goal, older), looked_up),
-            (Goal::Sides(goal), None) => Self::by_pods(context, record, goal),
+        let goal = match (goal, &context.traffic, &context.unrouted) {
+            (Goal::KeepPods, ..) => Self::keep_pods(context),
+            (Goal::Sides(goal), Some(traffic), _) => Self::routed(context, record, traffic, (goal, older), looked_up),
+            (Goal::Sides(goal), None, Some(unrouted)) => Self::unrouted(context, record, unrouted, (goal, older)),
+            (Goal::Sides(goal), None, None) => Self::by_pods(context, record, goal),
         };
         goal.without_losing_endpoints(context, looked_up)
     }
@@ -121,11 +122,33 @@ impl SafeGoal {
             canary: Some(for_requests(context.new.as_ref(), canary)),
             stable: Some(for_requests(context.stable.as_ref(), stable)),
             older: context.others.iter().zip(older).map(keep_serving).collect(),
-            selectors: selectors::safe(context, record),
+            selectors: selectors::safe(context, record, Beside { weight: Some(weight), canary_pods: goal.canary }),
         }
     }
 
-    /// Without routes the number of pods sets the share: the next scale of both sides that keeps enough pods available.
+    /// Without a router no weight is written. Available pods go only as others can serve.
+    fn unrouted(context: &Context, record: &Record, unrouted: &Unrouted, (goal, older): (SidesGoal, &[u32])) -> Self {
+        let distinct = context.stable.is_some() && !record.is_stable(context);
+        let canary = context.canary_side();
+        let stable = if distinct { context.stable_side() } else { basic::Side::default() };
+        let wanted = Pods { canary: goal.canary, stable: goal.stable };
+        let pods = unrouted.targets(wanted, canary, stable, context.canary_may_serve());
+        let stays = canary.available.min(pods.canary) + stable.available.min(pods.stable);
+        let lacks = unrouted.lacks(stays);
+        let keep_serving = |(other, pods): (&std::sync::Arc<Revision>, &u32)| {
+            let needed = if context.may_serve(other) { other.replicas } else { other.replicas.min(lacks) };
+            needed.max(*pods)
+        };
+        Self {
+            weight: None,
+            canary: Some(pods.canary),
+            stable: Some(pods.stable),
+            older: context.others.iter().zip(older).map(keep_serving).collect(),
+            selectors: selectors::safe(context, record, Beside { weight: None, canary_pods: goal.canary }),
+        }
+    }
+
+    /// Without routing the number of pods sets the share: the next scale of both sides that keeps enough pods available.
     fn by_pods(context: &Context, record: &Record, goal: SidesGoal) -> Self {
         let distinct = context.stable.is_some() && !record.is_stable(context);
         let sides = Sides {
@@ -140,7 +163,7 @@ impl SafeGoal {
             canary: Some(next.canary),
             stable: Some(next.stable),
             older: drained(context, record),
-            selectors: selectors::safe(context, record),
+            selectors: selectors::safe(context, record, Beside { weight: None, canary_pods: goal.canary }),
         }
     }
 
@@ -225,10 +248,11 @@ fn pods_for_requests(context: &Context, traffic: &Traffic, revision: &Revision, 
     revision.replicas.min(share_of(traffic.shape.replicas, share.min(max), max))
 }
 
-/// Without routes older revisions drain as fast as availability allows, the oldest first.
+/// Without routes older revisions drain as fast as availability allows, the oldest first. An abort needs their place for stable,
+/// also while the spec pauses the rollout.
 fn drained(context: &Context, record: &Record) -> Vec<u32> {
     let others = &context.others;
-    if context.is_stopped() && !record.is_stable(context) {
+    if context.is_stopped() && !record.is_stable(context) && !record.status.abort {
         return others.iter().map(|other| other.replicas).collect();
     }
     let oldest_first: Vec<basic::Side> = others
@@ -251,18 +275,22 @@ enum Removal {
 }
 
 fn may_lose_all_pods(context: &Context, revision: &Revision, looked_up: &LookedUp) -> Removal {
-    let Some(traffic) = &context.traffic else { return Removal::Safe };
     // A rollout with zero replicas has no pods that serve.
     if revision.created_replicas == 0 || context.replicas == 0 {
         return Removal::Safe;
     }
-    let services: Vec<&String> = [
-        traffic.is_stable_exposed().then_some(&traffic.stable_service),
-        traffic.state.is_canary_exposed().then_some(&traffic.canary_service),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let services: Vec<&String> = match &context.traffic {
+        Some(traffic) => {
+            let stable = traffic.is_stable_exposed().then_some(&traffic.stable_service);
+            let canary = traffic.state.is_canary_exposed().then_some(&traffic.canary_service);
+            stable.into_iter().chain(canary).collect()
+        }
+        None if context.unrouted.is_some() => context.named_services().collect(),
+        None => Vec::new(),
+    };
+    if services.is_empty() {
+        return Removal::Safe;
+    }
     let Some(endpoints) = &looked_up.endpoints else {
         return Removal::Unknown(endpoints_of(context, services));
     };

@@ -5,14 +5,15 @@ use kulta_api::TransitionKind;
 use super::context::Context;
 use super::lifecycle::{self, completion, note_exposure};
 use super::outcome::{Goal, Next, Outcome, Progress, SidesGoal};
-use super::scale_down;
+use super::scale_down::{self, Kept};
 use crate::decision::{Scale, Waiting};
 use crate::replicas::basic::{self, Split};
+use crate::replicas::routed::Shape;
 use crate::replicas::share_of;
 use crate::runs::{self, Ending};
 use crate::step_plugins;
 use crate::time;
-use crate::traffic::Traffic;
+use crate::traffic::{Pods, Traffic, Unrouted};
 use crate::workload::Revision;
 
 /// Analyses end because there is no update to judge.
@@ -51,8 +52,8 @@ fn with_exposure(context: &Context, progress: Progress) -> Progress {
     Progress { record: note_exposure(context, progress.record), ..progress }
 }
 
-fn routed(traffic: &Traffic, weight: u32, canary: u32, canary_needed: u32) -> Goal {
-    let stable = traffic.shape.stable_wanted(weight);
+fn routed(shape: Shape, weight: u32, canary: u32, canary_needed: u32) -> Goal {
+    let stable = shape.stable_wanted(weight);
     Goal::Sides(SidesGoal { weight, canary_needed, canary, stable, is_held: false })
 }
 
@@ -67,7 +68,7 @@ fn nearest_split(context: &Context, weight: u32) -> Split {
 
 /// All pods for the new revision. `weight` applies to its Service if routes split the traffic.
 fn all_new(context: &Context, weight: u32, canary_needed: u32) -> Goal {
-    match &context.traffic {
+    match context.shape() {
         Some(_) => Goal::Sides(SidesGoal {
             weight,
             canary_needed,
@@ -117,7 +118,10 @@ pub(super) fn take_over(context: &Context, mut progress: Progress) -> Outcome {
 pub(super) fn steady(context: &Context, mut progress: Progress) -> Outcome {
     let replicas = context.replicas;
     let new = context.canary_side();
-    let traffic_back = context.traffic.as_ref().is_none_or(|traffic| traffic.state.confirmed == Some(0));
+    let traffic_back = match &context.traffic {
+        Some(traffic) => traffic.state.confirmed == Some(0),
+        None => is_service_back(context, &progress),
+    };
     let left = progress.record.kulta.restoring.clone().unwrap_or_default();
     let gone = context.others.iter().all(|other| other.hash() != left || other.replicas == 0);
     if traffic_back && gone {
@@ -135,6 +139,12 @@ pub(super) fn steady(context: &Context, mut progress: Progress) -> Outcome {
     Outcome::new(progress, goal, "")
 }
 
+/// Without a router: the canary's Service, if there is one, selects the stable revision.
+fn is_service_back(context: &Context, progress: &Progress) -> bool {
+    let service = context.service(context.fields.canary_service.as_ref()).filter(|_| context.unrouted.is_some());
+    service.is_none_or(|service| service.hash() == Some(progress.record.status.stable_rs.as_str()))
+}
+
 /// The rollout is stopped. Only changes that keep requests answered are made, and the scale follows `spec.replicas`.
 pub(super) fn hold(context: &Context, progress: Progress, reason: impl Into<String>) -> Outcome {
     let goal = held(context, &progress);
@@ -148,22 +158,26 @@ fn held(context: &Context, progress: &Progress) -> Goal {
         let canary = context.new.as_deref().map_or(0, |new| new.replicas);
         return Goal::Sides(SidesGoal { weight, canary_needed: 1, canary, stable: 0, is_held: true });
     };
-    match &context.traffic {
-        Some(traffic) => {
-            let canary = context.new.as_deref().map_or(0, |new| rescaled(new, context.replicas));
+    let canary = context.new.as_deref().map_or(0, |new| rescaled(new, context.replicas));
+    match (&context.traffic, &context.unrouted) {
+        (Some(traffic), _) => {
             let weight = traffic.state.last_written;
             let stable = traffic.shape.stable_wanted(weight);
             Goal::Sides(SidesGoal { weight, canary_needed: 0, canary, stable, is_held: true })
         }
-        None => by_pods(held_split(context, stable)),
+        (None, Some(Unrouted { shape })) => {
+            let stable = if shape.dynamic_stable { rescaled(stable, context.replicas) } else { context.replicas };
+            Goal::Sides(SidesGoal { weight: 0, canary_needed: 0, canary, stable, is_held: true })
+        }
+        (None, None) => by_pods(held_split(context, stable)),
     }
 }
 
-/// Number of pods of a held canary: as many as exist, or its share of `spec.replicas` if a user has changed that.
-fn rescaled(canary: &Revision, replicas: u32) -> u32 {
-    match canary.desired_replicas() {
-        Some(desired) if desired != replicas && desired > 0 => share_of(replicas, canary.replicas, desired),
-        _ => canary.replicas,
+/// Number of pods of a held side: as many as exist, or its share of `spec.replicas` if a user has changed that.
+fn rescaled(side: &Revision, replicas: u32) -> u32 {
+    match side.desired_replicas() {
+        Some(desired) if desired != replicas && desired > 0 => share_of(replicas, side.replicas, desired),
+        _ => side.replicas,
     }
 }
 
@@ -208,14 +222,18 @@ pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis:
     // revision.
     let whole = is_new_whole(context);
     let max = context.max_weight();
-    let (goal, confirmed) = match &context.traffic {
-        Some(traffic) => {
+    let (goal, confirmed) = match (&context.traffic, &context.unrouted) {
+        (Some(traffic), _) => {
             let weight = if whole { max } else { promoting_weight(context, traffic) };
             let confirmed = traffic.state.confirmed;
-            let goal = routed(traffic, weight, context.replicas, 0);
+            let goal = routed(traffic.shape, weight, context.replicas, 0);
             (goal, confirmed == Some(max) || (context.replicas == 0 && confirmed.is_some()))
         }
-        None => (by_pods(Split { canary: context.replicas, stable: 0 }), true),
+        (None, Some(unrouted)) => {
+            let share = unrouted.share_of_pods(context.canary_side().available);
+            (routed(unrouted.shape, share, context.replicas, 0), true)
+        }
+        (None, None) => (by_pods(Split { canary: context.replicas, stable: 0 }), true),
     };
     if whole && confirmed {
         progress.record = completion::promote(context, progress.record);
@@ -246,15 +264,16 @@ pub(super) fn restore(context: &Context, mut progress: Progress, weight: u32, re
     let reason = reason.or_else(|| progress.record.abort_reason.clone()).unwrap_or_else(|| RESTORING.to_owned());
     progress = with_exposure(context, progress);
     let canary = context.canary_side();
-    let (goal, kept, back) = match &context.traffic {
-        Some(traffic) => {
+    let (goal, kept, back) = match (&context.traffic, &context.unrouted) {
+        (Some(traffic), _) => {
             let kept = scale_down::canary_after_abort(context, context.stable_side().available >= context.replicas);
             let weight = weight.min(traffic.state.range.max);
             let (canary, stable) = (kept.pods, context.replicas);
             let goal = SidesGoal { weight, canary_needed: 0, canary, stable, is_held: false };
             (Goal::Sides(goal), Some(kept), traffic.state.confirmed == Some(0))
         }
-        None => (by_pods(nearest_split(context, 0)), None, canary.replicas == 0),
+        (None, Some(_)) => restore_unrouted(context, &progress),
+        (None, None) => (by_pods(nearest_split(context, 0)), None, canary.replicas == 0),
     };
     if back {
         progress.record = completion::restored(context, progress.record);
@@ -267,13 +286,26 @@ pub(super) fn restore(context: &Context, mut progress: Progress, weight: u32, re
     }
 }
 
+/// Without a router: stable gets all pods. The canary keeps its pods for a while, as behind routes, if its Service can lead requests
+/// away from them, or if the spec sets how long. Returns the goal, the canary's kept pods, and whether stable is restored.
+fn restore_unrouted(context: &Context, progress: &Progress) -> (Goal, Option<Kept>, bool) {
+    let stable_whole = context.stable_side().available >= context.replicas;
+    let has_service = context.service(context.fields.canary_service.as_ref()).is_some();
+    let stays = has_service || context.fields.abort_scale_down_delay_seconds.is_some();
+    let kept = if stays { scale_down::canary_after_abort(context, stable_whole) } else { Kept::default() };
+    let back =
+        if stays { stable_whole && is_service_back(context, progress) } else { context.canary_side().replicas == 0 };
+    let (canary, stable) = (kept.pods, context.replicas);
+    (Goal::Sides(SidesGoal { weight: 0, canary_needed: 0, canary, stable, is_held: false }), Some(kept), back)
+}
+
 /// The update moves forward: the strategy decides.
 pub(super) fn forward(context: &Context, target: Target) -> Goal {
     let weight = target.weight.min(context.max_weight());
-    match &context.traffic {
-        Some(traffic) => {
-            let wanted = traffic.shape.canary_wanted(target.canary, weight);
-            routed(traffic, weight, wanted, context.needed(wanted))
+    match context.shape() {
+        Some(shape) => {
+            let wanted = shape.canary_wanted(target.canary, weight);
+            routed(shape, weight, wanted, context.needed(wanted))
         }
         None => by_pods(nearest_split(context, weight)),
     }
@@ -284,6 +316,9 @@ pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
     let canary = context.canary_side();
     let stable = context.stable_side();
     let weight = target.weight.min(context.max_weight());
+    if let Some(unrouted) = &context.unrouted {
+        return lacks_unrouted(context, unrouted, target.canary, weight);
+    }
     let Some(traffic) = &context.traffic else {
         let goal = nearest_split(context, weight);
         let older = context.others.iter().all(|other| other.available_replicas == 0);
@@ -311,6 +346,23 @@ pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
         confirmed => confirmed == Some(weight) && (weight == 0 || context.canary_selected()),
     };
     (!shared).then_some(Waiting::Routes)
+}
+
+fn lacks_unrouted(context: &Context, unrouted: &Unrouted, scale: Scale, weight: u32) -> Option<Waiting> {
+    let (canary, stable, shape) = (context.canary_side(), context.stable_side(), unrouted.shape);
+    let wanted = Pods { canary: shape.canary_wanted(scale, weight), stable: shape.stable_wanted(weight) };
+    let pods = unrouted.targets(wanted, canary, stable, context.canary_may_serve());
+    let stable_created = context.stable.as_ref().is_some_and(|stable| stable.created_replicas >= stable.replicas);
+    let there = canary.replicas == pods.canary
+        && canary.available >= context.needed(pods.canary)
+        && stable.replicas == pods.stable
+        && (shape.dynamic_stable || stable_created);
+    if !there {
+        return Some(Waiting::Pods);
+    }
+    let has_service = context.service(context.fields.canary_service.as_ref()).is_some();
+    let selected = pods.canary == 0 || !has_service || context.canary_selected();
+    (!selected).then_some(Waiting::Routes)
 }
 
 /// When the strategy's pause or wait ends; `None` if it has no end.

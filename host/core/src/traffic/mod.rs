@@ -2,11 +2,14 @@
 //! seam").
 
 pub mod gateway;
+mod unrouted;
 
 use jiff::Timestamp;
 use kulta_api::{CanaryFields, ConditionReason, RolloutStatus, RouteKey};
 
 pub use crate::replicas::routed::WeightRange;
+
+pub(crate) use unrouted::{Pods, Unrouted};
 
 use crate::observed::{AcceptedRoute, Observed};
 use crate::replicas::routed::Shape;
@@ -43,7 +46,7 @@ impl TrafficState {
     }
 }
 
-/// The traffic of a rollout with routing: the two Services, the observed traffic, and the router.
+/// The traffic of a rollout with routes: the two Services, the observed traffic, and the router.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub canary_service: String,
@@ -61,15 +64,10 @@ pub(crate) enum Router {
 }
 
 impl Traffic {
-    /// `None` for a rollout without traffic routing. `status` has the weights that were last confirmed.
+    /// `None` for a rollout without routes. `status` has the weights that were last confirmed.
     pub fn observe(observed: &Observed, fields: &CanaryFields, status: &RolloutStatus, now: Timestamp) -> Option<Self> {
         let (canary_service, stable_service) = (fields.canary_service.clone()?, fields.stable_service.clone()?);
-        let shape = Shape {
-            replicas: observed.rollout.spec.replicas(),
-            max_weight: fields.max_weight(),
-            min_pods: fields.min_pods_per_replica_set(),
-            dynamic_stable: fields.dynamic_stable_scale(),
-        };
+        let shape = Shape::of(observed, fields);
         let (gateway, state) = gateway::observe(observed, fields, shape.max_weight, status, now)?;
         Some(Self { canary_service, stable_service, shape, state, router: Router::Gateway(gateway) })
     }

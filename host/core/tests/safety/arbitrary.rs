@@ -25,21 +25,23 @@ pub fn config() -> impl Strategy<Value = Config> {
         (prop::bool::weighted(0.7), prop::bool::weighted(0.4), prop_oneof![4 => Just(100_u32), 1 => Just(1_000)]);
     let delays = (prop::option::of(0_u32..30), prop::option::of(0_u32..30));
     let routes = prop::collection::vec(1_usize..=2, 1..=2);
-    let more = (prop::option::weighted(0.2, 1_u32..3), prop::option::weighted(0.2, 40_u32..=100));
+    let more =
+        (prop::option::weighted(0.2, 1_u32..3), prop::option::weighted(0.2, 40_u32..=100), prop::bool::weighted(0.7));
     (pods, routing, delays, routes, more).prop_map(
         |(
             (replicas, max_surge, max_unavailable),
             (routed, dynamic_stable, max_weight),
             (abort_delay, delay),
             routes,
-            (min_pods, threshold),
+            (min_pods, threshold, router),
         )| {
             // Both at zero is an invalid spec.
             let max_surge = if max_unavailable == Some(0) { max_surge.filter(|surge| *surge > 0) } else { max_surge };
-            let max_weight = if routed { max_weight } else { 100 };
+            let max_weight = if routed && router { max_weight } else { 100 };
             Config {
                 replicas,
                 routed,
+                router,
                 dynamic_stable: routed && dynamic_stable,
                 max_weight,
                 max_surge,

@@ -3,7 +3,7 @@
 use kulta_core::decision::{Decision, Scale};
 
 use crate::arbitrary::hold;
-use crate::happenings::Happening;
+use crate::happenings::{Happening, Side};
 use crate::setup::{self, Config};
 use crate::view;
 use crate::world::World;
@@ -17,6 +17,7 @@ fn config(dynamic_stable: bool) -> Config {
     Config {
         replicas: REPLICAS,
         routed: true,
+        router: true,
         dynamic_stable,
         max_weight: 100,
         max_surge: None,
@@ -94,4 +95,37 @@ fn a_revision_that_the_stable_service_still_selects_keeps_its_pods_when_a_user_g
     let broken = world.reconcile(&[Ok(Decision { canary: Scale::Replicas(1), ..hold(0) })]);
 
     assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn the_stable_service_is_not_pointed_at_a_revision_with_too_few_pods_for_the_weight_that_is_written_beside_it() {
+    let mut world = at_half(false);
+    world.happen(&Happening::PodsStart);
+    let status = world.status_mut();
+    status.stable_rs = status.current_pod_hash.clone();
+    world.happen(&Happening::TakeService(Side::Canary));
+
+    let broken = world.reconcile(&[Ok(hold(50))]);
+
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn an_abort_restores_stable_while_the_spec_pauses_a_rollout_whose_earlier_canary_still_has_pods() {
+    let mut world = World::updating(Config { routed: false, router: false, ..config(false) }, 2);
+    for _ in 0..TURNS {
+        world.settle();
+        world.reconcile(&[Ok(hold(50))]);
+    }
+    world.happen(&Happening::Version(3));
+    world.happen(&Happening::Pause(true));
+    world.reconcile(&[Ok(hold(0))]);
+    world.happen(&Happening::Abort);
+
+    for _ in 0..TURNS {
+        world.reconcile(&[Ok(hold(0))]);
+        world.settle();
+    }
+
+    assert_eq!(kulta_oracle::restored(&view::cluster(&world)), None, "{}", world.story());
 }

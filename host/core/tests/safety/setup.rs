@@ -16,7 +16,10 @@ pub const STEPS: u32 = 4;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub replicas: u32,
+    /// The spec has `trafficRouting`.
     pub routed: bool,
+    /// `trafficRouting` names a router.
+    pub router: bool,
     pub dynamic_stable: bool,
     pub max_weight: u32,
     pub max_surge: Option<u32>,
@@ -69,13 +72,14 @@ impl Config {
         if self.routed {
             let names: Vec<Value> =
                 (0..self.routes.len()).map(|number| json!({ "name": format!("route-{number}") })).collect();
+            let by_routes = json!({
+                "plugins": { "argoproj-labs/gatewayAPI": { "httpRoutes": names } },
+                "maxTrafficWeight": (self.max_weight != 100).then_some(self.max_weight),
+            });
             let routed = json!({
                 "stableService": STABLE,
                 "canaryService": CANARY,
-                "trafficRouting": {
-                    "plugins": { "argoproj-labs/gatewayAPI": { "httpRoutes": names } },
-                    "maxTrafficWeight": (self.max_weight != 100).then_some(self.max_weight),
-                },
+                "trafficRouting": if self.router { by_routes } else { json!({}) },
                 "dynamicStableScale": self.dynamic_stable.then_some(true),
                 "minPodsPerReplicaSet": self.min_pods,
                 "abortScaleDownDelaySeconds": self.abort_delay,
@@ -87,7 +91,7 @@ impl Config {
     }
 
     fn routes(&self) -> Vec<ObservedRoute> {
-        let routed = self.routes.iter().filter(|_| self.routed);
+        let routed = self.routes.iter().filter(|_| self.routed && self.router);
         let route = |(number, rules): (usize, &usize)| ObservedRoute {
             key: RouteKey::new(RouteKind::Http, NAMESPACE, format!("route-{number}")),
             state: RouteState::Found(Arc::new(self.route(*rules))),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kulta_core::observed::RouteState;
 use kulta_core::workload;
-use kulta_oracle::{Backend, Cluster, Revision, Routing, Selected, Threshold, Weights};
+use kulta_oracle::{Backend, Cluster, Revision, Routing, Selected, Services, Threshold, Weights};
 use serde_json::Value;
 
 use crate::setup::{CANARY, STABLE};
@@ -32,7 +32,9 @@ pub fn cluster(world: &World) -> Cluster {
         canary: Some(status.current_pod_hash.clone()).filter(|hash| !hash.is_empty()),
         canary_scale: world.canary_scale,
         aborted: status.abort,
-        routing: world.config.routed.then(|| routing(world)),
+        routing: (world.config.routed && world.config.router).then(|| routing(world)),
+        services: (world.config.routed && !world.config.router)
+            .then(|| Services { stable: backend(world, STABLE), canary: backend(world, CANARY) }),
     }
 }
 
@@ -47,17 +49,18 @@ fn max_unavailable(world: &World, replicas: u32) -> u32 {
     if surge == 0 && unavailable == 0 { 1 } else { unavailable }
 }
 
+fn backend(world: &World, name: &str) -> Backend {
+    let service = world.observed.services.get(name).cloned().flatten();
+    let selects = match service.as_ref().map(|service| service.hash()) {
+        None => Selected::Nobody,
+        Some(None) => Selected::All,
+        Some(Some(hash)) => Selected::Revision(hash.to_owned()),
+    };
+    Backend { selects, listed: world.listed.get(name).cloned().unwrap_or_default() }
+}
+
 fn routing(world: &World) -> Routing {
     let max_weight = world.config.max_weight;
-    let backend = |name: &str| {
-        let service = world.observed.services.get(name).cloned().flatten();
-        let selects = match service.as_ref().map(|service| service.hash()) {
-            None => Selected::Nobody,
-            Some(None) => Selected::All,
-            Some(Some(hash)) => Selected::Revision(hash.to_owned()),
-        };
-        Backend { selects, listed: world.listed.get(name).cloned().unwrap_or_default() }
-    };
     let found = world.observed.routes.iter().filter_map(|route| match &route.state {
         RouteState::Found(route) => Some(&route.spec),
         _ => None,
@@ -69,8 +72,8 @@ fn routing(world: &World) -> Routing {
     });
     Routing {
         max_weight,
-        stable: backend(STABLE),
-        canary: backend(CANARY),
+        stable: backend(world, STABLE),
+        canary: backend(world, CANARY),
         rules: found.flat_map(rules).collect(),
         in_force: in_force.into_iter().collect(),
     }

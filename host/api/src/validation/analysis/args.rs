@@ -14,24 +14,25 @@ pub(super) enum Of {
 pub(super) fn validate(args: &[Argument], of: Of, path: &Path, faults: &mut Faults) {
     for (index, arg) in args.iter().enumerate() {
         let path = path.index(index);
-        match (&arg.value, &arg.value_from) {
-            (Some(_), Some(_)) => faults.add(&path, format!("args.{} has both value and valueFrom", arg.name)),
-            (None, None) if of == Of::Run => {
-                faults.add(&path, format!("args.{} was not resolved: it has neither value nor valueFrom", arg.name));
-            }
-            _ => {}
-        }
-        if let Some(from) = &arg.value_from {
-            let path = path.field("valueFrom");
-            let given = [from.secret_key_ref.is_some(), from.field_ref.is_some()];
-            one_source(&given, "secretKeyRef and fieldRef", &path, faults);
-            if let Some(secret) = &from.secret_key_ref {
+        let Some(from) = &arg.value_from else {
+            let message = format!("args.{} was not resolved: it has neither value nor valueFrom", arg.name);
+            faults.add_if(arg.value.is_none() && of == Of::Run, &path, message);
+            continue;
+        };
+        let path = path.field("valueFrom");
+        match (&from.secret_key_ref, &from.field_ref) {
+            // As in Argo Rollouts, a Secret counts before `value`, and `value` before a field.
+            (Some(secret), _) => {
                 let path = path.field("secretKeyRef");
                 faults.add_if(secret.name.is_empty(), &path.field("name"), "must not be empty");
                 faults.add_if(secret.key.is_empty(), &path.field("key"), "must not be empty");
             }
-            let empty = from.field_ref.as_ref().is_some_and(|field| field.field_path.is_empty());
-            faults.add_if(empty, &path.field("fieldRef").field("fieldPath"), "must not be empty");
+            (None, _) if arg.value.is_some() => {}
+            (None, Some(field)) => {
+                let path = path.field("fieldRef").field("fieldPath");
+                faults.add_if(field.field_path.is_empty(), &path, "must not be empty");
+            }
+            (None, None) => faults.add(&path, "must have secretKeyRef or fieldRef"),
         }
     }
 }
@@ -53,9 +54,4 @@ pub(super) fn validate_request(args: &[AnalysisArgument], path: &Path, faults: &
             faults.add_if(empty, &path.field("fieldRef").field("fieldPath"), "must not be empty");
         }
     }
-}
-
-fn one_source(given: &[bool], names: &str, path: &Path, faults: &mut Faults) {
-    let wrong = given.iter().filter(|given| **given).count() != 1;
-    faults.add_if(wrong, path, format!("must have exactly one of {names}"));
 }

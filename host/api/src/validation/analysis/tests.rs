@@ -183,14 +183,17 @@ fn a_rule_for_metrics_must_match_one() {
 }
 
 #[test]
-fn an_argument_of_a_run_needs_one_source() {
+fn an_argument_of_a_run_needs_a_source() {
     let secret = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
     for (arg, expected) in [
         (json!({ "name": "a", "value": "" }), vec![]),
         (json!({ "name": "a", "valueFrom": secret }), vec![]),
         (json!({ "name": "a", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }), vec![]),
         (json!({ "name": "a" }), vec!["spec.args[0]"]),
-        (json!({ "name": "a", "value": "x", "valueFrom": secret }), vec!["spec.args[0]"]),
+        (json!({ "name": "a", "value": "x", "valueFrom": secret }), vec![]),
+        (json!({ "name": "a", "value": "x", "valueFrom": {} }), vec![]),
+        (json!({ "name": "a", "value": "x", "valueFrom": { "fieldRef": {} } }), vec![]),
+        (json!({ "name": "a", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" }, "fieldRef": {} } }), vec![]),
         (json!({ "value": "x" }), vec![]),
         (json!({ "name": "a", "valueFrom": {} }), vec!["spec.args[0].valueFrom"]),
         (

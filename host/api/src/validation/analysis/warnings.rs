@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::analysis::AnalysisTemplateSpec;
+use crate::analysis::{AnalysisTemplateSpec, Argument};
 use crate::field_error::{Faults, FieldError, Path};
 
 /// Every doubt about the spec of a template.
@@ -23,7 +23,9 @@ pub fn template_warnings(spec: &AnalysisTemplateSpec) -> Vec<FieldError> {
     }
     let mut names = BTreeSet::new();
     for (index, arg) in spec.args.iter().enumerate() {
-        let path = path.field("args").index(index).field("name");
+        let arg_path = path.field("args").index(index);
+        source_without_effect(arg, &arg_path, &mut doubts);
+        let path = arg_path.field("name");
         doubts.add_if(arg.name.is_empty(), &path, "is empty: only {{args.}} stands for its value");
         doubts.add_if(
             !names.insert(&arg.name),
@@ -32,6 +34,18 @@ pub fn template_warnings(spec: &AnalysisTemplateSpec) -> Vec<FieldError> {
         );
     }
     doubts.done().err().unwrap_or_default()
+}
+
+/// Of several sources one counts, as in Argo Rollouts.
+fn source_without_effect(arg: &Argument, path: &Path, doubts: &mut Faults) {
+    let Some(from) = &arg.value_from else { return };
+    let has_secret = from.secret_key_ref.is_some();
+    let by_secret = "has no effect: valueFrom.secretKeyRef counts";
+    doubts.add_if(has_secret && arg.value.is_some(), &path.field("value"), by_secret);
+    let field = path.field("valueFrom").field("fieldRef");
+    doubts.add_if(has_secret && from.field_ref.is_some(), &field, by_secret);
+    let beside_value = !has_secret && arg.value.is_some() && from.field_ref.is_some();
+    doubts.add_if(beside_value, &field, "has no effect: value counts");
 }
 
 #[cfg(test)]
@@ -56,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_names_repeated_arguments_and_keys_without_effect_are_warnings() {
+    fn empty_names_repeated_arguments_and_fields_without_effect_are_warnings() {
         for (spec, expected) in [
             (json!({ "metrics": [{ "provider": { "web": {} } }] }), "spec.metrics[0].name"),
             (
@@ -65,6 +79,18 @@ mod tests {
             ),
             (json!({ "args": [{ "value": "x" }] }), "spec.args[0].name"),
             (json!({ "args": [{ "name": "a" }, { "name": "a" }] }), "spec.args[1].name"),
+            (
+                json!({ "args": [{ "name": "a", "value": "x", "valueFrom": { "secretKeyRef": {} } }] }),
+                "spec.args[0].value",
+            ),
+            (
+                json!({ "args": [{ "name": "a", "value": "x", "valueFrom": { "fieldRef": {} } }] }),
+                "spec.args[0].valueFrom.fieldRef",
+            ),
+            (
+                json!({ "args": [{ "name": "a", "valueFrom": { "secretKeyRef": {}, "fieldRef": {} } }] }),
+                "spec.args[0].valueFrom.fieldRef",
+            ),
         ] {
             assert_eq!(warnings_of(spec.clone()), [expected], "{spec}");
         }

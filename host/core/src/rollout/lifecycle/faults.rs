@@ -89,7 +89,8 @@ fn traffic_unknown(observed: &Observed, faults: &Faults, status: &RolloutStatus)
 }
 
 fn is_routed(rollout: &Rollout) -> bool {
-    rollout.spec.strategy.fields().is_some_and(|fields| fields.traffic_routing.is_some())
+    let routing = rollout.spec.strategy.fields().and_then(|fields| fields.traffic_routing.as_ref());
+    routing.is_some_and(|routing| routing.has_router())
 }
 
 /// Routes that the spec no longer names gave the canary traffic.

@@ -16,7 +16,7 @@ pub(super) fn hpa_replicas(context: &Context, record: &Record) -> u32 {
     if counts_all_pods(&context.observed.rollout) {
         return all;
     }
-    let stays_whole = context.traffic.as_ref().is_some_and(|traffic| !traffic.shape.dynamic_stable);
+    let stays_whole = context.shape().is_some_and(|shape| !shape.dynamic_stable);
     if !stays_whole {
         return context.replicas.min(all);
     }

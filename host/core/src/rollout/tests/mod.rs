@@ -9,4 +9,5 @@ mod status;
 mod strategy_failure;
 pub(crate) mod support;
 mod traffic;
+mod unrouted;
 mod waits;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::route::{Backends, DEFAULT_BACKEND_WEIGHT, SharedRules, backend_refs};
+use super::route::{Backends, DEFAULT_BACKEND_WEIGHT, SharedRules, backend_refs, is_service};
 use crate::observed::{OtherRollout, Route};
 
 /// The write that sets or removes the label.
@@ -72,19 +72,20 @@ fn rules_of(other: &OtherRollout, route: &Route, namespace: &str) -> Option<Shar
 /// The Services of each rule in which at least two backends have weight, by namespace and name.
 #[must_use]
 pub fn splits(spec: &Value, namespace: &str) -> Vec<Vec<(String, String)>> {
-    let rules = spec.get("rules").and_then(Value::as_array);
-    let weighted = rules.into_iter().flatten().map(|rule| {
-        let weight =
-            |reference: &Value| reference.get("weight").and_then(Value::as_u64).unwrap_or(DEFAULT_BACKEND_WEIGHT);
-        let with_weight = backend_refs(rule).filter(|reference| weight(reference) > 0);
-        let services = with_weight.map(|reference| {
+    let weight = |reference: &Value| reference.get("weight").and_then(Value::as_u64).unwrap_or(DEFAULT_BACKEND_WEIGHT);
+    let rules = spec.get("rules").and_then(Value::as_array).into_iter().flatten();
+    let weighted = rules
+        .map(|rule| backend_refs(rule).filter(|reference| weight(reference) > 0).collect::<Vec<_>>())
+        .filter(|references| references.len() > 1);
+    let services = |references: Vec<&Value>| {
+        let services = references.into_iter().filter(|reference| is_service(reference)).map(|reference| {
             let text =
                 |key: &str, default: &str| reference.get(key).and_then(Value::as_str).unwrap_or(default).to_owned();
             (text("namespace", namespace), text("name", ""))
         });
-        services.collect::<Vec<_>>()
-    });
-    weighted.filter(|services| services.len() > 1).collect()
+        services.collect()
+    };
+    weighted.map(services).collect()
 }
 
 #[cfg(test)]
@@ -222,5 +223,13 @@ mod tests {
 
         let service = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
         assert_eq!(splits(&spec, "shop"), [vec![service("shop", "a"), service("edge", "b")]]);
+    }
+
+    #[test]
+    fn a_backend_that_is_no_service_belongs_to_no_rollout() {
+        let import = json!({ "group": "multicluster.x-k8s.io", "kind": "ServiceImport", "name": "b" });
+        let spec = json!({ "rules": [{ "backendRefs": [{ "name": "a", "kind": "Service", "group": "" }, import] }] });
+
+        assert_eq!(splits(&spec, "shop"), [vec![("shop".to_owned(), "a".to_owned())]]);
     }
 }

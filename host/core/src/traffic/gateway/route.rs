@@ -153,14 +153,19 @@ pub(super) fn backend_refs(rule: &Value) -> impl Iterator<Item = &Value> {
     rule.get("backendRefs").and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The reference is to a Service, which is the default.
+pub(super) fn is_service(reference: &Value) -> bool {
+    let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
+    matches!(text("kind"), "" | "Service") && text("group").is_empty()
+}
+
 /// The rule's reference to a Service in the namespace `home`. `here` is the route's own namespace, which applies if the reference
 /// has none.
 fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backend> {
     backend_refs(rule).enumerate().find_map(|(position, reference)| {
         let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
-        let is_service = matches!(text("kind"), "" | "Service") && text("group").is_empty();
         let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
-        (is_service && text("name") == service && namespace.unwrap_or(here) == home).then(|| Backend {
+        (is_service(reference) && text("name") == service && namespace.unwrap_or(here) == home).then(|| Backend {
             position,
             namespace: namespace.map(str::to_owned),
             weight: reference.get("weight").and_then(Value::as_u64),
