@@ -9,7 +9,7 @@ use kulta_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::site::Site;
+use crate::site::{Site, canary};
 
 /// A metric that passes while the server answers 0, measured each second in the background.
 fn template(server: &Answers) -> Value {
@@ -22,7 +22,7 @@ fn template(server: &Answers) -> Value {
 }
 
 fn analysed() -> Canary {
-    Canary::new("web").without_routing().canary(json!({"analysis": {"templates": [{"templateName": "errors"}]}}))
+    canary("web").canary(json!({"analysis": {"templates": [{"templateName": "errors"}]}}))
 }
 
 const GOOD: i64 = 0;

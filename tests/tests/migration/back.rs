@@ -5,7 +5,7 @@ use kulta_tests::{api, argo::Argo, kinds, manifests::Canary};
 use serde_json::json;
 
 use crate::{
-    site::{CALM, Site, with_services},
+    site::{CALM, Site, canary, with_services},
     there::selectors,
 };
 
@@ -17,8 +17,8 @@ async fn argo_continues_what_kulta_has_begun_and_replaces_no_pod() -> Result<()>
     let scenario = &site.scenario;
     let (web, services) = with_services("web");
     scenario.apply_all(services).await?;
-    site.deployed(&Canary::new("idle").without_routing()).await?;
-    site.paused(&Canary::new("bad").without_routing()).await?;
+    site.deployed(&canary("idle")).await?;
+    site.paused(&canary("bad")).await?;
     Argo::of(scenario).run(&["abort", "bad"]).await?;
     scenario.until_phase("bad", "Degraded").await?;
     site.paused(&web).await?;
@@ -37,7 +37,7 @@ async fn argo_continues_what_kulta_has_begun_and_replaces_no_pod() -> Result<()>
     scenario.until_phase("bad", "Degraded").await?;
     site.promoted("web").await?;
     Argo::of(scenario).run(&["retry", "rollout", "bad"]).await?;
-    site.until_paused("bad").await?;
+    site.past_first_pause("bad").await?;
     site.promoted("bad").await?;
     scenario.until_phase("idle", "Healthy").await?;
     ensure!(site.workload("idle").await? == before["idle"]);
@@ -84,6 +84,8 @@ async fn argo_refuses_a_rollout_that_a_plugin_leads_and_leaves_its_pods_until_ku
         .await?;
     tokio::time::sleep(CALM).await;
     ensure!(site.workload("led").await? == before, "{:?}, not {before:?}", site.workload("led").await?);
-    site.promoted("led").await?;
+    let argo = Argo::of(scenario);
+    argo.run(&["promote", "led", "--full"]).await?;
+    argo.run(&["status", "led", "--timeout", "60s"]).await?;
     site.end().await
 }

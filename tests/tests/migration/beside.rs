@@ -1,11 +1,11 @@
 //! Both controllers at a time, by instance id.
 
 use anyhow::{Result, ensure};
-use kulta_tests::{api, kinds, manifests::Canary};
+use kulta_tests::{api, kinds};
 
 use serde_json::json;
 
-use crate::site::{CALM, Site, with_services};
+use crate::site::{CALM, Site, canary, with_services};
 
 /// Which controller writes: `rollouts-controller` or `kulta`, by the managers of the status.
 async fn writers(site: &Site, rollout: &str) -> Result<Vec<String>> {
@@ -24,7 +24,7 @@ async fn each_controller_touches_its_own_rollouts_and_a_relabelled_one_moves_in_
     let scenario = &site.scenario;
     let (web, services) = with_services("web");
     scenario.apply_all(services).await?;
-    site.paused(&Canary::new("stays").without_routing()).await?;
+    site.paused(&canary("stays")).await?;
     site.paused(&web).await?;
     let all = ["stays", "web"];
     let before = site.workloads(&all).await?;
@@ -49,8 +49,7 @@ async fn each_controller_touches_its_own_rollouts_and_a_relabelled_one_moves_in_
     site.until_paused("stays").await?;
 
     // And back, in the middle of another update.
-    scenario.apply(web.clone().version("v3").rollout()).await?;
-    site.until_paused("web").await?;
+    site.updated(&web, "v3").await?;
     let before = site.workloads(&all).await?;
     site.page.run("side-return").await?;
     tokio::time::sleep(CALM).await;
@@ -73,9 +72,8 @@ async fn in_one_namespace_both_lead_if_their_leases_are_in_two() -> Result<()> {
     site.page.run("side-same-namespace").await?;
     site.until_kulta_leads().await?;
 
-    site.deployed(&Canary::new("stays").without_routing()).await?;
-    let labelled = Canary::new("web")
-        .without_routing()
+    site.deployed(&canary("stays")).await?;
+    let labelled = canary("web")
         .metadata(json!({"labels": {"argo-rollouts.argoproj.io/controller-instance-id": "kulta"}}));
     site.deployed(&labelled).await?;
     ensure!(writers(&site, "stays").await? == ["rollouts-controller"], "{:?}", writers(&site, "stays").await?);

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use kulta_tests::{api, manifests::Canary};
-use serde_json::{Value, json};
+use kulta_tests::api;
+use serde_json::json;
 
 use crate::{
     page::argos_manifests,
-    site::{CALM, Site},
+    site::{CALM, Site, canary},
 };
 
 const CHART: &str = "apiVersion: v2\nname: argo-rollouts\nversion: 2.40.0\n";
@@ -84,8 +84,8 @@ async fn a_release_of_argos_gives_its_crds_to_kulta_and_takes_them_back_without_
     );
     site.page.shell(&install).await?;
     site.until_argo_leads().await?;
-    let web = Canary::new("web").without_routing();
-    site.deployed(&Canary::new("idle").without_routing()).await?;
+    let web = canary("web");
+    site.deployed(&canary("idle")).await?;
     site.paused(&web).await?;
     let all = ["idle", "web"];
     let (before, uids) = (site.workloads(&all).await?, [site.uid("idle").await?, site.uid("web").await?]);
@@ -123,8 +123,6 @@ async fn a_release_of_argos_gives_its_crds_to_kulta_and_takes_them_back_without_
 
 /// The release that the Rollout CRD belongs to.
 async fn owner(site: &Site) -> Result<String> {
-    let crd = site.page.shell("kubectl get crd rollouts.argoproj.io --output json").await?;
-    let crd: Value = serde_json::from_str(&crd).context("read the CRD")?;
-    let annotation = crd.pointer("/metadata/annotations/meta.helm.sh~1release-name").and_then(Value::as_str);
-    Ok(annotation.unwrap_or_default().to_owned())
+    let annotation = "{.metadata.annotations.meta\\.helm\\.sh/release-name}";
+    site.page.shell(&format!("kubectl get crd rollouts.argoproj.io --output jsonpath='{annotation}'")).await
 }

@@ -1,9 +1,9 @@
 //! KULTA's image in Argo's own Deployment.
 
 use anyhow::{Result, ensure};
-use kulta_tests::{api, kinds, manifests::Canary};
+use kulta_tests::{api, kinds};
 
-use crate::site::{CALM, Site};
+use crate::site::{CALM, Site, canary};
 
 #[tokio::test]
 #[ignore = "needs a control plane: make cluster-test runs it"]
@@ -11,8 +11,8 @@ async fn argos_deployment_continues_an_update_with_kultas_image_and_again_with_i
     let site = Site::begin("image").await?;
     site.install_argo().await?;
     let scenario = &site.scenario;
-    let web = Canary::new("web").without_routing();
-    site.deployed(&Canary::new("idle").without_routing()).await?;
+    let web = canary("web");
+    site.deployed(&canary("idle")).await?;
     site.paused(&web).await?;
     let all = ["idle", "web"];
     let before = site.workloads(&all).await?;
@@ -31,8 +31,7 @@ async fn argos_deployment_continues_an_update_with_kultas_image_and_again_with_i
         .await?;
     ensure!(api::condition(&seen, "RecordKept").is_none(), "{:?}", seen.data);
 
-    scenario.apply(web.clone().version("v3").rollout()).await?;
-    site.until_paused("web").await?;
+    site.updated(&web, "v3").await?;
     let before = site.workloads(&all).await?;
     site.page.run("start-argo").await?;
     site.until_argo_leads().await?;

@@ -96,19 +96,34 @@ impl Site {
         self.scenario.until_phase(&canary.name, "Healthy").await.map(drop)
     }
 
-    /// As [`deployed`](Self::deployed), then updates it to v2 and waits for its pause.
+    /// As [`deployed`](Self::deployed), then updates it to v2, until the last pause.
     pub async fn paused(&self, canary: &Canary) -> Result<DynamicObject> {
         self.deployed(canary).await?;
-        self.scenario.apply(canary.clone().version("v2").rollout()).await?;
-        self.until_paused(&canary.name).await
+        self.updated(canary, "v2").await
     }
 
-    /// At the second step, with one pod of each version.
+    /// Updates it to a version, and promotes it past the first pause. A controller that returns it to its first step stays there.
+    pub async fn updated(&self, canary: &Canary, version: &str) -> Result<DynamicObject> {
+        self.scenario.apply(canary.clone().version(version).rollout()).await?;
+        self.past_first_pause(&canary.name).await
+    }
+
+    pub async fn past_first_pause(&self, rollout: &str) -> Result<DynamicObject> {
+        self.until_paused_at(rollout, FIRST_PAUSE).await?;
+        Argo::of(&self.scenario).run(&["promote", rollout]).await?;
+        self.until_paused(rollout).await
+    }
+
+    /// At the last pause, with one pod of each version.
     pub async fn until_paused(&self, rollout: &str) -> Result<DynamicObject> {
+        self.until_paused_at(rollout, LAST_PAUSE).await
+    }
+
+    async fn until_paused_at(&self, rollout: &str, step: i64) -> Result<DynamicObject> {
         self.scenario
-            .until(&kinds::rollout(), rollout, "the pause at step 1 with one new pod", |rollout| {
+            .until(&kinds::rollout(), rollout, &format!("the pause at step {step} with one new pod"), |rollout| {
                 api::text(rollout, "/status/phase") == "Paused"
-                    && api::number(rollout, "/status/currentStepIndex") == 1
+                    && api::number(rollout, "/status/currentStepIndex") == step
                     && rollout.data.pointer("/status/pauseConditions/0").is_some()
                     && api::number(rollout, "/status/updatedReplicas") == 1
                     && api::number(rollout, "/status/availableReplicas") == 2
@@ -157,9 +172,18 @@ impl Site {
     }
 }
 
+/// Indexes of the pauses of [`canary`].
+const FIRST_PAUSE: i64 = 1;
+const LAST_PAUSE: i64 = 2;
+
+/// A canary by pods with two pauses.
+pub fn canary(name: &str) -> Canary {
+    Canary::new(name).without_routing().steps(json!([{"setWeight": 50}, {"pause": {"duration": "1h"}}, {"pause": {}}]))
+}
+
 /// A canary by pods with the two Services, whose selectors the controller switches.
 pub fn with_services(name: &str) -> (Canary, Vec<Value>) {
-    let canary = Canary::new(name).without_routing();
+    let canary = canary(name);
     let services = [canary.stable_service(), canary.canary_service()];
     let fields = json!({"stableService": canary.stable_service(), "canaryService": canary.canary_service()});
     let objects = services.iter().map(|service_name| service(service_name, &json!({"app": name}))).collect();

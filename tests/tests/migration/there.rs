@@ -1,10 +1,10 @@
 //! From Argo to KULTA, by manifests.
 
 use anyhow::{Result, ensure};
-use kulta_tests::{argo::Argo, kinds, manifests::Canary};
+use kulta_tests::{argo::Argo, kinds};
 use serde_json::Value;
 
-use crate::site::{CALM, Site, with_services};
+use crate::site::{CALM, Site, canary, with_services};
 
 #[tokio::test]
 #[ignore = "needs a control plane: make cluster-test runs it"]
@@ -14,8 +14,8 @@ async fn kulta_continues_what_argo_has_begun_and_replaces_no_pod() -> Result<()>
     let scenario = &site.scenario;
     let (web, services) = with_services("web");
     scenario.apply_all(services).await?;
-    site.deployed(&Canary::new("idle").without_routing()).await?;
-    site.paused(&Canary::new("bad").without_routing()).await?;
+    site.deployed(&canary("idle")).await?;
+    site.paused(&canary("bad")).await?;
     Argo::of(scenario).run(&["abort", "bad"]).await?;
     scenario.until_phase("bad", "Degraded").await?;
     site.paused(&web).await?;
@@ -38,7 +38,7 @@ async fn kulta_continues_what_argo_has_begun_and_replaces_no_pod() -> Result<()>
     site.until_paused("web").await?;
     site.promoted("web").await?;
     Argo::of(scenario).run(&["retry", "rollout", "bad"]).await?;
-    site.until_paused("bad").await?;
+    site.past_first_pause("bad").await?;
     site.promoted("bad").await?;
     ensure!(site.workload("idle").await? == before["idle"]);
     site.page.run("remove-argo").await?;
