@@ -189,10 +189,18 @@ contour() {
     link "$made"
 }
 
-# Argo Rollouts' kubectl plugin. Its module lacks the dashboard's pages, which are built elsewhere: `dashboard` serves none.
+# Argo Rollouts' kubectl plugin, its controller, and the manifests that install it. The module lacks the dashboard's pages, which are
+# built elsewhere: `dashboard` serves none.
 argo_rollouts() {
-    go_program argo-rollouts github.com/argoproj/argo-rollouts "" github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts
-    [ -z "$stage" ] || finish "$stage" "$made"
+    go_program argo-rollouts github.com/argoproj/argo-rollouts "" \
+        github.com/argoproj/argo-rollouts/cmd/kubectl-argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller
+    if [ -n "$stage" ]; then
+        src=$(module argo-rollouts github.com/argoproj/argo-rollouts)
+        mkdir -p "$stage/argo-rollouts-manifests"
+        cp -r "$src/manifests/install.yaml" "$src/manifests/crds" "$stage/argo-rollouts-manifests/"
+        chmod -R u+w "$stage"
+        finish "$stage" "$made"
+    fi
     link "$made"
 }
 

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Characters of a revision's hash: 27^10 values, as long as the ones that Deployments make.
 const HASH_LENGTH: usize = 10;
-/// Characters of a hash of steps: more than Argo's hashes can have (a 32-bit number in decimal), so that the two can be distinguished.
+/// Characters of a hash of a strategy plugin's configuration: more than Argo's hashes of steps can have (a 32-bit number in decimal), so
+/// that the two can be distinguished.
 const STEPS_HASH_LENGTH: usize = 12;
 /// Hex characters of the canonical hash that are kept: 128 bits make collisions negligible.
 const CANONICAL_LENGTH: usize = 32;
@@ -79,16 +80,20 @@ pub fn revision_hash(template: &Value, collisions: i32) -> String {
     short(&digest(template, &salt), HASH_LENGTH)
 }
 
-/// The hash of a strategy's steps or configuration.
+/// The hash of a strategy plugin's configuration.
 #[must_use]
 pub fn steps_hash(steps: &Value) -> String {
     short(&digest(steps, ""), STEPS_HASH_LENGTH)
 }
 
 fn short(digest: &[u8; 32], length: usize) -> String {
-    digest
+    safe_text(digest.get(..length).unwrap_or(digest))
+}
+
+/// A character for each byte, as Kubernetes makes names from numbers.
+pub(crate) fn safe_text(bytes: &[u8]) -> String {
+    bytes
         .iter()
-        .take(length)
         .filter_map(|byte| SAFE_ALPHABET.get(usize::from(*byte) % SAFE_ALPHABET.len()))
         .map(|&character| char::from(character))
         .collect()

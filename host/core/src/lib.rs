@@ -3,6 +3,7 @@
 
 mod affinity;
 pub mod analysis;
+mod argo_steps;
 pub mod decision;
 #[cfg(test)]
 mod fixtures;

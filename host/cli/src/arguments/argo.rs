@@ -25,6 +25,8 @@ pub enum Meaning {
     None(&'static str),
     /// Refused; the text says what to do instead.
     Refused(&'static str),
+    /// As `Refused`, but accepted if it is empty: its default in Argo Rollouts.
+    RefusedUnlessEmpty(&'static str),
 }
 
 const NO_LIMIT: &str = "the client has no rate limit of its own; the API server's priority and fairness limits it";
@@ -77,7 +79,11 @@ pub const ARGO_FLAGS: &[ArgoFlag] = &[
     none("enable-pprof-address", "there is no profiler for Go here"),
     none_switch("disable-compression", "answers of the API server are never compressed"),
     none("request-timeout", "requests to the API server have timeouts of their own"),
-    refused("controllers", "KULTA cannot serve AnalysisRuns alone; leave the flag out"),
+    ArgoFlag {
+        name: "controllers",
+        value: Value::Any,
+        meaning: Meaning::RefusedUnlessEmpty("KULTA cannot serve AnalysisRuns alone; leave the flag out"),
+    },
     refused("server", KUBECONFIG),
     refused("certificate-authority", KUBECONFIG),
     ArgoFlag { value: Value::Switch, ..refused("insecure-skip-tls-verify", KUBECONFIG) },
@@ -104,7 +110,7 @@ impl ArgoArguments {
     pub fn notices(&self) -> impl Iterator<Item = String> {
         self.set.iter().filter_map(|flag| match flag.meaning {
             Meaning::None(why) => Some(format!("--{} of Argo Rollouts has no effect here: {why}", flag.name)),
-            Meaning::Refused(_) => None,
+            Meaning::Refused(_) | Meaning::RefusedUnlessEmpty(_) => None,
         })
     }
 
@@ -113,7 +119,9 @@ impl ArgoArguments {
     pub fn check(&self) -> Result<(), String> {
         self.set.iter().try_for_each(|flag| match flag.meaning {
             Meaning::None(_) => Ok(()),
-            Meaning::Refused(instead) => Err(format!("--{} of Argo Rollouts is not supported: {instead}", flag.name)),
+            Meaning::Refused(instead) | Meaning::RefusedUnlessEmpty(instead) => {
+                Err(format!("--{} of Argo Rollouts is not supported: {instead}", flag.name))
+            }
         })
     }
 }
@@ -130,7 +138,12 @@ impl Args for ArgoArguments {
 
 impl FromArgMatches for ArgoArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let is_set = |flag: &&ArgoFlag| matches.value_source(flag.name).is_some();
+        let is_set = |flag: &&ArgoFlag| match flag.meaning {
+            Meaning::None(_) | Meaning::Refused(_) => matches.value_source(flag.name).is_some(),
+            Meaning::RefusedUnlessEmpty(_) => {
+                matches.get_many::<String>(flag.name).into_iter().flatten().any(|value| !value.is_empty())
+            }
+        };
         Ok(Self { set: ARGO_FLAGS.iter().filter(is_set).copied().collect() })
     }
 

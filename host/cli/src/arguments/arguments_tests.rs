@@ -43,6 +43,7 @@ const ARGO_1_9_2: &[&str] = &[
     "--leader-election-renew-deadline=10s",
     "--leader-election-retry-period=2s",
     "--self-service-notification-enabled=false",
+    "--controllers=",
     "--enable-pprof-address=",
     "--kubeconfig=/kubeconfig",
     "--namespace=argo-rollouts",
@@ -56,6 +57,7 @@ const ARGO_1_9_2: &[&str] = &[
 /// Those that would change which cluster is served, or what.
 const ARGO_1_9_2_REFUSED: &[&str] = &[
     "--controllers=analysis",
+    "--controllers=,analysis",
     "--server=https://a",
     "--certificate-authority=a",
     "--insecure-skip-tls-verify",
@@ -129,6 +131,13 @@ fn a_flag_of_argo_that_would_change_what_is_served_is_refused_with_what_to_do() 
 
         assert!(matches!(&error, ParseError::Contradiction(text) if text.starts_with(name)), "{error}");
     }
+}
+
+#[test]
+fn an_empty_list_of_controllers_is_argos_default_and_nothing_to_report() {
+    let (_, notices) = parsed(&["--controllers="]);
+
+    assert!(notices.is_empty(), "{notices:?}");
 }
 
 #[test]

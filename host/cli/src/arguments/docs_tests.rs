@@ -65,6 +65,7 @@ fn tables() -> String {
         let here = match flag.meaning {
             Meaning::None(why) => format!("accepted, one line in the log: {why}"),
             Meaning::Refused(instead) => format!("refused: {instead}"),
+            Meaning::RefusedUnlessEmpty(instead) => format!("refused unless it is empty, Argo's default: {instead}"),
         };
         text.push_str(&format!("| `--{}` | {} |\n", flag.name, cell(&here)));
     }

@@ -4,7 +4,7 @@ use kulta_api::analysis::RolloutAnalysis;
 use kulta_api::{CanaryStrategy, PluginStrategy, RolloutStrategy};
 use serde_json::{Value, json};
 
-use crate::hash;
+use crate::{argo_steps, hash};
 
 /// The strategy plugin of a rollout.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl StrategyChoice {
     pub fn of_canary(canary: &CanaryStrategy) -> Self {
         Self {
             plugin: CANARY_PLUGIN.to_owned(),
-            hash: hash::steps_hash(&json!(canary.steps)),
+            hash: argo_steps::steps_hash(&canary.steps),
             config: canary_config(canary),
             steps: Some(u32::try_from(canary.steps.len()).unwrap_or(u32::MAX)),
         }

@@ -15,16 +15,19 @@ const SUPERSEDED: Ending = Ending { outcome: Outcome::Cancel, why: "superseded" 
 /// Compares the template and the steps with the recorded ones, and begins a revision if they differ.
 pub(super) fn update(context: &Context, mut record: Record) -> Record {
     let template_changed = record.status.current_pod_hash != context.new_hash;
+    // KULTA has recorded no update of this rollout: another controller has served it.
+    let adopted = record.kulta.sequence == 0 && !record.status.stable_rs.is_empty();
     let steps_hash = &context.strategy.hash;
-    // Another controller writes hashes of another length. Taking over from it must not return the rollout to its first step.
-    let known = record.status.current_step_hash.len() == steps_hash.len();
-    let steps_changed = known && record.status.current_step_hash != *steps_hash;
+    let recorded = &record.status.current_step_hash;
+    let hash_differs = !recorded.is_empty() && recorded != steps_hash;
     record.status.current_step_hash.clone_from(steps_hash);
-    if !template_changed && !steps_changed {
-        let under_way = !record.is_stable(context) && !record.status.stable_rs.is_empty();
-        if record.kulta.sequence == 0 && under_way {
-            // Another controller began this update, so its events start here.
+    // Another version of Argo Rollouts may hash the same steps otherwise. Adopting its update must not return it to its first step.
+    if !template_changed && (adopted || !hash_differs) {
+        if adopted && !record.is_stable(context) {
+            // The update's events start here.
             record.store(context, TransitionKind::Started, |_| {});
+        } else if hash_differs {
+            record.set_last_step(context);
         }
         return record;
     }

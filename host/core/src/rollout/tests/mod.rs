@@ -1,5 +1,6 @@
 //! Whole reconciliations, from the observed objects to the plan.
 
+mod adopted;
 mod availability;
 mod blocked;
 mod reconciliation;
