@@ -5,6 +5,7 @@
 mod analyses;
 mod back;
 mod beside;
+mod crds;
 mod helm;
 mod image;
 mod page;
