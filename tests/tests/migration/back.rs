@@ -53,15 +53,15 @@ async fn argo_refuses_a_rollout_that_a_plugin_leads_and_leaves_its_pods_until_ku
     site.install_kulta().await?;
     let scenario = &site.scenario;
     let canary = Canary::new("led").without_routing();
-    let led = |version: &str| {
-        canary.clone().version(version).led_by("linear", json!({"stepWeight": 50, "interval": "1h"}))
-    };
+    let led =
+        |version: &str| canary.clone().version(version).led_by("linear", json!({"stepWeight": 50, "interval": "1h"}));
     scenario.apply(led("v1")).await?;
     scenario.until_phase("led", "Healthy").await?;
     scenario.apply(led("v2")).await?;
     scenario
         .until(&kinds::rollout(), "led", "one new pod", |rollout| {
-            api::number(rollout, "/status/updatedReplicas") == 1 && api::number(rollout, "/status/availableReplicas") == 2
+            api::number(rollout, "/status/updatedReplicas") == 1
+                && api::number(rollout, "/status/availableReplicas") == 2
         })
         .await?;
     tokio::time::sleep(CALM).await;
@@ -80,7 +80,9 @@ async fn argo_refuses_a_rollout_that_a_plugin_leads_and_leaves_its_pods_until_ku
     site.install_kulta().await?;
     scenario.apply(led("v2")).await?;
     scenario
-        .until(&kinds::rollout(), "led", "its update to go on", |rollout| api::text(rollout, "/status/phase") != "Degraded")
+        .until(&kinds::rollout(), "led", "its update to go on", |rollout| {
+            api::text(rollout, "/status/phase") != "Degraded"
+        })
         .await?;
     tokio::time::sleep(CALM).await;
     ensure!(site.workload("led").await? == before, "{:?}, not {before:?}", site.workload("led").await?);

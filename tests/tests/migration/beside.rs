@@ -73,8 +73,8 @@ async fn in_one_namespace_both_lead_if_their_leases_are_in_two() -> Result<()> {
     site.until_kulta_leads().await?;
 
     site.deployed(&canary("stays")).await?;
-    let labelled = canary("web")
-        .metadata(json!({"labels": {"argo-rollouts.argoproj.io/controller-instance-id": "kulta"}}));
+    let labelled =
+        canary("web").metadata(json!({"labels": {"argo-rollouts.argoproj.io/controller-instance-id": "kulta"}}));
     site.deployed(&labelled).await?;
     ensure!(writers(&site, "stays").await? == ["rollouts-controller"], "{:?}", writers(&site, "stays").await?);
     ensure!(writers(&site, "web").await? == ["kulta"], "{:?}", writers(&site, "web").await?);

@@ -59,11 +59,12 @@ fn controller(manifests: &Path) -> Result<String> {
     let text = fs::read_to_string(manifests.join("install.yaml")).context("read Argo's manifests")?;
     let mut file = String::new();
     for mut document in api::documents(&text)? {
-        if document["kind"] == "CustomResourceDefinition" {
+        if document.get("kind").is_some_and(|kind| kind == "CustomResourceDefinition") {
             continue;
         }
-        if document["kind"] == "Deployment" {
-            document["spec"]["replicas"] = json!(REPLICAS);
+        // Only the Deployment has it.
+        if let Some(replicas) = document.pointer_mut("/spec/replicas") {
+            *replicas = json!(REPLICAS);
         }
         let text = serde_yaml::to_string(&document).context("write an object of the chart")?;
         file.push_str(&format!("---\n{}", text.replace(&format!("'{REPLICAS}'"), REPLICAS)));

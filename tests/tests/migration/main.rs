@@ -2,9 +2,13 @@
 //! The scenarios replace the cluster's CRDs and controllers, so they need a separate cluster and run one after the other:
 //! `tests/scenarios.sh stock-crd` runs them.
 
+// The commands, their output and what the controllers' programs do are in the log of a failed scenario.
+#![allow(clippy::print_stdout)]
+
 mod analyses;
 mod back;
 mod beside;
+mod crds;
 mod helm;
 mod image;
 mod page;

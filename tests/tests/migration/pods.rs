@@ -109,8 +109,13 @@ struct Shown {
 impl Pods {
     pub fn start(client: Client, environment: &Environment) -> Self {
         let shown = Arc::new(Mutex::new(BTreeMap::new()));
-        let kubelet =
-            Kubelet { client, environment: environment.clone(), running: BTreeMap::new(), number: 0, shown: Arc::clone(&shown) };
+        let kubelet = Kubelet {
+            client,
+            environment: environment.clone(),
+            running: BTreeMap::new(),
+            number: 0,
+            shown: Arc::clone(&shown),
+        };
         Self { task: tokio::spawn(kubelet.run()), shown }
     }
 
@@ -193,13 +198,9 @@ impl Kubelet {
 
     async fn start(&mut self, name: &str, wanted: Wanted) -> Result<()> {
         let run = &self.environment.run;
-        let kubeconfig = kubeconfig::for_service_account(
-            &self.environment.kubeconfig,
-            &wanted.namespace,
-            &wanted.account,
-            run,
-        )
-        .await?;
+        let kubeconfig =
+            kubeconfig::for_service_account(&self.environment.kubeconfig, &wanted.namespace, &wanted.account, run)
+                .await?;
         self.number += 1;
         // Several scenarios of one run, one after the other.
         let moment = jiff::Timestamp::now().as_millisecond();
