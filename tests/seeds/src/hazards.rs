@@ -1,5 +1,5 @@
-//! What a seed adds to the rollout of its scenario: a second Rollout on the same HTTPRoute, analyses that never decide, and users who
-//! scale in the middle of an update. They use random numbers of their own, so that they do not change scenarios without them.
+//! What a seed adds to the rollout of its scenario: a second Rollout on the same HTTPRoute, analyses that never decide, users who
+//! scale in the middle of an update, and traffic routing without a router. They use random numbers of their own, so that they do not change scenarios without them.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ const STREAM: u64 = 0x0b5e_c0de_77aa_1905;
 const NEIGHBOURS: f32 = 0.25;
 const UNDECIDED: f32 = 0.2;
 const SCALING: f32 = 0.5;
+const NO_ROUTER: f32 = 0.2;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hazards {
@@ -20,15 +21,19 @@ pub struct Hazards {
     pub undecided: bool,
     /// Every third user action sets `spec.replicas`.
     pub scaling: bool,
+    /// `trafficRouting` names no router: the route stays as it is, and only selectors change.
+    pub no_router: bool,
 }
 
 impl Hazards {
     #[must_use]
     pub fn from_seed(seed: u64, routed: bool, analysed: bool) -> Self {
         let mut rng = random(seed);
-        let (neighbour, undecided, scaling) = (rng.f32(), rng.f32(), rng.f32());
+        let (neighbour, undecided, scaling, no_router) = (rng.f32(), rng.f32(), rng.f32(), rng.f32());
+        let neighbour = routed && neighbour < NEIGHBOURS;
         Self {
-            neighbour: routed && neighbour < NEIGHBOURS,
+            neighbour,
+            no_router: routed && !neighbour && no_router < NO_ROUTER,
             undecided: analysed && undecided < UNDECIDED,
             scaling: !routed && scaling < SCALING,
         }

@@ -76,7 +76,12 @@ impl Scenario {
             spec.insert("rollbackWindow".into(), json!({ "revisions": rng.u32(1..=3) }));
         }
         let analyses = Analyses::from_seed(seed, linear);
-        let hazards = Hazards::from_seed(seed, routed, analyses.is_some());
+        let mut hazards = Hazards::from_seed(seed, routed, analyses.is_some());
+        // Without a router the spec may set no other maximum.
+        hazards.no_router &= max_weight == 100;
+        if hazards.no_router {
+            strategy.insert("trafficRouting".into(), json!({}));
+        }
         let mut scenario = Self {
             replicas,
             routed,

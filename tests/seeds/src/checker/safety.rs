@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use kulta_oracle::{Backend, Cluster, Revision, Routing, Selected, Weights};
+use kulta_oracle::{Backend, Cluster, Revision, Routing, Selected, Services, Weights};
 use serde_json::Value;
 
 use super::{Checker, HASH, Objects, STALE};
@@ -71,6 +71,7 @@ impl Checker {
         let sets = all("replicasets").filter(|(_, set)| is_of(set, subject.rollout));
         let revisions = sets.map(|(_, set)| self.revision(set, objects, now)).collect();
         let strategy = rollout.pointer("/spec/strategy/canary").or_else(|| rollout.pointer("/spec/strategy/plugin"))?;
+        let has_router = strategy.pointer("/trafficRouting/plugins").is_some();
         Some(Cluster {
             replicas,
             max_unavailable: max_unavailable(strategy, replicas),
@@ -82,7 +83,11 @@ impl Checker {
             // An abort counts once the controller has recorded it.
             aborted: rollout.pointer("/status/abort").and_then(Value::as_bool) == Some(true)
                 && rollout.pointer("/status/abortedAt").is_some_and(Value::is_string),
-            routing: strategy.get("trafficRouting").map(|_| self.routing(subject, rollout, strategy, objects)),
+            routing: has_router.then(|| self.routing(subject, rollout, strategy, objects)),
+            services: (strategy.get("trafficRouting").is_some() && !has_router).then(|| Services {
+                stable: backend(objects, subject.stable),
+                canary: backend(objects, subject.canary),
+            }),
             ..Cluster::default()
         })
     }
@@ -105,7 +110,6 @@ impl Checker {
     fn routing(&self, subject: &Subject, rollout: &Value, strategy: &Value, objects: &Objects) -> Routing {
         let max = strategy.pointer("/trafficRouting/maxTrafficWeight").and_then(Value::as_u64);
         let max_weight = max.and_then(|max| u32::try_from(max).ok()).unwrap_or(DEFAULT_MAX_WEIGHT);
-        let backend = |name: &str| Backend { selects: selected(objects, name), listed: listed(objects, name) };
         let verified = rollout.pointer("/status/canary/weights/canary/weight").and_then(Value::as_u64);
         let in_force = verified
             .and_then(|canary| u32::try_from(canary).ok())
@@ -113,12 +117,16 @@ impl Checker {
         let route = objects.get(&("httproutes".to_owned(), ROUTE.to_owned()));
         Routing {
             max_weight,
-            stable: backend(subject.stable),
-            canary: backend(subject.canary),
+            stable: backend(objects, subject.stable),
+            canary: backend(objects, subject.canary),
             rules: route.map(|route| rules(route, subject)).unwrap_or_default(),
             in_force: in_force.into_iter().collect(),
         }
     }
+}
+
+fn backend(objects: &Objects, service: &str) -> Backend {
+    Backend { selects: selected(objects, service), listed: listed(objects, service) }
 }
 
 fn selected(objects: &Objects, service: &str) -> Selected {
