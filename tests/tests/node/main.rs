@@ -5,8 +5,10 @@
 
 mod certificates;
 mod chart;
+mod drain;
 mod install;
 mod plugins;
+mod registry;
 mod removal;
 mod replaced;
 mod roles;
