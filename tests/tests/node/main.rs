@@ -8,6 +8,7 @@ mod chart;
 mod drain;
 mod install;
 mod plugins;
+mod quick_start;
 mod registry;
 mod removal;
 mod replaced;
