@@ -66,12 +66,12 @@ cluster-test: build ## Run the scenarios on a real control plane (needs root)
 	$(CLUSTER) run -- tests/scenarios.sh stock-crd
 
 node: build ## Start a control plane and a node with real pods, and leave them running (needs root)
-	tests/tools/build.sh node
+	KULTA_BIN=$(abspath $(TARGET))/release/kulta tests/tools/build.sh node
 	cargo test --locked --workspace --no-run
 	$(NODE) up
 
 node-test: build ## Build the image and run it, and the scenarios with real pods, on a node (needs root)
-	tests/tools/build.sh node
+	KULTA_BIN=$(abspath $(TARGET))/release/kulta tests/tools/build.sh node
 	cargo test --locked --workspace --no-run
 	KULTA_BIN=$(abspath $(TARGET))/release/kulta $(NODE) run -- tests/node.sh
 

@@ -16,4 +16,6 @@ run() {
 
 run 1 install::
 run 3 rollouts:: traffic:: plugins:: roles::
-run 1 certificates:: replaced:: removal:: chart::
+run 1 certificates:: registry:: replaced:: drain:: removal:: chart::
+# Last: it empties the cluster, CRDs included.
+run 1 quick_start::

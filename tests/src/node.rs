@@ -38,6 +38,9 @@ pub const POD_CIDR: &str = "10.244.0.0/24";
 /// The address of the Service `kube-dns`.
 pub const DNS_ADDRESS: &str = "10.96.0.10";
 
+/// The variable that has the name of the network namespace and of the cgroup, for the inner processes.
+pub const NAME: &str = "KULTA_NETNS";
+
 /// Timeout of each part of the start.
 const READY: Duration = Duration::from_secs(60);
 
@@ -101,6 +104,12 @@ pub async fn working_set(client: &Client, pod: &DynamicObject) -> Result<u64> {
         Ok(found.and_then(|found| found.pointer("/memory/workingSetBytes")?.as_u64()).filter(|bytes| *bytes > 0))
     })
     .await
+}
+
+/// The most memory that a pod of the QoS class Burstable has ever used, with page cache, in bytes.
+pub fn peak_memory(pod: &DynamicObject) -> Result<u64> {
+    let name = std::env::var(NAME).context("the name of the node's cgroup")?;
+    cgroups::peak_memory(&name, pod.metadata.uid.as_deref().context("the pod has no uid")?)
 }
 
 /// CoreDNS listens on the node; this is the Service that pods reach it by.

@@ -1,8 +1,8 @@
-//! A real OCI registry (CNCF Distribution) on the loopback interface.
+//! A real OCI registry (CNCF Distribution), on the loopback interface or on the node's address.
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -42,12 +42,18 @@ pub struct Registry {
 impl Registry {
     /// An empty registry that stores everything in `folder`, which is emptied first.
     pub async fn start(folder: &Path, users: Users) -> Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), folder, users).await
+    }
+
+    /// As [`start`](Self::start), on another address of the machine: pods do not reach its loopback interface.
+    pub async fn start_on(listen: IpAddr, folder: &Path, users: Users) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder).context("remove an old registry's folder")?;
         }
         fs::create_dir_all(folder).context("create the registry's folder")?;
         let config = folder.join("config.yaml");
-        fs::write(&config, configuration(folder, users).to_string()).context("write the registry's configuration")?;
+        fs::write(&config, configuration(listen, folder, users).to_string())
+            .context("write the registry's configuration")?;
         fs::write(folder.join("htpasswd"), HTPASSWD).context("write the registry's users")?;
         let program = run_folder::tools().join(PROGRAM);
         ensure!(program.exists(), "{} is not there: tests/tools/build.sh builds it", program.display());
@@ -81,12 +87,12 @@ impl Registry {
     }
 }
 
-fn configuration(folder: &Path, users: Users) -> Value {
+fn configuration(listen: IpAddr, folder: &Path, users: Users) -> Value {
     let mut configuration = json!({
         "version": 0.1,
         "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": true}},
         "storage": {"filesystem": {"rootdirectory": folder.join("data")}, "delete": {"enabled": true}},
-        "http": {"addr": "127.0.0.1:0"},
+        "http": {"addr": SocketAddr::new(listen, 0).to_string()},
     });
     if let (Users::One, Some(object)) = (users, configuration.as_object_mut()) {
         object.insert("auth".into(), json!({"htpasswd": {"realm": "tests", "path": folder.join("htpasswd")}}));

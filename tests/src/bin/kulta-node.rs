@@ -17,7 +17,7 @@ use kulta_tests::{
     environment::Environment,
     gateway::Gateway,
     namespace::Namespace,
-    node::{Node, cgroups::Cgroups, images, space},
+    node::{NAME, Node, cgroups::Cgroups, images, space},
     run_folder::{self, RunFolder},
     supervision::{Signals, run_command, runtime, supervise},
 };
@@ -46,9 +46,6 @@ enum Action {
         command: Vec<OsString>,
     },
 }
-
-/// The name of the network namespace and of the cgroup, for the inner processes.
-const NAME: &str = "KULTA_NETNS";
 
 fn main() -> ExitCode {
     let options = Options::parse();

@@ -53,6 +53,18 @@ impl Drop for Cgroups {
     }
 }
 
+/// The most memory that a pod of the QoS class Burstable has ever used, with page cache, in bytes. `name` is the node's cgroup.
+pub fn peak_memory(name: &str, pod: &str) -> Result<u64> {
+    let (root, file) = if Path::new(ROOT).join("cgroup.controllers").exists() {
+        (PathBuf::from(ROOT), "memory.peak")
+    } else {
+        (Path::new(ROOT).join("memory"), "memory.max_usage_in_bytes")
+    };
+    let file = root.join(name).join(format!("kubepods/burstable/pod{pod}")).join(file);
+    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    text.trim().parse().with_context(|| format!("{text:?} in {}", file.display()))
+}
+
 fn hierarchies() -> Result<Vec<PathBuf>> {
     if Path::new(ROOT).join("cgroup.controllers").exists() {
         return Ok(vec![ROOT.into()]);

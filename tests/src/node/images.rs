@@ -20,6 +20,17 @@ pub const PAUSE: &str = "example.test/app:pause";
 /// A second tag of KULTA's image, for upgrades.
 pub const NEXT: &str = "docker.io/library/kulta:next";
 
+/// Images of the quick start that a cluster pulls. Here one image with the programs of `tests/tools/bin` has all these names.
+pub const PUBLIC: [&str; 4] = [
+    "ghcr.io/projectcontour/contour:v1.33.8",
+    "docker.io/envoyproxy/envoy:distroless-v1.38.9",
+    "docker.io/prom/prometheus:v3.5.0",
+    "docker.io/library/busybox:1.37",
+];
+/// Where the published images have these programs.
+const PROGRAMS: [(&str, &str); 3] =
+    [("contour", "usr/bin/contour"), ("envoy", "usr/local/bin/envoy"), ("prometheus", "usr/bin/prometheus")];
+
 /// What the shell of test pods can call.
 const APPLETS: [&str; 5] = ["sh", "sleep", "nc", "nslookup", "cat"];
 /// This machine's CA certificates (Debian: ca-certificates); the build stage's image has the same file.
@@ -100,6 +111,24 @@ async fn app(folder: &Path) -> Result<()> {
         symlink("busybox", bin.join(applet)).context("link a program of busybox")?;
     }
     build_image(folder, &run_folder::tests_folder().join("node/Containerfile"), &[], &root, PAUSE).await
+}
+
+/// Builds the image that stands in for [`PUBLIC`], and imports it under each of the names.
+pub async fn import_public(run: &Path) -> Result<()> {
+    let folder = folder(run);
+    let root = folder.join("public");
+    for (program, path) in PROGRAMS {
+        copy(&run_folder::tools().join(program), &root.join(path))?;
+    }
+    copy(Path::new("/bin/busybox"), &root.join("usr/local/bin/busybox")).context("Debian package busybox-static")?;
+    symlink("busybox", root.join("usr/local/bin/wget")).context("link a program of busybox")?;
+    let [first, others @ ..] = PUBLIC;
+    build_image(&folder, &run_folder::tests_folder().join("node/Containerfile.public"), &[], &root, first).await?;
+    import(&archive(&folder, first)).await?;
+    for image in others {
+        tag(first, image).await?;
+    }
+    Ok(())
 }
 
 /// Builds an image and writes it to its archive.

@@ -14,24 +14,14 @@ use serde_json::{Value, json};
 
 use crate::{WEB, begin, deployed, load_by_route, pod_uids, until_ready_pods, updated};
 
+/// The namespace of the release.
+pub const NAMESPACE: &str = "kulta-by-helm";
+
 #[tokio::test]
 #[ignore = "needs a node: make node-test runs it"]
 async fn a_helm_upgrade_and_a_rollback_in_the_middle_of_rollouts_and_an_uninstallation_lose_no_request() -> Result<()> {
     let scenario = begin("helm").await?;
-    installation::delete(&scenario.client).await?;
-    let namespace = json!({
-        "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": "kulta-by-helm", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
-    });
-    api::apply(&scenario.client, "", namespace).await?;
-    let release = Release {
-        name: "kulta".to_owned(),
-        namespace: "kulta-by-helm".to_owned(),
-        kubeconfig: scenario.environment.kubeconfig.clone(),
-    };
-    // The manifests' CRDs are there already.
-    let values = json!({"crds": {"install": false}});
-    helm(&release, move |release| release.install(&values)).await?;
+    let release = installed(&scenario, json!({})).await?;
     let canary = Canary::new(WEB).replicas(2).canary(json!({"scaleDownDelaySeconds": 3}));
     deployed(&scenario, &canary, Behaviour::Serves).await?;
     let load = load_by_route(&scenario, &canary).await?;
@@ -64,8 +54,28 @@ async fn a_helm_upgrade_and_a_rollback_in_the_middle_of_rollouts_and_an_uninstal
     scenario.end().await
 }
 
+/// Replaces the installation by the manifests with one by the chart, in a `restricted` namespace of its own.
+pub async fn installed(scenario: &Scenario, values: Value) -> Result<Release> {
+    installation::delete(&scenario.client).await?;
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    });
+    api::apply(&scenario.client, "", namespace).await?;
+    let release = Release {
+        name: installation::NAME.to_owned(),
+        namespace: NAMESPACE.to_owned(),
+        kubeconfig: scenario.environment.kubeconfig.clone(),
+    };
+    // The manifests' CRDs are there already.
+    let mut all = json!({"crds": {"install": false}});
+    json_patch::merge(&mut all, &values);
+    helm(&release, move |release| release.install(&all)).await?;
+    Ok(release)
+}
+
 /// Runs helm, which waits, on a thread of its own, so that the load goes on.
-async fn helm(release: &Release, command: impl FnOnce(&Release) -> Result<String> + Send + 'static) -> Result<()> {
+pub async fn helm(release: &Release, command: impl FnOnce(&Release) -> Result<String> + Send + 'static) -> Result<()> {
     let release = release.clone();
     tokio::task::spawn_blocking(move || command(&release)).await.context("run helm")?.map(drop)
 }
@@ -73,8 +83,8 @@ async fn helm(release: &Release, command: impl FnOnce(&Release) -> Result<String
 /// The image of the release's Deployment.
 async fn image(scenario: &Scenario) -> Result<String> {
     let api: kube::Api<DynamicObject> =
-        kube::Api::namespaced_with(scenario.client.clone(), "kulta-by-helm", &kinds::deployment());
-    let deployment = api.get("kulta").await.context("get the release's Deployment")?;
+        kube::Api::namespaced_with(scenario.client.clone(), NAMESPACE, &kinds::deployment());
+    let deployment = api.get(installation::NAME).await.context("get the release's Deployment")?;
     Ok(deployment
         .data
         .pointer("/spec/template/spec/containers/0/image")

@@ -5,8 +5,11 @@
 
 mod certificates;
 mod chart;
+mod drain;
 mod install;
 mod plugins;
+mod quick_start;
+mod registry;
 mod removal;
 mod replaced;
 mod roles;

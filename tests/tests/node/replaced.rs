@@ -1,11 +1,7 @@
 //! KULTA's pod is replaced while a rollout is in progress.
 
-use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api,
-    api::{DynamicObject, EvictParams},
-};
+use anyhow::{Result, ensure};
+use kube::api::DynamicObject;
 use kulta_tests::{
     api, kinds, load,
     manifests::Canary,
@@ -16,8 +12,8 @@ use serde_json::json;
 
 use crate::{WEB, begin, deployed, load_by_route, pod_uids, until_ready_pods, updated};
 
-fn canary() -> Canary {
-    let steps = json!([{"setWeight": 25}, {"pause": {}}, {"setWeight": 75}, {"pause": {"duration": "5s"}}]);
+pub fn canary() -> Canary {
+    let steps = json!([{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}, {"pause": {"duration": "5s"}}]);
     Canary::new(WEB).replicas(2).steps(steps).canary(json!({"scaleDownDelaySeconds": 3}))
 }
 
@@ -48,29 +44,7 @@ async fn an_upgrade_by_the_manifests_in_the_middle_of_a_rollout_changes_no_pod_a
     scenario.end().await
 }
 
-#[tokio::test]
-#[ignore = "needs a node: make node-test runs it"]
-async fn an_eviction_of_kulta_s_pod_while_a_weight_is_being_set_only_delays_the_rollout() -> Result<()> {
-    let scenario = begin("eviction").await?;
-    let canary = canary();
-    deployed(&scenario, &canary, Behaviour::Serves).await?;
-    let load = load_by_route(&scenario, &canary).await?;
-    updated(&scenario, &canary, "v2", Behaviour::Serves).await?;
-    paused_at_the_first_step(&scenario).await?;
-    let old = installation::until_ready(&scenario.client).await?;
-    let name = old.metadata.name.context("the pod has no name")?;
-    let pods: Api<Pod> = Api::namespaced(scenario.client.clone(), installation::NAMESPACE);
-
-    scenario.verbs(WEB).promote().await?;
-    pods.evict(&name, &EvictParams::default()).await.context("evict KULTA's pod, as kubectl drain does")?;
-
-    healthy_without_a_lost_request(&scenario, load).await?;
-    let new = installation::until_ready(&scenario.client).await?;
-    ensure!(new.metadata.uid != old.metadata.uid, "the pod is still the old one");
-    scenario.end().await
-}
-
-async fn paused_at_the_first_step(scenario: &Scenario) -> Result<DynamicObject> {
+pub async fn paused_at_the_first_step(scenario: &Scenario) -> Result<DynamicObject> {
     scenario.until_weights(WEB, &[("web-stable", 75), ("web-canary", 25)]).await?;
     scenario
         .until(&kinds::rollout(), WEB, "a pause at step 1", |rollout| {
@@ -79,7 +53,7 @@ async fn paused_at_the_first_step(scenario: &Scenario) -> Result<DynamicObject> 
         .await
 }
 
-async fn healthy_without_a_lost_request(scenario: &Scenario, load: load::Load) -> Result<()> {
+pub async fn healthy_without_a_lost_request(scenario: &Scenario, load: load::Load) -> Result<()> {
     scenario.until_phase(WEB, "Healthy").await?;
     until_ready_pods(scenario, WEB, &[("v2", 2)]).await?;
     load.next(200).await?;

@@ -17,7 +17,7 @@ const EXAMPLES: &str = "examples";
 /// The built-in analyzers, and the provider that the controller itself implements.
 const ANALYZERS: [&str; 5] = ["job", "prometheus", "sequential", "threshold", "web"];
 /// Objects of other projects and of Kubernetes: only their kinds are checked here.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 10] = [
     ("apps/v1", "Deployment"),
     ("argoproj.io/v1alpha1", "Application"),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
@@ -26,6 +26,7 @@ const OTHERS: [(&str, &str); 9] = [
     ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
     ("source.toolkit.fluxcd.io/v1", "GitRepository"),
     ("v1", "ConfigMap"),
+    ("v1", "Namespace"),
     ("v1", "Service"),
 ];
 
@@ -155,7 +156,10 @@ fn every_service_route_and_template_that_a_rollout_names_is_in_its_folder() {
 fn every_variable_of_the_controller_is_one_that_it_reads() {
     let help = Command::new(env!("CARGO_BIN_EXE_kulta")).args(["controller", "--help"]).output().unwrap().stdout;
     let help = String::from_utf8(help).unwrap();
-    for (file, object) in of_kind("Deployment") {
+    let deployments = of_kind("Deployment");
+    let of_the_controller = deployments.iter().filter(|(_, object)| text(object, "/metadata/name") == "kulta");
+    assert!(of_the_controller.clone().count() > 0, "no example changes the controller's Deployment");
+    for (file, object) in of_the_controller {
         let variables = object.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array).unwrap();
 
         for name in variables.iter().map(|variable| text(variable, "/name")) {
