@@ -90,7 +90,7 @@ release: setup ## Build what a release consists of into target/dist (needs build
 	deploy/release.sh
 
 release-test: build ## Package a release twice over the built binary and compare the bytes (needs root)
-	tests/tools/build.sh node
+	KULTA_BIN=$(abspath $(TARGET))/release/kulta tests/tools/build.sh node
 	KULTA_BIN=$(abspath $(TARGET))/release/kulta tests/release.sh
 
 clean: ## Remove all build output
