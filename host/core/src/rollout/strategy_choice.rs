@@ -59,6 +59,13 @@ impl StrategyChoice {
         }
     }
 
+    /// Whether this hash was recorded for the same steps or configuration. KULTA 0.1.0 recorded another hash for steps; an upgrade from it
+    /// must not return an update to its first step.
+    pub fn is_recorded_as(&self, recorded: &str) -> bool {
+        let earlier = || self.config.get("steps").map(hash::steps_hash);
+        recorded == self.hash || (self.steps.is_some() && earlier().as_deref() == Some(recorded))
+    }
+
     pub fn of_plugin(plugin: &PluginStrategy) -> Self {
         let config = plugin.config.as_ref().map_or_else(|| json!({}), |config| config.0.clone());
         Self {

@@ -17,10 +17,9 @@ pub(super) fn update(context: &Context, mut record: Record) -> Record {
     let template_changed = record.status.current_pod_hash != context.new_hash;
     // KULTA has recorded no update of this rollout: another controller has served it.
     let adopted = record.kulta.sequence == 0 && !record.status.stable_rs.is_empty();
-    let steps_hash = &context.strategy.hash;
     let recorded = &record.status.current_step_hash;
-    let hash_differs = !recorded.is_empty() && recorded != steps_hash;
-    record.status.current_step_hash.clone_from(steps_hash);
+    let hash_differs = !recorded.is_empty() && !context.strategy.is_recorded_as(recorded);
+    record.status.current_step_hash.clone_from(&context.strategy.hash);
     // Another version of Argo Rollouts may hash the same steps otherwise. Adopting its update must not return it to its first step.
     if !template_changed && (adopted || !hash_differs) {
         if adopted && !record.is_stable(context) {

@@ -1,9 +1,11 @@
-//! Rollouts that Argo Rollouts has served, perhaps in a version that hashes the same steps otherwise.
+//! Rollouts that Argo Rollouts, or KULTA 0.1.0, has served: they may hash the same steps otherwise.
 
 use kulta_api::{CanaryStep, KultaStatus};
+use serde_json::json;
 
 use super::support::{asked, hold, now, plan_with, status, steps, stored, under_way};
 use crate::argo_steps::steps_hash;
+use crate::hash;
 use crate::observed::Observed;
 use crate::rollout::begin;
 
@@ -41,6 +43,17 @@ fn an_update_of_kultas_begins_again_if_its_steps_have_changed() {
     status(&mut observed).kulta = Some(KultaStatus { sequence: 1, ..KultaStatus::default() });
 
     assert_eq!(step(observed), 0);
+}
+
+#[test]
+fn an_update_of_kulta_0_1_0_stays_at_its_step() {
+    let mut observed = paused();
+    let known: Vec<CanaryStep> = serde_json::from_value(steps()).unwrap();
+    let current = status(&mut observed);
+    current.kulta = Some(KultaStatus { sequence: 1, ..KultaStatus::default() });
+    current.current_step_hash = hash::steps_hash(&json!(known));
+
+    assert_eq!(step(observed), 3);
 }
 
 #[test]
