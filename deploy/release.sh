@@ -66,7 +66,9 @@ if [ -n "${KULTA_BIN:-}" ]; then
 else
   cargo_home=${CARGO_HOME:-$HOME/.cargo}
   # A folder of its own, so that these flags do not make the builds of other targets stale.
-  RUSTFLAGS="--remap-path-prefix=$PWD=/kulta --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$(realpath "$target")=/target" \
+  remap=--remap-path-prefix
+  flags=$(printf '%s\x1f' "$remap=$PWD=/kulta" "$remap=$cargo_home=/cargo" "$remap=$(realpath "$target")=/target")
+  CARGO_ENCODED_RUSTFLAGS=${flags%$'\x1f'} \
     CARGO_TARGET_DIR=$target/dist-build cargo build --release --locked -p kulta
   binary=$target/dist-build/release/kulta
 fi
@@ -113,7 +115,7 @@ sbom() {
 sbom . --manifest-path host/cli/Cargo.toml --describe binaries
 sbom plugins --target wasm32-unknown-unknown
 # The embedded plugins, as the build script of host/wasm names them.
-embedded=$(sed -n '/^const BUILT_IN/,/;/s/"\([a-z-]*\)"/\n\1\n/gp' host/wasm/build.rs | grep -E '^[a-z-]+$')
+embedded=$(sed -n '/^const BUILT_IN/,/;/s/"\([a-z-]*\)"/\n\1\n/gp' host/wasm/build.rs | grep -E '^[a-z-]+$' || true)
 [ -n "$embedded" ] || fail "host/wasm/build.rs names no built-in plugin in BUILT_IN"
 plugins=()
 for plugin in $embedded; do plugins+=("$work/source/plugins/$plugin/$plugin.cdx.json"); done

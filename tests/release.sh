@@ -5,15 +5,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=$PWD/tests/tools/bin
+base=$(realpath "$bin/base-image")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'echo "tests/release.sh: line $LINENO: $BASH_COMMAND" >&2' ERR
 
 package() {
   git clone --quiet . "$work/$1"
   (
     cd "$work/$1"
     export CARGO_TARGET_DIR=$work/$1/target HELM=$bin/helm
-    export BUILDAH="buildah --root $work/store-$1 --runroot $work/state-$1 --storage-driver overlay --storage-opt overlay.imagestore=$(realpath "$bin/base-image")"
+    export BUILDAH="buildah --root $work/store-$1 --runroot $work/state-$1 --storage-driver overlay --storage-opt overlay.imagestore=$base"
     deploy/release.sh
   )
 }

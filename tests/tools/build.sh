@@ -40,6 +40,7 @@ node_packages() {
     package buildah buildah
     package debootstrap debootstrap
     package jq jq
+    python3 -c 'import ensurepip' 2>/dev/null || package python3-venv python3-venv
     [ -x /bin/busybox ] || package busybox busybox-static
 }
 

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::hash::safe_text;
 
-/// The order of the fields in Argo's structs (`pkg/apis/rollouts/v1alpha1/types.go` of 1.9.2). One list serves all of them, because fields
-/// that two structs share have the same order in both.
+/// The order of the fields in Argo's structs (`pkg/apis/rollouts/v1alpha1/types.go` of 1.9.2). One list serves all steps that KULTA
+/// accepts, because fields that two of their structs share have the same order in both.
 const ORDER: [&str; 36] = [
     "setWeight",
     "pause",

@@ -43,6 +43,10 @@ async fn argo_continues_what_kulta_has_begun_and_replaces_no_pod() -> Result<()>
     ensure!(site.workload("idle").await? == before["idle"]);
     let seen = scenario.get(&kinds::rollout(), "web").await?;
     ensure!(seen.data.pointer("/status/kulta").is_none(), "Argo's CRD keeps KULTA's record: {:?}", seen.data);
+    site.page.run("remove-kulta").await?;
+    for rollout in all {
+        scenario.until_phase(rollout, "Healthy").await?;
+    }
     site.end().await
 }
 

@@ -52,6 +52,8 @@ async fn each_controller_touches_its_own_rollouts_and_a_relabelled_one_moves_in_
     site.updated(&web, "v3").await?;
     let before = site.workloads(&all).await?;
     site.page.run("side-return").await?;
+    // So that it is Argo who goes on.
+    site.page.run("stop-kulta").await?;
     tokio::time::sleep(CALM).await;
     ensure!(site.workloads(&all).await? == before, "{:?}, not {before:?}", site.workloads(&all).await?);
     site.promoted("web").await?;

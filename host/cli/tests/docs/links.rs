@@ -116,3 +116,21 @@ fn a_broken_link_is_found() {
 
     assert_eq!(faults, [true, false, true, true, true]);
 }
+
+#[test]
+fn every_image_of_kulta_that_a_page_names_has_the_version_of_this_build() {
+    const IMAGE: &str = "docker.io/library/kulta:";
+    let mut named = 0;
+
+    for page in files("docs", "md") {
+        for rest in read(&page).split(IMAGE).skip(1) {
+            let tag: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
+            named += 1;
+            // A placeholder, `<version>`, has no such characters.
+            let is_version = tag.is_empty() || tag.trim_end_matches('.') == env!("CARGO_PKG_VERSION");
+            assert!(is_version, "{page} names {IMAGE}{tag}");
+        }
+    }
+
+    assert!(named > 0, "no page names the image");
+}

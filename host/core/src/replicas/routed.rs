@@ -36,6 +36,12 @@ impl Shape {
         }
     }
 
+    /// The share of these available pods, in parts of the maximum weight.
+    pub fn weight_of(&self, available: u32) -> u32 {
+        let share = (u64::from(available) * u64::from(self.max_weight)).checked_div(u64::from(self.replicas));
+        share.and_then(|share| u32::try_from(share).ok()).map_or(self.max_weight, |share| share.min(self.max_weight))
+    }
+
     fn pods_for(&self, weight: u32) -> u32 {
         let pods = share_of(self.replicas, weight, self.max_weight);
         if pods == 0 { 0 } else { pods.max(self.min_pods.min(self.replicas)) }

@@ -230,7 +230,7 @@ pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis:
             (goal, confirmed == Some(max) || (context.replicas == 0 && confirmed.is_some()))
         }
         (None, Some(unrouted)) => {
-            let share = unrouted.share_of_pods(context.canary_side().available);
+            let share = unrouted.shape.weight_of(context.canary_side().available);
             (routed(unrouted.shape, share, context.replicas, 0), true)
         }
         (None, None) => (by_pods(Split { canary: context.replicas, stable: 0 }), true),
@@ -250,13 +250,11 @@ pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis:
 
 /// The canary's share while its pods start. If stable shrinks, the share follows the available pods.
 fn promoting_weight(context: &Context, traffic: &Traffic) -> u32 {
-    let (max, held) = (traffic.shape.max_weight, traffic.state.last_written);
+    let held = traffic.state.last_written;
     if !traffic.shape.dynamic_stable || context.replicas == 0 {
         return held;
     }
-    let available = context.canary_side().available;
-    let shared = u64::from(available) * u64::from(max) / u64::from(context.replicas);
-    held.max(u32::try_from(shared).unwrap_or(max)).min(max)
+    held.max(traffic.shape.weight_of(context.canary_side().available)).min(traffic.shape.max_weight)
 }
 
 /// The update is aborted: the canary gets at most `weight`, and stable gets all pods.

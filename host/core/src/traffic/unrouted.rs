@@ -41,13 +41,6 @@ impl Unrouted {
     pub fn lacks(&self, available: u32) -> u32 {
         self.shape.replicas.saturating_sub(available)
     }
-
-    /// The canary's share by its available pods, in parts of the maximum weight.
-    pub fn share_of_pods(&self, available: u32) -> u32 {
-        let Shape { replicas, max_weight, .. } = self.shape;
-        let share = (u64::from(available) * u64::from(max_weight)).checked_div(u64::from(replicas));
-        share.and_then(|share| u32::try_from(share).ok()).map_or(max_weight, |share| share.min(max_weight))
-    }
 }
 
 #[cfg(test)]

@@ -20,9 +20,12 @@ pub(super) fn update(context: &Context, mut record: Record) -> Record {
     let recorded = &record.status.current_step_hash;
     let hash_differs = !recorded.is_empty() && !context.strategy.is_recorded_as(recorded);
     record.status.current_step_hash.clone_from(&context.strategy.hash);
-    // Another version of Argo Rollouts may hash the same steps otherwise. Adopting its update must not return it to its first step.
-    if !template_changed && (adopted || !hash_differs) {
-        if adopted && !record.is_stable(context) {
+    // Another version of Argo Rollouts may hash the same steps otherwise. Adopting its update must not return it to its first step,
+    // unless the index shows that steps have been taken out: it would promote at once.
+    let is_beyond = !record.is_stable(context) && context.strategy.steps.is_some_and(|steps| record.step() > steps);
+    let adopts = adopted && !(hash_differs && is_beyond);
+    if !template_changed && (adopts || !hash_differs) {
+        if adopts && !record.is_stable(context) {
             // The update's events start here.
             record.store(context, TransitionKind::Started, |_| {});
         } else if hash_differs {

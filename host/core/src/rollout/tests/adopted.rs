@@ -46,6 +46,14 @@ fn an_update_of_kultas_begins_again_if_its_steps_have_changed() {
 }
 
 #[test]
+fn an_update_of_another_controller_begins_again_if_steps_have_been_taken_out_meanwhile() {
+    let mut observed = paused();
+    status(&mut observed).current_step_index = Some(7);
+
+    assert_eq!(step(observed), 0);
+}
+
+#[test]
 fn an_update_of_kulta_0_1_0_stays_at_its_step() {
     let mut observed = paused();
     let known: Vec<CanaryStep> = serde_json::from_value(steps()).unwrap();
