@@ -60,6 +60,11 @@ fn fields(fields: &CanaryFields, path: &Path, doubts: &mut Faults) {
     );
     threshold(fields, &path.field("replicaProgressThreshold"), doubts);
     if let Some(routing) = fields.traffic_routing.as_ref().filter(|routing| !routing.has_router()) {
+        let whole =
+            fields.dynamic_stable_scale() && fields.stable_service.as_ref().is_some_and(|name| !name.is_empty());
+        let has_no_effect =
+            "has no effect without a router if there is a stableService: its revision keeps all its pods";
+        doubts.add_if(whole, &path.field("dynamicStableScale"), has_no_effect);
         let path = path.field("trafficRouting");
         let services = "pods are counted as behind routes, and only the selectors of Services change";
         doubts.add(&path, format!("has no router: {services}"));

@@ -149,5 +149,10 @@ fn traffic_routing_without_a_router_and_what_has_no_effect_there_are_reported() 
         (only(json!({})), &[routing]),
         (only(json!({ "plugins": {} })), &[routing]),
         (only(json!({ "managedRoutes": [{ "name": "header" }] })), &[routing, &format!("{routing}.managedRoutes")]),
+        (canary(json!({ "trafficRouting": {}, "dynamicStableScale": true })), &[routing]),
+        (
+            canary(json!({ "trafficRouting": {}, "dynamicStableScale": true, "stableService": "web" })),
+            &["spec.strategy.canary.dynamicStableScale", routing],
+        ),
     ]);
 }

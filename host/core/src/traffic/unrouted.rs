@@ -24,7 +24,10 @@ impl Unrouted {
     /// `None` without `trafficRouting`, and with a router.
     pub fn of(observed: &Observed, fields: &CanaryFields) -> Option<Self> {
         let routing = fields.traffic_routing.as_ref().filter(|routing| !routing.has_router());
-        routing.map(|_| Self { shape: Shape::of(observed, fields) })
+        let shape = Shape::of(observed, fields);
+        // A Service that selects only the stable revision may have any share of the requests, so the revision stays whole for it.
+        let has_service = fields.stable_service.as_ref().is_some_and(|name| !name.is_empty());
+        routing.map(|_| Self { shape: Shape { dynamic_stable: shape.dynamic_stable && !has_service, ..shape } })
     }
 
     /// The next scales. A side gives up pods only as the other side has available ones that stay. `canary_serves`: requests may

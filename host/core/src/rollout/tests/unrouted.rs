@@ -48,8 +48,11 @@ fn without_services(mut observed: Observed) -> Observed {
     observed
 }
 
+/// A stable revision without a Service of its own, so that it may shrink.
 fn dynamic(mut observed: Observed) -> Observed {
-    observed.rollout.spec.strategy.canary.as_mut().unwrap().fields.dynamic_stable_scale = Some(true);
+    let fields = &mut observed.rollout.spec.strategy.canary.as_mut().unwrap().fields;
+    (fields.dynamic_stable_scale, fields.stable_service) = (Some(true), None);
+    observed.services.remove("stable");
     observed
 }
 
@@ -168,6 +171,14 @@ fn a_stable_revision_whose_scale_is_dynamic_shrinks_as_the_canarys_pods_become_a
 
         assert_eq!(pods(&plan, "old"), expected, "{available} pods of the canary are available");
     }
+}
+
+#[test]
+fn a_stable_revision_with_a_service_of_its_own_keeps_all_its_pods_even_if_its_scale_is_dynamic() {
+    let mut observed = unrouted((5, 5), (10, 10));
+    observed.rollout.spec.strategy.canary.as_mut().unwrap().fields.dynamic_stable_scale = Some(true);
+
+    assert_eq!(pods(&plan_with(observed, &hold(0, 50)), "old"), None);
 }
 
 #[test]
