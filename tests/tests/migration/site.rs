@@ -34,6 +34,9 @@ kubectl get nodes --output name | xargs -I NODE kubectl patch NODE --subresource
     '{"status": {"capacity": {"ephemeral-storage": "1Ti"}, "allocatable": {"ephemeral-storage": "1Ti"}}}'
 "#;
 
+/// Argo's controller writes the answer to its own patch back into its cache. A promotion that it has seen a moment before is lost then,
+/// until its next resync.
+const WRITTEN_BACK: Duration = Duration::from_secs(1);
 /// Long enough for a controller that would replace a pod to have begun.
 pub const CALM: Duration = Duration::from_secs(5);
 
@@ -110,6 +113,7 @@ impl Site {
 
     pub async fn past_first_pause(&self, rollout: &str) -> Result<DynamicObject> {
         self.until_paused_at(rollout, FIRST_PAUSE).await?;
+        tokio::time::sleep(WRITTEN_BACK).await;
         Argo::of(&self.scenario).run(&["promote", rollout]).await?;
         self.until_paused(rollout).await
     }
@@ -134,6 +138,7 @@ impl Site {
     /// By Argo's kubectl plugin, until the rollout is healthy with v2 as its stable version.
     pub async fn promoted(&self, rollout: &str) -> Result<()> {
         let argo = Argo::of(&self.scenario);
+        tokio::time::sleep(WRITTEN_BACK).await;
         argo.run(&["promote", rollout]).await?;
         argo.run(&["status", rollout, "--timeout", "60s"]).await?;
         let seen = self.scenario.until_phase(rollout, "Healthy").await?;
