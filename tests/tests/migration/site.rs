@@ -34,8 +34,8 @@ kubectl get nodes --output name | xargs -I NODE kubectl patch NODE --subresource
     '{"status": {"capacity": {"ephemeral-storage": "1Ti"}, "allocatable": {"ephemeral-storage": "1Ti"}}}'
 "#;
 
-/// Argo's controller writes the answer to its own patch back into its cache. A promotion that it has seen a moment before is lost then,
-/// until its next resync.
+/// Argo's controller writes the answer to its own patch back into its cache. A user's verb that it has seen a moment before is lost
+/// then, until its next resync.
 const WRITTEN_BACK: Duration = Duration::from_secs(1);
 /// Long enough for a controller that would replace a pod to have begun.
 pub const CALM: Duration = Duration::from_secs(5);
@@ -113,7 +113,6 @@ impl Site {
 
     pub async fn past_first_pause(&self, rollout: &str) -> Result<DynamicObject> {
         self.until_paused_at(rollout, FIRST_PAUSE).await?;
-        tokio::time::sleep(WRITTEN_BACK).await;
         Argo::of(&self.scenario).run(&["promote", rollout]).await?;
         self.until_paused(rollout).await
     }
@@ -124,7 +123,8 @@ impl Site {
     }
 
     async fn until_paused_at(&self, rollout: &str, step: i64) -> Result<DynamicObject> {
-        self.scenario
+        let paused = self
+            .scenario
             .until(&kinds::rollout(), rollout, &format!("the pause at step {step} with one new pod"), |rollout| {
                 api::text(rollout, "/status/phase") == "Paused"
                     && api::number(rollout, "/status/currentStepIndex") == step
@@ -132,13 +132,14 @@ impl Site {
                     && api::number(rollout, "/status/updatedReplicas") == 1
                     && api::number(rollout, "/status/availableReplicas") == 2
             })
-            .await
+            .await?;
+        tokio::time::sleep(WRITTEN_BACK).await;
+        Ok(paused)
     }
 
     /// By Argo's kubectl plugin, until the rollout is healthy with v2 as its stable version.
     pub async fn promoted(&self, rollout: &str) -> Result<()> {
         let argo = Argo::of(&self.scenario);
-        tokio::time::sleep(WRITTEN_BACK).await;
         argo.run(&["promote", rollout]).await?;
         argo.run(&["status", rollout, "--timeout", "60s"]).await?;
         let seen = self.scenario.until_phase(rollout, "Healthy").await?;
