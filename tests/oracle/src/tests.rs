@@ -40,7 +40,7 @@ fn routed(canary: u32) -> Cluster {
     }
 }
 
-fn unrouted(stable: (u32, u32), canary: (u32, u32)) -> Cluster {
+fn by_pods(stable: (u32, u32), canary: (u32, u32)) -> Cluster {
     Cluster {
         replicas: 4,
         revisions: vec![revision("old", stable.0, stable.1), revision("new", canary.0, canary.1)],
@@ -248,27 +248,27 @@ fn a_deleted_replica_set_is_one_without_pods() {
 
 #[test]
 fn without_routing_the_wanted_number_of_pods_stays_available() {
-    let before = unrouted((4, 4), (4, 3));
+    let before = by_pods((4, 4), (4, 3));
 
     assert_eq!([1, 0].map(|to| scaled(before.clone(), "old", to).len()), [0, 1]);
 }
 
 #[test]
 fn without_routing_max_unavailable_pods_may_be_missing() {
-    let before = Cluster { max_unavailable: 1, ..unrouted((4, 4), (4, 3)) };
+    let before = Cluster { max_unavailable: 1, ..by_pods((4, 4), (4, 3)) };
 
     assert_eq!(scaled(before, "old", 0), []);
 }
 
 #[test]
 fn without_routing_pods_that_are_not_available_may_be_deleted() {
-    assert_eq!(scaled(unrouted((4, 2), (4, 0)), "old", 2), []);
-    assert_eq!(scaled(unrouted((4, 4), (4, 0)), "new", 0), []);
+    assert_eq!(scaled(by_pods((4, 2), (4, 0)), "old", 2), []);
+    assert_eq!(scaled(by_pods((4, 4), (4, 0)), "new", 0), []);
 }
 
 #[test]
 fn without_routing_serving_pods_are_not_deleted_for_a_version_that_is_not_available() {
-    assert_eq!(scaled(unrouted((4, 4), (4, 0)), "old", 0).len(), 1);
+    assert_eq!(scaled(by_pods((4, 4), (4, 0)), "old", 0).len(), 1);
 }
 
 #[test]
@@ -301,8 +301,8 @@ fn an_abort_has_restored_stable_when_all_its_pods_are_available_and_get_all_traf
 fn without_routing_an_abort_has_restored_stable_when_the_canary_has_no_pods() {
     let aborted = |cluster: Cluster| restored(&Cluster { aborted: true, ..cluster });
 
-    assert_eq!(aborted(unrouted((4, 4), (0, 0))), None);
-    assert!(aborted(unrouted((4, 4), (1, 0))).unwrap().contains("1 pods"));
+    assert_eq!(aborted(by_pods((4, 4), (0, 0))), None);
+    assert!(aborted(by_pods((4, 4), (1, 0))).unwrap().contains("1 pods"));
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_service_and_its_weight_that_move_together_are_judged_by_where_the_requests_
 /// 4 replicas, with traffic routing that names no router.
 fn without_router(stable: (u32, u32), canary: (u32, u32)) -> Cluster {
     let services = Services { stable: selecting("old"), canary: selecting("new") };
-    Cluster { services: Some(services), max_unavailable: 1, ..unrouted(stable, canary) }
+    Cluster { services: Some(services), max_unavailable: 1, ..by_pods(stable, canary) }
 }
 
 #[test]

@@ -50,8 +50,19 @@ async fn measures(site: &Site, more: i64) -> Result<i64> {
     Ok(count(&run))
 }
 
-/// The metric becomes bad, and the update is aborted by the only run there is.
-async fn aborts(site: &Site, server: &Answers) -> Result<()> {
+/// An update at its last pause with an analysis that measures.
+async fn under_analysis(site: &Site) -> Result<Answers> {
+    let server = Answers::start(errors(GOOD)).await?;
+    site.scenario.apply(template(&server)).await?;
+    site.paused(&analysed()).await?;
+    measures(site, 2).await?;
+    Ok(server)
+}
+
+/// The only run measures on at the same pause. Then the metric becomes bad, and the run aborts the update.
+async fn goes_on_and_aborts(site: &Site, server: &Answers) -> Result<()> {
+    measures(site, 2).await?;
+    site.until_paused("web").await?;
     server.set(errors(BAD));
     let seen = site.scenario.until_phase("web", "Degraded").await?;
     let message = api::text(&seen, "/status/message");
@@ -65,17 +76,12 @@ async fn aborts(site: &Site, server: &Answers) -> Result<()> {
 async fn kulta_continues_an_analysis_of_argos_and_aborts_by_it() -> Result<()> {
     let site = Site::begin("there-analysis").await?;
     site.install_argo().await?;
-    let server = Answers::start(errors(GOOD)).await?;
-    site.scenario.apply(template(&server)).await?;
-    site.paused(&analysed()).await?;
-    measures(&site, 2).await?;
+    let server = under_analysis(&site).await?;
 
     site.page.run("stop-argo").await?;
     site.install_kulta().await?;
 
-    measures(&site, 2).await?;
-    site.until_paused("web").await?;
-    aborts(&site, &server).await?;
+    goes_on_and_aborts(&site, &server).await?;
     site.end().await
 }
 
@@ -84,18 +90,13 @@ async fn kulta_continues_an_analysis_of_argos_and_aborts_by_it() -> Result<()> {
 async fn argo_continues_an_analysis_of_kultas_and_aborts_by_it() -> Result<()> {
     let site = Site::begin("back-analysis").await?;
     site.install_kulta().await?;
-    let server = Answers::start(errors(GOOD)).await?;
-    site.scenario.apply(template(&server)).await?;
-    site.paused(&analysed()).await?;
-    measures(&site, 2).await?;
+    let server = under_analysis(&site).await?;
 
     site.page.run("stop-kulta").await?;
     site.page.run("start-argo").await?;
     site.until_argo_leads().await?;
 
-    measures(&site, 2).await?;
-    site.until_paused("web").await?;
-    aborts(&site, &server).await?;
+    goes_on_and_aborts(&site, &server).await?;
     site.end().await
 }
 
@@ -113,9 +114,8 @@ async fn side_by_side_argos_analyses_work_and_one_in_progress_moves_with_its_rol
 
     site.page.run("side-move").await?;
 
-    measures(&site, 4).await?;
-    site.until_paused("web").await?;
-    aborts(&site, &server).await?;
+    measures(&site, 2).await?;
+    goes_on_and_aborts(&site, &server).await?;
     site.end().await
 }
 

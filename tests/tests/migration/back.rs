@@ -5,8 +5,8 @@ use kulta_tests::{api, argo::Argo, kinds, manifests::Canary};
 use serde_json::json;
 
 use crate::{
-    site::{CALM, Site, canary, with_services},
-    there::selectors,
+    site::{CALM, Site},
+    there::{ROLLOUTS, before_the_move},
 };
 
 #[tokio::test]
@@ -15,24 +15,14 @@ async fn argo_continues_what_kulta_has_begun_and_replaces_no_pod() -> Result<()>
     let site = Site::begin("back").await?;
     site.install_kulta().await?;
     let scenario = &site.scenario;
-    let (web, services) = with_services("web");
-    scenario.apply_all(services).await?;
-    site.deployed(&canary("idle")).await?;
-    site.paused(&canary("bad")).await?;
-    Argo::of(scenario).run(&["abort", "bad"]).await?;
-    scenario.until_phase("bad", "Degraded").await?;
-    site.paused(&web).await?;
-    let all = ["idle", "bad", "web"];
-    tokio::time::sleep(CALM).await;
-    let (before, was) = (site.workloads(&all).await?, selectors(&site).await?);
+    let before = before_the_move(&site).await?;
 
     site.page.run("stop-kulta").await?;
     site.page.run("start-argo").await?;
     site.until_argo_leads().await?;
     tokio::time::sleep(CALM).await;
 
-    ensure!(site.workloads(&all).await? == before, "{:?}, not {before:?}", site.workloads(&all).await?);
-    ensure!(selectors(&site).await? == was, "{:?}, not {was:?}", selectors(&site).await?);
+    before.is_unchanged(&site).await?;
     site.until_paused("web").await?;
     scenario.until_phase("bad", "Degraded").await?;
     site.promoted("web").await?;
@@ -40,11 +30,11 @@ async fn argo_continues_what_kulta_has_begun_and_replaces_no_pod() -> Result<()>
     site.past_first_pause("bad").await?;
     site.promoted("bad").await?;
     scenario.until_phase("idle", "Healthy").await?;
-    ensure!(site.workload("idle").await? == before["idle"]);
+    ensure!(site.workload("idle").await? == before.workloads["idle"]);
     let seen = scenario.get(&kinds::rollout(), "web").await?;
     ensure!(seen.data.pointer("/status/kulta").is_none(), "Argo's CRD keeps KULTA's record: {:?}", seen.data);
     site.page.run("remove-kulta").await?;
-    for rollout in all {
+    for rollout in ROLLOUTS {
         scenario.until_phase(rollout, "Healthy").await?;
     }
     site.end().await

@@ -239,6 +239,6 @@ fn a_value_of_the_rollout_that_a_secret_of_the_template_replaces_is_reported() {
     let found = templates(&[("t", template)]);
     let warnings = args_without_effect(&serde_json::from_value(analysis).unwrap(), &Path::new("at"), &found);
 
-    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["at.args[1]: args.token has no effect: the Secret of AnalysisTemplate/t spec.args[1] counts"]);
+    let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["at.args[1]: args.token has no effect: the Secret of AnalysisTemplate/t spec.args[1] counts"]);
 }

@@ -18,7 +18,7 @@ fn paused() -> Observed {
     observed
 }
 
-/// The step that the strategy is asked about.
+/// The index of the current step, as the strategy plugin receives it.
 fn step(observed: Observed) -> u32 {
     asked(begin(observed, now())).situation.step
 }
