@@ -8,21 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::template::Opaque;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct BlueGreenStatus {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_selector: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub active_selector: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_up_preview_check_point: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pre_promotion_analysis_run_status: Option<AnalysisRunSummary>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub post_promotion_analysis_run_status: Option<AnalysisRunSummary>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AnalysisRunSummary {
     pub name: String,

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::RolloutCondition;
-use crate::foreign_status::{AlbStatus, AnalysisRunSummary, BlueGreenStatus, StepPluginStatus};
+use crate::blue_green::BlueGreenStatus;
+use crate::foreign_status::{AlbStatus, AnalysisRunSummary, StepPluginStatus};
 use crate::kulta_status::KultaStatus;
 
 /// Absent numbers are zero, absent texts are empty, as with Argo.
@@ -64,7 +65,6 @@ pub struct RolloutStatus {
     pub restarted_at: Option<Time>,
     #[serde(skip_serializing_if = "CanaryStatus::is_empty")]
     pub canary: CanaryStatus,
-    /// Stored for objects that another controller wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blue_green: Option<BlueGreenStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! `spec.strategy` (`reference/argo-rollouts.md` sections 1.2 to 1.4) and KULTA's third strategy, `plugin`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -44,6 +45,13 @@ impl RolloutStrategy {
             (None, Some(plugin)) => Some(&plugin.fields),
             (None, None) => None,
         }
+    }
+
+    /// The fields of any strategy: those of blue-green as [`BlueGreenStrategy::as_fields`] maps them.
+    #[must_use]
+    pub fn any_fields(&self) -> Option<Cow<'_, CanaryFields>> {
+        let blue_green = || self.blue_green.as_ref().map(|blue_green| Cow::Owned(blue_green.as_fields()));
+        self.fields().map(Cow::Borrowed).or_else(blue_green)
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kulta_api::FailureKind;
 
 pub use crate::plugin_failure::FailureClass;
-pub use crate::rollout::strategy_choice::{CANARY_PLUGIN, canary_config};
+pub use crate::rollout::strategy_choice::{BLUE_GREEN_PLUGIN, CANARY_PLUGIN, blue_green_config, canary_config};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Situation {

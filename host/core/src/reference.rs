@@ -16,7 +16,12 @@ use crate::runs::Role;
 
 /// Path of the strategy's fields in the Rollout.
 pub(crate) fn strategy_path(rollout: &Rollout) -> &'static str {
-    if rollout.spec.strategy.plugin.is_some() { "spec.strategy.plugin" } else { "spec.strategy.canary" }
+    let strategy = &rollout.spec.strategy;
+    match (&strategy.canary, &strategy.plugin, &strategy.blue_green) {
+        (None, Some(_), _) => "spec.strategy.plugin",
+        (None, None, Some(_)) => "spec.strategy.blueGreen",
+        _ => "spec.strategy.canary",
+    }
 }
 
 /// Path of the analysis that the spec asks for in this role.
@@ -25,6 +30,8 @@ pub(crate) fn analysis_path(rollout: &Rollout, role: Role) -> String {
     match role {
         Role::Background => format!("{path}.analysis"),
         Role::Step(index) => format!("{path}.steps[{index}].analysis"),
+        Role::PrePromotion => format!("{path}.prePromotionAnalysis"),
+        Role::PostPromotion => format!("{path}.postPromotionAnalysis"),
     }
 }
 
@@ -34,10 +41,17 @@ fn analyses(rollout: &Rollout) -> Vec<(Role, &RolloutAnalysis)> {
     let background = strategy.fields().and_then(|fields| fields.analysis.as_ref());
     let steps = strategy.canary.iter().flat_map(|canary| canary.steps.iter().zip(0..));
     let steps = steps.filter_map(|(step, index)| Some((Role::Step(index), step.analysis.as_ref()?)));
+    let promotion = strategy.blue_green.iter().flat_map(|blue_green| {
+        [
+            blue_green.pre_promotion_analysis.as_ref().map(|analysis| (Role::PrePromotion, analysis)),
+            blue_green.post_promotion_analysis.as_ref().map(|analysis| (Role::PostPromotion, analysis)),
+        ]
+    });
     background
         .map(|analysis| (Role::Background, analysis))
         .into_iter()
         .chain(steps)
+        .chain(promotion.flatten())
         .filter(|(_, analysis)| !analysis.templates.is_empty())
         .collect()
 }
@@ -94,17 +108,24 @@ struct NamedService<'a> {
 
 fn named_services(observed: &Observed) -> Vec<NamedService<'_>> {
     let path = strategy_path(&observed.rollout);
-    let Some(fields) = observed.rollout.spec.strategy.fields() else { return Vec::new() };
-    [
-        ("canaryService", &fields.canary_service, &fields.canary_metadata),
-        ("stableService", &fields.stable_service, &fields.stable_metadata),
-    ]
-    .into_iter()
-    .filter_map(|(field, name, metadata)| {
-        let name = name.as_deref().filter(|name| !name.is_empty())?;
+    let strategy = &observed.rollout.spec.strategy;
+    let by_canary = strategy.fields().into_iter().flat_map(|fields| {
+        [
+            ("canaryService", fields.canary_service.as_deref(), &fields.canary_metadata),
+            ("stableService", fields.stable_service.as_deref(), &fields.stable_metadata),
+        ]
+    });
+    let by_blue_green = strategy.blue_green.iter().flat_map(|strategy| {
+        [
+            ("previewService", strategy.preview_service.as_deref(), &strategy.preview_metadata),
+            ("activeService", Some(strategy.active_service.as_str()), &strategy.active_metadata),
+        ]
+    });
+    let named = by_canary.chain(by_blue_green).filter_map(|(field, name, metadata)| {
+        let name = name.filter(|name| !name.is_empty())?;
         Some(NamedService { path: format!("{path}.{field}"), name, metadata: metadata.as_ref() })
-    })
-    .collect()
+    });
+    named.collect()
 }
 
 /// Errors of existing Services that do not fit this rollout.

@@ -45,6 +45,7 @@ struct BuiltIn {
 fn built_in() -> Vec<BuiltIn> {
     vec![
         built_in!(Kind::Strategy, "canary"),
+        built_in!(Kind::Strategy, "blue-green"),
         built_in!(Kind::Strategy, "linear"),
         built_in!(Kind::Analyzer, "prometheus"),
         built_in!(Kind::Analyzer, "web"),

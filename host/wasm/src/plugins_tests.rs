@@ -9,7 +9,8 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// Answers of the native policies, recorded by the plugins' own tests.
-const RECORDED: [(&str, &str); 2] = [
+const RECORDED: [(&str, &str); 3] = [
+    ("blue-green", include_str!("../../../plugins/blue-green/recorded.jsonl")),
     ("canary", include_str!("../../../plugins/canary/recorded.jsonl")),
     ("linear", include_str!("../../../plugins/linear/recorded.jsonl")),
 ];
@@ -103,7 +104,7 @@ async fn an_expression_that_exhausts_its_memory_ends_only_its_own_call() {
 async fn the_built_in_plugins_describe_themselves() {
     let plugins = &*BUILT_IN;
     plugins.warm().await;
-    assert_eq!(plugins.names(Kind::Strategy), ["canary", "linear"]);
+    assert_eq!(plugins.names(Kind::Strategy), ["blue-green", "canary", "linear"]);
     for name in plugins.names(Kind::Strategy) {
         let plugin = plugins.strategy(&name).await.unwrap();
         assert_eq!(plugin.info().name, name);
@@ -117,7 +118,7 @@ async fn the_built_in_plugins_describe_themselves() {
 #[tokio::test]
 async fn an_unknown_name_is_reported_with_the_known_names() {
     let error = BUILT_IN.strategy("blue").await.unwrap_err();
-    assert_eq!(error.to_string(), "there is no strategy plugin \"blue\"; there are: canary, linear");
+    assert_eq!(error.to_string(), "there is no strategy plugin \"blue\"; there are: blue-green, canary, linear");
     assert_eq!(error.class(), FailureClass::Unknown);
 }
 

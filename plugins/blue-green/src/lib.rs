@@ -1,8 +1,6 @@
 //! The blue-green strategy: the new version starts next to the old one, is verified, and gets all traffic at once.
 //!
-//! Configuration: the fields of `spec.strategy.blueGreen` that need a decision. The plugin is not embedded yet, because
-//! the host does not support blue-green. Its tests show that the interface `strategy` of `wit/0.1.0` is sufficient for
-//! it.
+//! Configuration: the fields of `spec.strategy.blueGreen` that need a decision.
 //!
 //! | step | it waits for |
 //! |---|---|
@@ -13,8 +11,8 @@
 //! | 4 switch | the data plane confirms all traffic to the new version |
 //! | 5 verdict | `postPromotionAnalysis`; then it promotes |
 //!
-//! A step with nothing to wait for is passed at once. The only state is the step, which the host stores:
-//! `decision.step`, for blue-green in `status.kulta`, because Argo Rollouts' `currentStepIndex` is for canaries.
+//! A step with nothing to wait for is passed at once. The only state is the step, which the host stores during the
+//! update.
 //!
 //! How each of Argo Rollouts' fields is mapped:
 //!
@@ -35,6 +33,8 @@
 mod policy;
 #[cfg(test)]
 mod policy_tests;
+#[cfg(test)]
+mod recorded;
 
 use kulta_plugin::{About, Decision, Error, Situation, Strategy};
 use schemars::JsonSchema;

@@ -34,7 +34,7 @@ pub fn validate(rollout: &Rollout) -> Result<(), Vec<FieldError>> {
     faults.not_negative(spec.min_ready_seconds, &path.field("minReadySeconds"));
     faults.not_negative(spec.revision_history_limit, &path.field("revisionHistoryLimit"));
     deadline(spec, &path, &mut faults);
-    strategy::validate(&spec.strategy, &path.field("strategy"), &mut faults);
+    strategy::validate(&spec.strategy, spec.revision_history_limit(), &path.field("strategy"), &mut faults);
     faults.done()
 }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{gateway, request, steps};
+use crate::blue_green::BlueGreenStrategy;
 use crate::field_error::{Faults, Path};
 use crate::gateway::GATEWAY_PLUGIN;
 use crate::share::{DEFAULT_SHARE, Share};
@@ -10,7 +11,8 @@ use crate::strategy::{AntiAffinity, CanaryFields, RolloutStrategy, TrafficRoutin
 
 const ANTI_AFFINITY_WEIGHTS: std::ops::RangeInclusive<i32> = 1..=100;
 
-pub(super) fn validate(strategy: &RolloutStrategy, path: &Path, faults: &mut Faults) {
+/// `history` is the value of `revisionHistoryLimit`.
+pub(super) fn validate(strategy: &RolloutStrategy, history: usize, path: &Path, faults: &mut Faults) {
     match [strategy.canary.is_some(), strategy.blue_green.is_some(), strategy.plugin.is_some()]
         .into_iter()
         .filter(|present| *present)
@@ -18,12 +20,14 @@ pub(super) fn validate(strategy: &RolloutStrategy, path: &Path, faults: &mut Fau
     {
         0 => faults.add(
             path,
-            "must have canary or plugin; if you wrote spec.strategy.plugin, Argo Rollouts' own CRD has removed it: install KULTA's CRD",
+            "must have canary, blueGreen or plugin; if you wrote spec.strategy.plugin, Argo Rollouts' own CRD has removed it: install KULTA's CRD",
         ),
         1 => {}
         _ => faults.add(path, "must have only one of canary, blueGreen and plugin"),
     }
-    faults.unsupported(strategy.blue_green.is_some(), &path.field("blueGreen"));
+    if let Some(strategy) = &strategy.blue_green {
+        blue_green(strategy, history, &path.field("blueGreen"), faults);
+    }
     if let Some(canary) = &strategy.canary {
         let path = path.field("canary");
         fields(&canary.fields, &path, faults);
@@ -38,6 +42,37 @@ pub(super) fn validate(strategy: &RolloutStrategy, path: &Path, faults: &mut Fau
             "is for canary only: this plugin decides about steps",
         );
         fields(&plugin.fields, &path, faults);
+    }
+}
+
+fn blue_green(strategy: &BlueGreenStrategy, history: usize, path: &Path, faults: &mut Faults) {
+    let active = path.field("activeService");
+    faults.add_if(strategy.active_service.is_empty(), &active, "is required");
+    faults.add_if(
+        !strategy.active_service.is_empty() && strategy.preview_service.as_ref() == Some(&strategy.active_service),
+        &path.field("previewService"),
+        "must be another service than activeService",
+    );
+    let preview = path.field("previewReplicaCount");
+    faults.add_if(strategy.preview_replica_count.is_some_and(|pods| pods < 0), &preview, "must not be negative");
+    share(strategy.max_unavailable.as_ref(), &path.field("maxUnavailable"), faults);
+    let kept = strategy.scale_down_delay_revision_limit.and_then(|limit| usize::try_from(limit).ok());
+    faults.add_if(
+        kept.is_some_and(|kept| kept > history),
+        &path.field("scaleDownDelayRevisionLimit"),
+        format!("must not be greater than spec.revisionHistoryLimit ({history})"),
+    );
+    let analyses = [
+        (&strategy.pre_promotion_analysis, "prePromotionAnalysis"),
+        (&strategy.post_promotion_analysis, "postPromotionAnalysis"),
+    ];
+    for (analysis, field) in analyses {
+        if let Some(analysis) = analysis {
+            request::background(analysis, &path.field(field), faults);
+        }
+    }
+    if let Some(affinity) = &strategy.anti_affinity {
+        anti_affinity(affinity, &path.field("antiAffinity"), faults);
     }
 }
 

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use crate::rollout::Rollout;
 use crate::validation::tests::{assert_faults, canary, paths, rollout, routed};
 use crate::validation::{joined, validate};
 
@@ -23,7 +24,7 @@ fn two_strategies_are_rejected() {
         (rollout(json!({ "strategy": { "plugin": { "name": "linear" } } })), &["spec.strategy"]),
         (
             rollout(json!({ "strategy": { "blueGreen": { "activeService": "a" } } })),
-            &["spec.strategy", "spec.strategy.blueGreen"],
+            &["spec.strategy"],
         ),
     ]);
 }
@@ -37,6 +38,43 @@ fn a_plugin_strategy_needs_a_name_and_has_no_steps() {
         (plugin(json!({ "name": "linear", "steps": [] })), &["spec.strategy.plugin.steps"]),
         (plugin(json!({ "name": "linear", "maxSurge": -1 })), &["spec.strategy.plugin.maxSurge"]),
     ]);
+}
+
+fn blue_green(strategy: Value) -> Rollout {
+    rollout(json!({ "strategy": { "canary": null, "blueGreen": strategy } }))
+}
+
+#[test]
+fn blue_green_needs_an_active_service_that_is_not_the_preview() {
+    assert_faults(vec![
+        (blue_green(json!({ "activeService": "live" })), &[]),
+        (blue_green(json!({ "activeService": "live", "previewService": "next" })), &[]),
+        (blue_green(json!({})), &["spec.strategy.blueGreen.activeService"]),
+        (blue_green(json!({ "activeService": "live", "previewService": "live" })), &["spec.strategy.blueGreen.previewService"]),
+    ]);
+}
+
+#[test]
+fn the_fields_of_blue_green_are_checked() {
+    let with = |field: &str, value: Value| {
+        let mut strategy = json!({ "activeService": "live" });
+        strategy[field] = value;
+        blue_green(strategy)
+    };
+    let at = |field: &str| format!("spec.strategy.blueGreen.{field}");
+    for (field, value, fault) in [
+        ("previewReplicaCount", json!(-1), "previewReplicaCount"),
+        ("maxUnavailable", json!("much"), "maxUnavailable"),
+        ("scaleDownDelayRevisionLimit", json!(11), "scaleDownDelayRevisionLimit"),
+        ("antiAffinity", json!({}), "antiAffinity"),
+        ("prePromotionAnalysis", json!({ "templates": [{}] }), "prePromotionAnalysis.templates[0].templateName"),
+        ("postPromotionAnalysis", json!({ "templates": [{}] }), "postPromotionAnalysis.templates[0].templateName"),
+    ] {
+        assert_eq!(paths(&with(field, value)), [at(fault)], "{field}");
+    }
+    for (field, value) in [("scaleDownDelayRevisionLimit", json!(10)), ("previewReplicaCount", json!(9))] {
+        assert_eq!(paths(&with(field, value)), [] as [String; 0], "{field}");
+    }
 }
 
 #[test]

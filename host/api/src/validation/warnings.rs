@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::WHOLE_PERCENT;
 use super::gateway::unknown_keys;
+use crate::blue_green::BlueGreenStrategy;
 use crate::analysis::{AnalysisArgument, RolloutAnalysis};
 use crate::field_error::{Faults, FieldError, Path};
 use crate::gateway::GATEWAY_PLUGIN;
@@ -33,8 +34,38 @@ pub fn warnings(rollout: &Rollout) -> Vec<FieldError> {
         }
     } else if let Some(plugin) = &spec.strategy.plugin {
         fields(&plugin.fields, &strategy.field("plugin"), &mut doubts);
+    } else if let Some(strategy_fields) = &spec.strategy.blue_green {
+        blue_green(strategy_fields, spec.replicas(), &strategy.field("blueGreen"), &mut doubts);
     }
     doubts.done().err().unwrap_or_default()
+}
+
+fn blue_green(strategy: &BlueGreenStrategy, replicas: u32, path: &Path, doubts: &mut Faults) {
+    let preview = strategy.preview_replica_count.and_then(|pods| u32::try_from(pods).ok());
+    let more = preview.is_some_and(|pods| pods > replicas);
+    let count = path.field("previewReplicaCount");
+    doubts.add_if(more, &count, format!("is more than spec.replicas ({replicas}): the preview has more pods than the active version"));
+    let seconds = path.field("autoPromotionSeconds");
+    negative(strategy.auto_promotion_seconds, &seconds, doubts);
+    let by_user = strategy.auto_promotion_enabled == Some(false);
+    doubts.add_if(
+        by_user && strategy.auto_promotion_seconds.is_some(),
+        &seconds,
+        "has no effect with autoPromotionEnabled: false: a user must promote",
+    );
+    fields(&strategy.as_fields(), path, doubts);
+    let analyses = [
+        (&strategy.pre_promotion_analysis, "prePromotionAnalysis"),
+        (&strategy.post_promotion_analysis, "postPromotionAnalysis"),
+    ];
+    for (analysis, field) in analyses {
+        let Some(analysis) = analysis else { continue };
+        let path = path.field(field);
+        doubts.add_if(analysis.templates.is_empty(), &path.field("templates"), "is empty: nothing is measured");
+        let started = analysis.starting_step.is_some();
+        doubts.add_if(started, &path.field("startingStep"), "has no effect: blue-green has no steps");
+        args(&analysis.args, &path.field("args"), doubts);
+    }
 }
 
 fn negative(number: Option<i32>, path: &Path, doubts: &mut Faults) {

@@ -156,3 +156,28 @@ fn traffic_routing_without_a_router_and_what_has_no_effect_there_are_reported() 
         ),
     ]);
 }
+
+#[test]
+fn a_blue_green_field_without_the_effect_that_it_suggests_is_doubted() {
+    let with = |field: &str, value: Value, promotes: Value| {
+        let mut strategy = json!({ "activeService": "live", "autoPromotionEnabled": promotes });
+        strategy[field] = value;
+        rollout(json!({ "replicas": 3, "strategy": { "canary": null, "blueGreen": strategy } }))
+    };
+    let at = |field: &str| format!("spec.strategy.blueGreen.{field}");
+    for (rollout, doubt) in [
+        (with("previewReplicaCount", json!(4), json!(true)), "previewReplicaCount"),
+        (with("autoPromotionSeconds", json!(-1), json!(true)), "autoPromotionSeconds"),
+        (with("autoPromotionSeconds", json!(9), json!(false)), "autoPromotionSeconds"),
+        (with("scaleDownDelaySeconds", json!(-1), json!(true)), "scaleDownDelaySeconds"),
+        (with("prePromotionAnalysis", json!({}), json!(true)), "prePromotionAnalysis.templates"),
+        (
+            with("postPromotionAnalysis", json!({ "templates": [{ "templateName": "a" }], "startingStep": 1 }), json!(true)),
+            "postPromotionAnalysis.startingStep",
+        ),
+    ] {
+        let paths: Vec<_> = warnings(&rollout).into_iter().map(|doubt| doubt.path).collect();
+        assert_eq!(paths, [at(doubt)], "{doubt}");
+    }
+    assert_eq!(warnings(&with("previewReplicaCount", json!(3), json!(true))), []);
+}

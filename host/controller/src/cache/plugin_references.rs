@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kulta_api::Rollout;
 use kulta_api::analysis::AnalysisTemplateSpec;
-use kulta_core::decision::CANARY_PLUGIN;
+use kulta_core::decision::{BLUE_GREEN_PLUGIN, CANARY_PLUGIN};
 use kulta_wasm::Kind;
 
 /// A plugin as users name it.
@@ -27,6 +27,8 @@ pub fn plugins_of_rollout(rollout: &Rollout) -> BTreeSet<PluginName> {
         names.extend(steps.map(|plugin| (Kind::Step, plugin.name.clone())));
     } else if let Some(plugin) = &strategy.plugin {
         names.insert((Kind::Strategy, plugin.name.clone()));
+    } else if strategy.blue_green.is_some() {
+        names.insert((Kind::Strategy, BLUE_GREEN_PLUGIN.to_owned()));
     }
     names
 }

@@ -67,11 +67,13 @@ impl RouteReferences {
 pub fn references(namespace: &str, rollout: &Rollout) -> References {
     let spec = &rollout.spec;
     let fields = spec.strategy.fields();
-    let services = fields
+    let services = spec
+        .strategy
+        .any_fields()
         .into_iter()
-        .flat_map(|fields| fields.canary_service.iter().chain(&fields.stable_service))
+        .flat_map(|fields| [fields.canary_service.clone(), fields.stable_service.clone()])
+        .flatten()
         .filter(|name| !name.is_empty())
-        .cloned()
         .collect();
     let routes = fields
         .and_then(|fields| {

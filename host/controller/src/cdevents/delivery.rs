@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kulta_api::{ContainerImage, OutboxEntry, Rollout, TransitionKind, annotations};
-use kulta_core::decision;
+use kulta_api::{ContainerImage, OutboxEntry, Rollout, RolloutStrategy, TransitionKind, annotations};
+use kulta_core::decision::{self, BLUE_GREEN_PLUGIN, CANARY_PLUGIN};
 use kulta_core::observed::Observed;
 use kulta_core::workload;
 use kulta_events::{Revision, RolloutId, Subject};
@@ -78,7 +78,7 @@ impl Batch {
                 name: key.name.clone(),
                 uid: rollout.metadata.uid.clone().unwrap_or_default(),
             },
-            strategy: strategy.plugin.as_ref().map_or("canary".to_owned(), |plugin| plugin.name.clone()),
+            strategy: strategy_name(strategy).to_owned(),
             own_annotations: rollout.metadata.annotations.clone().unwrap_or_default(),
             template: rollout.spec.template.clone(),
             current: current_hash(rollout),
@@ -228,6 +228,15 @@ impl Batch {
                 .change(&self.rollout.uid, |state| state.digests.insert(hash.to_owned(), digests.clone()));
         }
         digests
+    }
+}
+
+/// The strategy as events name it.
+fn strategy_name(strategy: &RolloutStrategy) -> &str {
+    match (&strategy.canary, &strategy.plugin, &strategy.blue_green) {
+        (None, Some(plugin), _) => &plugin.name,
+        (None, None, Some(_)) => BLUE_GREEN_PLUGIN,
+        _ => CANARY_PLUGIN,
     }
 }
 

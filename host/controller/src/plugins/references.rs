@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kulta_core::decision::{CANARY_PLUGIN, canary_config};
+use kulta_core::decision::{CANARY_PLUGIN, blue_green_config, canary_config};
 use kulta_wasm::Kind;
 use serde_json::{Value, json};
 
@@ -87,6 +87,9 @@ pub fn configurations(contents: &Contents, names: &BTreeSet<PluginName>) -> Vec<
         } else if let Some(plugin) = &strategy.plugin {
             let config = plugin.config.as_ref().map_or_else(|| json!({}), |config| config.0.clone());
             add(Kind::Strategy, config, format!("Rollout {key} spec.strategy.plugin.config"));
+        } else if let Some(blue_green) = &strategy.blue_green {
+            let place = format!("Rollout {key} spec.strategy.blueGreen");
+            add(Kind::Strategy, blue_green_config(blue_green), place);
         }
     }
     let templates = contents.templates.iter().map(|(key, template)| ("AnalysisTemplate", key, template));

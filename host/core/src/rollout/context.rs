@@ -35,7 +35,7 @@ pub(crate) struct Context {
     pub stable: Option<Arc<Revision>>,
     /// The ReplicaSets that are neither new nor stable, newest first.
     pub others: Vec<Arc<Revision>>,
-    /// `None` without routes.
+    /// `None` if nothing but the number of pods shifts traffic.
     pub traffic: Option<Traffic>,
     /// `Some` if `trafficRouting` names no router. Without it and without routes the number of pods sets the share.
     pub unrouted: Option<Unrouted>,
@@ -82,7 +82,7 @@ impl Context {
             .collect();
         others.sort_by_key(|other| std::cmp::Reverse((other.created, other.number())));
         let traffic_unknown = faults.as_ref().is_some_and(|faults| faults.traffic_unknown);
-        let traffic = if traffic_unknown { None } else { Traffic::observe(&observed, &fields, status, now) };
+        let traffic = if traffic_unknown { None } else { Traffic::observe(&observed, &fields, status, &new.hash, now) };
         let unrouted = Unrouted::of(&observed, &fields).filter(|_| !traffic_unknown);
         Self {
             before: observed.rollout.status.clone().unwrap_or_default(),
@@ -208,8 +208,18 @@ impl Context {
             return self.named_services().any(selects);
         }
         let Some(traffic) = &self.traffic else { return false };
-        (traffic.state.is_canary_exposed() && selects(&traffic.canary_service))
-            || (traffic.is_stable_exposed() && selects(&traffic.stable_service))
+        traffic.exposed_services().any(selects)
+    }
+
+    /// The strategy is `blueGreen`.
+    pub fn is_blue_green(&self) -> bool {
+        self.observed.rollout.spec.strategy.blue_green.is_some()
+    }
+
+    /// The revision that the active Service of blue-green selects.
+    pub fn active(&self) -> Option<&Arc<Revision>> {
+        let hash = self.selected(self.fields.stable_service.as_ref()?).filter(|_| self.is_blue_green())?;
+        self.observed.revisions.iter().find(|revision| revision.hash() == hash)
     }
 
     pub fn rollout_name(&self) -> &str {

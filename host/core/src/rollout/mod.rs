@@ -9,6 +9,7 @@
 //! be stored. [`lifecycle`] has the transitions, [`dispatch`] and [`stages`] the goal of each stage, and [`strategy`] the
 //! decisions of the strategy. [`safety`] is the gate. [`writes`] and [`status`] make the plan.
 
+mod blue_green;
 pub(crate) mod context;
 mod dispatch;
 pub(crate) mod lifecycle;
@@ -32,6 +33,7 @@ mod warnings;
 mod weight;
 mod writes;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -71,7 +73,8 @@ pub fn undecodable(object: &Value, error: &FieldError, now: Timestamp) -> Plan {
 fn identify(observed: Arc<Observed>, now: Timestamp, looked_up: LookedUp) -> Turn {
     let rollout = &observed.rollout;
     let faults = Faults::of(&observed);
-    let chosen = rollout.spec.strategy.fields().cloned().zip(StrategyChoice::of(&rollout.spec.strategy));
+    let fields = rollout.spec.strategy.any_fields().map(Cow::into_owned);
+    let chosen = fields.zip(StrategyChoice::of(&rollout.spec.strategy));
     let strategy = match chosen {
         Some(strategy) if faults.is_empty() => strategy,
         _ => return begin_with_faults(observed, &faults, now),

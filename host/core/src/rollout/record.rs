@@ -70,10 +70,12 @@ impl Record {
             (context.strategy.steps != Some(0)).then(|| i32::try_from(step).unwrap_or(i32::MAX));
     }
 
-    /// Moves the index beyond the last step.
+    /// Moves the index beyond the last step. Blue-green has an index only during an update: Argo stores none for it.
     pub fn set_last_step(&mut self, context: &Context) {
         if let Some(steps) = context.strategy.steps {
             self.set_step(context, steps);
+        } else if context.is_blue_green() {
+            self.status.current_step_index = None;
         }
     }
 

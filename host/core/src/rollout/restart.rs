@@ -56,6 +56,9 @@ pub(super) fn last_pod_serves(context: &Context, record: &Record, hash: &str) ->
         // Without a router nothing can lead requests away from a canary meanwhile.
         return context.unrouted.is_some() && hash == record.status.stable_rs && context.replicas > 1;
     };
+    if !traffic.has_routes() {
+        return context.replicas > 1 && context.selected(&traffic.stable_service) == Some(hash);
+    }
     if hash == record.status.stable_rs {
         // A rollout with one pod has no other pod that could serve meanwhile.
         return context.replicas > 1 && traffic.is_stable_exposed();

@@ -11,7 +11,7 @@ use super::outcome::{Goal, SidesGoal};
 use super::questions::{LookedUp, Need};
 use super::record::Record;
 use super::selectors::{self, Beside, Selectors};
-use super::{restart, weight};
+use super::{blue_green, restart, weight};
 use crate::identity;
 use crate::pod_names;
 use crate::replicas::basic::{self, Sides, Split};
@@ -49,7 +49,10 @@ impl SafeGoal {
     pub fn check(context: &Context, record: &Record, goal: Goal, older: &[u32], looked_up: &LookedUp) -> Checked {
         let goal = match (goal, &context.traffic, &context.unrouted) {
             (Goal::KeepPods, ..) => Self::keep_pods(context),
-            (Goal::Sides(goal), Some(traffic), _) => Self::routed(context, record, traffic, (goal, older), looked_up),
+            (Goal::Sides(goal), Some(traffic), _) if traffic.has_routes() => {
+                Self::routed(context, record, traffic, (goal, older), looked_up)
+            }
+            (Goal::Sides(goal), Some(traffic), _) => Self::switched(context, record, traffic, (goal, older)),
             (Goal::Sides(goal), None, Some(unrouted)) => Self::unrouted(context, record, unrouted, (goal, older)),
             (Goal::Sides(goal), None, None) => Self::by_pods(context, record, goal),
         };
@@ -123,6 +126,28 @@ impl SafeGoal {
             stable: Some(for_requests(context.stable.as_ref(), stable)),
             older: context.others.iter().zip(older).map(keep_serving).collect(),
             selectors: selectors::safe(context, record, Beside { weight: Some(weight), canary_pods: goal.canary }),
+        }
+    }
+
+    /// The active Service is the router: the revision that it selects, or is pointed at now, keeps its pods.
+    fn switched(context: &Context, record: &Record, traffic: &Traffic, (goal, older): (SidesGoal, &[u32])) -> Self {
+        let selectors = blue_green::selectors(context, record, goal);
+        let serves = |revision: &Revision| {
+            context.may_serve(revision) || selectors.stable.as_deref() == Some(revision.hash())
+        };
+        let for_requests = |revision: Option<&std::sync::Arc<Revision>>, pods: u32| {
+            let serving = revision.filter(|found| serves(found));
+            serving.map_or(pods, |found| pods.max(found.replicas.min(traffic.shape.replicas)))
+        };
+        let keep_serving = |(other, pods): (&std::sync::Arc<Revision>, &u32)| {
+            if serves(other) { other.replicas.max(*pods) } else { *pods }
+        };
+        Self {
+            weight: None,
+            canary: Some(for_requests(context.new.as_ref(), goal.canary)),
+            stable: Some(for_requests(context.stable.as_ref(), goal.stable)),
+            older: context.others.iter().zip(older).map(keep_serving).collect(),
+            selectors,
         }
     }
 
@@ -280,11 +305,7 @@ fn may_lose_all_pods(context: &Context, revision: &Revision, looked_up: &LookedU
         return Removal::Safe;
     }
     let services: Vec<&String> = match &context.traffic {
-        Some(traffic) => {
-            let stable = traffic.is_stable_exposed().then_some(&traffic.stable_service);
-            let canary = traffic.state.is_canary_exposed().then_some(&traffic.canary_service);
-            stable.into_iter().chain(canary).collect()
-        }
+        Some(traffic) => traffic.exposed_services().collect(),
         None if context.unrouted.is_some() => context.named_services().collect(),
         None => Vec::new(),
     };

@@ -59,7 +59,7 @@ fn canary_target(context: &Context, record: &Record, service: &Service, beside: 
     }
     // Traffic to the pods of an older canary is moved away first.
     let free = !exposed || selected == Some(stable) || selected.is_none();
-    if free && can_serve(context, record, (service, new), beside) {
+    if free && may_select(context, record, (service, new), beside) {
         return Some(new.to_owned());
     }
     let is_of_other = selected.is_some() && selected != Some(stable);
@@ -75,12 +75,21 @@ fn is_stable_free(context: &Context, exposed: bool) -> bool {
 }
 
 fn may_select(context: &Context, record: &Record, (service, hash): (&Service, &str), beside: Beside) -> bool {
-    service.hash() == Some(hash) || can_serve(context, record, (service, hash), beside)
+    let enough = || context.needed(pods_for_requests(context, record, (service, hash), beside));
+    service.hash() == Some(hash) || can_serve(context, service, hash, Enough::PodsOrAsManyAsServe(enough()))
 }
 
-/// A Service that selects no revision yet is pointed only at a revision with all its pods. Otherwise the new revision needs
-/// enough available pods for the Service's requests, or at least as many as serve them now.
-fn can_serve(context: &Context, record: &Record, (service, hash): (&Service, &str), beside: Beside) -> bool {
+/// The number of available pods with which a Service may be pointed at a revision.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Enough {
+    Pods(u32),
+    /// Or as many as the revision has that the Service selects now.
+    PodsOrAsManyAsServe(u32),
+}
+
+/// A Service that selects no revision yet is pointed only at a revision with all its pods. Otherwise the revision needs enough
+/// available pods.
+pub(super) fn can_serve(context: &Context, service: &Service, hash: &str, enough: Enough) -> bool {
     let revisions = &context.observed.revisions;
     let Some(target) = identity::by_hash(revisions, hash) else { return false };
     if context.replicas == 0 {
@@ -90,8 +99,12 @@ fn can_serve(context: &Context, record: &Record, (service, hash): (&Service, &st
         return target.replicas > 0 && target.available_replicas >= target.replicas;
     };
     let serving = identity::by_hash(revisions, selected).map_or(0, |serving| serving.available_replicas);
-    let enough = context.needed(pods_for_requests(context, record, (service, hash), beside));
-    target.available_replicas > 0 && (target.available_replicas >= enough || target.available_replicas >= serving)
+    let available = target.available_replicas;
+    available > 0
+        && match enough {
+            Enough::Pods(pods) => available >= pods,
+            Enough::PodsOrAsManyAsServe(pods) => available >= pods || available >= serving,
+        }
 }
 
 /// Number of pods of a revision that its requests need once the Service selects it, in addition to the requests of the other

@@ -341,7 +341,7 @@ pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
     // Without pods there is no traffic to split, and no weight would be safe.
     let shared = match traffic.state.confirmed {
         Some(_) if context.replicas == 0 => true,
-        confirmed => confirmed == Some(weight) && (weight == 0 || context.canary_selected()),
+        confirmed => confirmed == Some(weight) && (weight == 0 || !traffic.has_routes() || context.canary_selected()),
     };
     (!shared).then_some(Waiting::Routes)
 }

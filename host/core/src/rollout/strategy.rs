@@ -53,6 +53,7 @@ pub(super) fn situation(context: &Context, record: &Record, goal: Goal, reached:
     let pauses = [
         (PauseReason::InconclusiveAnalysisRun, PauseCause::Analysis),
         (PauseReason::CanaryPauseStep, PauseCause::Step),
+        (PauseReason::BlueGreenPause, PauseCause::Step),
     ];
     let paused =
         pauses.into_iter().find_map(|(reason, cause)| Some((cause, record.status.pause(reason)?.start_time.0)));
@@ -178,6 +179,7 @@ fn follow(
             Some(steps) => progress.record.set_step(context, steps),
             None => {
                 runs::drop_all(context, &mut progress.record, PROMOTED);
+                progress.record.set_last_step(context);
                 progress.record.status.promote_full = true;
             }
         },
@@ -230,10 +232,13 @@ fn complete_step(context: &Context, mut progress: Progress, situation: &Situatio
         entry.weight = Some(weight);
         entry.from = Some(before);
     });
-    let name = step_names::of(context, situation.step);
-    let of = if steps > 0 { format!("/{steps}") } else { String::new() };
-    let message = format!("Rollout step {}{of} completed ({name})", situation.step + 1);
-    record.emit(context, EventKind::Normal, EventReason::RolloutStepCompleted, message);
+    // Argo's blue-green has no steps.
+    if !context.is_blue_green() {
+        let name = step_names::of(context, situation.step);
+        let of = if steps > 0 { format!("/{steps}") } else { String::new() };
+        let message = format!("Rollout step {}{of} completed ({name})", situation.step + 1);
+        record.emit(context, EventKind::Normal, EventReason::RolloutStepCompleted, message);
+    }
     if was_paused {
         let message = lifecycle::RESUMED.to_owned();
         record.emit(context, EventKind::Normal, EventReason::RolloutResumed, message);

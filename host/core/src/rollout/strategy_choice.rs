@@ -1,6 +1,7 @@
 //! Selects the strategy plugin and its configuration.
 
 use kulta_api::analysis::RolloutAnalysis;
+use kulta_api::blue_green::BlueGreenStrategy;
 use kulta_api::{CanaryStrategy, PluginStrategy, RolloutStrategy};
 use serde_json::{Value, json};
 
@@ -35,13 +36,33 @@ pub fn canary_config(canary: &CanaryStrategy) -> Value {
     config
 }
 
+/// The plugin that serves `strategy.blueGreen`.
+pub const BLUE_GREEN_PLUGIN: &str = "blue-green";
+
+/// The configuration of that plugin. A negative number of seconds counts as 0.
+#[must_use]
+pub fn blue_green_config(strategy: &BlueGreenStrategy) -> Value {
+    let has_templates = |analysis: &Option<RolloutAnalysis>| {
+        analysis.as_ref().is_some_and(|analysis| !analysis.templates.is_empty()).then(|| json!({}))
+    };
+    let fields = [
+        ("previewReplicaCount", strategy.preview_replica_count.map(|pods| json!(pods))),
+        ("autoPromotionEnabled", strategy.auto_promotion_enabled.map(|enabled| json!(enabled))),
+        ("autoPromotionSeconds", strategy.auto_promotion_seconds.map(|seconds| json!(seconds.max(0)))),
+        ("prePromotionAnalysis", has_templates(&strategy.pre_promotion_analysis)),
+        ("postPromotionAnalysis", has_templates(&strategy.post_promotion_analysis)),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
 impl StrategyChoice {
     /// `None` if the spec names no strategy.
     pub fn of(strategy: &RolloutStrategy) -> Option<Self> {
-        match (&strategy.canary, &strategy.plugin) {
-            (Some(canary), _) => Some(Self::of_canary(canary)),
-            (None, Some(plugin)) => Some(Self::of_plugin(plugin)),
-            (None, None) => None,
+        match (&strategy.canary, &strategy.plugin, &strategy.blue_green) {
+            (Some(canary), ..) => Some(Self::of_canary(canary)),
+            (None, Some(plugin), _) => Some(Self::of_plugin(plugin)),
+            (None, None, Some(blue_green)) => Some(Self::of_blue_green(blue_green)),
+            (None, None, None) => None,
         }
     }
 
@@ -57,6 +78,12 @@ impl StrategyChoice {
             config: canary_config(canary),
             steps: Some(u32::try_from(canary.steps.len()).unwrap_or(u32::MAX)),
         }
+    }
+
+    /// As in Argo, blue-green has no hash of steps: a change of its fields does not begin the update again.
+    pub fn of_blue_green(strategy: &BlueGreenStrategy) -> Self {
+        let config = blue_green_config(strategy);
+        Self { plugin: BLUE_GREEN_PLUGIN.to_owned(), config, steps: None, hash: String::new() }
     }
 
     /// Whether this hash was recorded for the same steps or configuration. KULTA 0.1.0 recorded another hash for steps; an upgrade from it

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kulta_api::analysis::{AnalysisPhase, AnalysisRun};
+use kulta_api::blue_green::BlueGreenStatus;
 use kulta_api::foreign_status::AnalysisRunSummary;
 
 use super::role::{Named, Role};
@@ -54,7 +55,13 @@ pub(super) fn summary_of(record: &mut Record, role: Role) -> &mut Option<Analysi
     match role {
         Role::Background => &mut record.status.canary.current_background_analysis_run_status,
         Role::Step(_) => &mut record.status.canary.current_step_analysis_run_status,
+        Role::PrePromotion => &mut blue_green(record).pre_promotion_analysis_run_status,
+        Role::PostPromotion => &mut blue_green(record).post_promotion_analysis_run_status,
     }
+}
+
+fn blue_green(record: &mut Record) -> &mut BlueGreenStatus {
+    record.status.blue_green.get_or_insert_default()
 }
 
 /// The name of a run's object without the rollout's name and the revision's hash in front.
@@ -71,7 +78,10 @@ pub(super) fn find<'a>(context: &'a Context, name: &str) -> Option<&'a Arc<Analy
 pub(crate) fn current_runs(context: &Context, record: &Record) -> Vec<Current> {
     let canary = &record.status.canary;
     let summaries = [&canary.current_step_analysis_run_status, &canary.current_background_analysis_run_status];
-    summaries.into_iter().flatten().filter_map(|summary| current(context, record, summary)).collect()
+    let promotion = record.status.blue_green.iter().flat_map(|blue_green| {
+        [&blue_green.pre_promotion_analysis_run_status, &blue_green.post_promotion_analysis_run_status]
+    });
+    summaries.into_iter().chain(promotion).flatten().filter_map(|summary| current(context, record, summary)).collect()
 }
 
 fn current(context: &Context, record: &Record, summary: &AnalysisRunSummary) -> Option<Current> {
@@ -83,7 +93,7 @@ pub(super) fn current_run(context: &Context, record: &Record, role: Role) -> Opt
     current_runs(context, record).into_iter().find(|current| current.role == role)
 }
 
-/// Names of the current runs of a step that are not completed.
+/// Names of the current runs that are not completed, without the background analysis.
 pub(crate) fn open_runs(context: &Context, record: &Record) -> Vec<String> {
     let open = |current: &Current| !current.is_completed() && current.role != Role::Background;
     current_runs(context, record).into_iter().filter(open).map(|current| current.summary.name).collect()

@@ -102,6 +102,6 @@ pub(super) fn end(
 fn step_of(role: Role) -> Option<u32> {
     match role {
         Role::Step(index) => Some(index),
-        Role::Background => None,
+        Role::Background | Role::PrePromotion | Role::PostPromotion => None,
     }
 }

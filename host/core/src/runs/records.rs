@@ -87,7 +87,10 @@ pub(super) fn drop_run(context: &Context, record: &mut Record, current: &Current
         // The end of the run may be observed for the first time in the reconciliation that drops it.
         record_phase(context, record, current);
     }
-    *summary_of(record, current.role) = None;
+    // As in Argo, a completed analysis of a promotion stays in the status until the next revision begins.
+    if !(current.is_completed() && current.role.is_of_promotion()) {
+        *summary_of(record, current.role) = None;
+    }
     inconclusive::forget(record, current.role);
     if !current.is_completed() {
         let hash = record.status.current_pod_hash.clone();
@@ -104,6 +107,14 @@ pub(crate) fn drop_all(context: &Context, record: &mut Record, ending: Ending) {
     record.status.canary.current_step_analysis_run_status = None;
     record.status.canary.current_background_analysis_run_status = None;
     inconclusive::forget(record, Role::Background);
+}
+
+/// A revision begins, or is tried again: the analyses of the earlier promotion are no longer reported.
+pub(crate) fn forget_promotion(record: &mut Record) {
+    if let Some(blue_green) = &mut record.status.blue_green {
+        blue_green.pre_promotion_analysis_run_status = None;
+        blue_green.post_promotion_analysis_run_status = None;
+    }
 }
 
 /// The rollout continues without the runs that have no outcome yet. The outcomes of the others stay in the status.

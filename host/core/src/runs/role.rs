@@ -8,13 +8,24 @@ pub(crate) enum Role {
     Background,
     /// Index of the step.
     Step(u32),
+    /// Before a blue-green update switches all traffic.
+    PrePromotion,
+    /// After a blue-green update has switched all traffic.
+    PostPromotion,
 }
+
+/// Names of the two analyses of a blue-green update, for the strategy and in object names.
+const PRE: &str = "pre";
+const POST: &str = "post";
 
 impl Role {
     /// Finds the role by the strategy's name for it.
     pub fn parse(name: &str) -> Option<Self> {
-        if name == "background" {
-            return Some(Self::Background);
+        match name {
+            "background" => return Some(Self::Background),
+            PRE => return Some(Self::PrePromotion),
+            POST => return Some(Self::PostPromotion),
+            _ => {}
         }
         let index = name.strip_prefix("steps/")?.strip_suffix("/analysis")?;
         index.parse().ok().map(Self::Step)
@@ -24,15 +35,14 @@ impl Role {
         match self {
             Self::Background => "background".to_owned(),
             Self::Step(index) => format!("steps/{index}/analysis"),
+            Self::PrePromotion => PRE.to_owned(),
+            Self::PostPromotion => POST.to_owned(),
         }
     }
 
     /// Argo's label for the role. Argo's event names begin with it too.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Background => "Background",
-            Self::Step(_) => "Step",
-        }
+        self.run_type().as_str()
     }
 
     /// The run may measure until it is terminated.
@@ -40,15 +50,22 @@ impl Role {
         self == Self::Background
     }
 
+    /// An analysis before or after a blue-green update switches all traffic.
+    pub fn is_of_promotion(self) -> bool {
+        matches!(self, Self::PrePromotion | Self::PostPromotion)
+    }
+
     pub fn run_type(self) -> RunType {
         match self {
             Self::Background => RunType::Background,
             Self::Step(index) => RunType::Step(index),
+            Self::PrePromotion => RunType::PrePromotion,
+            Self::PostPromotion => RunType::PostPromotion,
         }
     }
 }
 
-/// The part of a run's object name after `<rollout>-<hash>-`: `<revision>[-<step>][.<n>]`.
+/// The part of a run's object name after `<rollout>-<hash>-`: `<revision>[-<step>|-pre|-post][.<n>]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     pub role: Role,
@@ -63,6 +80,8 @@ impl Named {
             None => (suffix, 1),
         };
         let (revision, role) = match base.split_once('-') {
+            Some((revision, PRE)) => (revision, Role::PrePromotion),
+            Some((revision, POST)) => (revision, Role::PostPromotion),
             Some((revision, step)) => (revision, Role::Step(step.parse().ok()?)),
             None => (base, Role::Background),
         };
@@ -77,14 +96,14 @@ mod tests {
 
     #[test]
     fn a_role_is_found_by_the_name_that_the_strategy_gives_it() {
-        for role in [Role::Background, Role::Step(0), Role::Step(12)] {
+        for role in [Role::Background, Role::Step(0), Role::Step(12), Role::PrePromotion, Role::PostPromotion] {
             assert_eq!(Role::parse(&role.name()), Some(role));
         }
     }
 
     #[test]
     fn other_names_have_no_role() {
-        for name in ["", "pre", "post", "steps/1/experiment", "steps/1/plugin", "steps//analysis", "steps/-1/analysis"]
+        for name in ["", "before", "steps/1/experiment", "steps/1/plugin", "steps//analysis", "steps/-1/analysis"]
         {
             assert_eq!(Role::parse(name), None, "{name}");
         }
@@ -97,7 +116,9 @@ mod tests {
             ("2.1", Some((Role::Background, 2))),
             ("2-0", Some((Role::Step(0), 1))),
             ("12-3.4", Some((Role::Step(3), 5))),
-            ("2-pre", None),
+            ("2-pre", Some((Role::PrePromotion, 1))),
+            ("2-post.1", Some((Role::PostPromotion, 2))),
+            ("2-after", None),
             ("x", None),
             ("2.x", None),
             ("", None),

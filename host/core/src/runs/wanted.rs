@@ -35,6 +35,8 @@ pub(crate) fn analysis_of(context: &Context, role: Role) -> Option<&RolloutAnaly
             let step = strategy.canary.as_ref()?.steps.get(usize::try_from(index).ok()?);
             step.and_then(|step| step.analysis.as_ref())
         }
+        Role::PrePromotion => strategy.blue_green.as_ref()?.pre_promotion_analysis.as_ref(),
+        Role::PostPromotion => strategy.blue_green.as_ref()?.post_promotion_analysis.as_ref(),
     };
     analysis.filter(|analysis| !analysis.templates.is_empty())
 }
@@ -68,7 +70,7 @@ pub(crate) fn wanted_by(
             continue;
         }
         let served = Role::parse(&run.name).filter(|role| match role {
-            Role::Background => true,
+            Role::Background | Role::PrePromotion | Role::PostPromotion => true,
             Role::Step(index) => *index == decision.step,
         });
         let role = served.filter(|role| analysis_of(context, *role).is_some());

@@ -1,6 +1,7 @@
 //! Where requests go: the two sides' shares as routers observe them, and the writes that change them (design section 2, "Router
 //! seam").
 
+mod active;
 pub mod gateway;
 mod unrouted;
 
@@ -46,10 +47,12 @@ impl TrafficState {
     }
 }
 
-/// The traffic of a rollout with routes: the two Services, the observed traffic, and the router.
+/// The traffic of a rollout that something shifts: the two Services, the observed traffic, and the router.
 #[derive(Debug)]
 pub(crate) struct Traffic {
+    /// Of blue-green the preview Service; empty if there is none.
     pub canary_service: String,
+    /// Of blue-green the active Service.
     pub stable_service: String,
     pub shape: Shape,
     pub state: TrafficState,
@@ -61,11 +64,28 @@ pub(crate) struct Traffic {
 pub(crate) enum Router {
     /// A router that writes weights on Gateway API routes.
     Gateway(Gateway),
+    /// The selector of the active Service.
+    ActiveService,
 }
 
 impl Traffic {
-    /// `None` for a rollout without routes. `status` has the weights that were last confirmed.
-    pub fn observe(observed: &Observed, fields: &CanaryFields, status: &RolloutStatus, now: Timestamp) -> Option<Self> {
+    /// `None` if neither routes nor an active Service shift traffic to the revision `new`. `status` has the weights that were last
+    /// confirmed.
+    pub fn observe(
+        observed: &Observed,
+        fields: &CanaryFields,
+        status: &RolloutStatus,
+        new: &str,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if let Some(strategy) = active::strategy(observed) {
+            let shape = Shape::of(observed, fields);
+            let hashes = active::Hashes { new, stable: &status.stable_rs };
+            let state = active::observe(observed, &strategy.active_service, hashes, shape.max_weight);
+            let canary_service = fields.canary_service.clone().unwrap_or_default();
+            let stable_service = strategy.active_service.clone();
+            return Some(Self { canary_service, stable_service, shape, state, router: Router::ActiveService });
+        }
         let (canary_service, stable_service) = (fields.canary_service.clone()?, fields.stable_service.clone()?);
         let shape = Shape::of(observed, fields);
         let (gateway, state) = gateway::observe(observed, fields, shape.max_weight, status, now)?;
@@ -74,20 +94,41 @@ impl Traffic {
 
     /// Whether any request may reach the pods behind the stable Service.
     pub fn is_stable_exposed(&self) -> bool {
-        self.state.range.min < self.shape.max_weight
+        match self.router {
+            Router::Gateway(_) => self.state.range.min < self.shape.max_weight,
+            Router::ActiveService => true,
+        }
+    }
+
+    /// The Services that requests may reach.
+    pub fn exposed_services(&self) -> impl Iterator<Item = &String> {
+        let canary = match self.router {
+            Router::Gateway(_) => self.state.is_canary_exposed(),
+            Router::ActiveService => false,
+        };
+        let stable = self.is_stable_exposed().then_some(&self.stable_service);
+        stable.into_iter().chain(canary.then_some(&self.canary_service))
+    }
+
+    /// Routes carry the weights.
+    pub fn has_routes(&self) -> bool {
+        matches!(self.router, Router::Gateway(_))
     }
 
     /// For each route that was found: its acceptance, to be passed to the next reconciliation.
     pub fn accepted_routes(self) -> Vec<(RouteKey, Option<AcceptedRoute>)> {
         match self.router {
             Router::Gateway(gateway) => gateway.accepted,
+            Router::ActiveService => Vec::new(),
         }
     }
 
     /// The objects whose weights are not confirmed yet, as named in messages.
     pub fn objects(&self) -> impl Iterator<Item = String> {
-        match &self.router {
-            Router::Gateway(gateway) => gateway.names(),
-        }
+        let gateway = match &self.router {
+            Router::Gateway(gateway) => Some(gateway),
+            Router::ActiveService => None,
+        };
+        gateway.into_iter().flat_map(Gateway::names)
     }
 }

@@ -40,7 +40,7 @@ pub fn name(rollout: &str, hash: &str) -> String {
 pub fn body(spec: &NewWorkload<'_>) -> Value {
     let NewWorkload { rollout, template: written, hash, revision, replicas, stable } = *spec;
     let rollout_name = rollout.metadata.name.as_deref().unwrap_or_default();
-    let fields = rollout.spec.strategy.fields();
+    let fields = rollout.spec.strategy.any_fields();
     let mut template = written.0.clone();
     let mut annotations = copied_annotations(rollout);
     annotations.insert(annotations::REVISION.into(), revision.to_string());

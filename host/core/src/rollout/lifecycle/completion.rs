@@ -24,7 +24,10 @@ fn essence(reason: &str) -> &str {
 pub(crate) fn promote(context: &Context, mut record: Record) -> Record {
     runs::drop_all(context, &mut record, PROMOTED);
     let is_first = record.status.stable_rs.is_empty();
-    let is_fast = record.status.promote_full && context.strategy.steps.is_some();
+    // A strategy without a list of steps sets `promoteFull` itself. In blue-green the index tells a user's request from that.
+    let has_steps_left = context.strategy.steps.is_some()
+        || (context.is_blue_green() && record.status.current_step_index.is_some());
+    let is_fast = record.status.promote_full && has_steps_left;
     let why = completion_reason(context, is_first, is_fast);
     let number = context.revision_number();
     let service = if is_first { TransitionKind::ServiceDeployed } else { TransitionKind::ServiceUpgraded };
@@ -48,6 +51,8 @@ fn completion_reason(context: &Context, is_first: bool, is_fast: bool) -> String
     match context.strategy.steps {
         _ if is_first => "Initial deploy".to_owned(),
         _ if context.stable.is_none() => format!("Stable {KIND} is gone"),
+        None if context.is_blue_green() && is_within_rollback_window(context) => "Rollback within window".to_owned(),
+        None if context.is_blue_green() && !is_fast => "Completed blue-green update".to_owned(),
         _ if is_fast => "Full promotion requested".to_owned(),
         _ if is_within_rollback_window(context) => "Rollback within window".to_owned(),
         Some(steps) => format!("Completed all {steps} canary steps"),

@@ -1,6 +1,7 @@
 //! Errors for which a spec cannot be followed, and what still happens to the rollout: it completes no step and starts nothing,
 //! but revisions that serve are kept, and an abort restores stable (design section 1).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use crate::rollout::context::{Context, NewRevision, SpecFaults};
 use crate::rollout::strategy_choice::StrategyChoice;
 
 /// Fields of the strategy that define where traffic goes.
-const TRAFFIC_FIELDS: [&str; 3] = ["trafficRouting", "canaryService", "stableService"];
+const TRAFFIC_FIELDS: [&str; 5] = ["trafficRouting", "canaryService", "stableService", "activeService", "previewService"];
 
 /// The errors of a spec and its references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub(crate) fn context(observed: Arc<Observed>, faults: &Faults, now: Timestamp) 
     let hash = if rolled_back { status.stable_rs.clone() } else { status.current_pod_hash.clone() };
     let new = NewRevision { revision: identity::by_hash(&observed.revisions, &hash), hash };
     let strategy = &observed.rollout.spec.strategy;
-    let fields = strategy.fields().cloned().unwrap_or_default();
+    let fields = strategy.any_fields().map(Cow::into_owned).unwrap_or_default();
     let choice = StrategyChoice::of(strategy).unwrap_or_else(StrategyChoice::none);
     Context::new(Arc::new(observed), (fields, choice), new, &status, Some(spec_faults), now)
 }

@@ -1,6 +1,7 @@
 //! The life of a revision: its stage, and the transitions that begin or end it.
 
 mod abort;
+mod blue_green;
 pub(crate) mod completion;
 mod exposure;
 pub(crate) mod faults;

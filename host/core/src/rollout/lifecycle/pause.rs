@@ -15,6 +15,7 @@ pub(crate) const RESUMED: &str = "Rollout is resumed";
 /// Pauses the rollout, unless it is paused for that cause.
 pub(crate) fn pause(context: &Context, mut record: Record, cause: PauseCause) -> Record {
     let reason = match cause {
+        PauseCause::Step if context.is_blue_green() => PauseReason::BlueGreenPause,
         PauseCause::Step => PauseReason::CanaryPauseStep,
         PauseCause::Analysis => PauseReason::InconclusiveAnalysisRun,
         PauseCause::Experiment => PauseReason::InconclusiveExperiment,

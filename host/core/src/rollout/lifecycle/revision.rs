@@ -4,6 +4,7 @@ use kulta_api::rollout::RollbackWindow;
 use kulta_api::status::RolloutDuration;
 use kulta_api::{KultaPhase, Outcome, TransitionKind};
 
+use super::blue_green;
 use crate::plan::{EventKind, EventReason};
 use crate::rollout::context::Context;
 use crate::rollout::record::Record;
@@ -18,12 +19,19 @@ pub(super) fn update(context: &Context, mut record: Record) -> Record {
     // KULTA has recorded no update of this rollout: another controller has served it.
     let adopted = record.kulta.sequence == 0 && !record.status.stable_rs.is_empty();
     let recorded = &record.status.current_step_hash;
-    let hash_differs = !recorded.is_empty() && !context.strategy.is_recorded_as(recorded);
+    let was_blue_green = record.status.blue_green.as_ref().is_some_and(|status| status.active_selector.is_some());
+    // Blue-green records no hash of steps, so its selectors tell that the strategy was another one.
+    let left_blue_green = was_blue_green && !context.is_blue_green();
+    let was_recorded = !recorded.is_empty() || left_blue_green;
+    let hash_differs = was_recorded && !context.strategy.is_recorded_as(recorded);
     record.status.current_step_hash.clone_from(&context.strategy.hash);
+    if context.is_blue_green() && !template_changed && !record.is_stable(context) {
+        record = blue_green::adopt(context, record);
+    }
     // Another version of Argo Rollouts may hash the same steps otherwise. Adopting its update must not return it to its first step,
     // unless the index shows that steps have been taken out: it would promote at once.
     let is_beyond = !record.is_stable(context) && context.strategy.steps.is_some_and(|steps| record.step() > steps);
-    let adopts = adopted && !(hash_differs && is_beyond);
+    let adopts = adopted && !left_blue_green && !(hash_differs && is_beyond);
     if !template_changed && (adopts || !hash_differs) {
         if adopts && !record.is_stable(context) {
             // The update's events start here.
@@ -42,6 +50,7 @@ pub(super) fn update(context: &Context, mut record: Record) -> Record {
 fn leave(context: &Context, mut record: Record, template_changed: bool) -> Record {
     let old = record.status.current_pod_hash.clone();
     runs::drop_all(context, &mut record, SUPERSEDED);
+    runs::forget_promotion(&mut record);
     step_plugins::leave(&mut record);
     let was_under_way = !old.is_empty() && old != record.status.stable_rs;
     if !was_under_way {
@@ -93,15 +102,24 @@ fn begin(context: &Context, mut record: Record) -> Record {
         // No ReplicaSet is created in this reconciliation. Otherwise the event of its creation would come with this one.
         record.events.push(context.not_completed_event());
     }
-    if !record.status.stable_rs.is_empty() && is_within_rollback_window(context) {
-        record.set_last_step(context);
-        if context.strategy.steps.is_none() {
-            record.status.promote_full = true;
-        }
-        let message = "Rollback within the rollback window".to_owned();
-        record.emit(context, EventKind::Normal, EventReason::SkipSteps, message);
+    let skips = match skips_steps(context) {
+        Some(why) if !record.status.stable_rs.is_empty() => why,
+        _ => return record,
+    };
+    record.set_last_step(context);
+    if context.strategy.steps.is_none() {
+        record.status.promote_full = true;
     }
+    record.emit(context, EventKind::Normal, EventReason::SkipSteps, skips.to_owned());
     record
+}
+
+/// Why the steps of the revision that begins are skipped.
+fn skips_steps(context: &Context) -> Option<&'static str> {
+    if is_within_rollback_window(context) {
+        return Some("Rollback within the rollback window");
+    }
+    blue_green::is_kept(context).then_some("Rollback within the scale-down delay")
 }
 
 /// A user or the rollback window skipped the remaining steps and their analyses.

@@ -46,6 +46,7 @@ pub(super) fn update_abort(context: &Context, record: Record) -> Record {
 fn retry(context: &Context, mut record: Record) -> Record {
     let now = time::floor(context.now);
     runs::drop_all(context, &mut record, ABORTED);
+    runs::forget_promotion(&mut record);
     step_plugins::leave(&mut record);
     record.kulta.restoring = None;
     record.forget_failure();

@@ -8,10 +8,14 @@ use crate::rollout::context::Context;
 use crate::rollout::record::Record;
 use crate::workload::Revision;
 
-/// `status.HPAReplicas`: the pods to which `spec.replicas` applies. Behind routes these are the stable revision's pods. If both
+/// `status.HPAReplicas`: the pods to which `spec.replicas` applies. Behind routes these are the stable revision's pods, and with
+/// blue-green those of the active one, as in Argo. If both
 /// sides share `spec.replicas`, these are all pods except those of a surge.
 pub(super) fn hpa_replicas(context: &Context, record: &Record) -> u32 {
     let created = |revision: &Revision| revision.created_replicas;
+    if let Some(active) = context.active() {
+        return created(active);
+    }
     let all = context.observed.revisions.iter().map(|revision| created(revision)).sum();
     if counts_all_pods(&context.observed.rollout) {
         return all;

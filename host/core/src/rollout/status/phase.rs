@@ -38,6 +38,16 @@ pub(super) fn of(spec: &RolloutSpec, status: &RolloutStatus, wait: Option<&Wait>
     if status.available_replicas < status.updated_replicas {
         return progressing(&format!("updated replicas are still becoming available{pods}"));
     }
+    if spec.strategy.blue_green.is_some() {
+        let active = status.blue_green.as_ref().and_then(|blue_green| blue_green.active_selector.as_deref());
+        if active != Some(status.current_pod_hash.as_str()) {
+            return progressing("active service cutover pending");
+        }
+        if status.stable_rs != status.current_pod_hash {
+            return progressing("waiting for analysis to complete");
+        }
+        return (RolloutPhase::Healthy, String::new());
+    }
     let routed = spec.strategy.fields().is_some_and(|fields| fields.traffic_routing.is_some());
     if !routed && status.replicas > status.updated_replicas {
         return progressing("old replicas are pending termination");

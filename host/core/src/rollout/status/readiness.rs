@@ -24,7 +24,7 @@ pub(super) fn update(report: &Report<'_>, record: Record) -> Record {
 fn with_traffic(report: &Report<'_>, mut record: Record) -> Record {
     const KIND: ConditionType = ConditionType::TrafficReady;
     let context = report.context;
-    let state = context.traffic.as_ref().map(|traffic| &traffic.state);
+    let state = context.traffic.as_ref().filter(|traffic| traffic.has_routes()).map(|traffic| &traffic.state);
     let blocked = state.and_then(|state| state.blocked.as_ref()).or(report.conflict);
     match (blocked, state) {
         (Some(blocked), _) => {

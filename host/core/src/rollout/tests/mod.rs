@@ -2,6 +2,7 @@
 
 mod adopted;
 mod availability;
+mod blue_green;
 mod blocked;
 mod reconciliation;
 mod restart;

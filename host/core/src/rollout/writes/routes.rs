@@ -10,6 +10,7 @@ pub(super) fn plan(context: &Context, goal: &SafeGoal) -> Writes {
     let Some(traffic) = &context.traffic else { return Writes::default() };
     let planned = match &traffic.router {
         Router::Gateway(routes) => gateway::plan(routes, &traffic.state, goal, context.now),
+        Router::ActiveService => return Writes::default(),
     };
     let (mut writes, mut refused_before) = (Vec::new(), Vec::new());
     for write in planned.writes {
