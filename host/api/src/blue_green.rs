@@ -93,10 +93,7 @@ mod tests {
 
         let fields = strategy.as_fields();
 
-        assert_eq!(
-            (fields.stable_service.as_deref(), fields.canary_service.as_deref()),
-            (Some("live"), Some("next"))
-        );
+        assert_eq!((fields.stable_service.as_deref(), fields.canary_service.as_deref()), (Some("live"), Some("next")));
     }
 
     #[test]

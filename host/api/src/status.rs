@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::conditions::RolloutCondition;
 use crate::blue_green::BlueGreenStatus;
+use crate::conditions::RolloutCondition;
 use crate::foreign_status::{AlbStatus, AnalysisRunSummary, StepPluginStatus};
 use crate::kulta_status::KultaStatus;
 

@@ -22,10 +22,7 @@ fn an_empty_strategy_is_reported_with_the_crd_to_install() {
 fn two_strategies_are_rejected() {
     assert_faults(vec![
         (rollout(json!({ "strategy": { "plugin": { "name": "linear" } } })), &["spec.strategy"]),
-        (
-            rollout(json!({ "strategy": { "blueGreen": { "activeService": "a" } } })),
-            &["spec.strategy"],
-        ),
+        (rollout(json!({ "strategy": { "blueGreen": { "activeService": "a" } } })), &["spec.strategy"]),
     ]);
 }
 
@@ -50,7 +47,10 @@ fn blue_green_needs_an_active_service_that_is_not_the_preview() {
         (blue_green(json!({ "activeService": "live" })), &[]),
         (blue_green(json!({ "activeService": "live", "previewService": "next" })), &[]),
         (blue_green(json!({})), &["spec.strategy.blueGreen.activeService"]),
-        (blue_green(json!({ "activeService": "live", "previewService": "live" })), &["spec.strategy.blueGreen.previewService"]),
+        (
+            blue_green(json!({ "activeService": "live", "previewService": "live" })),
+            &["spec.strategy.blueGreen.previewService"],
+        ),
     ]);
 }
 

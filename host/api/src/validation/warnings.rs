@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::WHOLE_PERCENT;
 use super::gateway::unknown_keys;
-use crate::blue_green::BlueGreenStrategy;
 use crate::analysis::{AnalysisArgument, RolloutAnalysis};
+use crate::blue_green::BlueGreenStrategy;
 use crate::field_error::{Faults, FieldError, Path};
 use crate::gateway::GATEWAY_PLUGIN;
 use crate::rollout::Rollout;
@@ -44,7 +44,11 @@ fn blue_green(strategy: &BlueGreenStrategy, replicas: u32, path: &Path, doubts: 
     let preview = strategy.preview_replica_count.and_then(|pods| u32::try_from(pods).ok());
     let more = preview.is_some_and(|pods| pods > replicas);
     let count = path.field("previewReplicaCount");
-    doubts.add_if(more, &count, format!("is more than spec.replicas ({replicas}): the preview has more pods than the active version"));
+    doubts.add_if(
+        more,
+        &count,
+        format!("is more than spec.replicas ({replicas}): the preview has more pods than the active version"),
+    );
     let seconds = path.field("autoPromotionSeconds");
     negative(strategy.auto_promotion_seconds, &seconds, doubts);
     let by_user = strategy.auto_promotion_enabled == Some(false);

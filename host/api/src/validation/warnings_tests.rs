@@ -172,7 +172,11 @@ fn a_blue_green_field_without_the_effect_that_it_suggests_is_doubted() {
         (with("scaleDownDelaySeconds", json!(-1), json!(true)), "scaleDownDelaySeconds"),
         (with("prePromotionAnalysis", json!({}), json!(true)), "prePromotionAnalysis.templates"),
         (
-            with("postPromotionAnalysis", json!({ "templates": [{ "templateName": "a" }], "startingStep": 1 }), json!(true)),
+            with(
+                "postPromotionAnalysis",
+                json!({ "templates": [{ "templateName": "a" }], "startingStep": 1 }),
+                json!(true),
+            ),
             "postPromotionAnalysis.startingStep",
         ),
     ] {

@@ -132,9 +132,8 @@ impl SafeGoal {
     /// The active Service is the router: the revision that it selects, or is pointed at now, keeps its pods.
     fn switched(context: &Context, record: &Record, traffic: &Traffic, (goal, older): (SidesGoal, &[u32])) -> Self {
         let selectors = blue_green::selectors(context, record, goal);
-        let serves = |revision: &Revision| {
-            context.may_serve(revision) || selectors.stable.as_deref() == Some(revision.hash())
-        };
+        let serves =
+            |revision: &Revision| context.may_serve(revision) || selectors.stable.as_deref() == Some(revision.hash());
         let for_requests = |revision: Option<&std::sync::Arc<Revision>>, pods: u32| {
             let serving = revision.filter(|found| serves(found));
             serving.map_or(pods, |found| pods.max(found.replicas.min(traffic.shape.replicas)))

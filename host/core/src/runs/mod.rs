@@ -15,6 +15,8 @@ mod wanted;
 
 pub(crate) use inconclusive::{is_background_promoted_past, is_due_afresh};
 pub(crate) use judged::{Stop, background_failure, background_overrules, background_stop};
-pub(crate) use records::{Ending, PROMOTED, drop_all, drop_unfinished, forget_promotion, record_phases, reported, shortened};
+pub(crate) use records::{
+    Ending, PROMOTED, drop_all, drop_unfinished, forget_promotion, record_phases, reported, shortened,
+};
 pub(crate) use role::Role;
 pub(crate) use wanted::{WantedRuns, analysis_of, want, want_background, wanted_by};

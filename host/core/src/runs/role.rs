@@ -103,8 +103,7 @@ mod tests {
 
     #[test]
     fn other_names_have_no_role() {
-        for name in ["", "before", "steps/1/experiment", "steps/1/plugin", "steps//analysis", "steps/-1/analysis"]
-        {
+        for name in ["", "before", "steps/1/experiment", "steps/1/plugin", "steps//analysis", "steps/-1/analysis"] {
             assert_eq!(Role::parse(name), None, "{name}");
         }
     }

@@ -25,8 +25,8 @@ pub(crate) fn promote(context: &Context, mut record: Record) -> Record {
     runs::drop_all(context, &mut record, PROMOTED);
     let is_first = record.status.stable_rs.is_empty();
     // A strategy without a list of steps sets `promoteFull` itself. In blue-green the index tells a user's request from that.
-    let has_steps_left = context.strategy.steps.is_some()
-        || (context.is_blue_green() && record.status.current_step_index.is_some());
+    let has_steps_left =
+        context.strategy.steps.is_some() || (context.is_blue_green() && record.status.current_step_index.is_some());
     let is_fast = record.status.promote_full && has_steps_left;
     let why = completion_reason(context, is_first, is_fast);
     let number = context.revision_number();

@@ -15,7 +15,8 @@ use crate::rollout::context::{Context, NewRevision, SpecFaults};
 use crate::rollout::strategy_choice::StrategyChoice;
 
 /// Fields of the strategy that define where traffic goes.
-const TRAFFIC_FIELDS: [&str; 5] = ["trafficRouting", "canaryService", "stableService", "activeService", "previewService"];
+const TRAFFIC_FIELDS: [&str; 5] =
+    ["trafficRouting", "canaryService", "stableService", "activeService", "previewService"];
 
 /// The errors of a spec and its references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -153,7 +153,10 @@ fn after_the_switch_the_old_revision_keeps_its_pods_while_the_active_service_lis
     observed.revisions[1] = Arc::new(old);
     let listing = |pods: &[&str]| LookedUp {
         endpoints: Some(Endpoints {
-            listed: BTreeMap::from([("live".to_owned(), pods.iter().map(|pod| (*pod).to_owned()).collect::<BTreeSet<_>>())]),
+            listed: BTreeMap::from([(
+                "live".to_owned(),
+                pods.iter().map(|pod| (*pod).to_owned()).collect::<BTreeSet<_>>(),
+            )]),
             ..Endpoints::default()
         }),
         ..LookedUp::default()

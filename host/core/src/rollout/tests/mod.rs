@@ -2,8 +2,8 @@
 
 mod adopted;
 mod availability;
-mod blue_green;
 mod blocked;
+mod blue_green;
 mod reconciliation;
 mod restart;
 mod stable_gone;
