@@ -142,6 +142,15 @@ impl Canary {
         rollout
     }
 
+    /// The Rollout with these fields of blue-green instead of a canary's: the stable Service is the active one, and the canary's the preview.
+    pub fn blue_green(&self, fields: &Value) -> Value {
+        let mut strategy = json!({"activeService": self.stable_service(), "previewService": self.canary_service()});
+        json_patch::merge(&mut strategy, fields);
+        let mut rollout = self.rollout();
+        json_patch::merge(&mut rollout, &json!({"spec": {"strategy": {"canary": null, "blueGreen": strategy}}}));
+        rollout
+    }
+
     pub fn services(&self) -> Vec<Value> {
         [self.stable_service(), self.canary_service()]
             .iter()
