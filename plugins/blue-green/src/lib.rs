@@ -8,7 +8,7 @@
 //! | 1 pause | `autoPromotionSeconds`, or a user; `prePromotionAnalysis` measures meanwhile |
 //! | 2 analysis | `prePromotionAnalysis` |
 //! | 3 growth | all of the pods |
-//! | 4 switch | the data plane confirms all traffic to the new version |
+//! | 4 switch | the data plane confirms all traffic to the new version; with `gradualSwitch` one weight after the other |
 //! | 5 verdict | `postPromotionAnalysis`; then it promotes |
 //!
 //! A step with nothing to wait for is passed at once. The only state is the step, which the host stores during the
@@ -36,7 +36,7 @@ mod policy_tests;
 #[cfg(test)]
 mod recorded;
 
-use kulta_plugin::{About, Decision, Error, Situation, Strategy};
+use kulta_plugin::{About, Decision, Duration, Error, Situation, Strategy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -56,6 +56,18 @@ pub struct Config {
     pub auto_promotion_seconds: Option<u32>,
     pub pre_promotion_analysis: Option<Analysis>,
     pub post_promotion_analysis: Option<Analysis>,
+    /// Only behind a route: the share of the new version rises step by step instead of at once.
+    pub gradual_switch: Option<GradualSwitch>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct GradualSwitch {
+    /// Increment of the weight, in parts of the rollout's maximum weight.
+    #[schemars(range(min = 1, max = MAX_COUNT))]
+    pub step_weight: u32,
+    /// Duration of each weight below the maximum.
+    pub interval: Duration,
 }
 
 /// Only its presence matters here: the host evaluates its content.
@@ -72,6 +84,10 @@ impl Strategy for BlueGreen {
     };
 
     type Config = Config;
+
+    fn check_config(config: &Config) -> Result<(), Error> {
+        policy::check(config)
+    }
 
     fn decide(config: Config, situation: &Situation) -> Result<Decision, Error> {
         Ok(policy::decide(&config, situation))

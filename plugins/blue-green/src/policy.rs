@@ -1,8 +1,8 @@
 //! The policy itself: pure functions from configuration and situation to a decision.
 
-use crate::Config;
+use crate::{Config, GradualSwitch};
 use kulta_plugin::{
-    Decision, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Scale, Situation, Verdict, Waiting,
+    Decision, Error, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Scale, Situation, Verdict, Waiting,
     WantedRun,
 };
 
@@ -46,6 +46,17 @@ impl Step {
     }
 }
 
+/// Checks that the schema cannot express: a duration has a unit.
+pub fn check(config: &Config) -> Result<(), Error> {
+    let Some(switch) = &config.gradual_switch else { return Ok(()) };
+    let problem = match switch {
+        GradualSwitch { step_weight: 0, .. } => "gradualSwitch.stepWeight: must be at least 1",
+        GradualSwitch { interval, .. } if interval.as_millis() == 0 => "gradualSwitch.interval: must be more than 0",
+        GradualSwitch { .. } => return Ok(()),
+    };
+    Err(Error::InvalidConfig(problem.into()))
+}
+
 pub fn decide(config: &Config, situation: &Situation) -> Decision {
     let way = Way { config, situation };
     match situation.goal {
@@ -77,8 +88,7 @@ impl Way<'_> {
             Step::Analysis => self.analyse(step, PRE, Step::Growth),
             Step::Growth if self.situation.reached => self.enter(Step::Switch),
             Step::Growth => self.wait(step, Waiting::Pods, "growing to full size"),
-            Step::Switch if self.situation.reached => self.enter(Step::Verdict),
-            Step::Switch => self.wait(step, Waiting::Routes, "switching all traffic to the new version"),
+            Step::Switch => self.switch(),
             Step::Verdict => self.analyse(step, POST, Step::Verdict),
         }
     }
@@ -96,6 +106,33 @@ impl Way<'_> {
             Step::Preview => self.wait(step, Waiting::Pods, "bringing the preview up"),
             Step::Switch => self.wait(step, Waiting::Routes, "switching all traffic to the new version"),
         }
+    }
+
+    fn switch(&self) -> Decision {
+        let (weight, until) = self.share();
+        match until {
+            _ if !self.situation.reached => self.enter(Step::Switch),
+            None => self.enter(Step::Verdict),
+            Some(until) => {
+                let reason = format!("{}: keeping the weight {weight}", self.name(Step::Switch));
+                Decision { next: Next::Until(until), reason, ..self.at(Step::Switch) }
+            }
+        }
+    }
+
+    /// The weight of the new version during the switch, and when it rises further.
+    fn share(&self) -> (u32, Option<u64>) {
+        let situation = self.situation;
+        let max = situation.rollout.max_weight;
+        let Some(GradualSwitch { step_weight, interval }) = &self.config.gradual_switch else { return (max, None) };
+        // A switch that begins now starts with the first weight.
+        let began = if situation.step == Step::Switch.index() { situation.step_started_at } else { situation.now };
+        let interval = interval.as_millis().max(1);
+        let passed = situation.now.saturating_sub(began) / interval;
+        let steps = u32::try_from(passed.saturating_add(1)).unwrap_or(u32::MAX);
+        let weight = step_weight.saturating_mul(steps).min(max);
+        let rises = began.saturating_add(interval.saturating_mul(passed.saturating_add(1)));
+        (weight, (weight < max).then_some(rises))
     }
 
     fn promote(&self) -> Decision {
@@ -170,7 +207,11 @@ impl Way<'_> {
         let max = self.situation.rollout.max_weight;
         let preview = self.config.preview_replica_count.filter(|_| step < Step::Growth);
         Decision {
-            weight: if step < Step::Switch { 0 } else { max },
+            weight: match step {
+                Step::Preview | Step::Pause | Step::Analysis | Step::Growth => 0,
+                Step::Switch => self.share().0,
+                Step::Verdict => max,
+            },
             canary: preview.map_or(Scale::Weight(max), Scale::Replicas),
             runs: self.wanted(step),
             ..Decision::at(step.index(), STEPS)

@@ -170,6 +170,31 @@ fn a_restore_moves_all_traffic_at_once() {
 }
 
 #[test]
+fn a_gradual_switch_raises_the_weight_at_each_interval_once_it_is_reached() {
+    let config = r#"{"gradualSwitch":{"stepWeight":40,"interval":"1m"}}"#;
+    let after = |millis: u64, reached| {
+        let asked = Situation { step_started_at: NOW - millis, ..at(4, reached) };
+        let decision = decide(config, &asked);
+        (decision.step, decision.weight, decision.next)
+    };
+
+    assert_eq!(after(0, false), (4, 40, ROUTES));
+    assert_eq!(after(0, true), (4, 40, Next::Until(NOW + 60_000)));
+    assert_eq!(after(59_999, true), (4, 40, Next::Until(NOW + 1)));
+    assert_eq!(after(60_000, true), (4, 80, Next::Until(NOW + 60_000)));
+    assert_eq!(after(120_000, false), (4, 100, ROUTES));
+    assert_eq!(after(120_000, true), (6, 100, Next::Promote));
+}
+
+#[test]
+fn a_gradual_switch_begins_with_its_first_weight_however_long_the_step_before_took() {
+    let config = r#"{"gradualSwitch":{"stepWeight":40,"interval":"1m"}}"#;
+    let asked = Situation { step_started_at: NOW - 3_600_000, ..at(0, true) };
+
+    assert_eq!(outline(&decide(config, &asked)), (4, 40, ALL, vec![], ROUTES));
+}
+
+#[test]
 fn a_whole_rollout_takes_its_steps_in_order() {
     let course = Simulation::<BlueGreen>::new(WHOLE)
         .run("pre", 45_000, judged(Verdict::Pass))
@@ -218,6 +243,8 @@ fn bad_configuration_is_reported_by_its_path() {
         (r#"{"previewReplicaCount":-1}"#, "previewReplicaCount: "),
         (r#"{"autoPromotionEnabled":"no"}"#, "autoPromotionEnabled: "),
         (r#"{"autoPromotionDelay":1}"#, "autoPromotionDelay: "),
+        (r#"{"gradualSwitch":{"stepWeight":0,"interval":"1m"}}"#, "gradualSwitch.stepWeight: "),
+        (r#"{"gradualSwitch":{"stepWeight":5,"interval":0}}"#, "gradualSwitch.interval: "),
     ] {
         match strategy::check_config::<BlueGreen>(config) {
             Err(Error::InvalidConfig(message)) => assert!(message.starts_with(start), "{config}: {message}"),
