@@ -9,6 +9,7 @@ use kulta_api::{CanaryFields, ConditionReason, RolloutStatus, RouteKey};
 
 pub use crate::replicas::routed::WeightRange;
 
+pub(crate) use gateway::ManagedGoal;
 pub(crate) use unrouted::{Pods, Unrouted};
 
 use crate::observed::{AcceptedRoute, Observed};
@@ -36,13 +37,29 @@ pub struct TrafficState {
     pub on_trust: Option<gateway::Reservation>,
     /// When to observe again, if a write is too recent to count as confirmed.
     pub retry_at: Option<Timestamp>,
+    pub managed: ManagedRules,
+}
+
+/// The observed rules of managed routes. The share of the requests that they send to the canary is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ManagedRules {
+    /// A route has such a rule.
+    pub present: bool,
+    /// Requests may reach the canary by such a rule: there is one, or the data plane has not confirmed that there is none.
+    pub may_send: bool,
 }
 
 impl TrafficState {
     /// Whether any request may reach the pods behind the canary's Service.
     #[must_use]
     pub fn is_canary_exposed(&self) -> bool {
-        self.range.max > 0
+        self.range.max > 0 || self.managed.may_send
+    }
+
+    /// The data plane has confirmed this share, and no rule of a managed route is left.
+    #[must_use]
+    pub fn is_confirmed_alone(&self, weight: u32) -> bool {
+        self.confirmed == Some(weight) && !self.managed.present
     }
 }
 

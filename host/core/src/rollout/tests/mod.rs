@@ -3,6 +3,7 @@
 mod adopted;
 mod availability;
 mod blocked;
+mod managed;
 mod reconciliation;
 mod restart;
 mod stable_gone;
