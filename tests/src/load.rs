@@ -24,6 +24,8 @@ use crate::{
 pub struct Plan {
     pub host: String,
     pub path: String,
+    /// Name and value of each header beside the host.
+    pub headers: Vec<(String, String)>,
     pub target: SocketAddr,
     pub workers: usize,
     /// Of all workers together.
@@ -38,6 +40,7 @@ impl Plan {
         Self {
             host: host.to_owned(),
             path: "/".to_owned(),
+            headers: Vec::new(),
             target: SocketAddr::new(IpAddr::V4(NODE_ADDRESS), gateway::PORT),
             workers: 8,
             per_second: 1000,
@@ -203,11 +206,12 @@ pub fn total(samples: &[Sample]) -> Split {
 /// One request on a new connection: the version that answered, or the error.
 pub async fn once(target: SocketAddr, host: &str) -> Result<Arc<str>, String> {
     let mut connection = None;
-    request(&mut connection, target, &head(host, "/")).await.map_err(|failure| failure.what)
+    request(&mut connection, target, &head(host, "/", &[])).await.map_err(|failure| failure.what)
 }
 
-fn head(host: &str, path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: kulta-load\r\n\r\n")
+fn head(host: &str, path: &str, headers: &[(String, String)]) -> String {
+    let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: kulta-load\r\n{more}\r\n")
 }
 
 async fn work(plan: Plan, number: usize, end: Instant, shared: Arc<Shared>) {
@@ -215,7 +219,7 @@ async fn work(plan: Plan, number: usize, end: Instant, shared: Arc<Shared>) {
     let first = tokio::time::Instant::now() + period.mul_f64(number as f64 / plan.workers as f64);
     let mut ticks = tokio::time::interval_at(first, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let head = head(&plan.host, &plan.path);
+    let head = head(&plan.host, &plan.path, &plan.headers);
     let mut connection = None;
     while Instant::now() < end && !shared.stop.load(Ordering::Relaxed) {
         ticks.tick().await;

@@ -125,7 +125,7 @@ fn null_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec
 pub struct RouteRef {
     #[serde(default)]
     pub name: String,
-    /// Header routes are not supported yet; the flag alone has no effect.
+    /// The rules of header and mirror routes are made on this route.
     pub use_header_routes: Option<bool>,
 }
 
@@ -148,6 +148,21 @@ impl GatewayRouting {
             }
         }
         keys
+    }
+
+    /// Whether the rules of header and mirror routes are made on this route. As in Argo's plugin: on `httpRoute`, and on those of
+    /// `httpRoutes` that say so.
+    #[must_use]
+    pub fn takes_header_routes(&self, route: &RouteKey) -> bool {
+        let asked = self.http_routes.iter().filter(|one| one.use_header_routes.unwrap_or(false)).map(|one| &one.name);
+        route.kind == RouteKind::Http && self.http_route.iter().chain(asked).any(|name| *name == route.name)
+    }
+
+    /// Whether there is a route for the rules of header and mirror routes.
+    #[must_use]
+    pub fn takes_any_header_routes(&self) -> bool {
+        let named = self.http_route.as_ref().is_some_and(|name| !name.is_empty());
+        named || self.http_routes.iter().any(|route| route.use_header_routes.unwrap_or(false))
     }
 
     /// The routes that are selected by labels. `own_namespace` is the rollout's.

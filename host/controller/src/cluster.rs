@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective,
+};
 use kube::core::{ApiResource, Request, request};
 use kube::{Client, Error, Resource};
 use kulta_api::analysis::AnalysisRunStatus;
@@ -127,13 +129,15 @@ impl Cluster {
         self.send(kind, "patch", request).await
     }
 
-    /// A JSON Patch.
+    /// A JSON Patch. With `strict` the API server refuses it if it does not know a field, where it would drop the field otherwise.
     ///
     /// # Errors
     /// As the API server answers.
-    pub async fn json_patch(&self, kind: Kind, key: &Key, operations: &Value) -> Result<Stored, Error> {
+    pub async fn json_patch(&self, kind: Kind, key: &Key, operations: &Value, strict: bool) -> Result<Stored, Error> {
+        let field_validation = strict.then_some(ValidationDirective::Strict);
+        let params = PatchParams { field_validation, ..Self::signed() };
         // The operations are sent as they are: only the content type differs from that of a merge patch.
-        let request = Self::url(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::Merge(operations));
+        let request = Self::url(kind, &key.namespace).patch(&key.name, &params, &Patch::Merge(operations));
         let request = request.map(|mut request| {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON_PATCH));
             request

@@ -96,6 +96,8 @@ pub struct Decision {
     pub memory: Vec<u8>,
     pub weight: u32,
     pub canary: Scale,
+    /// The rules beside the split that the strategy wants on the routes. Other managed rules are removed.
+    pub routes: Vec<ManagedRoute>,
     /// The runs that the strategy wants. Other runs are terminated.
     pub runs: Vec<WantedRun>,
     pub next: Next,
@@ -108,6 +110,50 @@ pub enum Scale {
     /// A share in parts of `max_weight`, converted to pods and rounded up.
     Weight(u32),
     Replicas(u32),
+}
+
+/// Rules that stand before the split of each route, under one of the names in `trafficRouting.managedRoutes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedRoute {
+    pub name: String,
+    pub kind: ManagedRouteKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManagedRouteKind {
+    /// Requests with all of these headers go to the canary.
+    Headers(Vec<HeaderMatch>),
+    Mirror(Mirror),
+}
+
+/// Requests that match are answered as before, and copied to the canary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Percentage of the matching requests that is copied; `None` copies all.
+    pub percentage: Option<u32>,
+    /// A request matches if one of these does.
+    pub matches: Vec<RouteMatch>,
+}
+
+/// A request matches if all parts do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteMatch {
+    pub method: Option<TextMatch>,
+    pub path: Option<TextMatch>,
+    pub headers: Vec<HeaderMatch>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMatch {
+    pub name: String,
+    pub value: TextMatch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextMatch {
+    Exact(String),
+    Prefix(String),
+    Regex(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -184,12 +184,15 @@ pub struct AcceptedRoute {
 /// A rollout that shares a route with the observed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherRollout {
+    pub name: String,
     /// Namespace of the rollout and its Services.
     pub namespace: String,
     pub canary: String,
     pub stable: String,
     /// Key and value of the rollout's in-progress label; `None` if it sets none.
     pub label: Option<(String, String)>,
+    /// Names of its `managedRoutes`.
+    pub managed: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,6 +201,8 @@ pub struct RouteWrite {
     pub weight: u32,
     /// Value of the in-progress label after the write.
     pub label: Option<String>,
+    /// The rules of managed routes after the write, in their order.
+    pub managed: Vec<Value>,
     pub at: Timestamp,
     /// `metadata.generation` that the write produced.
     pub generation: i64,

@@ -100,6 +100,8 @@ pub enum Action {
         weight: u32,
         /// Value of the in-progress label after the write.
         label: Option<String>,
+        /// The rules of managed routes after the write, in their order.
+        managed: Vec<Value>,
         /// The field manager whose weight this write corrects.
         corrects: Option<String>,
         /// This write changes only the label, or corrects a foreign change of the label.

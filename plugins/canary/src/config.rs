@@ -1,5 +1,7 @@
 //! The steps, as a user writes them in a Rollout.
 
+use std::collections::BTreeMap;
+
 use kulta_plugin::{Duration, Error};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,6 +43,56 @@ pub struct Step {
     pub analysis: Option<Analysis>,
     /// Waits for a step plugin's work, and continues when it is done.
     pub plugin: Option<Plugin>,
+    /// Requests with these headers go to the new version, from this step on.
+    pub set_header_route: Option<SetHeaderRoute>,
+    /// Requests that match are copied to the new version, from this step on.
+    pub set_mirror_route: Option<SetMirrorRoute>,
+}
+
+/// Without a match the route ends.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetHeaderRoute {
+    pub name: String,
+    #[serde(default, rename = "match")]
+    pub matches: Vec<Header>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Header {
+    pub header_name: String,
+    pub header_value: Text,
+}
+
+/// Without a match the route ends.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetMirrorRoute {
+    pub name: String,
+    /// Absent: all matching requests are copied.
+    #[schemars(range(max = 100))]
+    pub percentage: Option<u32>,
+    #[serde(default, rename = "match")]
+    pub matches: Vec<Match>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    pub method: Option<Text>,
+    pub path: Option<Text>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, Text>,
+}
+
+/// Exactly one kind of match.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Text {
+    Exact(String),
+    Prefix(String),
+    Regex(String),
 }
 
 /// The host passes its configuration to the step plugin.
@@ -90,12 +142,28 @@ impl Config {
 }
 
 impl Step {
+    /// It changes traffic or pods.
+    pub fn moves(&self) -> bool {
+        self.set_weight.is_some()
+            || self.set_canary_scale.is_some()
+            || self.set_header_route.is_some()
+            || self.set_mirror_route.is_some()
+    }
+
+    /// It has a kind that may stand beside others.
+    fn has_other(&self) -> bool {
+        self.set_canary_scale.is_some()
+            || self.plugin.is_some()
+            || self.set_header_route.is_some()
+            || self.set_mirror_route.is_some()
+    }
+
     fn error(&self) -> Option<&'static str> {
         let kinds = [self.set_weight.is_some(), self.pause.is_some(), self.analysis.is_some()];
         match kinds.into_iter().filter(|present| *present).count() {
-            0 if self.set_canary_scale.is_none() && self.plugin.is_none() => {
-                Some("must have one of setWeight, pause, setCanaryScale, analysis, plugin")
-            }
+            0 if !self.has_other() => Some(
+                "must have one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, plugin",
+            ),
             0 | 1 => None,
             // A plugin may stand beside each of them, as in Argo Rollouts.
             _ => Some("setWeight, pause and analysis exclude each other"),
@@ -127,6 +195,8 @@ mod tests {
             r#"[{"setWeight":10,"setCanaryScale":{"replicas":3}}]"#,
             r#"[{"analysis":{}},{"analysis":{"templates":[{"templateName":"errors"}],"args":[{"name":"a","value":"b"}]}}]"#,
             r#"[{"plugin":{"name":"team/gate","config":{"url":"x"},"disabled":true}},{"plugin":{"name":"team/gate"}}]"#,
+            r#"[{"setHeaderRoute":{"name":"a","match":[{"headerName":"x","headerValue":{"exact":"y"}}]}},{"setHeaderRoute":{"name":"a"}}]"#,
+            r#"[{"setMirrorRoute":{"name":"a","percentage":5,"match":[{"method":{"exact":"GET"},"path":{"prefix":"/"},"headers":{"x":{"regex":"y"}}}]}}]"#,
             r#"[{"setWeight":10,"plugin":{"name":"a"}},{"pause":{},"plugin":{"name":"a"}},{"analysis":{},"plugin":{"name":"a"}}]"#,
         ] {
             let checked = strategy::check_config::<Canary>(&format!(r#"{{"steps":{steps}}}"#));
@@ -180,7 +250,7 @@ mod tests {
         );
         assert_eq!(
             message,
-            "steps[0]: must have one of setWeight, pause, setCanaryScale, analysis, plugin\n\
+            "steps[0]: must have one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis, plugin\n\
              steps[2]: setWeight, pause and analysis exclude each other\n\
              steps[3]: setWeight, pause and analysis exclude each other\n\
              steps[4]: setWeight, pause and analysis exclude each other"

@@ -17,11 +17,15 @@ mod policy_tests;
 mod properties;
 #[cfg(test)]
 mod recorded;
+mod routes;
 mod step_plugin;
 #[cfg(test)]
 mod step_plugin_tests;
 
-pub use config::{Analysis, Background, Config, Pause, Plugin, SetCanaryScale, Step};
+pub use config::{
+    Analysis, Background, Config, Header, Match, Pause, Plugin, SetCanaryScale, SetHeaderRoute, SetMirrorRoute, Step,
+    Text,
+};
 pub use policy::decide;
 
 use kulta_plugin::{About, Decision, Error, Situation, Strategy};

@@ -2,6 +2,7 @@
 
 use crate::analysis::{Analyses, Say};
 use crate::config::{Config, Pause, Step};
+use crate::routes;
 use crate::step_plugin::{self, StepPlugin};
 use kulta_plugin::{
     Decision, Error, Failure, FailureKind, Goal, Next, Pause as PauseAnswer, PauseCause, Scale, Situation, Waiting,
@@ -84,6 +85,8 @@ impl Course<'_> {
             Step { pause: Some(_), .. } => "getting ready to pause".to_owned(),
             Step { analysis: Some(_), .. } => "beginning the analysis".to_owned(),
             Step { plugin: Some(plugin), .. } => format!("beginning step plugin {}", plugin.name),
+            Step { set_header_route: Some(route), .. } => managing("header", &route.name, route.matches.is_empty()),
+            Step { set_mirror_route: Some(route), .. } => managing("mirror", &route.name, route.matches.is_empty()),
             _ => format!("scaling the canary to {}", self.scale_text(&decision.canary)),
         };
         decision.reason = format!("{}: {doing}", self.place(index));
@@ -127,8 +130,7 @@ impl Course<'_> {
         let Some(plugin) = StepPlugin::at(self.config, self.situation, index) else {
             return self.begin(index);
         };
-        let moves =
-            self.steps.get(index).is_some_and(|step| step.set_weight.is_some() || step.set_canary_scale.is_some());
+        let moves = self.steps.get(index).is_some_and(Step::moves);
         match plugin.say() {
             step_plugin::Say::Done if moves && !self.situation.reached => self.begin(index),
             step_plugin::Say::Done => self.begin(index + 1),
@@ -203,6 +205,7 @@ impl Course<'_> {
         Decision {
             weight,
             canary,
+            routes: routes::at(self.steps, index),
             runs: self.wanted(index),
             next: Next::Hold(Waiting::Pods),
             ..Decision::at(count(index), count(self.steps.len()))
@@ -236,6 +239,11 @@ impl Course<'_> {
             Scale::Replicas(replicas) => format!("{replicas} pods"),
         }
     }
+}
+
+/// What a step does with its managed route.
+fn managing(kind: &str, name: &str, ends: bool) -> String {
+    format!("{} {kind} route {name}", if ends { "removing" } else { "setting" })
 }
 
 fn index(step: u32) -> usize {

@@ -17,6 +17,11 @@ const ANALYSED: &str = r#"{"steps":[{"setWeight":10},{"analysis":{"templates":[{
 const DELEGATED: &str =
     r#"{"steps":[{"setWeight":10},{"plugin":{"name":"team/gate","config":{"url":"http://gate"}}},{"setWeight":50}]}"#;
 
+const ROUTED: &str = r#"{"steps":[{"setCanaryScale":{"replicas":2}},
+    {"setHeaderRoute":{"name":"beta","match":[{"headerName":"team","headerValue":{"prefix":"qa"}}]}},
+    {"setMirrorRoute":{"name":"copy","percentage":20,"match":[{"method":{"exact":"GET"},"path":{"prefix":"/"},"headers":{"x":{"regex":"y"}}}]}},
+    {"setHeaderRoute":{"name":"beta"}}]}"#;
+
 #[test]
 fn the_recording_equals_the_policys_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.jsonl");
@@ -62,6 +67,9 @@ fn calls() -> Vec<(String, Situation)> {
             let asked = Situation { step: 1, promoted, weight: 10, runs: vec![run], ..strategy::situation() };
             calls.push((DELEGATED.to_owned(), asked));
         }
+    }
+    for step in 0..=4 {
+        calls.push((ROUTED.to_owned(), Situation { step, ..strategy::situation() }));
     }
     for broken in ["{", r#"{"steps":[{"experiment":{}}]}"#, r#"{"steps":[{"pause":{"duration":"x"}}]}"#] {
         calls.push((broken.to_owned(), strategy::situation()));

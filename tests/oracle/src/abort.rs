@@ -16,6 +16,16 @@ pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
     {
         broken.push(Broken::RaisedAfterAbort { from, to });
     }
+    let matched = |cluster: &Cluster| {
+        let selects =
+            cluster.routing.as_ref().filter(|routing| routing.by_match).map(|routing| &routing.canary.selects);
+        selects.is_some_and(|selects| {
+            cluster.canary.as_ref().is_some_and(|hash| *selects == Selected::Revision(hash.clone()))
+        })
+    };
+    if matched(after) && !matched(before) {
+        broken.push(Broken::MatchedAfterAbort);
+    }
     let scale = |cluster: &Cluster| cluster.revision(stable).map_or(0, |revision| revision.scale);
     let (from, to) = (scale(before), scale(after));
     if to < from && to < before.replicas {
@@ -42,7 +52,9 @@ pub fn restored(cluster: &Cluster) -> Option<String> {
     match &cluster.routing {
         Some(routing) if cluster.replicas > 0 => {
             let weight = routing.rules.iter().map(|weights| weights.canary).max().unwrap_or(0);
-            (weight > 0).then(|| format!("the canary Service still has weight {weight}"))
+            let by_match = || "a rule still sends requests to the canary Service".to_owned();
+            let by_weight = (weight > 0).then(|| format!("the canary Service still has weight {weight}"));
+            by_weight.or_else(|| routing.by_match.then(by_match))
         }
         Some(_) => None,
         None if cluster.services.is_some() => {

@@ -18,6 +18,8 @@ pub enum Broken {
     Weights { weights: Weights, max_weight: u32 },
     /// A Service or revision gets a share of the traffic that its pods cannot serve.
     TooFewPods { given_to: Selected, share: u32, max_weight: u32, available: u32, needed: u32 },
+    /// Requests are matched to pods of which none is available.
+    MatchedToNobody { given_to: Selected },
     /// A revision that serves is scaled below what its share needs.
     ScaledBelowShare { of: Selected, from: u32, to: u32, needed: u32 },
     /// Without a router, a Service is pointed at a revision without an available pod.
@@ -28,6 +30,8 @@ pub enum Broken {
     TooFewAvailable { hash: String, from: u32, to: u32, left: u32, floor: u32 },
     /// The canary of an aborted update gets more of the traffic.
     RaisedAfterAbort { from: u32, to: u32 },
+    /// A rule sends requests to the canary of an aborted update that it did not send there before.
+    MatchedAfterAbort,
     /// Stable is scaled down while the update is aborted.
     ShrunkAfterAbort { from: u32, to: u32 },
 }
@@ -61,6 +65,12 @@ impl fmt::Display for Broken {
                 f,
                 "{given_to} gets {share} of {max_weight} parts of the traffic, which needs {needed} available pods, and has {available}"
             ),
+            Self::MatchedToNobody { given_to } => {
+                write!(f, "a rule sends requests to {given_to}, which has no available pod")
+            }
+            Self::MatchedAfterAbort => {
+                f.write_str("the update is aborted, and a rule begins to send requests to the canary")
+            }
             Self::ScaledBelowShare { of, from, to, needed } => {
                 write!(f, "{of} goes from {from} to {to} pods, and its share of the traffic needs {needed}")
             }

@@ -3,6 +3,7 @@
 
 mod abort;
 mod broken;
+mod matched;
 mod pods;
 mod services;
 #[cfg(test)]
@@ -72,6 +73,8 @@ pub struct Routing {
     pub rules: Vec<Weights>,
     /// Weights that the data plane may still use, because it has not accepted a later write.
     pub in_force: Vec<Weights>,
+    /// A rule sends requests to the canary Service by what they match, or copies of them. Their share is unknown.
+    pub by_match: bool,
 }
 
 /// The two Services of a rollout without a router. Each of them may get any share of the requests.
@@ -153,6 +156,7 @@ pub fn judge(observed: &Cluster, before: &Cluster, after: &Cluster) -> Vec<Broke
     let mut broken = Vec::new();
     if before.routing != after.routing {
         broken.extend(traffic::judge(observed, after));
+        broken.extend(matched::judge(observed, after));
     }
     broken.extend(pods::judge(before, after));
     broken.extend(services::judge(before, after));

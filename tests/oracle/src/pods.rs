@@ -26,6 +26,7 @@ pub(crate) fn judge(before: &Cluster, after: &Cluster) -> Vec<Broken> {
         Some(routing) => {
             let mut broken = below_share(before, after, routing, &shrinking);
             broken.extend(shrinking.iter().filter(|change| change.to == 0).filter_map(|gone| listed(routing, gone)));
+            broken.extend(without_matched(routing, &shrinking));
             broken
         }
         None => below_floor(before, &shrinking).into_iter().collect(),
@@ -48,6 +49,14 @@ fn below_share(before: &Cluster, after: &Cluster, routing: &Routing, shrinking: 
     broken
 }
 
+/// A revision to which a rule sends requests by what they match keeps a pod.
+fn without_matched(routing: &Routing, shrinking: &[Shrinking<'_>]) -> Option<Broken> {
+    let selects = |change: &&Shrinking<'_>| routing.canary.selects == Selected::Revision(change.before.hash.clone());
+    let gone = shrinking.iter().filter(|change| routing.by_match && change.to == 0).find(selects)?;
+    let of = routing.canary.selects.clone();
+    (gone.before.counted() > 0).then(|| Broken::ScaledBelowShare { of, from: gone.before.scale, to: 0, needed: 1 })
+}
+
 /// A revision is not scaled to zero while a Service that has weight lists its pods.
 fn listed(routing: &Routing, gone: &Shrinking<'_>) -> Option<Broken> {
     let weighted = routing.rules.iter().chain(&routing.in_force);
@@ -55,7 +64,7 @@ fn listed(routing: &Routing, gone: &Shrinking<'_>) -> Option<Broken> {
         weighted.clone().any(|weights| match side {
             Side::Stable => weights.stable > 0,
             Side::Canary => weights.canary > 0,
-        })
+        }) || (side == Side::Canary && routing.by_match)
     };
     [(Side::Stable, &routing.stable), (Side::Canary, &routing.canary)].into_iter().find_map(|(side, backend)| {
         let lists = backend.listed.iter().any(|pod| gone.before.pods.contains(pod));

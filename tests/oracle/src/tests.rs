@@ -35,6 +35,7 @@ fn routed(canary: u32) -> Cluster {
             canary: selecting("new"),
             rules: vec![weights(canary)],
             in_force: Vec::new(),
+            by_match: false,
         }),
         ..Cluster::default()
     }
@@ -362,4 +363,36 @@ fn without_a_router_an_abort_restores_stable_once_the_canary_service_selects_ano
 
     aborted.services.as_mut().unwrap().canary = selecting("old");
     assert_eq!(restored(&aborted), None);
+}
+
+fn matched(mut cluster: Cluster) -> Cluster {
+    routing(&mut cluster).by_match = true;
+    cluster
+}
+
+#[test]
+fn a_rule_may_match_requests_to_a_canary_with_an_available_pod() {
+    assert_eq!(judge(&routed(0), &matched(routed(0))), []);
+}
+
+#[test]
+fn no_rule_may_match_requests_to_a_canary_without_an_available_pod() {
+    let before = with_pods(routed(0), "new", 5, 0);
+
+    let given_to = Selected::Revision("new".to_owned());
+    assert_eq!(judge(&before, &matched(before.clone())), [Broken::MatchedToNobody { given_to }]);
+}
+
+#[test]
+fn a_canary_to_which_a_rule_matches_requests_keeps_a_pod() {
+    assert_eq!(scaled(matched(routed(0)), "new", 1), []);
+    assert!(matches!(scaled(matched(routed(0)), "new", 0).as_slice(), [Broken::ScaledBelowShare { needed: 1, .. }]));
+}
+
+#[test]
+fn no_rule_begins_to_match_requests_to_an_aborted_canary_and_none_is_left() {
+    let aborted = Cluster { aborted: true, ..routed(0) };
+
+    assert_eq!(judge(&aborted, &matched(aborted.clone())), [Broken::MatchedAfterAbort]);
+    assert_eq!(restored(&matched(aborted)), Some("a rule still sends requests to the canary Service".to_owned()));
 }

@@ -62,7 +62,7 @@ fn given(
     })
 }
 
-fn available(cluster: &Cluster, receiver: &Selected) -> u32 {
+pub(crate) fn available(cluster: &Cluster, receiver: &Selected) -> u32 {
     match receiver {
         Selected::Nobody => 0,
         Selected::All => cluster.all_available(),

@@ -20,6 +20,7 @@ use self::recent_values::RecentValues;
 use self::write_rate::WriteRate;
 use crate::cluster::{Cluster, ROLLOUT, ROUTE};
 use crate::fields::{hash_of, number, text};
+use crate::hazards;
 use crate::log::Log;
 use crate::scenario::Scenario;
 
@@ -196,9 +197,9 @@ impl Checker {
         if before.get("spec") == after.get("spec") {
             return;
         }
-        if without_weights(before) != without_weights(after) {
+        if without_own_parts(before) != without_own_parts(after) {
             self.violation(format!(
-                "the controller changed more of a route's spec than weights: {before} became {after}"
+                "the controller changed more of a route's spec than weights and managed rules: {before} became {after}"
             ));
         }
     }
@@ -249,9 +250,12 @@ fn progresses(plural: &str, before: Option<&Value>, after: Option<&Value>) -> bo
     plural == "rollouts" && progress(before) != progress(after)
 }
 
-/// The route's spec without the weights of any rule.
-fn without_weights(route: &Value) -> Value {
+/// The route's spec without the rules of managed routes, and without the weights of any rule.
+fn without_own_parts(route: &Value) -> Value {
     let mut spec = route.get("spec").cloned().unwrap_or_default();
+    if let Some(rules) = spec.pointer_mut("/rules").and_then(Value::as_array_mut) {
+        rules.retain(|rule| !hazards::is_managed(rule));
+    }
     let rules = spec.pointer_mut("/rules").and_then(Value::as_array_mut).into_iter().flatten();
     for backend in rules.filter_map(|rule| rule.get_mut("backendRefs")?.as_array_mut()).flatten() {
         json_patch::merge(backend, &json!({ "weight": null }));

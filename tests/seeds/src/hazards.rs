@@ -1,5 +1,5 @@
 //! What a seed adds to the rollout of its scenario: a second Rollout on the same HTTPRoute, analyses that never decide, users who
-//! scale in the middle of an update, and traffic routing without a router. They use random numbers of their own, so that they do not change scenarios without them.
+//! scale in the middle of an update, traffic routing without a router, and steps that set header and mirror routes. They use random numbers of their own, so that they do not change scenarios without them.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -12,6 +12,9 @@ const NEIGHBOURS: f32 = 0.25;
 const UNDECIDED: f32 = 0.2;
 const SCALING: f32 = 0.5;
 const NO_ROUTER: f32 = 0.2;
+const MANAGED: f32 = 0.3;
+/// Names of the managed routes.
+pub const MANAGED_ROUTES: [&str; 2] = ["beta", "copy"];
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hazards {
@@ -23,6 +26,8 @@ pub struct Hazards {
     pub scaling: bool,
     /// `trafficRouting` names no router: the route stays as it is, and only selectors change.
     pub no_router: bool,
+    /// Steps set header and mirror routes.
+    pub managed: bool,
 }
 
 impl Hazards {
@@ -30,10 +35,13 @@ impl Hazards {
     pub fn from_seed(seed: u64, routed: bool, analysed: bool) -> Self {
         let mut rng = random(seed);
         let (neighbour, undecided, scaling, no_router) = (rng.f32(), rng.f32(), rng.f32(), rng.f32());
+        let managed = rng.f32();
         let neighbour = routed && neighbour < NEIGHBOURS;
+        let no_router = routed && !neighbour && no_router < NO_ROUTER;
         Self {
             neighbour,
-            no_router: routed && !neighbour && no_router < NO_ROUTER,
+            no_router,
+            managed: routed && !no_router && managed < MANAGED,
             undecided: analysed && undecided < UNDECIDED,
             scaling: !routed && scaling < SCALING,
         }
@@ -44,6 +52,37 @@ impl Hazards {
 #[must_use]
 pub fn random(seed: u64) -> Rng {
     Rng::with_seed(seed ^ STREAM)
+}
+
+/// Adds steps that set header and mirror routes to the steps of a canary. The same steps get the same ones.
+pub fn with_managed_routes(steps: &mut Vec<Value>) {
+    let text = Value::Array(steps.clone()).to_string();
+    let seed = text.bytes().fold(STREAM, |seed, byte| seed.rotate_left(5) ^ u64::from(byte));
+    let mut rng = Rng::with_seed(seed);
+    for _ in 0..rng.usize(1..=3) {
+        let step = managed_step(&mut rng);
+        steps.insert(rng.usize(0..=steps.len()), step);
+    }
+}
+
+fn managed_step(rng: &mut Rng) -> Value {
+    let [header, mirror] = MANAGED_ROUTES;
+    match rng.u32(0..4) {
+        0 => json!({ "setHeaderRoute": { "name": header } }),
+        1 => json!({ "setMirrorRoute": {
+            "name": mirror, "percentage": rng.u32(0..=100), "match": [{ "path": { "prefix": "/" } }],
+        } }),
+        _ => json!({ "setHeaderRoute": { "name": header, "match": [
+            { "headerName": "team", "headerValue": { "prefix": format!("qa-{}", rng.u32(0..3)) } },
+        ] } }),
+    }
+}
+
+/// Whether a rule of the route is of a managed route.
+#[must_use]
+pub fn is_managed(rule: &Value) -> bool {
+    let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
+    MANAGED_ROUTES.iter().any(|managed| name.starts_with(managed))
 }
 
 /// The second Rollout, which pauses at 30 % until a user promotes it.
@@ -96,6 +135,7 @@ mod tests {
             all.iter().filter(|hazards| hazards.neighbour).count(),
             all.iter().filter(|hazards| hazards.undecided).count(),
             all.iter().filter(|hazards| hazards.scaling).count(),
+            all.iter().filter(|hazards| hazards.managed).count(),
         ];
 
         assert!(counts.iter().all(|count| *count > 5), "{counts:?}");

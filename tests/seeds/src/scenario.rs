@@ -98,6 +98,11 @@ impl Scenario {
             analyses: analyses.map(|analyses| if hazards.undecided { analyses.undecided() } else { analyses }),
             hazards,
         };
+        scenario.hazards.managed &= !linear;
+        if scenario.hazards.managed {
+            let names = hazards::MANAGED_ROUTES.map(|name| json!({ "name": name }));
+            json_patch::merge(&mut scenario.strategy, &json!({ "trafficRouting": { "managedRoutes": names } }));
+        }
         let steps = scenario.new_strategy(&mut rng, &mut analyses::random(seed));
         json_patch::merge(&mut scenario.strategy, &steps);
         if linear {
@@ -116,7 +121,10 @@ impl Scenario {
     /// A new list of steps, or a new plugin configuration, with its analyses: what a user may change during an update.
     #[must_use]
     pub fn new_strategy(&self, rng: &mut Rng, analysis_rng: &mut Rng) -> Value {
-        let (key, value) = steps_or_config(rng, self.linear, self.routed, self.max_weight);
+        let (key, mut value) = steps_or_config(rng, self.linear, self.routed, self.max_weight);
+        if let (true, Some(steps)) = (self.hazards.managed, value.as_array_mut()) {
+            hazards::with_managed_routes(steps);
+        }
         let strategy = json!({ key: value });
         match &self.analyses {
             Some(analyses) => analyses.add_to(strategy, analysis_rng),

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod contested;
+mod managed;
 mod services;
 mod traffic;
 mod untouched;

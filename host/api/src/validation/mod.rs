@@ -3,6 +3,7 @@
 
 pub mod analysis;
 mod gateway;
+mod managed_routes;
 pub mod plugin;
 mod pods;
 mod request;

@@ -1,6 +1,6 @@
 //! Validates the steps of a canary.
 
-use super::request;
+use super::{managed_routes, request};
 use crate::duration;
 use crate::field_error::{Faults, Path};
 use crate::step::{CanaryStep, SetCanaryScale};
@@ -13,20 +13,21 @@ pub(super) fn validate(steps: &[CanaryStep], fields: &CanaryFields, path: &Path,
 }
 
 fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: &mut Faults) {
-    let later = [
-        (step.experiment.is_some(), "experiment"),
-        (step.set_header_route.is_some(), "setHeaderRoute"),
-        (step.set_mirror_route.is_some(), "setMirrorRoute"),
-    ];
+    let later = [(step.experiment.is_some(), "experiment")];
     // As in Argo Rollouts, whose check of exclusive kinds names these four.
     let exclusive =
         [step.set_weight.is_some(), step.pause.is_some(), step.analysis.is_some(), step.experiment.is_some()];
-    let others = [step.set_canary_scale.is_some(), step.plugin.is_some()];
+    let others = [
+        step.set_canary_scale.is_some(),
+        step.plugin.is_some(),
+        step.set_header_route.is_some(),
+        step.set_mirror_route.is_some(),
+    ];
     match exclusive.into_iter().filter(|present| *present).count() {
         0 => faults.add_if(
             !others.into_iter().chain(later.map(|(present, _)| present)).any(|present| present),
             path,
-            "must have one of setWeight, pause, setCanaryScale, analysis or plugin",
+            "must have one of setWeight, pause, setCanaryScale, setHeaderRoute, setMirrorRoute, analysis or plugin",
         ),
         1 => {}
         _ => faults.add(path, "must have only one of setWeight, pause and analysis: use a separate step for each"),
@@ -50,6 +51,14 @@ fn validate_step(step: &CanaryStep, fields: &CanaryFields, path: &Path, faults: 
     if let Some(judged) = &step.analysis {
         request::step(judged, &path.field("analysis"), faults);
     }
+    if let Some(route) = &step.set_header_route {
+        managed_routes::header_step(route, fields, &path.field("setHeaderRoute"), faults);
+    }
+    if let Some(route) = &step.set_mirror_route {
+        managed_routes::mirror_step(route, fields, &path.field("setMirrorRoute"), faults);
+    }
+    let both = step.set_header_route.is_some() && step.set_mirror_route.is_some();
+    faults.add_if(both, path, "must have only one of setHeaderRoute and setMirrorRoute: use a separate step for each");
     let nameless = step.plugin.as_ref().is_some_and(|plugin| plugin.name.is_empty());
     faults.add_if(nameless, &path.field("plugin").field("name"), "must name the step plugin");
 }
@@ -174,9 +183,7 @@ mod tests {
 
     #[test]
     fn unsupported_steps_are_rejected_by_their_path() {
-        for kind in ["experiment", "setHeaderRoute", "setMirrorRoute"] {
-            assert_eq!(paths(&step(json!({ kind: {} }))), [format!("spec.strategy.canary.steps[0].{kind}")]);
-        }
+        assert_eq!(paths(&step(json!({ "experiment": {} }))), ["spec.strategy.canary.steps[0].experiment"]);
     }
 
     #[test]

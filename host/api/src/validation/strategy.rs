@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{gateway, request, steps};
+use super::{gateway, managed_routes, request, steps};
 use crate::blue_green::BlueGreenStrategy;
 use crate::field_error::{Faults, Path};
 use crate::gateway::GATEWAY_PLUGIN;
@@ -137,11 +137,13 @@ fn traffic_routing(routing: &TrafficRouting, path: &Path, faults: &mut Faults) {
         (routing.nginx.is_some(), "nginx"),
         (routing.smi.is_some(), "smi"),
         (routing.traefik.is_some(), "traefik"),
-        // Without a router nothing could make these routes, so Argo Rollouts ignores them.
-        (!routing.managed_routes.is_empty() && routing.has_router(), "managedRoutes"),
     ];
     for (present, field) in later {
         faults.unsupported(present, &path.field(field));
+    }
+    // Without a router nothing makes these routes, so Argo Rollouts ignores them.
+    if routing.has_router() {
+        managed_routes::names(&routing.managed_routes, &path.field("managedRoutes"), faults);
     }
     let plugins = path.field("plugins");
     for (name, config) in &routing.plugins {

@@ -215,11 +215,5 @@ fn a_maximum_weight_without_a_router_is_rejected_as_in_argo() {
 
 #[test]
 fn unsupported_fields_are_rejected_by_their_path() {
-    assert_faults(vec![
-        (canary(json!({ "pingPong": {} })), &["spec.strategy.canary.pingPong"]),
-        (
-            routed(json!({ "trafficRouting": { "managedRoutes": [{ "name": "header" }] } })),
-            &["spec.strategy.canary.trafficRouting.managedRoutes"],
-        ),
-    ]);
+    assert_faults(vec![(canary(json!({ "pingPong": {} })), &["spec.strategy.canary.pingPong"])]);
 }

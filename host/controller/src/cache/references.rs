@@ -79,7 +79,10 @@ pub fn references(namespace: &str, rollout: &Rollout) -> References {
         .and_then(|fields| {
             let routing = GatewayRouting::parse(fields.traffic_routing.as_ref()?.gateway()?).ok()?;
             let services = fields.canary_service.clone().zip(fields.stable_service.clone());
+            let managed = fields.traffic_routing.iter().flat_map(|routing| &routing.managed_routes);
             let user = services.map(|(canary, stable)| OtherRollout {
+                name: rollout.metadata.name.clone().unwrap_or_default(),
+                managed: managed.map(|managed| managed.name.clone()).collect(),
                 namespace: namespace.to_owned(),
                 canary,
                 stable,

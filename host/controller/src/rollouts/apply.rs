@@ -136,12 +136,14 @@ impl Applier {
                 let stored = stored.map_err(failed(format!("patch Service {object}")))?;
                 self.wrote::<Services>(target, object, stored.version());
             }
-            Action::PatchRoute { route, patch, weight, label, corrects, corrects_label } => {
-                let stored = self.patch_route(target, route, patch).await?;
+            Action::PatchRoute { route, patch, weight, label, managed, corrects, corrects_label } => {
+                // A rule that is stored without its name would not be recognised.
+                let stored = self.patch_route(target, route, patch, !managed.is_empty()).await?;
                 let (corrects, now) = (corrects.as_deref(), self.clock.now());
                 let write = RouteWrite {
                     weight: *weight,
                     label: label.clone(),
+                    managed: managed.clone(),
                     at: now,
                     generation: stored.metadata.generation,
                     version: stored.version(),
@@ -222,10 +224,16 @@ impl Applier {
         }
     }
 
-    async fn patch_route(&self, target: &Target, route: &RouteKey, patch: &Value) -> Result<Stored, ApplyError> {
+    async fn patch_route(
+        &self,
+        target: &Target,
+        route: &RouteKey,
+        patch: &Value,
+        strict: bool,
+    ) -> Result<Stored, ApplyError> {
         let now = self.clock.now();
         let key = Key::from(route);
-        self.cluster.json_patch(Kind::Route(route.kind), &key, patch).await.map_err(|error| {
+        self.cluster.json_patch(Kind::Route(route.kind), &key, patch, strict).await.map_err(|error| {
             self.local.change(&target.uid, |state| {
                 let local = state.routes.entry(route.clone()).or_default();
                 match ApiErrorClass::of(&error) {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use kulta_api::{FailureKind, FieldError};
 use kulta_core::Ask;
 use kulta_core::decision::{
-    Decision, FailureClass, Goal, Next, PauseCause, Run, RunPhase, Scale, Situation, StrategyFailure, Verdict, Waiting,
-    WantedRun,
+    Decision, FailureClass, Goal, HeaderMatch, ManagedRoute, ManagedRouteKind, Mirror, Next, PauseCause, RouteMatch,
+    Run, RunPhase, Scale, Situation, StrategyFailure, TextMatch, Verdict, Waiting, WantedRun,
 };
 use kulta_wasm::Kind;
 use kulta_wasm::strategy as wit;
@@ -140,7 +140,6 @@ fn run_to_wit(run: &Run) -> wit::Run {
 /// When the decision asks for something that this build does not serve: names it.
 fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
     for (asked, what) in [
-        (!decision.routes.is_empty(), "managed routes"),
         (!decision.additional.is_empty(), "shares for side revisions"),
         (!matches!(decision.stable, wit::Scale::FollowWeight), "a scale for stable other than follow-weight"),
         (!decision.facts.is_empty(), "facts to be kept"),
@@ -186,10 +185,38 @@ fn from_wit(decision: wit::Decision) -> Result<Decision, String> {
             wit::Scale::Weight(weight) => Scale::Weight(weight),
             wit::Scale::Replicas(replicas) => Scale::Replicas(replicas),
         },
+        routes: decision.routes.into_iter().map(route).collect(),
         runs: decision.runs.into_iter().map(|run| WantedRun { name: run.name, attempt: run.attempt }).collect(),
         next,
         reason: decision.reason,
     })
+}
+
+fn route(route: wit::ManagedRoute) -> ManagedRoute {
+    let kind = match route.kind {
+        wit::RouteKind::Headers(all) => ManagedRouteKind::Headers(headers(all)),
+        wit::RouteKind::Mirror(mirror) => ManagedRouteKind::Mirror(Mirror {
+            percentage: mirror.percentage,
+            matches: mirror.matches.into_iter().map(route_match).collect(),
+        }),
+    };
+    ManagedRoute { name: route.name, kind }
+}
+
+fn route_match(one: wit::RouteMatch) -> RouteMatch {
+    RouteMatch { method: one.method.map(text), path: one.path.map(text), headers: headers(one.headers) }
+}
+
+fn headers(headers: Vec<wit::HeaderMatch>) -> Vec<HeaderMatch> {
+    headers.into_iter().map(|header| HeaderMatch { name: header.name, value: text(header.value) }).collect()
+}
+
+fn text(text: wit::TextMatch) -> TextMatch {
+    match text {
+        wit::TextMatch::Exact(exact) => TextMatch::Exact(exact),
+        wit::TextMatch::Prefix(prefix) => TextMatch::Prefix(prefix),
+        wit::TextMatch::Regex(regex) => TextMatch::Regex(regex),
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +245,41 @@ mod tests {
         let taken = from_wit(decision()).unwrap();
 
         assert_eq!((taken.weight, taken.canary, taken.next), (10, Scale::Replicas(2), Next::Promote));
+    }
+
+    #[test]
+    fn managed_routes_are_taken_with_all_that_they_match() {
+        let header = |name: &str, value| wit::HeaderMatch { name: name.into(), value };
+        let mirror = wit::Mirror {
+            percentage: Some(30),
+            matches: vec![wit::RouteMatch {
+                method: Some(wit::TextMatch::Exact("GET".into())),
+                path: Some(wit::TextMatch::Regex("/a.*".into())),
+                headers: vec![header("x", wit::TextMatch::Prefix("y".into()))],
+            }],
+        };
+        let routes = vec![
+            wit::ManagedRoute {
+                name: "beta".into(),
+                kind: wit::RouteKind::Headers(vec![header("team", wit::TextMatch::Exact("qa".into()))]),
+            },
+            wit::ManagedRoute { name: "copy".into(), kind: wit::RouteKind::Mirror(mirror) },
+        ];
+
+        let taken = from_wit(wit::Decision { routes, ..decision() }).unwrap().routes;
+
+        let header = |name: &str, value| HeaderMatch { name: name.into(), value };
+        let copied = RouteMatch {
+            method: Some(TextMatch::Exact("GET".into())),
+            path: Some(TextMatch::Regex("/a.*".into())),
+            headers: vec![header("x", TextMatch::Prefix("y".into()))],
+        };
+        let expected = [
+            ManagedRouteKind::Headers(vec![header("team", TextMatch::Exact("qa".into()))]),
+            ManagedRouteKind::Mirror(Mirror { percentage: Some(30), matches: vec![copied] }),
+        ];
+        assert_eq!(taken.iter().map(|route| route.name.as_str()).collect::<Vec<_>>(), ["beta", "copy"]);
+        assert_eq!(taken.into_iter().map(|route| route.kind).collect::<Vec<_>>(), expected);
     }
 
     #[test]

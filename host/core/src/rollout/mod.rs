@@ -13,6 +13,7 @@ mod blue_green;
 pub(crate) mod context;
 mod dispatch;
 pub(crate) mod lifecycle;
+mod managed_routes;
 mod outcome;
 pub(crate) mod questions;
 pub(crate) mod record;
@@ -157,7 +158,7 @@ fn conclude(context: Context, outcome: Outcome, known: LookedUp) -> Turn {
         Goal::Sides(_) | Goal::KeepPods => Vec::new(),
     };
     let older_pods: Vec<u32> = older.iter().map(|kept| kept.pods).collect();
-    let checked = SafeGoal::check(&context, &outcome.record, outcome.goal, &older_pods, &known);
+    let checked = SafeGoal::check(&context, &outcome, &older_pods, &known);
     let canary_deadline = outcome.canary_deadline.map(|at| (context.new_hash.clone(), at));
     let deadlines =
         context.others.iter().zip(&older).filter_map(|(other, kept)| Some((other.hash().to_owned(), kept.deadline?)));

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::record::Record;
 use crate::decision::{Situation, StrategyFailure, Waiting};
 use crate::step_plugins::AnswersTaken;
+use crate::traffic::ManagedGoal;
 
 /// The progress of a reconciliation while one stage follows another.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub(crate) struct SidesGoal {
 pub(crate) struct Outcome {
     pub record: Record,
     pub goal: Goal,
+    /// The wanted rules of managed routes.
+    pub routes: ManagedGoal,
     /// The subject of the revision's wait, if it waits.
     pub waiting: Option<Waiting>,
     /// Why the rollout is in its current state, for the log.
@@ -70,11 +73,12 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The revision waits for nothing, and only a change leads to the next reconciliation.
+    /// The revision waits for nothing, no rule of a managed route is left, and only a change leads to the next reconciliation.
     pub fn new(progress: Progress, goal: Goal, reason: impl Into<String>) -> Self {
         Self {
             record: progress.record,
             goal,
+            routes: ManagedGoal::default(),
             waiting: None,
             reason: reason.into(),
             wake_up: None,

@@ -7,16 +7,16 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::outcome::{Goal, SidesGoal};
+use super::outcome::{Goal, Outcome, SidesGoal};
 use super::questions::{LookedUp, Need};
 use super::record::Record;
 use super::selectors::{self, Beside, Selectors};
-use super::{blue_green, restart, weight};
+use super::{blue_green, managed_routes, restart, weight};
 use crate::identity;
 use crate::pod_names;
 use crate::replicas::basic::{self, Sides, Split};
 use crate::replicas::share_of;
-use crate::traffic::{Pods, Traffic, Unrouted};
+use crate::traffic::{ManagedGoal, Pods, Traffic, Unrouted};
 use crate::workload::PodController;
 use crate::workload::Revision;
 
@@ -31,6 +31,7 @@ pub(crate) struct SafeGoal {
     stable: Option<u32>,
     older: Vec<u32>,
     selectors: Selectors,
+    managed: ManagedGoal,
 }
 
 /// The result of the gate for a goal.
@@ -46,11 +47,14 @@ pub(crate) struct Checked {
 impl SafeGoal {
     /// `older` has the number of pods to keep of each revision that is neither new nor stable. Without routes those revisions
     /// drain as fast as availability allows.
-    pub fn check(context: &Context, record: &Record, goal: Goal, older: &[u32], looked_up: &LookedUp) -> Checked {
-        let goal = match (goal, &context.traffic, &context.unrouted) {
+    pub fn check(context: &Context, outcome: &Outcome, older: &[u32], looked_up: &LookedUp) -> Checked {
+        let record = &outcome.record;
+        let goal = match (outcome.goal, &context.traffic, &context.unrouted) {
             (Goal::KeepPods, ..) => Self::keep_pods(context),
             (Goal::Sides(goal), Some(traffic), _) if traffic.has_routes() => {
-                Self::routed(context, record, traffic, (goal, older), looked_up)
+                let wanted = (goal, &outcome.routes);
+                let managed = managed_routes::safe(context, record, traffic, wanted, looked_up);
+                Self::routed(context, record, traffic, (goal, older), managed, looked_up)
             }
             (Goal::Sides(goal), Some(traffic), _) => Self::switched(context, record, traffic, (goal, older)),
             (Goal::Sides(goal), None, Some(unrouted)) => Self::unrouted(context, record, unrouted, (goal, older)),
@@ -62,6 +66,11 @@ impl SafeGoal {
     /// The canary's share to write to the routes; `None` if they are not written.
     pub fn weight(&self) -> Option<u32> {
         self.weight
+    }
+
+    /// The rules of managed routes to write to the routes.
+    pub fn managed(&self) -> &ManagedGoal {
+        &self.managed
     }
 
     /// `spec.replicas` of the new revision's ReplicaSet; `None` if it is not written.
@@ -97,6 +106,7 @@ impl SafeGoal {
             stable: context.stable.as_ref().map(|stable| stable.replicas.max(context.replicas)),
             older: context.others.iter().map(|other| other.replicas).collect(),
             selectors: Selectors::default(),
+            managed: ManagedGoal::default(),
         }
     }
 
@@ -105,6 +115,7 @@ impl SafeGoal {
         record: &Record,
         traffic: &Traffic,
         (goal, older): (SidesGoal, &[u32]),
+        managed: ManagedGoal,
         looked_up: &LookedUp,
     ) -> Self {
         let (shape, range) = (traffic.shape, traffic.state.range);
@@ -118,7 +129,10 @@ impl SafeGoal {
         let canary = shape.canary_target(goal.canary, context.canary_side().replicas, range);
         let stable = shape.stable_target(stable, range);
         let for_requests = |revision: Option<&std::sync::Arc<Revision>>, pods: u32| {
-            revision.map_or(pods, |found| pods.max(pods_for_requests(context, traffic, found, weight)))
+            revision.map_or(pods, |found| {
+                let by_rule = managed_routes::pods_to_keep((context, record), traffic, found, (goal.canary, &managed));
+                pods.max(pods_for_requests(context, traffic, found, weight)).max(by_rule)
+            })
         };
         Self {
             weight: Some(weight),
@@ -126,6 +140,7 @@ impl SafeGoal {
             stable: Some(for_requests(context.stable.as_ref(), stable)),
             older: context.others.iter().zip(older).map(keep_serving).collect(),
             selectors: selectors::safe(context, record, Beside { weight: Some(weight), canary_pods: goal.canary }),
+            managed,
         }
     }
 
@@ -147,6 +162,7 @@ impl SafeGoal {
             stable: Some(for_requests(context.stable.as_ref(), goal.stable)),
             older: context.others.iter().zip(older).map(keep_serving).collect(),
             selectors,
+            managed: ManagedGoal::default(),
         }
     }
 
@@ -169,6 +185,7 @@ impl SafeGoal {
             stable: Some(pods.stable),
             older: context.others.iter().zip(older).map(keep_serving).collect(),
             selectors: selectors::safe(context, record, Beside { weight: None, canary_pods: goal.canary }),
+            managed: ManagedGoal::default(),
         }
     }
 
@@ -188,6 +205,7 @@ impl SafeGoal {
             stable: Some(next.stable),
             older: drained(context, record),
             selectors: selectors::safe(context, record, Beside { weight: None, canary_pods: goal.canary }),
+            managed: ManagedGoal::default(),
         }
     }
 

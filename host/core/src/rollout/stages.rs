@@ -4,16 +4,17 @@ use kulta_api::TransitionKind;
 
 use super::context::Context;
 use super::lifecycle::{self, completion, note_exposure};
+use super::managed_routes;
 use super::outcome::{Goal, Next, Outcome, Progress, SidesGoal};
 use super::scale_down::{self, Kept};
-use crate::decision::{Scale, Waiting};
+use crate::decision::{ManagedRoute, Scale, Waiting};
 use crate::replicas::basic::{self, Split};
 use crate::replicas::routed::Shape;
 use crate::replicas::share_of;
 use crate::runs::{self, Ending};
 use crate::step_plugins;
 use crate::time;
-use crate::traffic::{Pods, Traffic, Unrouted};
+use crate::traffic::{ManagedGoal, Pods, Traffic, Unrouted};
 use crate::workload::Revision;
 
 /// Analyses end because there is no update to judge.
@@ -26,11 +27,22 @@ pub(super) const INCONCLUSIVE: &str = "paused: the background analysis is inconc
 const RESTORING: &str = "aborted: stable serves";
 
 /// The target of the strategy for the canary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// Weight in parts of the maximum weight.
     pub weight: u32,
     pub canary: Scale,
+    /// The managed routes, in the order of their precedence.
+    pub routes: Vec<ManagedRoute>,
+}
+
+impl Target {
+    /// The managed routes whose rules are wanted now. A canary that is to have no pods gets no requests.
+    pub fn routes_now(&self, context: &Context) -> &[ManagedRoute] {
+        let wanted =
+            context.shape().map_or(0, |shape| shape.canary_wanted(self.canary, self.weight.min(shape.max_weight)));
+        if wanted > 0 { &self.routes } else { &[] }
+    }
 }
 
 /// The update is aborted, so another stage follows.
@@ -119,7 +131,7 @@ pub(super) fn steady(context: &Context, mut progress: Progress) -> Outcome {
     let replicas = context.replicas;
     let new = context.canary_side();
     let traffic_back = match &context.traffic {
-        Some(traffic) => traffic.state.confirmed == Some(0),
+        Some(traffic) => traffic.state.is_confirmed_alone(0),
         None => is_service_back(context, &progress),
     };
     let left = progress.record.kulta.restoring.clone().unwrap_or_default();
@@ -148,7 +160,7 @@ fn is_service_back(context: &Context, progress: &Progress) -> bool {
 /// The rollout is stopped. Only changes that keep requests answered are made, and the scale follows `spec.replicas`.
 pub(super) fn hold(context: &Context, progress: Progress, reason: impl Into<String>) -> Outcome {
     let goal = held(context, &progress);
-    Outcome::new(with_exposure(context, progress), goal, reason)
+    Outcome { routes: ManagedGoal::AsWritten, ..Outcome::new(with_exposure(context, progress), goal, reason) }
 }
 
 fn held(context: &Context, progress: &Progress) -> Goal {
@@ -227,7 +239,7 @@ pub(super) fn promote(context: &Context, mut progress: Progress, skips_analysis:
             let weight = if whole { max } else { promoting_weight(context, traffic) };
             let confirmed = traffic.state.confirmed;
             let goal = routed(traffic.shape, weight, context.replicas, 0);
-            (goal, confirmed == Some(max) || (context.replicas == 0 && confirmed.is_some()))
+            (goal, traffic.state.is_confirmed_alone(max) || (context.replicas == 0 && confirmed.is_some()))
         }
         (None, Some(unrouted)) => {
             let share = unrouted.shape.weight_of(context.canary_side().available);
@@ -268,7 +280,7 @@ pub(super) fn restore(context: &Context, mut progress: Progress, weight: u32, re
             let weight = weight.min(traffic.state.range.max);
             let (canary, stable) = (kept.pods, context.replicas);
             let goal = SidesGoal { weight, canary_needed: 0, canary, stable, is_held: false };
-            (Goal::Sides(goal), Some(kept), traffic.state.confirmed == Some(0))
+            (Goal::Sides(goal), Some(kept), traffic.state.is_confirmed_alone(0))
         }
         (None, Some(_)) => restore_unrouted(context, &progress),
         (None, None) => (by_pods(nearest_split(context, 0)), None, canary.replicas == 0),
@@ -298,7 +310,7 @@ fn restore_unrouted(context: &Context, progress: &Progress) -> (Goal, Option<Kep
 }
 
 /// The update moves forward: the strategy decides.
-pub(super) fn forward(context: &Context, target: Target) -> Goal {
+pub(super) fn forward(context: &Context, target: &Target) -> Goal {
     let weight = target.weight.min(context.max_weight());
     match context.shape() {
         Some(shape) => {
@@ -310,7 +322,7 @@ pub(super) fn forward(context: &Context, target: Target) -> Goal {
 }
 
 /// The missing part of the target; `None` if the target is in place.
-pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
+pub(super) fn lacks(context: &Context, target: &Target) -> Option<Waiting> {
     let canary = context.canary_side();
     let stable = context.stable_side();
     let weight = target.weight.min(context.max_weight());
@@ -341,7 +353,14 @@ pub(super) fn lacks(context: &Context, target: Target) -> Option<Waiting> {
     // Without pods there is no traffic to split, and no weight would be safe.
     let shared = match traffic.state.confirmed {
         Some(_) if context.replicas == 0 => true,
-        confirmed => confirmed == Some(weight) && (weight == 0 || !traffic.has_routes() || context.canary_selected()),
+        confirmed if !traffic.has_routes() => confirmed == Some(weight),
+        confirmed => {
+            let routes = target.routes_now(context);
+            let is_exposed = weight > 0 || !routes.is_empty();
+            confirmed == Some(weight)
+                && (!is_exposed || context.canary_selected())
+                && managed_routes::are_in_place(traffic, routes, weight)
+        }
     };
     (!shared).then_some(Waiting::Routes)
 }

@@ -26,6 +26,12 @@ pub(super) fn of(context: &Context, index: u32) -> String {
     if let Some(plugin) = &step.plugin {
         return format!("plugin: {}", plugin.name);
     }
+    if let Some(route) = &step.set_header_route {
+        return format!("setHeaderRoute: {}", route.name);
+    }
+    if let Some(route) = &step.set_mirror_route {
+        return format!("setMirrorRoute: {}", route.name);
+    }
     match &step.set_canary_scale {
         Some(SetCanaryScale { weight: Some(weight), .. }) => format!("setCanaryScale{{weight: {weight}}}"),
         Some(SetCanaryScale { match_traffic_weight: Some(true), .. }) => {

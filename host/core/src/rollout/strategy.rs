@@ -5,6 +5,7 @@ use kulta_api::{DecisionEntry, PauseReason, TransitionKind};
 
 use super::context::Context;
 use super::lifecycle::{self, Stage};
+use super::managed_routes;
 use super::outcome::{Next as NextStage, Outcome, Progress};
 use super::record::Record;
 use super::stages::{self, INCONCLUSIVE, Target};
@@ -15,6 +16,7 @@ use crate::plan::{EventKind, EventReason};
 use crate::runs::{self, PROMOTED, Stop, WantedRuns};
 use crate::step_plugins::{self, AnswersTaken, FirstAnswer};
 use crate::time;
+use crate::traffic::ManagedGoal;
 
 /// Maximum number of steps that one reconciliation completes. It is more than any sensible list has, and stops a strategy that
 /// completes steps without end.
@@ -126,15 +128,19 @@ pub(super) fn decided(
         // This outcome has not been reported to the strategy.
         return NextStage::Stage(progress);
     }
-    let target = Target { weight: decision.weight, canary: decision.canary };
-    let lacks = if situation.reached { None } else { stages::lacks(context, target) };
+    let routes = match managed_routes::wanted(context, &decision.routes) {
+        Ok(routes) => routes,
+        Err(failure) => return strategy_failure::undecided(context, progress, &failure),
+    };
+    let target = Target { weight: decision.weight, canary: decision.canary, routes };
+    let lacks = if situation.reached { None } else { stages::lacks(context, &target) };
     if !situation.reached && lacks.is_none() {
         progress.in_place = Some((situation.step, decision.weight));
         // The log gets only the answer to this question. With both answers it would change in each reconciliation.
         return ask(context, progress, Goal::Forward, true);
     }
     log_decision(context, &mut progress.record, decision);
-    follow(context, progress, decision, (target, lacks))
+    follow(context, progress, decision, (&target, lacks))
 }
 
 /// Records the runs that are wanted, and what has become of the first answer of a step plugin that begins to work.
@@ -161,7 +167,7 @@ fn follow(
     context: &Context,
     mut progress: Progress,
     decision: &Decision,
-    (target, lacks): (Target, Option<Waiting>),
+    (target, lacks): (&Target, Option<Waiting>),
 ) -> NextStage {
     if !matches!(decision.next, Next::Pause { .. } | Next::Abort { .. }) {
         progress.record = lifecycle::continue_after_pause(context, progress.record);
@@ -201,7 +207,8 @@ fn follow(
         _ => {
             let goal = stages::forward(context, target);
             let record = lifecycle::note_exposure(context, progress.record);
-            Outcome::new(Progress { record, ..progress }, goal, reason)
+            let routes = ManagedGoal::Exactly(target.routes_now(context).to_vec());
+            Outcome { routes, ..Outcome::new(Progress { record, ..progress }, goal, reason) }
         }
     };
     NextStage::Settled(stages::wakes_at(Outcome { waiting, ..outcome }, wake_up))

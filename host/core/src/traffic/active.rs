@@ -2,7 +2,7 @@
 
 use kulta_api::blue_green::BlueGreenStrategy;
 
-use super::{TrafficState, WeightRange};
+use super::{ManagedRules, TrafficState, WeightRange};
 use crate::observed::Observed;
 
 /// The revisions that the selector is compared with.
@@ -32,7 +32,8 @@ pub(super) fn observe(observed: &Observed, active: &str, hashes: Hashes<'_>, max
         // A Service without a hash selects the pods of every revision.
         None => (WeightRange { min: 0, max: if service.is_some() { max_weight } else { 0 } }, None),
     };
-    TrafficState { range, confirmed, last_written: range.max, blocked: None, on_trust: None, retry_at: None }
+    let managed = ManagedRules::default();
+    TrafficState { range, confirmed, last_written: range.max, managed, blocked: None, on_trust: None, retry_at: None }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use kulta_api::{CanaryFields, ConditionReason, RolloutStatus, RouteKey};
 
 pub use crate::replicas::routed::WeightRange;
 
+pub(crate) use gateway::ManagedGoal;
 pub(crate) use unrouted::{Pods, Unrouted};
 
 use crate::observed::{AcceptedRoute, Observed};
@@ -37,13 +38,29 @@ pub struct TrafficState {
     pub on_trust: Option<gateway::Reservation>,
     /// When to observe again, if a write is too recent to count as confirmed.
     pub retry_at: Option<Timestamp>,
+    pub managed: ManagedRules,
+}
+
+/// The observed rules of managed routes. The share of the requests that they send to the canary is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ManagedRules {
+    /// A route has such a rule.
+    pub present: bool,
+    /// Requests may reach the canary by such a rule: there is one, or the data plane has not confirmed that there is none.
+    pub may_send: bool,
 }
 
 impl TrafficState {
     /// Whether any request may reach the pods behind the canary's Service.
     #[must_use]
     pub fn is_canary_exposed(&self) -> bool {
-        self.range.max > 0
+        self.range.max > 0 || self.managed.may_send
+    }
+
+    /// The data plane has confirmed this share, and no rule of a managed route is left.
+    #[must_use]
+    pub fn is_confirmed_alone(&self, weight: u32) -> bool {
+        self.confirmed == Some(weight) && !self.managed.present
     }
 }
 
@@ -110,9 +127,16 @@ impl Traffic {
         stable.into_iter().chain(canary.then_some(&self.canary_service))
     }
 
-    /// Routes carry the weights.
+    /// The routes, if they carry the weights.
+    pub fn gateway(&self) -> Option<&Gateway> {
+        match &self.router {
+            Router::Gateway(gateway) => Some(gateway),
+            Router::ActiveService => None,
+        }
+    }
+
     pub fn has_routes(&self) -> bool {
-        matches!(self.router, Router::Gateway(_))
+        self.gateway().is_some()
     }
 
     /// For each route that was found: its acceptance, to be passed to the next reconciliation.
@@ -125,10 +149,6 @@ impl Traffic {
 
     /// The objects whose weights are not confirmed yet, as named in messages.
     pub fn objects(&self) -> impl Iterator<Item = String> {
-        let gateway = match &self.router {
-            Router::Gateway(gateway) => Some(gateway),
-            Router::ActiveService => None,
-        };
-        gateway.into_iter().flat_map(Gateway::names)
+        self.gateway().into_iter().flat_map(Gateway::names)
     }
 }

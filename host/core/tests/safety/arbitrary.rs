@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use kulta_api::{PauseCondition, PauseReason, Time};
-use kulta_core::decision::{Decision, FailureClass, Next, PauseCause, Scale, StrategyFailure, Waiting};
+use kulta_core::decision::{
+    Decision, FailureClass, HeaderMatch, ManagedRoute, ManagedRouteKind, Mirror, Next, PauseCause, RouteMatch, Scale,
+    StrategyFailure, TextMatch, Waiting,
+};
 use proptest::prelude::*;
 
 use crate::happenings::{Fault, Happening, Side};
@@ -25,15 +28,19 @@ pub fn config() -> impl Strategy<Value = Config> {
         (prop::bool::weighted(0.7), prop::bool::weighted(0.4), prop_oneof![4 => Just(100_u32), 1 => Just(1_000)]);
     let delays = (prop::option::of(0_u32..30), prop::option::of(0_u32..30));
     let routes = prop::collection::vec(1_usize..=2, 1..=2);
-    let more =
-        (prop::option::weighted(0.2, 1_u32..3), prop::option::weighted(0.2, 40_u32..=100), prop::bool::weighted(0.7));
+    let more = (
+        prop::option::weighted(0.2, 1_u32..3),
+        prop::option::weighted(0.2, 40_u32..=100),
+        prop::bool::weighted(0.7),
+        prop::bool::weighted(0.5),
+    );
     (pods, routing, delays, routes, more).prop_map(
         |(
             (replicas, max_surge, max_unavailable),
             (routed, dynamic_stable, max_weight),
             (abort_delay, delay),
             routes,
-            (min_pods, threshold, router),
+            (min_pods, threshold, router, managed),
         )| {
             // Both at zero is an invalid spec.
             let max_surge = if max_unavailable == Some(0) { max_surge.filter(|surge| *surge > 0) } else { max_surge };
@@ -51,6 +58,7 @@ pub fn config() -> impl Strategy<Value = Config> {
                 abort_delay,
                 delay,
                 routes,
+                managed: if managed { setup::MANAGED } else { &[] },
             }
         },
     )
@@ -62,6 +70,18 @@ fn scale() -> impl Strategy<Value = Scale> {
         1 => (0_u32..=100).prop_map(Scale::Weight),
         1 => (0..=MOST_PODS + 2).prop_map(Scale::Replicas),
     ]
+}
+
+/// Managed routes, of those that the spec may name.
+fn managed_routes() -> impl Strategy<Value = Vec<ManagedRoute>> {
+    let header = HeaderMatch { name: "team".to_owned(), value: TextMatch::Exact("qa".to_owned()) };
+    let beta = ManagedRoute { name: "beta".to_owned(), kind: ManagedRouteKind::Headers(vec![header]) };
+    let mirror = |percentage| Mirror { percentage: Some(percentage), matches: vec![RouteMatch::default()] };
+    let copy =
+        move |percentage| ManagedRoute { name: "copy".to_owned(), kind: ManagedRouteKind::Mirror(mirror(percentage)) };
+    let each = (prop::option::of(Just(beta)), prop::option::of((0_u32..=100).prop_map(copy)));
+    let some = each.prop_map(|(beta, copy)| beta.into_iter().chain(copy).collect());
+    prop_oneof![2 => Just(Vec::new()), 1 => some]
 }
 
 fn next() -> impl Strategy<Value = Next> {
@@ -77,8 +97,8 @@ fn next() -> impl Strategy<Value = Next> {
 
 /// The step is counted from the one that is asked about.
 pub fn answer() -> impl Strategy<Value = Answer> {
-    let decision =
-        (prop::bool::weighted(0.2), 0_u32..=120, scale(), next()).prop_map(|(passes, weight, canary, next)| {
+    let decision = (prop::bool::weighted(0.2), 0_u32..=120, scale(), managed_routes(), next()).prop_map(
+        |(passes, weight, canary, routes, next)| {
             Ok(Decision {
                 step: u32::from(passes),
                 steps: STEPS,
@@ -86,10 +106,12 @@ pub fn answer() -> impl Strategy<Value = Answer> {
                 weight,
                 canary,
                 runs: Vec::new(),
+                routes,
                 next,
                 reason: "arbitrary".to_owned(),
             })
-        });
+        },
+    );
     let failure = prop_oneof![Just(FailureClass::Trapped), Just(FailureClass::BadAnswer), Just(FailureClass::Refused)]
         .prop_map(|class| Err(StrategyFailure { class, message: "fails".to_owned() }));
     prop_oneof![8 => decision, 1 => failure]
@@ -313,6 +335,7 @@ pub fn hold(weight: u32) -> Decision {
         weight,
         canary: Scale::FollowWeight,
         runs: Vec::new(),
+        routes: Vec::new(),
         next: Next::Hold(Waiting::Pods),
         reason: "waits".to_owned(),
     }

@@ -27,6 +27,7 @@ fn config(dynamic_stable: bool) -> Config {
         abort_delay: None,
         delay: None,
         routes: vec![1],
+        managed: &[],
     }
 }
 

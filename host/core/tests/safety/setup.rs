@@ -33,7 +33,12 @@ pub struct Config {
     pub delay: Option<u32>,
     /// Rules that share traffic, of each route.
     pub routes: Vec<usize>,
+    /// Names of `managedRoutes`.
+    pub managed: &'static [&'static str],
 }
+
+/// Names of the managed routes of rollouts that have some.
+pub const MANAGED: &[&str] = &["beta", "copy"];
 
 impl Config {
     pub fn observed(&self) -> Observed {
@@ -70,10 +75,12 @@ impl Config {
             "replicaProgressThreshold": self.threshold.map(|value| json!({ "type": "Percent", "value": value })),
         });
         if self.routed {
-            let names: Vec<Value> =
-                (0..self.routes.len()).map(|number| json!({ "name": format!("route-{number}") })).collect();
+            let names: Vec<Value> = (0..self.routes.len())
+                .map(|number| json!({ "name": format!("route-{number}"), "useHeaderRoutes": true }))
+                .collect();
             let by_routes = json!({
                 "plugins": { "argoproj-labs/gatewayAPI": { "httpRoutes": names } },
+                "managedRoutes": self.managed.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
                 "maxTrafficWeight": (self.max_weight != 100).then_some(self.max_weight),
             });
             let routed = json!({

@@ -74,9 +74,26 @@ fn routing(world: &World) -> Routing {
         max_weight,
         stable: backend(world, STABLE),
         canary: backend(world, CANARY),
+        by_match: found.clone().any(sends_by_match),
         rules: found.flat_map(rules).collect(),
         in_force: in_force.into_iter().collect(),
     }
+}
+
+/// A rule sends requests, or copies of them, to the canary without splitting them.
+fn sends_by_match(spec: &Value) -> bool {
+    let rules = spec.get("rules").and_then(Value::as_array).into_iter().flatten();
+    let list = |rule: &Value, key: &str| rule.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let is = |backend: Option<&Value>, name: &str| {
+        backend.and_then(|backend| backend.get("name")).and_then(Value::as_str) == Some(name)
+    };
+    rules.into_iter().any(|rule| {
+        let backends = list(rule, "backendRefs");
+        let refers = |name: &str| backends.iter().any(|backend| is(Some(backend), name));
+        let mirrors =
+            list(rule, "filters").iter().any(|filter| is(filter.pointer("/requestMirror/backendRef"), CANARY));
+        mirrors || (refers(CANARY) && !refers(STABLE))
+    })
 }
 
 fn rules(spec: &Value) -> Vec<Weights> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kulta_api::{Rollout, RolloutStatus, annotations};
-use kulta_core::decision::{Decision, Goal, Scale, Situation, StrategyFailure};
+use kulta_core::decision::{Decision, Goal, ManagedRoute, Scale, Situation, StrategyFailure};
 use kulta_core::observed::{Endpoints, Observed, Route, RouteState, RouteWrite, Service};
 use kulta_core::plan::Action;
 use kulta_core::workload::{Revision, WorkloadWrite};
@@ -168,7 +168,10 @@ impl World {
                 Scale::Replicas(pods) => Some(pods),
             };
         }
-        Decision { step: situation.step + decision.step, ..decision }
+        // A strategy that names other managed routes fails.
+        let is_named = |route: &ManagedRoute| self.config.managed.contains(&route.name.as_str());
+        let routes = decision.routes.into_iter().filter(is_named).collect();
+        Decision { step: situation.step + decision.step, routes, ..decision }
     }
 
     /// The status first, then the writes in their order, as the controller does; a write that fails ends it.
@@ -225,11 +228,13 @@ impl World {
                     patch_service(service, &patch);
                 }
             }
-            Action::PatchRoute { route: key, patch, weight, label, .. } => {
+            Action::PatchRoute { route: key, patch, weight, label, managed, .. } => {
                 let now = self.now;
                 let named = self.observed.routes.iter_mut().find(|route| route.key == key);
                 let Some(RouteState::Found(route)) = named.map(|route| &mut route.state) else { return false };
-                return patch_route(Arc::make_mut(route), patch, weight, label, now);
+                let version = route.version() + 1;
+                let write = RouteWrite { weight, label, managed, at: now, version, ..RouteWrite::default() };
+                return patch_route(Arc::make_mut(route), patch, write);
             }
             // Runs and single pods are nothing to the rules.
             _ => {}
@@ -286,7 +291,7 @@ fn patch_service(service: &mut Service, patch: &Value) {
 }
 
 /// JSON Patch with its guards.
-fn patch_route(route: &mut Route, patch: Value, weight: u32, label: Option<String>, at: Timestamp) -> bool {
+fn patch_route(route: &mut Route, patch: Value, write: RouteWrite) -> bool {
     let labels = (!route.labels.is_empty()).then_some(&route.labels);
     let mut object = json!({ "metadata": { "labels": labels }, "spec": route.spec });
     let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
@@ -298,11 +303,8 @@ fn patch_route(route: &mut Route, patch: Value, weight: u32, label: Option<Strin
     route.spec = spec;
     route.labels =
         serde_json::from_value::<Option<_>>(object["metadata"]["labels"].take()).unwrap().unwrap_or_default();
-    let version = route.version() + 1;
-    route.resource_version = version.to_string();
-    route.written = Some(at);
-    let generation = route.generation;
-    route.last_write =
-        Some(RouteWrite { weight, label, at, generation, version, corrected: None, label_corrected: None });
+    route.resource_version = write.version.to_string();
+    route.written = Some(write.at);
+    route.last_write = Some(RouteWrite { generation: route.generation, ..write });
     true
 }

@@ -8,6 +8,7 @@ use super::safety::is_of;
 use super::{Checker, HASH};
 use crate::cluster::{CANARY, ROLLOUT, ROUTE, STABLE, neighbour};
 use crate::fields::{hash_of, number, text};
+use crate::hazards;
 
 /// The label that a route has while a rollout moves its weights, as Argo's Gateway API plugin names it.
 const IN_PROGRESS: &str = "rollouts.argoproj.io/gatewayapi-canary";
@@ -67,6 +68,9 @@ impl Checker {
         self.check_final_replica_sets(&current, number(&rollout, "/spec/replicas"));
         if self.scenario.routed && !self.scenario.hazards.no_router && self.canary_weight() != Some(0) {
             self.violation(format!("in the end the canary has weight {:?}", self.canary_weight()));
+        }
+        if self.object("httproutes", ROUTE).is_some_and(|route| rules(route).any(hazards::is_managed)) {
+            self.violation("in the end the route has a rule of a managed route".to_owned());
         }
         if self.scenario.hazards.neighbour {
             self.check_final_neighbour();
@@ -143,9 +147,14 @@ impl Checker {
     }
 }
 
-/// A Service's weight in the first rule, which is the one that the controller changes.
+fn rules(route: &Value) -> impl Iterator<Item = &Value> {
+    route.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A Service's weight in the first rule of the manifest, which is the one in which the controller changes weights.
 fn weight(route: &Value, service: &str) -> i64 {
-    let backends = route.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array).into_iter().flatten();
+    let rule = rules(route).find(|rule| !hazards::is_managed(rule));
+    let backends = rule.and_then(|rule| rule.get("backendRefs")?.as_array()).into_iter().flatten();
     backends
         .filter(|backend| backend.get("name").and_then(Value::as_str) == Some(service))
         .map(|backend| backend.get("weight").and_then(Value::as_i64).unwrap_or(1))

@@ -121,6 +121,7 @@ impl Checker {
             canary: backend(objects, subject.canary),
             rules: route.map(|route| rules(route, subject)).unwrap_or_default(),
             in_force: in_force.into_iter().collect(),
+            by_match: route.is_some_and(|route| sends_by_match(route, subject)),
         }
     }
 }
@@ -157,6 +158,22 @@ fn rules(route: &Value, subject: &Subject) -> Vec<Weights> {
             Some(Weights { stable: weight(rule, subject.stable)?, canary: weight(rule, subject.canary)? })
         })
         .collect()
+}
+
+/// A rule sends requests, or copies of them, to the canary Service without splitting them.
+fn sends_by_match(route: &Value, subject: &Subject) -> bool {
+    let list = |rule: &Value, key: &str| rule.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let is = |backend: Option<&Value>, service: &str| {
+        backend.and_then(|backend| backend.get("name")).and_then(Value::as_str) == Some(service)
+    };
+    let rules = route.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
+    rules.into_iter().any(|rule| {
+        let backends = list(rule, "backendRefs");
+        let refers = |service: &str| backends.iter().any(|backend| is(Some(backend), service));
+        let mut filters = list(rule, "filters").into_iter();
+        let mirrors = filters.any(|filter| is(filter.pointer("/requestMirror/backendRef"), subject.canary));
+        mirrors || (refers(subject.canary) && !refers(subject.stable))
+    })
 }
 
 /// The limit in pods; it is one pod if surge and unavailability are both 0, as in the API.

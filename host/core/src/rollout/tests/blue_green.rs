@@ -56,6 +56,7 @@ fn decision(step: u32, weight: u32) -> Decision {
         memory: Vec::new(),
         weight,
         canary: Scale::Weight(100),
+        routes: Vec::new(),
         runs: Vec::new(),
         next: Next::Hold(Waiting::Routes),
         reason: "because".into(),

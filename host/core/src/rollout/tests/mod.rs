@@ -4,6 +4,7 @@ mod adopted;
 mod availability;
 mod blocked;
 mod blue_green;
+mod managed;
 mod reconciliation;
 mod restart;
 mod stable_gone;

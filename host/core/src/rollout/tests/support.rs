@@ -139,6 +139,7 @@ pub(crate) fn hold(step: u32, weight: u32) -> Decision {
         weight,
         canary: Scale::FollowWeight,
         runs: Vec::new(),
+        routes: Vec::new(),
         next: Next::Hold(Waiting::Pods),
         reason: "because".into(),
     }

@@ -337,6 +337,8 @@ fn a_rollout_without_weight_leaves_the_label_to_another_one_of_the_route() {
         let backends = json!([{ "name": "b-stable", "weight": 70 }, { "name": "b-canary", "weight": 30 }]);
         route.spec["rules"].as_array_mut().unwrap().push(json!({ "backendRefs": backends }));
         route.other_rollouts = vec![OtherRollout {
+            name: "other".into(),
+            managed: Vec::new(),
             namespace: "shop".into(),
             canary: "b-canary".into(),
             stable: "b-stable".into(),

@@ -1,7 +1,8 @@
-//! Another writer that changes this rollout's weights or label (design section 4). The first change is corrected at once, later
+//! Another writer that changes this rollout's weights, rules or label (design section 4). The first change is corrected at once, later
 //! ones rarely, and a condition reports it for a while.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::observed::{Correction, Route};
 use crate::time;
@@ -15,12 +16,16 @@ const SHOWN_SECONDS: u32 = 60;
 /// Name for a writer that the object does not name.
 const UNKNOWN: &str = "unknown";
 
-/// The weight and label that the rollout wants on a route, and whether the route differs.
+/// The weight, rules and label that the rollout wants on a route, and whether the route differs.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     pub weight: u32,
     /// The route has another weight.
     pub moves: bool,
+    /// The rules of managed routes.
+    pub managed: &'a [Value],
+    /// The route has other rules of managed routes.
+    pub reroutes: bool,
     /// Value of the in-progress label.
     pub label: Option<&'a str>,
     /// The route has another label.
@@ -30,7 +35,7 @@ pub struct Wanted<'a> {
 /// What is known about another writer of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreign<'a> {
-    /// The manager that changed the weight that this process last wrote and still wants.
+    /// The manager that changed the weight or the rules that this process last wrote and still wants.
     pub present: Option<&'a str>,
     /// The manager that changed the label that this process last wrote and still wants.
     pub label_changed_by: Option<&'a str>,
@@ -46,16 +51,18 @@ impl<'a> Foreign<'a> {
         let last = route.last_write.as_ref();
         let same_weight = last.filter(|last| last.weight == wanted.weight);
         let weight_changed = wanted.moves && same_weight.is_some_and(|last| route.generation > last.generation);
+        let same_rules = last.filter(|last| last.managed == wanted.managed);
+        let rules_changed = wanted.reroutes && same_rules.is_some_and(|last| route.generation > last.generation);
         // A change of labels alone does not change the generation.
         let label_changed = wanted.relabels
             && same_weight.is_some_and(|last| last.label.as_deref() == wanted.label && route.version() > last.version);
         let manager = || route.foreign_managers.last().map_or(UNKNOWN, String::as_str);
         Self {
-            present: weight_changed.then(manager),
+            present: (weight_changed || rules_changed).then(manager),
             label_changed_by: label_changed.then(manager),
             corrected: last.and_then(|last| last.corrected.as_ref()),
             label_corrected: last.and_then(|last| last.label_corrected),
-            moves: wanted.moves,
+            moves: wanted.moves || wanted.reroutes,
         }
     }
 
@@ -101,7 +108,7 @@ mod tests {
     }
 
     fn weight(weight: u32, moves: bool) -> Wanted<'static> {
-        Wanted { weight, moves, label: None, relabels: false }
+        Wanted { weight, moves, managed: &[], reroutes: false, label: None, relabels: false }
     }
 
     /// The rollout wants the label of its last write. The route has another label at this version.
@@ -112,7 +119,7 @@ mod tests {
             label_corrected: corrected_at,
             ..last
         });
-        (route, Wanted { weight: 20, moves: false, label: Some("on"), relabels: true })
+        (route, Wanted { label: Some("on"), relabels: true, ..self::weight(20, false) })
     }
 
     #[test]

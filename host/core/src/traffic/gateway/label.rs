@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::managed;
 use super::route::{Backends, DEFAULT_BACKEND_WEIGHT, SharedRules, backend_refs, is_service};
 use crate::observed::{OtherRollout, Route};
 
@@ -14,8 +15,8 @@ pub struct LabelPatch {
     pub value: Option<String>,
 }
 
-/// `namespace` is the route's namespace. The rollout adds the label while its own canary has weight, and removes it once no
-/// canary of the route has any. `test` operations guard the patch with the observed values, so that it fails if another writer
+/// `namespace` is the route's namespace. The rollout adds the label while its own canary gets requests, and removes it once no
+/// canary of the route gets any. `test` operations guard the patch with the observed values, so that it fails if another writer
 /// has changed the label.
 #[must_use]
 pub fn patch(route: &Route, namespace: &str, label: Option<(&str, &str)>, in_progress: bool) -> LabelPatch {
@@ -36,8 +37,15 @@ pub fn patch(route: &Route, namespace: &str, label: Option<(&str, &str)>, in_pro
             let mut operations = vec![test(&path, &json!(present))];
             let idle = route.other_rollouts.iter().filter(|other| uses_key(other, key));
             operations.extend(
-                idle.filter_map(|other| rules_of(other, route, namespace)).flat_map(|rules| rules.canary_tests()),
+                idle.clone()
+                    .filter_map(|other| rules_of(other, route, namespace))
+                    .flat_map(|rules| rules.canary_tests()),
             );
+            // A managed route that another rollout adds stands before all rules.
+            if idle.clone().any(|other| !other.managed.is_empty()) {
+                let first = route.spec.pointer("/rules/0/name").unwrap_or(&Value::Null);
+                operations.push(test("/spec/rules/0/name", first));
+            }
             operations.push(json!({ "op": "remove", "path": path }));
             operations
         }
@@ -61,12 +69,16 @@ fn uses_value(other: &OtherRollout, value: &str) -> bool {
 
 fn has_weight(other: &OtherRollout, route: &Route, namespace: &str) -> bool {
     rules_of(other, route, namespace).is_some_and(|rules| rules.canary_has_weight())
+        || managed::has_own(&route.spec, namespace, backends_of(other))
 }
 
 fn rules_of(other: &OtherRollout, route: &Route, namespace: &str) -> Option<SharedRules> {
-    let OtherRollout { namespace: home, canary, stable, .. } = other;
-    let max_weight = kulta_api::strategy::DEFAULT_MAX_WEIGHT;
-    SharedRules::find("", namespace, route, Backends { namespace: home, canary, stable, max_weight }).ok()
+    SharedRules::find("", namespace, route, backends_of(other)).ok()
+}
+
+fn backends_of(other: &OtherRollout) -> Backends<'_> {
+    let OtherRollout { namespace, canary, stable, managed, .. } = other;
+    Backends { namespace, canary, stable, max_weight: kulta_api::strategy::DEFAULT_MAX_WEIGHT, managed }
 }
 
 /// The Services of each rule in which at least two backends have weight, by namespace and name.
@@ -112,6 +124,8 @@ mod tests {
 
     fn other(key: &str, value: &str) -> OtherRollout {
         OtherRollout {
+            name: "other".into(),
+            managed: Vec::new(),
             namespace: "shop".into(),
             canary: "other-canary".into(),
             stable: "other-stable".into(),

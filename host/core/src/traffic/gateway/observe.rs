@@ -8,10 +8,10 @@ use kulta_api::{CanaryFields, ConditionReason, GatewayRouting, RolloutStatus, Ro
 
 use super::acceptance::{self, Acceptance, Reservation};
 use super::route::SharedRules;
-use super::{Gateway, RouteView};
+use super::{Gateway, RouteView, managed};
 use crate::observed::{Observed, ObservedRoute, Route, RouteState};
 use crate::time;
-use crate::traffic::{Blocked, TrafficState, WeightRange};
+use crate::traffic::{Blocked, ManagedRules, TrafficState, WeightRange};
 
 /// The canary's share by one route.
 struct RouteShare {
@@ -37,6 +37,7 @@ pub(crate) fn observe(
         canary_service: fields.canary_service.clone()?,
         stable_service: fields.stable_service.clone()?,
         max_weight,
+        managed: managed_names(fields),
         routing,
         routes: Vec::new(),
         accepted: Vec::new(),
@@ -44,10 +45,13 @@ pub(crate) fn observe(
     let mut blocked = None;
     let (mut on_trust, mut retry_at) = (None, None);
     let mut confirmed = Vec::new();
+    let mut managed = ManagedRules::default();
     for observed_route in &observed.routes {
         if let RouteState::Forbidden { until, .. } = &observed_route.state {
             retry_at = time::earlier(retry_at, *until);
         }
+        managed.present |= has_managed(&gateway, observed_route);
+        managed.may_send |= !gateway.managed.is_empty() && matches!(observed_route.state, RouteState::Forbidden { .. });
         let (route, rules) = match readable(&gateway, observed_route) {
             Ok(readable) => readable,
             Err(why) => {
@@ -57,6 +61,8 @@ pub(crate) fn observe(
         };
         let (acceptance, accepted) = acceptance::of(&route, &observed_route.key.namespace, now);
         gateway.accepted.push((observed_route.key.clone(), accepted));
+        let accepts = matches!(acceptance, Acceptance::Accepted(_) | Acceptance::Held { .. });
+        managed.may_send |= !gateway.managed.is_empty() && !accepts;
         let share = share(&gateway, observed_route, (route, rules), acceptance);
         confirmed.push(share.confirmed);
         on_trust = share.on_trust.or(on_trust);
@@ -75,7 +81,21 @@ pub(crate) fn observe(
     let confirmed = first.filter(|_| all_read && confirmed.iter().all(|share| *share == first));
     let range = range(&gateway, confirmed, status);
     let last_written = last_written(&gateway).unwrap_or(range.max);
-    Some((gateway, TrafficState { range, confirmed, last_written, blocked, on_trust, retry_at }))
+    managed.may_send |= managed.present;
+    Some((gateway, TrafficState { range, confirmed, last_written, blocked, on_trust, retry_at, managed }))
+}
+
+fn managed_names(fields: &CanaryFields) -> Vec<String> {
+    let routing = fields.traffic_routing.iter();
+    routing.flat_map(|routing| &routing.managed_routes).map(|managed| managed.name.clone()).collect()
+}
+
+/// Whether the route has a rule of a managed route, also if it cannot be used otherwise.
+fn has_managed(gateway: &Gateway, observed_route: &ObservedRoute) -> bool {
+    match &observed_route.state {
+        RouteState::Found(route) => managed::has_own(&route.spec, &observed_route.key.namespace, gateway.backends()),
+        RouteState::Missing | RouteState::Forbidden { .. } | RouteState::NotInstalled => false,
+    }
 }
 
 fn readable(gateway: &Gateway, observed_route: &ObservedRoute) -> Result<(Arc<Route>, SharedRules), Blocked> {
@@ -132,7 +152,8 @@ fn share(
             None
         }
     };
-    let view = RouteView { key: observed_route.key.clone(), shown, route, rules };
+    let takes_managed = gateway.routing.takes_header_routes(&observed_route.key);
+    let view = RouteView { key: observed_route.key.clone(), shown, route, rules, takes_managed };
     RouteShare { view, confirmed, on_trust, retry_at, blocked }
 }
 

@@ -3,6 +3,7 @@
 use kulta_api::ConditionReason;
 use serde_json::{Value, json};
 
+use super::managed;
 use crate::observed::Route;
 use crate::traffic::Blocked;
 
@@ -17,6 +18,8 @@ pub struct Backends<'a> {
     pub canary: &'a str,
     pub stable: &'a str,
     pub max_weight: u32,
+    /// Names of the rollout's managed routes. Their rules are no part of the split.
+    pub managed: &'a [String],
 }
 
 /// A rule that splits traffic between the two Services. Rules with only one of them belong to the user, because a weight of 0 on
@@ -36,9 +39,14 @@ struct Backend {
     weight: Option<u64>,
 }
 
-/// The rules of a route that split this rollout's traffic. The list is never empty.
+/// The rules of a route that split this rollout's traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedRules(Vec<SharedRule>);
+pub struct SharedRules {
+    /// The user's rules. The list is never empty.
+    split: Vec<SharedRule>,
+    /// The rules of mirror routes. They have the same weights.
+    mirrors: Vec<SharedRule>,
+}
 
 impl SharedRules {
     /// `shown` is the route as messages name it, `namespace` is its namespace.
@@ -50,17 +58,21 @@ impl SharedRules {
         let backend = |rule, service| backend(rule, service, namespace, backends.namespace);
         let rules = route.spec.get("rules").and_then(Value::as_array);
         let mut found = (false, false);
-        let mut shared = Vec::new();
+        let (mut split, mut mirrors) = (Vec::new(), Vec::new());
         for (position, rule) in rules.into_iter().flatten().enumerate() {
             let canary = backend(rule, backends.canary);
             let stable = backend(rule, backends.stable);
-            found = (found.0 || canary.is_some(), found.1 || stable.is_some());
+            let is_managed = managed::is_own(rule, namespace, backends);
+            if !is_managed {
+                found = (found.0 || canary.is_some(), found.1 || stable.is_some());
+            }
             if let (Some(canary), Some(stable)) = (canary, stable) {
-                shared.push(SharedRule { rule: position, canary, stable });
+                let list = if is_managed { &mut mirrors } else { &mut split };
+                list.push(SharedRule { rule: position, canary, stable });
             }
         }
-        if !shared.is_empty() {
-            return Ok(Self(shared));
+        if !split.is_empty() {
+            return Ok(Self { split, mirrors });
         }
         let [canary, stable] = [backends.canary, backends.stable].map(|service| {
             if elsewhere {
@@ -83,7 +95,7 @@ impl SharedRules {
     pub fn canary_share(&self, max_weight: u32) -> (u32, u32) {
         let mut min = max_weight;
         let mut max = 0;
-        for rule in &self.0 {
+        for rule in self.all() {
             let canary = rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
             let total = canary + rule.stable.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT);
             let parts = canary * u64::from(max_weight);
@@ -99,7 +111,7 @@ impl SharedRules {
     /// At least one rule sends requests to the canary.
     #[must_use]
     pub fn canary_has_weight(&self) -> bool {
-        self.0.iter().any(|rule| rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT) > 0)
+        self.all().any(|rule| rule.canary.weight.unwrap_or(DEFAULT_BACKEND_WEIGHT) > 0)
     }
 
     /// `test` operations that fail if the canary's weight has changed in any rule.
@@ -109,13 +121,13 @@ impl SharedRules {
             let path = format!("/spec/rules/{rule}/backendRefs/{}/weight", canary.position);
             json!({ "op": "test", "path": path, "value": canary.weight })
         };
-        self.0.iter().map(test).collect()
+        self.all().map(test).collect()
     }
 
     /// Every rule has exactly this weight.
     #[must_use]
     pub fn have_weight(&self, weight: u32, max_weight: u32) -> bool {
-        self.0.iter().all(|rule| {
+        self.all().all(|rule| {
             rule.canary.weight == Some(u64::from(weight))
                 && rule.stable.weight == Some(u64::from(max_weight.saturating_sub(weight)))
         })
@@ -125,28 +137,59 @@ impl SharedRules {
     /// weight guard each change, so that the API server refuses the patch (422) if a user has reordered the route.
     #[must_use]
     pub fn patch(&self, weight: u32, backends: Backends<'_>) -> Vec<Value> {
-        let mut operations = Vec::new();
-        for rule in &self.0 {
-            for (backend, name, wanted) in [
-                (&rule.canary, backends.canary, weight),
-                (&rule.stable, backends.stable, backends.max_weight.saturating_sub(weight)),
-            ] {
-                if backend.weight == Some(u64::from(wanted)) {
-                    continue;
-                }
-                let path = format!("/spec/rules/{}/backendRefs/{}", rule.rule, backend.position);
-                operations.push(json!({ "op": "test", "path": format!("{path}/name"), "value": name }));
-                if let Some(namespace) = &backend.namespace {
-                    operations.push(json!({ "op": "test", "path": format!("{path}/namespace"), "value": namespace }));
-                }
-                // A test for null succeeds if there is no weight.
-                operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": backend.weight }));
-                // "add" replaces a member that exists, and creates one that does not.
-                operations.push(json!({ "op": "add", "path": format!("{path}/weight"), "value": wanted }));
-            }
-        }
-        operations
+        patch(&self.split, weight, backends)
     }
+
+    /// Like [`Self::patch`], for the rules of mirror routes.
+    #[must_use]
+    pub fn patch_mirrors(&self, weight: u32, backends: Backends<'_>) -> Vec<Value> {
+        patch(&self.mirrors, weight, backends)
+    }
+
+    /// Positions of the user's rules in the route, and of the canary's Service in each.
+    pub fn sources(&self) -> impl Iterator<Item = Source> + '_ {
+        self.split.iter().map(|rule| Source {
+            rule: rule.rule,
+            canary: rule.canary.position,
+            stable: rule.stable.position,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &SharedRule> {
+        self.split.iter().chain(&self.mirrors)
+    }
+}
+
+/// The positions of a rule that splits traffic, and of its two backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub rule: usize,
+    pub canary: usize,
+    pub stable: usize,
+}
+
+fn patch(rules: &[SharedRule], weight: u32, backends: Backends<'_>) -> Vec<Value> {
+    let mut operations = Vec::new();
+    for rule in rules {
+        for (backend, name, wanted) in [
+            (&rule.canary, backends.canary, weight),
+            (&rule.stable, backends.stable, backends.max_weight.saturating_sub(weight)),
+        ] {
+            if backend.weight == Some(u64::from(wanted)) {
+                continue;
+            }
+            let path = format!("/spec/rules/{}/backendRefs/{}", rule.rule, backend.position);
+            operations.push(json!({ "op": "test", "path": format!("{path}/name"), "value": name }));
+            if let Some(namespace) = &backend.namespace {
+                operations.push(json!({ "op": "test", "path": format!("{path}/namespace"), "value": namespace }));
+            }
+            // A test for null succeeds if there is no weight.
+            operations.push(json!({ "op": "test", "path": format!("{path}/weight"), "value": backend.weight }));
+            // "add" replaces a member that exists, and creates one that does not.
+            operations.push(json!({ "op": "add", "path": format!("{path}/weight"), "value": wanted }));
+        }
+    }
+    operations
 }
 
 pub(super) fn backend_refs(rule: &Value) -> impl Iterator<Item = &Value> {
@@ -159,13 +202,19 @@ pub(super) fn is_service(reference: &Value) -> bool {
     matches!(text("kind"), "" | "Service") && text("group").is_empty()
 }
 
-/// The rule's reference to a Service in the namespace `home`. `here` is the route's own namespace, which applies if the reference
+/// The reference is to this Service in the namespace `home`. `here` is the route's own namespace, which applies if the reference
 /// has none.
+pub(super) fn names_service(reference: &Value, service: &str, here: &str, home: &str) -> bool {
+    let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
+    let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
+    is_service(reference) && text("name") == service && namespace.unwrap_or(here) == home
+}
+
+/// The rule's reference to that Service.
 fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backend> {
     backend_refs(rule).enumerate().find_map(|(position, reference)| {
-        let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
-        let namespace = Some(text("namespace")).filter(|namespace| !namespace.is_empty());
-        (is_service(reference) && text("name") == service && namespace.unwrap_or(here) == home).then(|| Backend {
+        let namespace = reference.get("namespace").and_then(Value::as_str).filter(|namespace| !namespace.is_empty());
+        names_service(reference, service, here, home).then(|| Backend {
             position,
             namespace: namespace.map(str::to_owned),
             weight: reference.get("weight").and_then(Value::as_u64),
@@ -177,7 +226,8 @@ fn backend(rule: &Value, service: &str, here: &str, home: &str) -> Option<Backen
 mod tests {
     use super::*;
 
-    const BACKENDS: Backends<'_> = Backends { namespace: "shop", canary: "canary", stable: "stable", max_weight: 100 };
+    const BACKENDS: Backends<'_> =
+        Backends { namespace: "shop", canary: "canary", stable: "stable", max_weight: 100, managed: &[] };
 
     fn route(rules: Value) -> Route {
         Route { spec: json!({ "rules": rules }), ..Route::default() }
