@@ -78,6 +78,7 @@ fn decide(situation: &Situation) -> Decision {
         weight: if step == 0 { 20 } else { 60 },
         canary: Scale::FollowWeight,
         runs: Vec::new(),
+        routes: Vec::new(),
         next: Next::Hold(Waiting::Pods),
         reason: "moving to the weight of the step".to_owned(),
     }

@@ -54,7 +54,7 @@ fn without_matched(routing: &Routing, shrinking: &[Shrinking<'_>]) -> Option<Bro
     let selects = |change: &&Shrinking<'_>| routing.canary.selects == Selected::Revision(change.before.hash.clone());
     let gone = shrinking.iter().filter(|change| routing.by_match && change.to == 0).find(selects)?;
     let of = routing.canary.selects.clone();
-    (gone.before.counted() > 0).then(|| Broken::ScaledBelowShare { of, from: gone.before.scale, to: 0, needed: 1 })
+    (gone.before.counted() > 0).then_some(Broken::ScaledBelowShare { of, from: gone.before.scale, to: 0, needed: 1 })
 }
 
 /// A revision is not scaled to zero while a Service that has weight lists its pods.

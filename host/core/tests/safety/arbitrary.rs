@@ -58,7 +58,7 @@ pub fn config() -> impl Strategy<Value = Config> {
                 abort_delay,
                 delay,
                 routes,
-                managed: if managed { setup::MANAGED } else { &[] },
+                managed: if managed && routed && router { setup::MANAGED } else { &[] },
             }
         },
     )
