@@ -40,6 +40,9 @@ pub fn restored(cluster: &Cluster) -> Option<String> {
     }
     let canary = cluster.canary.as_ref()?;
     match &cluster.routing {
+        Some(routing) if cluster.replicas > 0 && routing.stable.selects == Selected::Revision(canary.clone()) => {
+            Some(format!("the stable Service still selects {canary}"))
+        }
         Some(routing) if cluster.replicas > 0 => {
             let weight = routing.rules.iter().map(|weights| weights.canary).max().unwrap_or(0);
             (weight > 0).then(|| format!("the canary Service still has weight {weight}"))
