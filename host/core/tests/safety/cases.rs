@@ -16,6 +16,7 @@ const TURNS: usize = 10;
 fn config(dynamic_stable: bool) -> Config {
     Config {
         replicas: REPLICAS,
+        blue_green: None,
         routed: true,
         router: true,
         dynamic_stable,
