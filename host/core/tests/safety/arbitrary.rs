@@ -103,19 +103,18 @@ fn next() -> impl Strategy<Value = Next> {
 pub fn answer() -> impl Strategy<Value = Answer> {
     // Blue-green switches only at the maximum.
     let weight = prop_oneof![3 => 0_u32..=120, 1 => Just(100)];
-    let decision =
-        (prop::bool::weighted(0.2), weight, scale(), next()).prop_map(|(passes, weight, canary, next)| {
-            Ok(Decision {
-                step: u32::from(passes),
-                steps: STEPS,
-                memory: Vec::new(),
-                weight,
-                canary,
-                runs: Vec::new(),
-                next,
-                reason: "arbitrary".to_owned(),
-            })
-        });
+    let decision = (prop::bool::weighted(0.2), weight, scale(), next()).prop_map(|(passes, weight, canary, next)| {
+        Ok(Decision {
+            step: u32::from(passes),
+            steps: STEPS,
+            memory: Vec::new(),
+            weight,
+            canary,
+            runs: Vec::new(),
+            next,
+            reason: "arbitrary".to_owned(),
+        })
+    });
     let failure = prop_oneof![Just(FailureClass::Trapped), Just(FailureClass::BadAnswer), Just(FailureClass::Refused)]
         .prop_map(|class| Err(StrategyFailure { class, message: "fails".to_owned() }));
     prop_oneof![8 => decision, 1 => failure]
