@@ -126,6 +126,10 @@ impl Scenario {
             hazards: Hazards { undecided: self.hazards.undecided, ..Hazards::default() },
             ..self
         };
+        // It must not be below `scaleDownDelayRevisionLimit`, which users change.
+        if let Some(spec) = scenario.spec.as_object_mut() {
+            spec.remove("revisionHistoryLimit");
+        }
         let fields = scenario.new_strategy(&mut blue_green::random(seed), &mut analyses::random(seed));
         json_patch::merge(&mut scenario.strategy, &fields);
         scenario

@@ -12,7 +12,7 @@ use kulta_core::workload::{Revision, WorkloadWrite};
 use kulta_core::{LookedUp, Need, Plan, Turn, begin};
 use serde_json::{Value, json};
 
-use crate::setup::Config;
+use crate::setup::{Config, STEPS};
 use crate::view;
 
 /// When the first reconciliation is.
@@ -168,7 +168,10 @@ impl World {
                 Scale::Replicas(pods) => Some(pods),
             };
         }
-        Decision { step: situation.step + decision.step, ..decision }
+        let next = situation.step + decision.step;
+        // Blue-green has no list of steps at whose end an arbitrary strategy would stop.
+        let step = if self.config.blue_green.is_some() { next.min(STEPS) } else { next };
+        Decision { step, ..decision }
     }
 
     /// The status first, then the writes in their order, as the controller does; a write that fails ends it.
