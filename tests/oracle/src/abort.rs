@@ -50,6 +50,9 @@ pub fn restored(cluster: &Cluster) -> Option<String> {
     }
     let canary = cluster.canary.as_ref()?;
     match &cluster.routing {
+        Some(routing) if cluster.replicas > 0 && routing.stable.selects == Selected::Revision(canary.clone()) => {
+            Some(format!("the stable Service still selects {canary}"))
+        }
         Some(routing) if cluster.replicas > 0 => {
             let weight = routing.rules.iter().map(|weights| weights.canary).max().unwrap_or(0);
             let by_match = || "a rule still sends requests to the canary Service".to_owned();

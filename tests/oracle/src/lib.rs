@@ -77,6 +77,23 @@ pub struct Routing {
     pub by_match: bool,
 }
 
+/// Parts of the requests that the active Service of a blue-green rollout gets.
+const ALL_REQUESTS: u32 = 100;
+
+impl Routing {
+    /// The requests of a blue-green rollout: the active Service always gets all of them, and the preview Service none.
+    #[must_use]
+    pub fn by_active_service(active: Backend, preview: Backend) -> Self {
+        Self {
+            max_weight: ALL_REQUESTS,
+            stable: active,
+            canary: preview,
+            rules: vec![Weights { stable: ALL_REQUESTS, canary: 0 }],
+            in_force: Vec::new(),
+        }
+    }
+}
+
 /// The two Services of a rollout without a router. Each of them may get any share of the requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Services {

@@ -396,3 +396,70 @@ fn no_rule_begins_to_match_requests_to_an_aborted_canary_and_none_is_left() {
     assert_eq!(judge(&aborted, &matched(aborted.clone())), [Broken::MatchedAfterAbort]);
     assert_eq!(restored(&matched(aborted)), Some("a rule still sends requests to the canary Service".to_owned()));
 }
+
+/// 10 pods of each revision, and the active Service selects this one.
+fn blue_green(active: &str) -> Cluster {
+    let routing = Routing::by_active_service(selecting(active), selecting("new"));
+    Cluster { routing: Some(routing), ..with_pods(routed(0), "new", 10, 10) }
+}
+
+/// Judges a switch of the active Service to the new revision with so many available pods.
+fn switched(before: Cluster, available: u32) -> Vec<Broken> {
+    let before = with_pods(before, "new", 10, available);
+    let mut after = before.clone();
+    routing(&mut after).stable = selecting("new");
+    judge(&before, &after)
+}
+
+#[test]
+fn the_active_service_is_switched_to_a_revision_that_is_whole() {
+    assert_eq!(switched(blue_green("old"), 10), []);
+    assert_eq!(too_few_pods(&switched(blue_green("old"), 9)), Some((9, 10)));
+}
+
+#[test]
+fn a_preview_whose_scale_the_strategy_sets_needs_all_pods_for_the_switch() {
+    let small = Cluster { canary_scale: Some(2), ..blue_green("old") };
+
+    assert_eq!(too_few_pods(&switched(small, 2)), Some((2, 10)));
+}
+
+#[test]
+fn the_preview_service_may_be_pointed_anywhere() {
+    let before = with_pods(blue_green("old"), "new", 10, 0);
+    let mut after = before.clone();
+    routing(&mut after).canary = selecting("old");
+
+    assert_eq!((judge(&before, &after), judge(&after, &before)), (vec![], vec![]));
+}
+
+#[test]
+fn the_revision_of_the_active_service_keeps_all_its_pods() {
+    assert_eq!(scaled(blue_green("old"), "new", 0), []);
+    assert_eq!([9, 0].map(|to| scaled(blue_green("new"), "new", to).len()), [1, 1]);
+}
+
+#[test]
+fn a_revision_whose_pods_the_active_service_still_lists_is_not_scaled_to_zero() {
+    let mut before = blue_green("new");
+    routing(&mut before).stable.listed = BTreeSet::from(["old-0".to_owned()]);
+
+    let broken = scaled(before, "old", 0);
+
+    assert_eq!(broken, [Broken::ListedPodsGo { hash: "old".into(), side: Side::Stable }]);
+}
+
+#[test]
+fn an_abort_does_not_switch_the_active_service_to_the_canary() {
+    let aborted = Cluster { aborted: true, ..blue_green("old") };
+
+    assert_eq!(switched(aborted, 10), [Broken::RaisedAfterAbort { from: 0, to: 100 }]);
+}
+
+#[test]
+fn an_abort_of_blue_green_restores_stable_once_the_active_service_does_not_select_the_canary() {
+    let missing = |active| restored(&Cluster { aborted: true, ..blue_green(active) });
+
+    assert_eq!(missing("new"), Some("the stable Service still selects new".to_owned()));
+    assert_eq!(missing("old"), None);
+}

@@ -62,6 +62,12 @@ impl Analyses {
         self
     }
 
+    /// The reference to the AnalysisTemplate, as an analysis of a strategy has it.
+    #[must_use]
+    pub fn reference() -> Value {
+        json!({ "templates": [{ "templateName": TEMPLATE }] })
+    }
+
     /// Adds analyses to a strategy that has `steps`, or the `config` of a plugin. A `startingStep` that is not set is null, so that a
     /// merge patch removes it.
     #[must_use]

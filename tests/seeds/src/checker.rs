@@ -113,7 +113,12 @@ impl Checker {
         let (before, after) = (change.before.clone(), change.after.clone());
         let restart_at = |rollout: Option<&Arc<Value>>| rollout.map(|rollout| text(rollout, "/spec/restartAt"));
         let restarts = plural == "rollouts" && restart_at(before.as_ref()) != restart_at(after.as_ref());
-        if restarts || by_user && matches!(plural.as_str(), "httproutes" | "services" | "pods" | "replicasets") {
+        let strategy = |rollout: Option<&Arc<Value>>| rollout.map(|rollout| is_blue_green(rollout));
+        let replaced = plural == "rollouts" && strategy(before.as_ref()) != strategy(after.as_ref());
+        if restarts
+            || replaced
+            || by_user && matches!(plural.as_str(), "httproutes" | "services" | "pods" | "replicasets")
+        {
             self.last_disruption = now;
         }
         if let (Some(before), Some(after), false) = (&before, &after, by_user) {
@@ -217,6 +222,10 @@ impl Checker {
             self.violation(format!("{} became stable while another revision is current", stable(after)));
         }
     }
+}
+
+fn is_blue_green(rollout: &Value) -> bool {
+    rollout.pointer("/spec/strategy/blueGreen").is_some()
 }
 
 /// Whether only the controller makes such a change, unless a user does.

@@ -3,6 +3,7 @@
 //!
 //! - [`scenario`]: the Rollout, the faults and the number of user actions that a seed stands for;
 //! - [`analyses`]: the analyses of a scenario;
+//! - [`blue_green`]: the blue-green strategy of a scenario;
 //! - [`hazards`]: what a seed adds: a second Rollout on the route, analyses that never decide, users who scale;
 //! - [`user_actions`]: what users do;
 //! - [`faults`]: faults in the controller's requests and watches;
@@ -16,6 +17,7 @@
 //! - [`excluded_time`]: measures time that is not the controller's.
 
 pub mod analyses;
+pub mod blue_green;
 pub mod checker;
 pub mod cluster;
 pub mod excluded_time;

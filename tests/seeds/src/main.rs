@@ -31,6 +31,9 @@ struct Options {
     /// Skip seeds whose scenarios have no analyses
     #[arg(long)]
     analysed: bool,
+    /// Skip seeds whose scenarios are not of blue-green
+    #[arg(long)]
+    blue_green: bool,
     /// Number of seeds
     #[arg(long, default_value_t = 2_000)]
     count: u64,
@@ -97,7 +100,10 @@ fn main() -> Result<ExitCode> {
                     if seed >= last || end.is_some_and(|end| Instant::now() >= end) {
                         return;
                     }
-                    if options.analysed && Scenario::from_seed(seed).analyses.is_none() {
+                    let scenario = Scenario::from_seed(seed);
+                    if options.analysed && scenario.analyses.is_none()
+                        || options.blue_green && scenario.blue_green.is_none()
+                    {
                         continue;
                     }
                     match runner::run(seed, &plugins) {

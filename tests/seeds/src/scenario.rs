@@ -4,9 +4,12 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use crate::analyses::{self, Analyses};
+use crate::blue_green::{self, BlueGreen};
 use crate::cluster::{CANARY, NAMESPACE, ROLLOUT, ROUTE, STABLE};
 use crate::hazards::{self, Hazards};
 use crate::objects::{Health, pod_template};
+
+const DEFAULT_MAX_WEIGHT: u32 = 100;
 
 /// Everything that the seed determines before the scenario starts.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct Scenario {
     pub routed: bool,
     /// The strategy is the plugin `linear`, not a list of steps.
     pub linear: bool,
+    /// The strategy is `blueGreen`. The route sends all requests to its active Service.
+    pub blue_green: Option<BlueGreen>,
     pub max_weight: u32,
     pub strategy: Value,
     pub spec: Value,
@@ -86,6 +91,7 @@ impl Scenario {
             replicas,
             routed,
             linear,
+            blue_green: None,
             max_weight,
             strategy: Value::Object(strategy),
             spec: Value::Object(spec),
@@ -98,6 +104,10 @@ impl Scenario {
             analyses: analyses.map(|analyses| if hazards.undecided { analyses.undecided() } else { analyses }),
             hazards,
         };
+        if let Some(blue_green) = BlueGreen::from_seed(seed) {
+            scenario.hazards.managed = false;
+            return scenario.with(blue_green, seed);
+        }
         scenario.hazards.managed &= !linear;
         if scenario.hazards.managed {
             let names = hazards::MANAGED_ROUTES.map(|name| json!({ "name": name }));
@@ -111,16 +121,49 @@ impl Scenario {
         scenario
     }
 
+    /// The same scenario with blue-green in place of its strategy.
+    fn with(self, blue_green: BlueGreen, seed: u64) -> Self {
+        let mut scenario = Self {
+            routed: true,
+            linear: false,
+            blue_green: Some(blue_green),
+            max_weight: DEFAULT_MAX_WEIGHT,
+            strategy: blue_green.services(),
+            hazards: Hazards { undecided: self.hazards.undecided, ..Hazards::default() },
+            ..self
+        };
+        // It must not be below `scaleDownDelayRevisionLimit`, which users change.
+        if let Some(spec) = scenario.spec.as_object_mut() {
+            spec.remove("revisionHistoryLimit");
+        }
+        let fields = scenario.new_strategy(&mut blue_green::random(seed), &mut analyses::random(seed));
+        json_patch::merge(&mut scenario.strategy, &fields);
+        scenario
+    }
+
     /// `spec.strategy`.
     #[must_use]
     pub fn strategy(&self) -> Value {
-        let key = if self.linear { "plugin" } else { "canary" };
-        json!({ key: self.strategy })
+        json!({ (self.strategy_key()): self.strategy })
     }
 
-    /// A new list of steps, or a new plugin configuration, with its analyses: what a user may change during an update.
+    /// The field of `spec.strategy`.
+    #[must_use]
+    pub const fn strategy_key(&self) -> &'static str {
+        match self.blue_green {
+            Some(_) => blue_green::KEY,
+            None if self.linear => "plugin",
+            None => "canary",
+        }
+    }
+
+    /// A new list of steps, a new plugin configuration, or new fields of blue-green, with their analyses: what a user may change during
+    /// an update.
     #[must_use]
     pub fn new_strategy(&self, rng: &mut Rng, analysis_rng: &mut Rng) -> Value {
+        if self.blue_green.is_some() {
+            return blue_green::new_fields(rng, self.analyses.as_ref());
+        }
         let (key, mut value) = steps_or_config(rng, self.linear, self.routed, self.max_weight);
         if let (true, Some(steps)) = (self.hazards.managed, value.as_array_mut()) {
             hazards::with_managed_routes(steps);

@@ -8,7 +8,7 @@ use crate::cluster::{CANARY, Cluster, ObjectKind, ROLLOUT, ROUTE, STABLE, neighb
 use crate::log::Log;
 use crate::objects::Health;
 use crate::scenario::{Scenario, service, template};
-use crate::{analyses, hazards};
+use crate::{analyses, blue_green, hazards};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -67,6 +67,8 @@ pub struct UserActions {
     analysis_rng: Rng,
     /// For actions that the scenario's hazards add.
     hazard_rng: Rng,
+    /// For changes between blue-green and a canary.
+    blue_green_rng: Rng,
     versions: u32,
     /// Versions of the second Rollout so far.
     neighbour_versions: u32,
@@ -85,6 +87,7 @@ impl UserActions {
             rng: Rng::with_seed(!seed),
             analysis_rng: analyses::random(!seed),
             hazard_rng: hazards::random(!seed),
+            blue_green_rng: blue_green::random(!seed),
             versions: 1,
             neighbour_versions: 1,
             deleted: Vec::new(),
@@ -119,8 +122,12 @@ impl UserActions {
         }
     }
 
-    /// Performs the actions that the scenario's hazards add: on the second Rollout, and on the size of this one.
+    /// Performs the actions that the scenario's hazards add: on the second Rollout, and on the size and the strategy of this one.
     pub fn perform_hazards(&mut self) {
+        if self.scenario.blue_green.is_some_and(|blue_green| blue_green.changes) && self.blue_green_rng.u32(0..4) == 0 {
+            let strategy = self.other_strategy();
+            self.log_result(&format!("changes the strategy: {strategy}"), self.spec(json!({ "strategy": strategy })));
+        }
         if self.scenario.hazards.scaling && self.hazard_rng.u32(0..3) == 0 {
             let replicas = self.hazard_rng.u32(1..=8);
             self.log_result(&format!("scales to {replicas}"), self.spec(json!({ "replicas": replicas })));
@@ -135,6 +142,24 @@ impl UserActions {
                 let result = self.resume_neighbour();
                 self.log_result("promotes the second rollout", result);
             }
+        }
+    }
+
+    /// A canary in place of blue-green, or blue-green again.
+    fn other_strategy(&mut self) -> Value {
+        let is_blue_green = self.rollout().is_ok_and(|rollout| rollout.pointer("/spec/strategy/blueGreen").is_some());
+        if is_blue_green {
+            blue_green::canary(&mut self.blue_green_rng)
+        } else {
+            self.changed(self.scenario.strategy.clone())
+        }
+    }
+
+    /// The patch of `spec.strategy` that changes these fields of the scenario's strategy.
+    fn changed(&self, fields: Value) -> Value {
+        match &self.scenario.blue_green {
+            Some(blue_green) => blue_green.patch(fields),
+            None => json!({ (self.scenario.strategy_key()): fields }),
         }
     }
 
@@ -212,8 +237,7 @@ impl UserActions {
             }
             Action::ChangeSteps => {
                 let strategy = self.scenario.new_strategy(&mut self.rng, &mut self.analysis_rng);
-                let key = if self.scenario.linear { "plugin" } else { "canary" };
-                self.spec(json!({ "strategy": { key: strategy } }))?;
+                self.spec(json!({ "strategy": self.changed(strategy.clone()) }))?;
                 return Ok(strategy.to_string());
             }
             Action::Promote => self.promote()?,
@@ -282,6 +306,9 @@ impl UserActions {
     }
 
     fn change_weights(&mut self) -> Result<String> {
+        if self.scenario.blue_green.is_some() {
+            return Ok("not in blue-green".to_owned());
+        }
         let Some(route) = self.cluster.get(ObjectKind::HttpRoute, ROUTE)? else { return Ok("not found".to_owned()) };
         let share = self.rng.u32(0..=self.scenario.max_weight);
         let mut rules = route.pointer("/spec/rules").cloned().unwrap_or_default();

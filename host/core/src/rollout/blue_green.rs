@@ -17,8 +17,8 @@ fn active(context: &Context, record: &Record, goal: SidesGoal) -> Option<String>
     let service = context.service(context.fields.stable_service.as_ref())?;
     let (hash, enough) = match &context.stable {
         _ if stable.is_empty() => return None,
-        // One pod is better than a revision that no longer exists.
-        None => (context.new_hash.as_str(), Enough::Pods(1)),
+        // One pod is better than a revision that no longer exists. An older revision that the Service selects may still serve.
+        None => (context.new_hash.as_str(), Enough::PodsOrAsManyAsServe(context.replicas)),
         Some(_) if goal.weight >= context.max_weight() && !record.is_stable(context) => {
             (context.new_hash.as_str(), Enough::Pods(context.replicas))
         }

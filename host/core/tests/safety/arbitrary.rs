@@ -9,7 +9,7 @@ use kulta_core::decision::{
 use proptest::prelude::*;
 
 use crate::happenings::{Fault, Happening, Side};
-use crate::setup::{self, Config, STEPS};
+use crate::setup::{self, BlueGreen, Config, STEPS};
 use crate::world::{Answer, World};
 use serde_json::json;
 
@@ -19,6 +19,29 @@ const MOST_PODS: u32 = 10;
 const UNTIL_DEPLOYED: usize = 12;
 
 pub fn config() -> impl Strategy<Value = Config> {
+    (canary(), prop::option::weighted(0.25, blue_green())).prop_map(|(canary, blue_green)| match blue_green {
+        Some(_) => Config {
+            blue_green,
+            routed: false,
+            router: false,
+            dynamic_stable: false,
+            max_weight: 100,
+            max_surge: None,
+            max_unavailable: None,
+            min_pods: None,
+            threshold: None,
+            ..canary
+        },
+        None => canary,
+    })
+}
+
+fn blue_green() -> impl Strategy<Value = BlueGreen> {
+    (prop::bool::weighted(0.7), prop::option::weighted(0.4, 0..=MOST_PODS))
+        .prop_map(|(preview, preview_pods)| BlueGreen { preview, preview_pods })
+}
+
+fn canary() -> impl Strategy<Value = Config> {
     let pods = (
         0..=MOST_PODS,
         prop_oneof![Just(None), (0_u32..4).prop_map(Some)],
@@ -47,6 +70,7 @@ pub fn config() -> impl Strategy<Value = Config> {
             let max_weight = if routed && router { max_weight } else { 100 };
             Config {
                 replicas,
+                blue_green: None,
                 routed,
                 router,
                 dynamic_stable: routed && dynamic_stable,
@@ -97,7 +121,9 @@ fn next() -> impl Strategy<Value = Next> {
 
 /// The step is counted from the one that is asked about.
 pub fn answer() -> impl Strategy<Value = Answer> {
-    let decision = (prop::bool::weighted(0.2), 0_u32..=120, scale(), managed_routes(), next()).prop_map(
+    // Blue-green switches only at the maximum.
+    let weight = prop_oneof![3 => 0_u32..=120, 1 => Just(100)];
+    let decision = (prop::bool::weighted(0.2), weight, scale(), managed_routes(), next()).prop_map(
         |(passes, weight, canary, routes, next)| {
             Ok(Decision {
                 step: u32::from(passes),
@@ -209,7 +235,7 @@ pub struct Start {
     pods: Vec<Pods>,
     /// Somebody has deleted the oldest ReplicaSet, which is the stable one's during an update.
     stable_gone: bool,
-    /// The ReplicaSet that the canary Service selects; beyond the last one it is as the controller left it.
+    /// The ReplicaSet that the canary Service, or the active Service of blue-green, selects; beyond the last one it is as the controller left it.
     canary_service: usize,
     /// The canary's weight in each rule.
     weights: Vec<u32>,

@@ -4,7 +4,7 @@ use kulta_core::decision::{Decision, Scale};
 
 use crate::arbitrary::hold;
 use crate::happenings::{Happening, Side};
-use crate::setup::{self, Config};
+use crate::setup::{self, BlueGreen, Config};
 use crate::view;
 use crate::world::World;
 use serde_json::json;
@@ -16,6 +16,7 @@ const TURNS: usize = 10;
 fn config(dynamic_stable: bool) -> Config {
     Config {
         replicas: REPLICAS,
+        blue_green: None,
         routed: true,
         router: true,
         dynamic_stable,
@@ -129,4 +130,19 @@ fn an_abort_restores_stable_while_the_spec_pauses_a_rollout_whose_earlier_canary
     }
 
     assert_eq!(kulta_oracle::restored(&view::cluster(&world)), None, "{}", world.story());
+}
+
+#[test]
+fn without_stable_the_active_service_stays_on_an_older_revision_that_has_more_pods_than_the_new_one() {
+    let blue_green = Some(BlueGreen { preview: false, preview_pods: None });
+    let mut world = World::updating(Config { blue_green, routed: false, router: false, ..config(false) }, 3);
+    for (found, available) in world.revisions().zip([REPLICAS, REPLICAS, 1]) {
+        (found.replicas, found.created_replicas, found.available_replicas) = (REPLICAS, REPLICAS, available);
+    }
+    world.happen(&Happening::Repoint(1));
+    world.happen(&Happening::DeleteWorkload(0));
+
+    let broken = world.reconcile(&[Ok(hold(0))]);
+
+    assert_eq!(broken, Vec::<String>::new());
 }

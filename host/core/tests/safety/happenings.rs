@@ -31,7 +31,7 @@ pub enum Happening {
         canary: u32,
     },
     TakeService(Side),
-    /// The canary Service, to the revision of this ReplicaSet.
+    /// The canary Service, or the active Service of blue-green, to the revision of this ReplicaSet.
     Repoint(usize),
     TakeRoute(usize),
     GiveBack,
@@ -117,6 +117,11 @@ impl World {
             status.pause_conditions.clear();
             return;
         }
+        // Blue-green has no steps that a user could skip.
+        if self.config.blue_green.is_some() {
+            return;
+        }
+        let status = self.status_mut();
         let last = i32::try_from(STEPS).unwrap();
         status.current_step_index = status.current_step_index.map(|index| (index + 1).min(last));
     }
@@ -171,7 +176,8 @@ impl World {
 
     pub fn repoint(&mut self, set: usize) {
         let Some(hash) = self.observed.revisions.get(set).map(|set| set.hash().to_owned()) else { return };
-        if let Some(service) = self.services().find(|service| service.name == CANARY) {
+        let repointed = if self.config.blue_green.is_some() { STABLE } else { CANARY };
+        if let Some(service) = self.services().find(|service| service.name == repointed) {
             service.selector.insert(annotations::POD_TEMPLATE_HASH.to_owned(), hash);
         }
     }

@@ -13,9 +13,20 @@ pub const NAMESPACE: &str = "shop";
 /// Steps of the canary; the strategy's arbitrary answers go by none of them.
 pub const STEPS: u32 = 4;
 
+/// `strategy.blueGreen`: the stable Service is the active one, and the canary Service the preview.
+#[derive(Clone, Copy, Debug)]
+pub struct BlueGreen {
+    /// The spec names a preview Service.
+    pub preview: bool,
+    /// `previewReplicaCount`.
+    pub preview_pods: Option<u32>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Config {
     pub replicas: u32,
+    /// In place of a canary.
+    pub blue_green: Option<BlueGreen>,
     /// The spec has `trafficRouting`.
     pub routed: bool,
     /// `trafficRouting` names a router.
@@ -53,13 +64,13 @@ impl Config {
                 "replicas": self.replicas,
                 "selector": { "matchLabels": { "app": "web" } },
                 "template": template(1),
-                "strategy": { "canary": self.strategy() },
+                "strategy": self.strategy(),
             }
         });
         let services = [STABLE, CANARY].map(|name| (name.to_owned(), Some(Arc::new(unmanaged(name)))));
         Observed {
             rollout: serde_json::from_value(rollout).unwrap(),
-            services: if self.routed { BTreeMap::from(services) } else { BTreeMap::new() },
+            services: if self.routed || self.blue_green.is_some() { BTreeMap::from(services) } else { BTreeMap::new() },
             routes: self.routes(),
             record_kept: true,
             ..Observed::default()
@@ -67,6 +78,24 @@ impl Config {
     }
 
     fn strategy(&self) -> Value {
+        without_nulls(match self.blue_green {
+            Some(blue_green) => json!({ "blueGreen": self.blue_green(blue_green) }),
+            None => json!({ "canary": self.canary() }),
+        })
+    }
+
+    fn blue_green(&self, strategy: BlueGreen) -> Value {
+        json!({
+            "activeService": STABLE,
+            "previewService": strategy.preview.then_some(CANARY),
+            "previewReplicaCount": strategy.preview_pods,
+            "autoPromotionEnabled": false,
+            "abortScaleDownDelaySeconds": self.abort_delay,
+            "scaleDownDelaySeconds": self.delay,
+        })
+    }
+
+    fn canary(&self) -> Value {
         let steps = json!([{ "setWeight": 20 }, { "pause": {} }, { "setWeight": 60 }, { "pause": {} }]);
         let mut strategy = json!({
             "steps": steps,
@@ -94,7 +123,7 @@ impl Config {
             });
             json_patch::merge(&mut strategy, &routed);
         }
-        without_nulls(strategy)
+        strategy
     }
 
     fn routes(&self) -> Vec<ObservedRoute> {

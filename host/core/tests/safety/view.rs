@@ -32,7 +32,7 @@ pub fn cluster(world: &World) -> Cluster {
         canary: Some(status.current_pod_hash.clone()).filter(|hash| !hash.is_empty()),
         canary_scale: world.canary_scale,
         aborted: status.abort,
-        routing: (world.config.routed && world.config.router).then(|| routing(world)),
+        routing: routing(world),
         services: (world.config.routed && !world.config.router)
             .then(|| Services { stable: backend(world, STABLE), canary: backend(world, CANARY) }),
     }
@@ -59,7 +59,14 @@ fn backend(world: &World, name: &str) -> Backend {
     Backend { selects, listed: world.listed.get(name).cloned().unwrap_or_default() }
 }
 
-fn routing(world: &World) -> Routing {
+fn routing(world: &World) -> Option<Routing> {
+    if world.config.blue_green.is_some() {
+        return Some(Routing::by_active_service(backend(world, STABLE), backend(world, CANARY)));
+    }
+    (world.config.routed && world.config.router).then(|| by_routes(world))
+}
+
+fn by_routes(world: &World) -> Routing {
     let max_weight = world.config.max_weight;
     let found = world.observed.routes.iter().filter_map(|route| match &route.state {
         RouteState::Found(route) => Some(&route.spec),

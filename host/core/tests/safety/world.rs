@@ -12,7 +12,7 @@ use kulta_core::workload::{Revision, WorkloadWrite};
 use kulta_core::{LookedUp, Need, Plan, Turn, begin};
 use serde_json::{Value, json};
 
-use crate::setup::Config;
+use crate::setup::{Config, STEPS};
 use crate::view;
 
 /// When the first reconciliation is.
@@ -171,7 +171,10 @@ impl World {
         // A strategy that names other managed routes fails.
         let is_named = |route: &ManagedRoute| self.config.managed.contains(&route.name.as_str());
         let routes = decision.routes.into_iter().filter(is_named).collect();
-        Decision { step: situation.step + decision.step, routes, ..decision }
+        let next = situation.step + decision.step;
+        // Blue-green has no list of steps at whose end an arbitrary strategy would stop.
+        let step = if self.config.blue_green.is_some() { next.min(STEPS) } else { next };
+        Decision { step, routes, ..decision }
     }
 
     /// The status first, then the writes in their order, as the controller does; a write that fails ends it.

@@ -11,8 +11,12 @@ use crate::fields::{hash_of, number, text};
 use crate::scenario::Scenario;
 
 /// Where a rollout's status names its current runs.
-const RECORDS: [&str; 2] =
-    ["/status/canary/currentStepAnalysisRunStatus", "/status/canary/currentBackgroundAnalysisRunStatus"];
+const RECORDS: [&str; 4] = [
+    "/status/canary/currentStepAnalysisRunStatus",
+    "/status/canary/currentBackgroundAnalysisRunStatus",
+    "/status/blueGreen/prePromotionAnalysisRunStatus",
+    "/status/blueGreen/postPromotionAnalysisRunStatus",
+];
 /// A new process may take this long to end a run that the rollout no longer names: it starts late, and has faults itself.
 const END_WITHIN: SignedDuration = SignedDuration::from_mins(3);
 /// The API's default for a metric.
@@ -225,8 +229,9 @@ impl AnalysisRuns {
         }
         if let Some((name, at)) = &self.pending_abort {
             let aborted = rollout.pointer("/status/abort").and_then(Value::as_bool) == Some(true);
+            // A background analysis aborts a rollout that the spec pauses too.
             let paused_in_step =
-                paused && find(name).is_some_and(|run| text(run, "/metadata/labels/rollout-type") == "Step");
+                paused && find(name).is_some_and(|run| text(run, "/metadata/labels/rollout-type") != "Background");
             if !aborted && !paused_in_step && !is_promoted(rollout) {
                 violations.push(format!("{name} failed at {at}, and the rollout is not aborted"));
             }

@@ -75,7 +75,9 @@ impl Checker {
         if self.scenario.hazards.neighbour {
             self.check_final_neighbour();
         }
-        for service in [STABLE, CANARY].iter().filter(|_| self.scenario.routed) {
+        let has_canary_service = self.scenario.blue_green.is_none_or(|blue_green| blue_green.preview);
+        let named = [(STABLE, true), (CANARY, has_canary_service)].into_iter().filter(|(_, named)| *named);
+        for (service, _) in named.filter(|_| self.scenario.routed) {
             let selected = self.selected(service);
             if selected.as_deref() != Some(&current) {
                 self.violation(format!("in the end {service} selects {selected:?} instead of {current}"));

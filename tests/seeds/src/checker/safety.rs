@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kulta_oracle::{Backend, Cluster, Revision, Routing, Selected, Services, Weights};
 use serde_json::Value;
 
-use super::{Checker, HASH, Objects, STALE};
+use super::{Checker, HASH, Objects, STALE, is_blue_green};
 use crate::cluster::{CANARY, ROLLOUT, ROUTE, STABLE, neighbour};
 use crate::fields::{hash_of, number, text};
 
@@ -70,8 +70,15 @@ impl Checker {
         let all = |plural: &'static str| objects.iter().filter(move |((kind, _), _)| kind == plural);
         let sets = all("replicasets").filter(|(_, set)| is_of(set, subject.rollout));
         let revisions = sets.map(|(_, set)| self.revision(set, objects, now)).collect();
-        let strategy = rollout.pointer("/spec/strategy/canary").or_else(|| rollout.pointer("/spec/strategy/plugin"))?;
+        let strategies = ["/spec/strategy/canary", "/spec/strategy/plugin", "/spec/strategy/blueGreen"];
+        let strategy = strategies.into_iter().find_map(|strategy| rollout.pointer(strategy))?;
         let has_router = strategy.pointer("/trafficRouting/plugins").is_some();
+        let (stable, canary) = (backend(objects, subject.stable), backend(objects, subject.canary));
+        let routing = if is_blue_green(rollout) {
+            Some(Routing::by_active_service(stable.clone(), canary.clone()))
+        } else {
+            has_router.then(|| self.routing(subject, rollout, strategy, objects))
+        };
         Some(Cluster {
             replicas,
             max_unavailable: max_unavailable(strategy, replicas),
@@ -83,11 +90,8 @@ impl Checker {
             // An abort counts once the controller has recorded it.
             aborted: rollout.pointer("/status/abort").and_then(Value::as_bool) == Some(true)
                 && rollout.pointer("/status/abortedAt").is_some_and(Value::is_string),
-            routing: has_router.then(|| self.routing(subject, rollout, strategy, objects)),
-            services: (strategy.get("trafficRouting").is_some() && !has_router).then(|| Services {
-                stable: backend(objects, subject.stable),
-                canary: backend(objects, subject.canary),
-            }),
+            routing,
+            services: (strategy.get("trafficRouting").is_some() && !has_router).then_some(Services { stable, canary }),
             ..Cluster::default()
         })
     }
