@@ -14,13 +14,13 @@ use std::process::Command;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Embedded in the binary.
-const BUILT_IN: [&str; 8] =
-    ["canary", "linear", "prometheus", "web", "threshold", "sequential", "commit", "conditions"];
+const BUILT_IN: [&str; 9] =
+    ["canary", "linear", "prometheus", "web", "datadog", "threshold", "sequential", "commit", "conditions"];
 /// For this crate's own tests only.
 const FIXTURES: [&str; 5] = ["hostile", "hostile-analyzer", "hostile-enricher", "hostile-step", "gate"];
 
 /// Paths below `plugins/` whose changes make the components stale.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "Cargo.toml",
     "Cargo.lock",
     "sdk",
@@ -29,6 +29,7 @@ const SOURCES: [&str; 14] = [
     "promql",
     "prometheus",
     "web",
+    "datadog",
     "threshold",
     "sequential",
     "commit",

@@ -48,6 +48,7 @@ fn built_in() -> Vec<BuiltIn> {
         built_in!(Kind::Strategy, "linear"),
         built_in!(Kind::Analyzer, "prometheus"),
         built_in!(Kind::Analyzer, "web"),
+        built_in!(Kind::Analyzer, "datadog"),
         built_in!(Kind::Analyzer, "threshold"),
         built_in!(Kind::Analyzer, "sequential"),
         built_in!(Kind::Enricher, "commit"),

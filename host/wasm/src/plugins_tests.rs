@@ -57,6 +57,7 @@ async fn components_measure_as_the_native_analyzers_do() {
     for (name, recorded) in [
         ("prometheus", include_str!("../../../plugins/prometheus/recorded.jsonl")),
         ("web", include_str!("../../../plugins/web/recorded.jsonl")),
+        ("datadog", include_str!("../../../plugins/datadog/recorded.jsonl")),
         ("threshold", include_str!("../../../plugins/threshold/recorded.jsonl")),
         ("sequential", include_str!("../../../plugins/sequential/recorded.jsonl")),
     ] {
