@@ -146,6 +146,7 @@ fn fact(key: &CredentialKey, value: &str, secrets: &mut Secrets) -> Result<Label
         CredentialKind::Secret => secrets.add(value)?,
         // A path is appended.
         CredentialKind::Url => secrets.add(value.trim_end_matches('/'))?,
+        CredentialKind::Setting => value.to_owned(),
     };
     Ok(Label { key: format!("{CREDENTIAL_FACT}{}", key.name), value })
 }

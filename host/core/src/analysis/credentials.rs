@@ -39,6 +39,8 @@ pub enum CredentialKind {
     Secret,
     /// The beginning of a URL, which may contain a password: the provider gets a placeholder.
     Url,
+    /// Not secret: the provider gets the value.
+    Setting,
 }
 
 impl CredentialKey {
@@ -48,6 +50,10 @@ impl CredentialKey {
 
     fn url(key: &'static str) -> Self {
         Self { kind: CredentialKind::Url, ..Self::secret(key) }
+    }
+
+    fn setting(key: &'static str) -> Self {
+        Self { kind: CredentialKind::Setting, ..Self::secret(key) }
     }
 
     fn optional(self) -> Self {
@@ -65,15 +71,51 @@ impl Credentials {
     pub fn of(provider: &str, config: &Value) -> Option<Self> {
         match provider {
             "datadog" => Some(datadog(config)),
+            "influxdb" => {
+                let keys =
+                    [CredentialKey::secret("authToken"), CredentialKey::url("address"), CredentialKey::setting("org")];
+                Some(Self::of_profile(config, "influxdb", keys.into()))
+            }
+            "newRelic" => {
+                let keys = [
+                    CredentialKey::secret("personal-api-key"),
+                    CredentialKey::setting("account-id"),
+                    CredentialKey::setting("region").optional(),
+                    CredentialKey::url("base-url-nerdgraph").optional(),
+                ];
+                Some(Self::of_profile(config, "newrelic", keys.into()))
+            }
+            "wavefront" => Some(wavefront(config)),
             _ => None,
         }
+    }
+
+    /// A Secret of the controller's namespace that the field `profile` names.
+    fn of_profile(config: &Value, default: &str, keys: Vec<CredentialKey>) -> Self {
+        let name = text(config, "/profile").unwrap_or(default).to_owned();
+        Self { namespace: SecretNamespace::Controller, name, field: "profile", keys }
+    }
+}
+
+/// A text that is not empty.
+fn text<'a>(config: &'a Value, pointer: &str) -> Option<&'a str> {
+    config.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// One Secret has the tokens of all servers, each under the server's address.
+fn wavefront(config: &Value) -> Credentials {
+    let key = text(config, "/address").unwrap_or_default().to_owned();
+    Credentials {
+        namespace: SecretNamespace::Controller,
+        name: "wavefront-api-tokens".to_owned(),
+        field: "address",
+        keys: vec![CredentialKey { key, ..CredentialKey::secret("token") }],
     }
 }
 
 /// A Secret that the template names may be in the run's namespace. The environment counts only before the default Secret.
 fn datadog(config: &Value) -> Credentials {
-    let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let named = text("/secretRef/name");
+    let named = text(config, "/secretRef/name");
     let namespaced = config.pointer("/secretRef/namespaced") == Some(&Value::Bool(true));
     let keys = [
         (CredentialKey::secret("api-key"), "DD_API_KEY"),
@@ -110,6 +152,36 @@ mod tests {
         ] {
             assert_eq!(place("datadog", config), (namespace, name.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_profile_is_a_secret_of_the_controllers_namespace() {
+        for (provider, default) in [("influxdb", "influxdb"), ("newRelic", "newrelic")] {
+            let controller = SecretNamespace::Controller;
+            assert_eq!(place(provider, json!({})), (controller, default.to_owned()));
+            assert_eq!(place(provider, json!({ "profile": "mine" })), (controller, "mine".to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_token_of_wavefront_is_found_by_the_servers_address() {
+        let credentials = Credentials::of("wavefront", &json!({ "address": "example.wavefront.com" })).unwrap();
+
+        assert_eq!(credentials.name, "wavefront-api-tokens");
+        let keys: Vec<_> = credentials.keys.iter().map(|key| (key.name, key.key.as_str())).collect();
+        assert_eq!(keys, [("token", "example.wavefront.com")]);
+    }
+
+    #[test]
+    fn what_is_not_secret_is_shown_to_the_provider() {
+        let shown = |provider: &str| {
+            let keys = Credentials::of(provider, &json!({})).unwrap().keys;
+            keys.into_iter().filter(|key| key.kind == CredentialKind::Setting).map(|key| key.name).collect::<Vec<_>>()
+        };
+
+        assert_eq!(shown("influxdb"), ["org"]);
+        assert_eq!(shown("newRelic"), ["account-id", "region"]);
+        assert_eq!(shown("datadog"), [""; 0]);
     }
 
     #[test]
