@@ -14,13 +14,28 @@ use std::process::Command;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Embedded in the binary.
-const BUILT_IN: [&str; 9] =
-    ["canary", "blue-green", "linear", "prometheus", "web", "threshold", "sequential", "commit", "conditions"];
+const BUILT_IN: [&str; 15] = [
+    "canary",
+    "blue-green",
+    "linear",
+    "prometheus",
+    "web",
+    "datadog",
+    "graphite",
+    "influxdb",
+    "newrelic",
+    "skywalking",
+    "wavefront",
+    "threshold",
+    "sequential",
+    "commit",
+    "conditions",
+];
 /// For this crate's own tests only.
 const FIXTURES: [&str; 5] = ["hostile", "hostile-analyzer", "hostile-enricher", "hostile-step", "gate"];
 
 /// Paths below `plugins/` whose changes make the components stale.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 21] = [
     "Cargo.toml",
     "Cargo.lock",
     "sdk",
@@ -30,6 +45,12 @@ const SOURCES: [&str; 15] = [
     "promql",
     "prometheus",
     "web",
+    "datadog",
+    "graphite",
+    "influxdb",
+    "newrelic",
+    "skywalking",
+    "wavefront",
     "threshold",
     "sequential",
     "commit",

@@ -20,7 +20,8 @@ const ANALYSES: [&str; 3] = [
 ];
 const METRIC: &str = "/schema/openAPIV3Schema/properties/spec/properties/metrics/items/properties";
 /// Argo's providers that KULTA supports too.
-const PROVIDERS: [&str; 4] = ["job", "plugin", "prometheus", "web"];
+const PROVIDERS: [&str; 10] =
+    ["datadog", "graphite", "influxdb", "job", "newRelic", "plugin", "prometheus", "skywalking", "wavefront", "web"];
 
 /// The output of `kulta crds`.
 pub fn rollout() -> Result<Value> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kulta_controller::app::{Controller, Parts, Settings};
+use kulta_controller::app::{Controller, Parts, ProviderEnvironment, Settings};
 use kulta_controller::cdevents::Publisher;
 use kulta_controller::clock::{Clock, SystemClock};
 use kulta_controller::lease::Elector;
@@ -127,6 +127,7 @@ async fn serve(arguments: ControllerArguments) -> Result<()> {
         instance_id: arguments.scope.instance_id(),
         workers: usize::from(arguments.process.workers),
         prometheus_address: arguments.analyses.prometheus_address(),
+        provider_environment: ProviderEnvironment::of_process(),
         namespace: namespace.clone(),
         allow_plugin_tags: arguments.plugins.plugin_allow_tags,
         plugin_trusted_keys: trusted_keys,

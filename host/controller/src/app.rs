@@ -2,6 +2,7 @@
 
 mod settings;
 
+pub use crate::analysis_runs::ProviderEnvironment;
 pub use settings::{Parts, Settings};
 
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::analysis_runs::{AnalysisRunReconciler, Analyzers, LocalRuns};
+use crate::analysis_runs::{AnalysisRunReconciler, Analyzers, CredentialReader, LocalRuns};
 use crate::backoff::Backoff;
 use crate::cache::watch::Watches;
 use crate::cache::{
@@ -150,6 +151,12 @@ impl Controller {
             analyzers,
             registry: Arc::clone(&registry),
             http,
+            credentials: CredentialReader {
+                registry: Arc::clone(&registry),
+                secrets: Arc::clone(&secrets),
+                environment: settings.provider_environment.clone(),
+                namespace: settings.namespace.clone(),
+            },
             secrets,
             record_support,
             queue: Arc::clone(&queues.runs),

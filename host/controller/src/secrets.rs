@@ -33,7 +33,7 @@ struct Read {
 }
 
 /// By key; decoded.
-type Values = Arc<BTreeMap<String, String>>;
+pub type Values = Arc<BTreeMap<String, String>>;
 
 /// The placeholder of each secret of a run, or why the secret cannot be read; and the values of the placeholders.
 pub struct Resolved {
@@ -80,7 +80,11 @@ impl SecretReader {
         }))
     }
 
-    async fn data(&self, key: &Key, now: Timestamp) -> Result<Result<Values, String>, kube::Error> {
+    /// All values of a Secret. The inner error is why it cannot be read.
+    ///
+    /// # Errors
+    /// When the API server does not answer: nothing is known of the Secret then.
+    pub async fn data(&self, key: &Key, now: Timestamp) -> Result<Result<Values, String>, kube::Error> {
         let known = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
         if let Some(Read { at, values }) = known
             && at.checked_add(FRESH_FOR).is_ok_and(|end| end > now)

@@ -18,10 +18,14 @@ use tokio::sync::OnceCell;
 
 macro_rules! built_in {
     ($kind:expr, $name:literal) => {
+        built_in!($kind, $name, $name)
+    };
+    // The crate of a provider is named in lower case.
+    ($kind:expr, $name:literal, $crate_name:literal) => {
         BuiltIn {
             kind: $kind,
             name: $name,
-            bytes: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")),
+            bytes: include_bytes!(concat!(env!("OUT_DIR"), "/", $crate_name, ".wasm")),
             loaded: OnceCell::const_new(),
         }
     };
@@ -49,6 +53,12 @@ fn built_in() -> Vec<BuiltIn> {
         built_in!(Kind::Strategy, "linear"),
         built_in!(Kind::Analyzer, "prometheus"),
         built_in!(Kind::Analyzer, "web"),
+        built_in!(Kind::Analyzer, "datadog"),
+        built_in!(Kind::Analyzer, "graphite"),
+        built_in!(Kind::Analyzer, "influxdb"),
+        built_in!(Kind::Analyzer, "newRelic", "newrelic"),
+        built_in!(Kind::Analyzer, "skywalking"),
+        built_in!(Kind::Analyzer, "wavefront"),
         built_in!(Kind::Analyzer, "threshold"),
         built_in!(Kind::Analyzer, "sequential"),
         built_in!(Kind::Enricher, "commit"),
@@ -175,5 +185,22 @@ impl Plugins {
         loaded
             .and_then(|loaded| loaded.as_ref().map(|loaded| Some(Arc::clone(loaded))).map_err(Clone::clone))
             .map_err(|source| LookupError::Load { kind, name: name.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each provider of Argo Rollouts is embedded in every binary, whoever uses it.
+    const PROVIDER_BYTES: usize = 350 << 10;
+
+    #[test]
+    fn the_component_of_a_provider_is_small() {
+        let providers = ["prometheus", "web", "datadog", "graphite", "influxdb", "newRelic", "skywalking", "wavefront"];
+        for plugin in built_in().iter().filter(|plugin| providers.contains(&plugin.name)) {
+            println!("{}: {} bytes", plugin.name, plugin.bytes.len());
+            assert!(plugin.bytes.len() <= PROVIDER_BYTES, "{}: {} bytes", plugin.name, plugin.bytes.len());
+        }
     }
 }

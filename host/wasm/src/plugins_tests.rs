@@ -58,6 +58,12 @@ async fn components_measure_as_the_native_analyzers_do() {
     for (name, recorded) in [
         ("prometheus", include_str!("../../../plugins/prometheus/recorded.jsonl")),
         ("web", include_str!("../../../plugins/web/recorded.jsonl")),
+        ("datadog", include_str!("../../../plugins/datadog/recorded.jsonl")),
+        ("graphite", include_str!("../../../plugins/graphite/recorded.jsonl")),
+        ("influxdb", include_str!("../../../plugins/influxdb/recorded.jsonl")),
+        ("newRelic", include_str!("../../../plugins/newrelic/recorded.jsonl")),
+        ("skywalking", include_str!("../../../plugins/skywalking/recorded.jsonl")),
+        ("wavefront", include_str!("../../../plugins/wavefront/recorded.jsonl")),
         ("threshold", include_str!("../../../plugins/threshold/recorded.jsonl")),
         ("sequential", include_str!("../../../plugins/sequential/recorded.jsonl")),
     ] {

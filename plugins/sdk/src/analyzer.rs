@@ -49,6 +49,8 @@ pub const MAX_VALUE_BYTES: usize = 64 << 10;
 pub const MAX_METADATA: usize = 32;
 /// Key and value together.
 pub const MAX_METADATA_BYTES: usize = 256;
+/// The host's facts about the credentials of a provider begin with it.
+pub const CREDENTIAL_FACT: &str = "credential.";
 
 /// An analyzer plugin. Instants are Unix milliseconds.
 pub trait Analyzer {
@@ -83,6 +85,20 @@ impl Occasion {
         self.facts.iter().find(|fact| fact.key == key).map(|fact| fact.value.as_str())
     }
 
+    /// What the controller read from the Secret of a provider of Argo Rollouts: a placeholder for a secret value, or a setting as it
+    /// is. `None` if the Secret has no such key.
+    pub fn credential(&self, name: &str) -> Option<&str> {
+        self.facts
+            .iter()
+            .find(|fact| fact.key.strip_prefix(CREDENTIAL_FACT) == Some(name))
+            .map(|fact| fact.value.as_str())
+    }
+
+    /// As [`credential`](Self::credential). `field` is the field of the configuration that names the Secret.
+    pub fn required_credential(&self, name: &str, field: &str) -> Result<&str, Error> {
+        self.credential(name).ok_or_else(|| Error::InvalidConfig(format!("{field}: the controller gives no {name}")))
+    }
+
     /// The value of [`remember`]. `None` without a stored state; an error if another plugin wrote it.
     pub fn recall<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         memory::recall(&self.memory)
@@ -103,6 +119,16 @@ impl Action {
     /// The measurement's value, as JSON text, for the metric's conditions to judge.
     pub fn measured(value: impl Into<String>) -> Self {
         Self::Measured(Measured { value: value.into(), metadata: Vec::new(), memory: Vec::new() })
+    }
+
+    /// As [`measured`](Self::measured). A value that the host would reject is an error that gives this advice.
+    pub fn measured_within_limit(value: String, advice: &str) -> Result<Self, Error> {
+        match value.len() {
+            0..=MAX_VALUE_BYTES => Ok(Self::measured(value)),
+            bytes => Err(Error::Unavailable(format!(
+                "the answer is a value of {bytes} bytes, at most {MAX_VALUE_BYTES}: {advice}"
+            ))),
+        }
     }
 
     /// The measurement with its verdict. `value` is JSON text.
@@ -167,6 +193,24 @@ mod tests {
         let Action::Measured(measured) = action else { panic!("not measured") };
         let entry = &measured.metadata[0];
         assert_eq!(entry.key.len() + entry.value.len(), MAX_METADATA_BYTES);
+    }
+
+    #[test]
+    fn a_value_over_the_hosts_limit_is_an_error_with_advice() {
+        let value = "1".repeat(MAX_VALUE_BYTES);
+        assert_eq!(Action::measured_within_limit(value.clone(), "ask for less"), Ok(Action::measured(value.clone())));
+        match Action::measured_within_limit(value + "1", "ask for less") {
+            Err(Error::Unavailable(message)) => assert!(message.ends_with("at most 65536: ask for less"), "{message}"),
+            other => panic!("expected unavailable, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_credential_is_found_by_its_name_and_its_absence_names_the_field() {
+        let asked = crate::testing::analyzer::with_credential(input(), "token", "kulta-secret-1");
+        assert_eq!(asked.required_credential("token", "profile"), Ok("kulta-secret-1"));
+        let error = Error::InvalidConfig("profile: the controller gives no org".into());
+        assert_eq!(asked.required_credential("org", "profile"), Err(error));
     }
 
     struct Endless;

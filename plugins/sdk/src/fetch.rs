@@ -17,6 +17,11 @@ pub const MAX_BODY_BYTES: usize = 64 << 10;
 /// Bytes of an answer that are quoted in an error.
 const EXCERPT_BYTES: usize = 120;
 
+const UNAUTHORIZED: u16 = 401;
+const FORBIDDEN: u16 = 403;
+const TOO_MANY_REQUESTS: u16 = 429;
+const RETRY_AFTER: &str = "Retry-After";
+
 impl Request {
     /// A request without headers, body or authentication, under the host's own time limit.
     pub fn new(method: &str, url: impl Into<String>) -> Self {
@@ -100,6 +105,28 @@ impl Response {
     /// 200 to 299.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// The response, if its status is 200 to 299. Otherwise the error names the status and quotes the beginning of the body; for 401 and
+    /// 403 it names the credentials to check, for 429 when to ask again.
+    pub fn successful(&self, credentials: &str) -> Result<&Self, Error> {
+        let excerpt = self.excerpt();
+        Err(Error::Unavailable(match self.status {
+            200..300 => return Ok(self),
+            status @ (UNAUTHORIZED | FORBIDDEN) => {
+                format!("received authentication error response code: {status}: check {credentials}: {excerpt}")
+            }
+            TOO_MANY_REQUESTS => {
+                let after = self
+                    .header(RETRY_AFTER)
+                    .map(|after| format!(", {RETRY_AFTER}: {}", crate::text::shortened(after, EXCERPT_BYTES)));
+                format!(
+                    "received response code: {TOO_MANY_REQUESTS}, too many requests{}: {excerpt}",
+                    after.unwrap_or_default()
+                )
+            }
+            status => format!("received non 2xx response code: {status}: {excerpt}"),
+        }))
     }
 
     /// The first header of that name, in any case.
@@ -255,6 +282,26 @@ mod tests {
             Err(Error::Unavailable(message)) => assert!(message.len() < 4 * EXCERPT_BYTES, "{}", message.len()),
             other => panic!("expected unavailable, got {other:?}"),
         }
+    }
+
+    #[test]
+    fn an_unsuccessful_status_is_an_error_that_says_what_to_do() {
+        let wait = Label { key: "retry-after".into(), value: "30".into() };
+        let limited = Response { headers: vec![wait], ..Response::new(429, "slow down") };
+        for (response, message) in [
+            (Response::new(401, "who?"), "received authentication error response code: 401: check the token: who?"),
+            (
+                Response::new(403, ""),
+                "received authentication error response code: 403: check the token: an empty body",
+            ),
+            (limited, "received response code: 429, too many requests, Retry-After: 30: slow down"),
+            (Response::new(429, "x"), "received response code: 429, too many requests: x"),
+            (Response::new(503, "<html>"), "received non 2xx response code: 503: <html>"),
+        ] {
+            assert_eq!(response.successful("the token"), Err(Error::Unavailable(message.into())));
+        }
+        let ok = Response::new(204, "");
+        assert_eq!(ok.successful("the token"), Ok(&ok));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum ObjectKind {
     HttpRoute,
     AnalysisTemplate,
     AnalysisRun,
+    Secret,
+    Event,
 }
 
 impl ObjectKind {
@@ -55,6 +57,8 @@ impl ObjectKind {
             Self::HttpRoute => ("gateway.networking.k8s.io/v1", "HTTPRoute"),
             Self::AnalysisTemplate => ("argoproj.io/v1alpha1", "AnalysisTemplate"),
             Self::AnalysisRun => ("argoproj.io/v1alpha1", "AnalysisRun"),
+            Self::Secret => ("v1", "Secret"),
+            Self::Event => ("v1", "Event"),
         }
     }
 }

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use kulta_wasm::{CONDITION_LANGUAGE, Kind, Limits, Plugins};
 
+/// The analyzers that scenarios use.
+const ANALYZERS: [&str; 2] = ["datadog", "web"];
+
 /// Returns the plugins that all scenarios share.
 ///
 /// # Errors
@@ -26,7 +29,9 @@ fn compile() -> Result<Arc<Plugins>> {
         for strategy in plugins.names(Kind::Strategy) {
             plugins.strategy(&strategy).await.with_context(|| format!("compile the strategy {strategy}"))?;
         }
-        plugins.analyzer("web").await.context("compile the analyzer web")?;
+        for analyzer in ANALYZERS {
+            plugins.analyzer(analyzer).await.with_context(|| format!("compile the analyzer {analyzer}"))?;
+        }
         plugins.condition(CONDITION_LANGUAGE).await.context("compile the condition language")?;
         for enricher in plugins.names(Kind::Enricher) {
             plugins.enricher(&enricher).await.with_context(|| format!("compile the enricher {enricher}"))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::body::Body;
 use kube::Client;
-use kulta_controller::app::{Controller, Parts, Settings};
+use kulta_controller::app::{Controller, Parts, ProviderEnvironment, Settings};
 use kulta_controller::cdevents::Publisher;
 use kulta_controller::clock::{Clock, VirtualClock};
 use kulta_controller::lease::Elector;
@@ -97,6 +97,7 @@ impl ControllerProcess {
             instance_id,
             workers: WORKERS,
             prometheus_address: None,
+            provider_environment: ProviderEnvironment::default(),
             namespace: NAMESPACE.to_owned(),
             allow_plugin_tags: false,
             plugin_trusted_keys: None,

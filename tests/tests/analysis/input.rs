@@ -68,8 +68,8 @@ fn mistakes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         ),
         (
             "unknown",
-            of(json!({"datadog": {"query": "x"}})),
-            vec!["spec.metrics[0].provider.datadog", "is not served", "prometheus"],
+            of(json!({"opsmx": {"query": "x"}})),
+            vec!["spec.metrics[0].provider.opsmx", "is not served", "prometheus"],
         ),
         (
             "two",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use kube::{Client, Config};
-use kulta_controller::app::{Controller, Parts, Settings};
+use kulta_controller::app::{Controller, Parts, ProviderEnvironment, Settings};
 use kulta_controller::cdevents::Publisher;
 use kulta_controller::clock::SystemClock;
 use kulta_controller::kinds::MANAGER;
@@ -107,6 +107,7 @@ impl Cluster {
             instance_id: None,
             workers: WORKERS,
             prometheus_address: Some(format!("http://{}", self.prometheus)),
+            provider_environment: ProviderEnvironment::default(),
             namespace: NAMESPACE.to_owned(),
             allow_plugin_tags: false,
             plugin_trusted_keys: None,

@@ -15,7 +15,19 @@ use crate::support::{files, read};
 
 const EXAMPLES: &str = "examples";
 /// The built-in analyzers, and the provider that the controller itself implements.
-const ANALYZERS: [&str; 5] = ["job", "prometheus", "sequential", "threshold", "web"];
+const ANALYZERS: [&str; 11] = [
+    "datadog",
+    "graphite",
+    "influxdb",
+    "job",
+    "newRelic",
+    "prometheus",
+    "sequential",
+    "skywalking",
+    "threshold",
+    "wavefront",
+    "web",
+];
 /// Objects of other projects and of Kubernetes: only their kinds are checked here.
 const OTHERS: [(&str, &str); 10] = [
     ("apps/v1", "Deployment"),

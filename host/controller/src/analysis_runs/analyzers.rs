@@ -19,10 +19,11 @@ use crate::plugins::{ConfigCheck, ConfigChecks, ConfigErrors, Pin, PluginHandle,
 /// Checked conditions that are remembered; beyond that all of them are forgotten.
 const CHECKED_AT_MOST: usize = 10_000;
 /// Analyzers that measure and leave the judging to the metric's conditions. A user's own plugin may judge.
-const MEASURING: [&str; 2] = ["prometheus", "web"];
+const MEASURING: [&str; 8] =
+    ["datadog", "graphite", "influxdb", "newRelic", "prometheus", "skywalking", "wavefront", "web"];
 
 /// Providers of Argo Rollouts that are plugins here. Argo's CRD drops the fields of a provider that it does not know, and the metric runs.
-const PRUNED: [&str; 2] = ["prometheus", "web"];
+const PRUNED: [&str; 8] = MEASURING;
 
 /// The value with which a condition is evaluated when only its syntax matters.
 const ANY_VALUE: &str = "null";

@@ -10,6 +10,7 @@ use kulta_api::analysis::AnalysisRun;
 use kulta_core::analysis::Checked;
 use kulta_fetch::Secrets;
 
+use super::credentials::CredentialFacts;
 use super::owner::CachedOwner;
 use crate::cache::CachedAnalysisRun;
 use crate::cluster::StoredRun;
@@ -20,6 +21,8 @@ use crate::object::version;
 pub struct Ready {
     pub checked: Arc<Checked>,
     pub secrets: Arc<Secrets>,
+    /// What the analyzers of the metrics get of their providers' Secrets.
+    pub credentials: Arc<CredentialFacts>,
     /// The components that the run began with, by analyzer.
     pub pins: Arc<BTreeMap<String, String>>,
 }
@@ -72,10 +75,11 @@ impl CachedRun {
         self.ready.clone()
     }
 
-    /// The spec has been checked. It is checked again at the next reconciliation unless all of its arguments are values.
+    /// The spec has been checked. It is checked again at the next reconciliation unless all of its arguments are values
+    /// and no provider has a Secret.
     pub fn is_ready(&mut self, ready: Ready) {
         let Ok(run) = &mut self.run else { return };
-        if run.spec.args.iter().any(|arg| arg.value_from.is_some()) {
+        if run.spec.args.iter().any(|arg| arg.value_from.is_some()) || !ready.secrets.is_empty() {
             return;
         }
         run.spec.metrics = Vec::new();

@@ -13,12 +13,13 @@ use kulta_wasm::analyzer::{Action, Fetching, Judged, Measured, Occasion, Waiting
 use kulta_wasm::{AnalyzerPlugin, CONDITION_LANGUAGE, CallError, Report};
 
 use super::analyzers::configured;
+use super::credentials::CredentialFacts;
 use super::job;
 use super::metric_context::{self, MetricContext};
 use crate::clock::{self, Clock};
 use crate::cluster::Cluster;
 use crate::metrics::{Metrics, OK};
-use crate::plugins::{CallFailure, HttpClient, Pin, PluginHandle, PluginRegistry, Reply, SessionError};
+use crate::plugins::{CallFailure, Grants, HttpClient, Pin, PluginHandle, PluginRegistry, Reply, SessionError};
 
 /// In a condition that may call `now()`; blanks may stand before its parentheses.
 const ASKS_FOR_TIME: &str = "now";
@@ -36,6 +37,8 @@ pub struct Measurement {
     pub cluster: Cluster,
     pub owner: job::Owner,
     pub secrets: Arc<Secrets>,
+    /// For built-in analyzers only.
+    pub credentials: Arc<CredentialFacts>,
     /// Holds the metric that is measured. Arguments are filled in; secrets are placeholders.
     pub checked: Arc<Checked>,
     pub call: Call,
@@ -71,9 +74,12 @@ impl Measurement {
             error.to_string()
         })?;
         let config = configured(name, &handle, config).to_string();
+        let of_metric = self.credentials.get(&self.call.metric).filter(|_| handle.policy.grants == Grants::BuiltIn);
+        let credentials = of_metric.map_or(&[][..], Vec::as_slice);
         let mut session = self.http.session(&handle.policy, &self.secrets).await?;
         let answered = session.run(memory, async |memory, answers| {
-            let occasion = metric_context::occasion(&self.call, &self.context, self.clock.now(), memory, answers);
+            let mut occasion = metric_context::occasion(&self.call, &self.context, self.clock.now(), memory, answers);
+            occasion.facts.extend_from_slice(credentials);
             Ok(match self.analyze(name, &handle, &config, &occasion).await? {
                 Action::Fetch(Fetching { requests, memory }) => Reply::Fetch { requests, memory },
                 Action::Wait(waiting) => Reply::Done(Answered::Waiting(waiting)),

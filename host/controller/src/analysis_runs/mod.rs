@@ -9,6 +9,7 @@
 
 mod analyzers;
 mod cached_run;
+mod credentials;
 mod job;
 mod local_runs;
 mod measure;
@@ -17,5 +18,6 @@ mod owner;
 mod reconciler;
 
 pub use analyzers::Analyzers;
+pub use credentials::{CredentialReader, ProviderEnvironment};
 pub use local_runs::LocalRuns;
 pub use reconciler::AnalysisRunReconciler;

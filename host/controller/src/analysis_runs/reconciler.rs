@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::analyzers::Analyzers;
 use super::cached_run::{CachedRun, Ready};
+use super::credentials::CredentialReader;
 use super::local_runs::{LocalRuns, RunState};
 use super::measure::Measurement;
 use super::metric_context::MetricContext;
@@ -43,6 +44,7 @@ pub struct AnalysisRunReconciler {
     pub registry: Arc<PluginRegistry>,
     pub http: Arc<HttpClient>,
     pub secrets: Arc<SecretReader>,
+    pub credentials: CredentialReader,
     pub record_support: Arc<RecordSupport>,
     /// Where a run is added once a measurement of it has completed.
     pub queue: Arc<Queue>,
@@ -143,7 +145,7 @@ impl AnalysisRunReconciler {
         now: Timestamp,
     ) -> Result<Result<Ready, Vec<FieldError>>, kube::Error> {
         let wanted = analysis::secrets(&run.spec.args);
-        let resolved = self.secrets.resolve(&key.namespace, wanted, now).await?;
+        let mut resolved = self.secrets.resolve(&key.namespace, wanted, now).await?;
         let analyzers = self.analyzers.served();
         let served: Vec<ServedAnalyzer<'_>> = analyzers.iter().map(Analyzer::served).collect();
         let checked = analysis::check(run, &resolved.placeholders, &served);
@@ -155,8 +157,16 @@ impl AnalysisRunReconciler {
             Ok(checked) => (checked, found),
             Err(errors) => return Ok(Err(errors.into_iter().chain(found).collect())),
         };
-        let ready = Ready { checked: Arc::new(checked), secrets: Arc::new(resolved.secrets), pins };
-        Ok(if errors.is_empty() { Ok(ready) } else { Err(errors) })
+        if !errors.is_empty() {
+            return Ok(Err(errors));
+        }
+        let read = self.credentials.read(&key.namespace, &metrics, &pins, &mut resolved.secrets, now).await?;
+        Ok(read.map(|credentials| Ready {
+            checked: Arc::new(checked),
+            secrets: Arc::new(resolved.secrets),
+            credentials: Arc::new(credentials),
+            pins,
+        }))
     }
 
     /// The missing annotation of a run that a user made: which components it begins with.
@@ -220,6 +230,7 @@ impl AnalysisRunReconciler {
                 cluster: self.cluster.clone(),
                 owner: job::Owner { run: key.clone(), uid: cached.uid.clone() },
                 secrets: Arc::clone(&ready.secrets),
+                credentials: Arc::clone(&ready.credentials),
                 checked: Arc::clone(&ready.checked),
                 call: call.clone(),
             };

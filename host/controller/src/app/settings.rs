@@ -6,6 +6,7 @@ use kube::Client;
 use kulta_api::annotations::INSTANCE_ID;
 use kulta_oci::TrustedKeys;
 
+use crate::analysis_runs::ProviderEnvironment;
 use crate::cache::Scope;
 use crate::cdevents::Publisher;
 use crate::clock::Clock;
@@ -22,7 +23,9 @@ pub struct Settings {
     pub workers: usize,
     /// Where metrics ask that name no address.
     pub prometheus_address: Option<String>,
-    /// The controller's own: Secrets that Plugins name are there.
+    /// What Argo Rollouts' providers read from the controller's environment.
+    pub provider_environment: ProviderEnvironment,
+    /// The controller's own: Secrets that Plugins and providers name are there.
     pub namespace: String,
     /// Plugins may name images by tag alone.
     pub allow_plugin_tags: bool,

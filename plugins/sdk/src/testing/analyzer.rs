@@ -6,7 +6,7 @@ pub use run::{Course, Measurement, Outcome, Run};
 
 use super::rounds::{Round, rounds};
 use super::{NOW, checks, rollout};
-use crate::analyzer::{Action, Analyzer, Call, Exported, Occasion};
+use crate::analyzer::{Action, Analyzer, CREDENTIAL_FACT, Call, Exported, Occasion};
 use crate::bindings::analyzer::exports::kulta::plugin::analyzer::Guest as _;
 use crate::bindings::exports::kulta::plugin::plugin::Guest as _;
 use crate::fetch::{Answer, Request};
@@ -33,6 +33,11 @@ pub fn input() -> Occasion {
 pub fn with_fact(mut input: Occasion, key: &str, value: &str) -> Occasion {
     input.facts.push(Label { key: key.into(), value: value.into() });
     input
+}
+
+/// The input with one more credential, as the host gives those of a provider of Argo Rollouts.
+pub fn with_credential(input: Occasion, name: &str, value: &str) -> Occasion {
+    with_fact(input, &format!("{CREDENTIAL_FACT}{name}"), value)
 }
 
 /// Calls `check-config` as the host does.
