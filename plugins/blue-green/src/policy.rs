@@ -22,7 +22,6 @@ enum Step {
 }
 
 impl Step {
-    /// A step beyond the last means that a user has skipped to it.
     fn of(index: u32) -> Self {
         match index {
             0 => Self::Preview,
@@ -75,6 +74,9 @@ struct Way<'a> {
 
 impl Way<'_> {
     fn forward(&self) -> Decision {
+        if self.situation.step >= STEPS {
+            return self.promote();
+        }
         let step = Step::of(self.situation.step);
         if let Some(why) = self.failure(step) {
             let reason = format!("{}: {why}", self.name(step));

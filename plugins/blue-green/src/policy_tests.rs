@@ -161,6 +161,14 @@ fn an_inconclusive_analysis_pauses_until_a_user_promotes() {
 }
 
 #[test]
+fn after_its_last_step_it_promotes_whatever_the_analyses_said() {
+    let unsure = run("post", judged(Verdict::Inconclusive("no data".into())));
+    let asked = Situation { runs: unsure, ..at(6, true) };
+
+    assert_eq!(outline(&decide(WHOLE, &asked)), (6, 100, ALL, vec![], Next::Promote));
+}
+
+#[test]
 fn a_restore_moves_all_traffic_at_once() {
     let asked = Situation { goal: Goal::Restore, weight: 100, ..at(5, false) };
     let decision = decide(WHOLE, &asked);

@@ -159,6 +159,21 @@ fn an_inconclusive_analysis_waits_for_a_user_who_promotes_past_it() -> Result<()
 }
 
 #[test]
+fn a_user_promotes_past_an_inconclusive_analysis_of_the_active_version() -> Result<()> {
+    run(async || {
+        let harness = analysed(GOOD, r#"{"ok": 2}"#, &json!({})).await?;
+        update(&harness, "v2", Health::Good)?;
+        harness.wait_for_phase(WEB, "Paused").await?;
+
+        promote(&harness)?;
+        harness.wait_for_phase(WEB, "Healthy").await?;
+
+        ensure!(stable(&harness)?.as_deref() == Some("v2"), "{:?}", stable(&harness)?);
+        Ok(())
+    })
+}
+
+#[test]
 fn the_analysis_begins_during_the_pause_and_a_failure_does_not_wait_for_the_user() -> Result<()> {
     run(async || {
         let harness = analysed(BAD, GOOD, &json!({ "autoPromotionEnabled": false })).await?;
