@@ -90,6 +90,7 @@ impl Routing {
             canary: preview,
             rules: vec![Weights { stable: ALL_REQUESTS, canary: 0 }],
             in_force: Vec::new(),
+            by_match: false,
         }
     }
 }
