@@ -2,8 +2,8 @@
 
 use crate::{Config, GradualSwitch};
 use kulta_plugin::{
-    Decision, Error, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Scale, Situation, Verdict, Waiting,
-    WantedRun,
+    Decision, Error, Failure, FailureKind, Goal, Next, Pause, PauseCause, Run, RunPhase, Scale, Situation, Verdict,
+    Waiting, WantedRun,
 };
 
 const PRE: &str = "pre";
