@@ -80,7 +80,7 @@ pub(crate) struct Traffic {
 #[derive(Debug)]
 pub(crate) enum Router {
     /// A router that writes weights on Gateway API routes.
-    Gateway(Gateway),
+    Gateway(Box<Gateway>),
     /// The selector of the active Service.
     ActiveService,
 }
@@ -106,7 +106,7 @@ impl Traffic {
         let (canary_service, stable_service) = (fields.canary_service.clone()?, fields.stable_service.clone()?);
         let shape = Shape::of(observed, fields);
         let (gateway, state) = gateway::observe(observed, fields, shape.max_weight, status, now)?;
-        Some(Self { canary_service, stable_service, shape, state, router: Router::Gateway(gateway) })
+        Some(Self { canary_service, stable_service, shape, state, router: Router::Gateway(Box::new(gateway)) })
     }
 
     /// Whether any request may reach the pods behind the stable Service.
