@@ -151,9 +151,9 @@ async fn a_users_run_with_a_bad_spec_ends_in_an_error_that_names_the_field() -> 
         ),
         (
             "provider",
-            json!({"name": "m", "provider": {"wavefront": {}}}),
+            json!({"name": "m", "provider": {"cloudWatch": {}}}),
             json!({}),
-            vec!["spec.metrics[0].provider.wavefront", "is not served"],
+            vec!["spec.metrics[0].provider.cloudWatch", "is not served"],
         ),
         (
             "query",
