@@ -83,6 +83,10 @@ pub fn http_route() -> ApiResource {
     resource("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 }
 
+pub fn grpc_route() -> ApiResource {
+    resource("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
+}
+
 pub fn horizontal_pod_autoscaler() -> ApiResource {
     resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 }

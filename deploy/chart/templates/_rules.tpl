@@ -27,7 +27,7 @@
   verbs: [list, watch, patch]
 {{- if .Values.rbac.gatewayAPI }}
 - apiGroups: [gateway.networking.k8s.io]
-  resources: [httproutes]
+  resources: [httproutes, grpcroutes, tcproutes, tlsroutes]
   verbs: [list, watch, patch]
 {{- end }}
 # For restarts, canaryMetadata and stableMetadata, the image digest in events, and the pods of a revision that may still serve.

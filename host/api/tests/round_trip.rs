@@ -189,7 +189,6 @@ prop_compose! {
 
 const CANARY: &str = "/spec/strategy/canary";
 const ROUTING: &str = "/spec/strategy/canary/trafficRouting";
-const GATEWAY: &str = "/spec/strategy/canary/trafficRouting/plugins/argoproj-labs~1gatewayAPI";
 
 /// Where an unsupported field can be set, and its path.
 fn unsupported() -> Vec<(&'static str, &'static str, String)> {
@@ -199,10 +198,6 @@ fn unsupported() -> Vec<(&'static str, &'static str, String)> {
     ];
     for router in ["alb", "ambassador", "apisix", "appMesh", "istio", "nginx", "smi", "traefik"] {
         fields.push((ROUTING, router, format!("spec.strategy.canary.trafficRouting.{router}")));
-    }
-    for key in kulta_api::gateway::LATER_KEYS {
-        let plugin = "spec.strategy.canary.trafficRouting.plugins[\"argoproj-labs/gatewayAPI\"]";
-        fields.push((GATEWAY, key, format!("{plugin}.{key}")));
     }
     fields
 }

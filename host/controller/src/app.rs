@@ -17,8 +17,8 @@ use crate::analysis_runs::{AnalysisRunReconciler, Analyzers, CredentialReader, L
 use crate::backoff::Backoff;
 use crate::cache::watch::Watches;
 use crate::cache::{
-    AnalysisRuns, AnalysisTemplates, CachedKind, Caches, ClusterAnalysisTemplates, HttpRoutes, Plugins, ReplicaSets,
-    Rollouts, Scope, Services, WatchState,
+    AnalysisRuns, AnalysisTemplates, CachedKind, Caches, ClusterAnalysisTemplates, GrpcRoutes, HttpRoutes, Plugins,
+    ReplicaSets, Rollouts, Scope, Services, TcpRoutes, TlsRoutes, WatchState,
 };
 use crate::cdevents::{Enrichers, Outbox, OutboxParts};
 use crate::cluster::Cluster;
@@ -180,10 +180,11 @@ impl Controller {
             sink: Arc::clone(&dispatcher) as Arc<dyn ServedSink>,
             writes_status: settings.namespaces.is_empty() || settings.instance_id.is_some(),
         };
+        let versions = cluster.versions();
         let orphans = OrphanReconciler { caches: Arc::clone(&caches), cluster };
         let instance_selector = settings.instance_selector();
         let waiting = Arc::default();
-        let watches = Watches { client, caches, sink: dispatcher, metrics, instance_selector, waiting };
+        let watches = Watches { client, caches, sink: dispatcher, metrics, versions, instance_selector, waiting };
         Arc::new(Self {
             scopes,
             workers: settings.workers,
@@ -368,6 +369,9 @@ impl Controller {
                 if watched.insert((kind, scope.clone())) {
                     match kind {
                         RouteKind::Http => self.watch_optional::<HttpRoutes>(&mut watches, &scope, stop),
+                        RouteKind::Grpc => self.watch_optional::<GrpcRoutes>(&mut watches, &scope, stop),
+                        RouteKind::Tcp => self.watch_optional::<TcpRoutes>(&mut watches, &scope, stop),
+                        RouteKind::Tls => self.watch_optional::<TlsRoutes>(&mut watches, &scope, stop),
                     }
                 }
             }

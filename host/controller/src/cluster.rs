@@ -22,6 +22,7 @@ use crate::kinds::{Kind, MANAGER};
 use crate::kube_events::{self, Message, Regarding};
 use crate::metrics::Metrics;
 use crate::object::{Object, text, version};
+use crate::served_versions::ServedVersions;
 
 /// The name of the Rollout CRD.
 pub const ROLLOUT_DEFINITION: &str = "rollouts.argoproj.io";
@@ -32,12 +33,19 @@ const JSON_PATCH: &str = "application/json-patch+json";
 pub struct Cluster {
     client: Client,
     metrics: Arc<Metrics>,
+    versions: Arc<ServedVersions>,
 }
 
 impl Cluster {
     #[must_use]
     pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
-        Self { client, metrics }
+        Self { client, metrics, versions: Arc::default() }
+    }
+
+    /// The versions in which requests name the kinds.
+    #[must_use]
+    pub fn versions(&self) -> Arc<ServedVersions> {
+        Arc::clone(&self.versions)
     }
 
     #[must_use]
@@ -48,8 +56,8 @@ impl Cluster {
     fn api(&self, kind: Kind, namespace: &str) -> Api<Object> {
         match namespace {
             // Of kinds in cluster scope.
-            "" => Api::all_with(self.client.clone(), &kind.resource()),
-            namespace => Api::namespaced_with(self.client.clone(), namespace, &kind.resource()),
+            "" => Api::all_with(self.client.clone(), &self.versions.resource(kind)),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &self.versions.resource(kind)),
         }
     }
 
@@ -66,9 +74,9 @@ impl Cluster {
         result
     }
 
-    fn url(kind: Kind, namespace: &str) -> Request {
+    fn url(&self, kind: Kind, namespace: &str) -> Request {
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        Request::new(Object::url_path(&kind.resource(), namespace))
+        Request::new(Object::url_path(&self.versions.resource(kind), namespace))
     }
 
     /// Decodes of the answer what `T` has, and builds no tree of the whole.
@@ -90,7 +98,7 @@ impl Cluster {
     /// # Errors
     /// As the API server answers.
     pub async fn patch_status(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Stored, Error> {
-        let url = Self::url(kind, &key.namespace);
+        let url = self.url(kind, &key.namespace);
         let request = url.patch_subresource("status", &key.name, &Self::signed(), &Patch::Merge(patch));
         self.send(kind, "patch", request).await
     }
@@ -100,7 +108,7 @@ impl Cluster {
     /// # Errors
     /// As the API server answers.
     pub async fn patch_run_status(&self, key: &Key, patch: &Value) -> Result<StoredRun, Error> {
-        let url = Self::url(Kind::AnalysisRun, &key.namespace);
+        let url = self.url(Kind::AnalysisRun, &key.namespace);
         let patch = Patch::Merge(patch);
         let status = url.patch_subresource("status", &key.name, &Self::signed(), &patch);
         match self.send(Kind::AnalysisRun, "patch", status).await {
@@ -125,7 +133,7 @@ impl Cluster {
     /// # Errors
     /// As the API server answers.
     pub async fn merge(&self, kind: Kind, key: &Key, patch: &Value) -> Result<Stored, Error> {
-        let request = Self::url(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::Merge(patch));
+        let request = self.url(kind, &key.namespace).patch(&key.name, &Self::signed(), &Patch::Merge(patch));
         self.send(kind, "patch", request).await
     }
 
@@ -137,7 +145,7 @@ impl Cluster {
         let field_validation = strict.then_some(ValidationDirective::Strict);
         let params = PatchParams { field_validation, ..Self::signed() };
         // The operations are sent as they are: only the content type differs from that of a merge patch.
-        let request = Self::url(kind, &key.namespace).patch(&key.name, &params, &Patch::Merge(operations));
+        let request = self.url(kind, &key.namespace).patch(&key.name, &params, &Patch::Merge(operations));
         let request = request.map(|mut request| {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON_PATCH));
             request
@@ -155,7 +163,7 @@ impl Cluster {
         dry_run: bool,
     ) -> Result<T, Error> {
         let body = serde_json::to_vec(body).map_err(Error::SerdeError)?;
-        self.send(kind, "create", Self::url(kind, namespace).create(&Self::creating(dry_run), body)).await
+        self.send(kind, "create", self.url(kind, namespace).create(&Self::creating(dry_run), body)).await
     }
 
     /// Posts a Kubernetes event. Its answer is not read.
@@ -164,7 +172,7 @@ impl Cluster {
     /// As the API server answers.
     pub async fn post_event(&self, regarding: &Regarding, event: &Message, at: Timestamp) -> Result<(), Error> {
         let body = serde_json::to_vec(&kube_events::body(regarding, event, at)).map_err(Error::SerdeError)?;
-        let url = Self::url(Kind::Event, kube_events::namespace(&regarding.key));
+        let url = self.url(Kind::Event, kube_events::namespace(&regarding.key));
         self.send::<IgnoredAny>(Kind::Event, "create", url.create(&Self::creating(false), body)).await.map(drop)
     }
 

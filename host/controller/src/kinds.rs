@@ -57,7 +57,7 @@ impl Kind {
             Self::Plugin => ("kulta.io", "v1alpha1", "plugins"),
             Self::ReplicaSet => ("apps", "v1", "replicasets"),
             Self::Service => ("", "v1", "services"),
-            Self::Route(kind) => (GATEWAY_API_GROUP, kind.version(), kind.plural()),
+            Self::Route(kind) => (GATEWAY_API_GROUP, preferred(kind), kind.plural()),
             Self::Pod => ("", "v1", "pods"),
             Self::ConfigMap => ("", "v1", "configmaps"),
             Self::Secret => ("", "v1", "secrets"),
@@ -70,7 +70,14 @@ impl Kind {
 
     #[must_use]
     pub fn resource(self) -> ApiResource {
-        let (group, version, plural) = self.group_version_plural();
+        self.resource_of_version(None)
+    }
+
+    /// The kind in this version of its group, instead of the preferred one.
+    #[must_use]
+    pub fn resource_of_version(self, version: Option<&str>) -> ApiResource {
+        let (group, preferred, plural) = self.group_version_plural();
+        let version = version.unwrap_or(preferred);
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.as_str()), plural)
     }
 
@@ -89,7 +96,7 @@ impl Kind {
     }
 
     /// All kinds, for counting requests under bounded names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Rollout,
         Self::AnalysisRun,
         Self::AnalysisTemplate,
@@ -98,6 +105,9 @@ impl Kind {
         Self::ReplicaSet,
         Self::Service,
         Self::Route(RouteKind::Http),
+        Self::Route(RouteKind::Grpc),
+        Self::Route(RouteKind::Tcp),
+        Self::Route(RouteKind::Tls),
         Self::Pod,
         Self::Secret,
         Self::ConfigMap,
@@ -106,4 +116,12 @@ impl Kind {
         Self::Event,
         Self::Lease,
     ];
+}
+
+/// The version that is used until the served one has been found.
+const fn preferred(kind: RouteKind) -> &'static str {
+    match kind.versions() {
+        [first, ..] => first,
+        [] => "v1",
+    }
 }

@@ -24,6 +24,7 @@ pub mod record_support;
 pub mod recorder;
 pub mod rollouts;
 pub mod secrets;
+pub mod served_versions;
 pub mod server;
 pub mod supervisor;
 pub mod waiting;

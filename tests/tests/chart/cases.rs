@@ -227,7 +227,7 @@ fn permissions() -> Vec<Case> {
     let rollouts = |kind| rule(kind, "kulta", "argoproj.io", json!(["rollouts"]), json!(["list", "watch", "patch"]));
     let plugins = |verbs| rule("ClusterRole", "kulta", "kulta.io", json!(["plugins"]), verbs);
     let group = "gateway.networking.k8s.io";
-    let routes = json!({"apiGroups": [group], "resources": ["httproutes"], "verbs": ["list", "watch", "patch"]});
+    let routes = json!({"apiGroups": [group], "resources": ["httproutes", "grpcroutes", "tcproutes", "tlsroutes"], "verbs": ["list", "watch", "patch"]});
     vec![
         (
             json!({"serviceAccount": {"create": false, "name": "existing"}}),

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod contested;
+mod kinds_of_routes;
 mod managed;
 mod services;
 mod traffic;

@@ -6,73 +6,67 @@ use serde_json::Value;
 use super::pods::selector_is_sound;
 use crate::decode;
 use crate::field_error::{Faults, Path};
-use crate::gateway::{GatewayRouting, LATER_KEYS, ROUTE_KEYS, SERVED_KEYS};
+use crate::gateway::{ConfiguredRoutes, GatewayRouting, ROUTE_KEYS, RouteKind, is_known_key};
 
 pub(super) fn validate(config: &Value, path: &Path, faults: &mut Faults) {
-    let Some(fields) = config.as_object() else {
+    if !config.is_object() {
         faults.add(path, "must be an object");
         return;
-    };
-    for (key, value) in fields {
-        let later = LATER_KEYS.contains(&key.as_str());
-        faults.unsupported(later && !says_nothing(value), &path.field(key));
     }
     match decode::read::<GatewayRouting>(config, path) {
-        Ok(routing) => {
-            routes(config, &routing, fields.keys().any(|key| LATER_KEYS.contains(&key.as_str())), path, faults)
-        }
+        Ok(routing) => routes(config, &routing, path, faults),
         Err(error) => faults.push(error),
-    }
-}
-
-/// Argo's plugin treats an empty value as absent.
-fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
     }
 }
 
 /// Fields that neither this build nor Argo's plugin knows: Argo's plugin ignores them.
 pub(super) fn unknown_keys(config: &Value, path: &Path) -> Vec<Path> {
-    let known = |key: &str| SERVED_KEYS.contains(&key) || LATER_KEYS.contains(&key);
     let keys =
         |value: &Value| value.as_object().into_iter().flat_map(serde_json::Map::keys).cloned().collect::<Vec<_>>();
-    let mut unknown: Vec<Path> = keys(config).iter().filter(|key| !known(key)).map(|key| path.field(key)).collect();
-    let routes = config.get("httpRoutes").and_then(Value::as_array).into_iter().flatten();
-    for (index, route) in routes.enumerate() {
-        let path = path.field("httpRoutes").index(index);
-        unknown.extend(keys(route).iter().filter(|key| !ROUTE_KEYS.contains(&key.as_str())).map(|key| path.field(key)));
+    let mut unknown: Vec<Path> =
+        keys(config).iter().filter(|key| !is_known_key(key)).map(|key| path.field(key)).collect();
+    for list in RouteKind::ALL.map(|kind| kind.keys().list) {
+        let routes = config.get(list).and_then(Value::as_array).into_iter().flatten();
+        for (index, route) in routes.enumerate() {
+            let path = path.field(list).index(index);
+            let of_route = keys(route);
+            unknown
+                .extend(of_route.iter().filter(|key| !ROUTE_KEYS.contains(&key.as_str())).map(|key| path.field(key)));
+        }
     }
     unknown
 }
 
-/// An unsupported kind of route is already an error; a missing HTTPRoute is then not reported as well.
-fn routes(config: &Value, routing: &GatewayRouting, other_kinds: bool, path: &Path, faults: &mut Faults) {
-    for (index, route) in routing.http_routes.iter().enumerate() {
-        faults.add_if(route.name.is_empty(), &path.field("httpRoutes").index(index).field("name"), "is required");
+fn routes(config: &Value, routing: &GatewayRouting, path: &Path, faults: &mut Faults) {
+    for routes in routing.kinds() {
+        of_kind(routes, path, faults);
     }
-    if let Some(selector) = &routing.http_route_selector {
-        selector_is_sound(selector, &path.field("httpRouteSelector"), faults);
-    }
-    let named = routing.http_route.as_ref().is_some_and(|name| !name.is_empty()) || !routing.http_routes.is_empty();
-    if named || routing.http_route_selector.is_some() || other_kinds {
+    if routing.kinds().any(|routes| !routes.is_empty()) {
         return;
     }
     // An unknown field may be a typo for the routes.
     for path in unknown_keys(config, path) {
         faults.add(&path, "is not a field of this plugin");
     }
-    faults.add(path, "must name the routes: httpRoute, httpRoutes or httpRouteSelector");
+    faults.add(path, "must name the routes: httpRoute, httpRoutes or httpRouteSelector, or those of grpc, tcp or tls");
+}
+
+fn of_kind(routes: ConfiguredRoutes<'_>, path: &Path, faults: &mut Faults) {
+    let keys = routes.kind.keys();
+    for (index, route) in routes.list.iter().enumerate() {
+        let path = path.field(keys.list).index(index);
+        faults.add_if(route.name.is_empty(), &path.field("name"), "is required");
+    }
+    if let Some(selector) = routes.selector {
+        selector_is_sound(selector, &path.field(keys.selector), faults);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::gateway::LATER_KEYS;
+    use crate::gateway::RouteKind;
     use crate::rollout::Rollout;
     use crate::validation::tests::{assert_faults, canary, paths};
 
@@ -122,10 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn other_kinds_of_routes_are_rejected_by_their_name() {
-        for key in LATER_KEYS {
-            let value = if key.ends_with("Selector") { json!({}) } else { json!("a") };
-            assert_fault_at(json!({ key: value }), &format!(".{key}"));
+    fn each_kind_of_route_is_named_in_three_ways() {
+        for keys in RouteKind::ALL.map(RouteKind::keys) {
+            assert_faults(vec![
+                (configured(json!({ keys.one: "a" })), &[]),
+                (configured(json!({ keys.list: [{ "name": "a" }] })), &[]),
+                (configured(json!({ keys.selector: {} })), &[]),
+            ]);
         }
     }
 
@@ -147,6 +144,7 @@ mod tests {
     #[test]
     fn an_entry_needs_a_name_and_a_selector_needs_known_operators() {
         assert_fault_at(json!({ "httpRoutes": [{ "useHeaderRoutes": true }] }), ".httpRoutes[0].name");
+        assert_fault_at(json!({ "httpRoute": "a", "tcpRoutes": [{}] }), ".tcpRoutes[0].name");
         assert_fault_at(
             json!({ "httpRouteSelector": { "matchExpressions": [{ "key": "a", "operator": "Like" }] } }),
             ".httpRouteSelector.matchExpressions[0].operator",

@@ -95,7 +95,7 @@ fn managed(name: &str, fields: &CanaryFields, path: &Path, faults: &mut Faults) 
         faults.add_if(!known, &name_path, format!("{name:?} is not one of trafficRouting.managedRoutes"));
     }
     let takes_none = GatewayRouting::parse(config).is_ok_and(|routing| !routing.takes_any_header_routes());
-    let message = "needs a route for its rules: name it by httpRoute, or set useHeaderRoutes: true in httpRoutes";
+    let message = "needs a route for its rules: name it by httpRoute or grpcRoute, or set useHeaderRoutes: true in httpRoutes or grpcRoutes";
     faults.add_if(takes_none, path, message);
 }
 

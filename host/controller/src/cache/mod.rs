@@ -27,7 +27,7 @@ pub use plugin::{CachedPlugin, Plugins};
 pub use plugin_references::{PluginName, PluginPin};
 pub use replica_set::{CachedReplicaSet, ReplicaSets};
 pub use rollout::{CachedRollout, Decoded, Rollouts};
-pub use route::{CachedRoute, HttpRoutes, RouteStores};
+pub use route::{CachedRoute, GrpcRoutes, HttpRoutes, RouteStores, TcpRoutes, TlsRoutes};
 pub use service::{CachedService, Services};
 pub use store::{Scope, Store};
 pub use template::{AnalysisTemplates, CachedTemplate, ClusterAnalysisTemplates};

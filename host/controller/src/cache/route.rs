@@ -69,6 +69,9 @@ impl CachedRoute {
 #[derive(Debug, Default)]
 pub struct RouteStores {
     http: Store<CachedRoute>,
+    grpc: Store<CachedRoute>,
+    tcp: Store<CachedRoute>,
+    tls: Store<CachedRoute>,
 }
 
 impl RouteStores {
@@ -76,12 +79,18 @@ impl RouteStores {
     pub fn of(&self, kind: RouteKind) -> &Store<CachedRoute> {
         match kind {
             RouteKind::Http => &self.http,
+            RouteKind::Grpc => &self.grpc,
+            RouteKind::Tcp => &self.tcp,
+            RouteKind::Tls => &self.tls,
         }
     }
 
     fn of_mut(&mut self, kind: RouteKind) -> &mut Store<CachedRoute> {
         match kind {
             RouteKind::Http => &mut self.http,
+            RouteKind::Grpc => &mut self.grpc,
+            RouteKind::Tcp => &mut self.tcp,
+            RouteKind::Tls => &mut self.tls,
         }
     }
 
@@ -109,12 +118,30 @@ pub trait CachedRouteKind: 'static {
 }
 
 pub struct Http;
+pub struct Grpc;
+pub struct Tcp;
+pub struct Tls;
 
 impl CachedRouteKind for Http {
     const ROUTE: RouteKind = RouteKind::Http;
 }
 
+impl CachedRouteKind for Grpc {
+    const ROUTE: RouteKind = RouteKind::Grpc;
+}
+
+impl CachedRouteKind for Tcp {
+    const ROUTE: RouteKind = RouteKind::Tcp;
+}
+
+impl CachedRouteKind for Tls {
+    const ROUTE: RouteKind = RouteKind::Tls;
+}
+
 pub type HttpRoutes = Routes<Http>;
+pub type GrpcRoutes = Routes<Grpc>;
+pub type TcpRoutes = Routes<Tcp>;
+pub type TlsRoutes = Routes<Tls>;
 
 pub struct Routes<K>(PhantomData<K>);
 

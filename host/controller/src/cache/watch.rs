@@ -13,10 +13,20 @@ use crate::api_error::error_message;
 use crate::backoff::WatchDelays;
 use crate::metrics::Metrics;
 use crate::object::Object;
+use crate::served_versions::ServedVersions;
 use crate::waiting::{Waiting, watch_reason};
 
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
+
+/// Why a watch has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// The watcher gives no more events.
+    Watcher,
+    /// The cluster now serves the kind in another version.
+    OtherVersion,
+}
 
 /// What every watch works with.
 pub struct Watches {
@@ -24,6 +34,7 @@ pub struct Watches {
     pub caches: Arc<Caches>,
     pub sink: Arc<dyn ChangeSink>,
     pub metrics: Arc<Metrics>,
+    pub versions: Arc<ServedVersions>,
     /// Label selector of the objects with this controller's instance id.
     pub instance_selector: String,
     /// Why a kind cannot be watched.
@@ -33,7 +44,14 @@ pub struct Watches {
 impl Watches {
     /// Watches a kind in a scope. A broken watch begins anew with growing delays; the future ends only when the watcher itself does.
     pub async fn run<K: CachedKind>(&self, scope: &Scope) {
-        let resource = K::KIND.resource();
+        let mut first = true;
+        self.versions.find(&self.client, K::KIND).await;
+        while self.run_version::<K>(scope, &mut first).await == Ended::OtherVersion {}
+    }
+
+    /// Watches the kind in the version that was last found.
+    async fn run_version<K: CachedKind>(&self, scope: &Scope, first: &mut bool) -> Ended {
+        let resource = self.versions.resource(K::KIND);
         let api: Api<Object> = match scope.namespace() {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
@@ -46,14 +64,16 @@ impl Watches {
         };
         let stream = watcher::watcher(api, config).backoff(WatchDelays::default());
         let mut stream = std::pin::pin!(stream);
-        let mut first = true;
         loop {
             match stream.try_next().await {
-                Ok(None) => return,
-                Ok(Some(event)) => self.handle::<K>(scope, event, &mut first),
+                Ok(None) => return Ended::Watcher,
+                Ok(Some(event)) => self.handle::<K>(scope, event, first),
                 Err(error) => {
                     self.metrics.watch_error();
-                    self.failed::<K>(scope, &error, first);
+                    let is_missing = self.failed::<K>(scope, &error, *first);
+                    if is_missing && self.versions.find(&self.client, K::KIND).await {
+                        return Ended::OtherVersion;
+                    }
                 }
             }
         }
@@ -82,8 +102,8 @@ impl Watches {
         }
     }
 
-    /// `first`: there has been no complete list yet.
-    fn failed<K: CachedKind>(&self, scope: &Scope, error: &watcher::Error, first: bool) {
+    /// `first`: there has been no complete list yet. Whether the cluster does not serve what was asked for.
+    fn failed<K: CachedKind>(&self, scope: &Scope, error: &watcher::Error, first: bool) -> bool {
         let (code, message) = match error {
             watcher::Error::InitialListFailed(source)
             | watcher::Error::WatchStartFailed(source)
@@ -103,17 +123,19 @@ impl Watches {
         } else {
             tracing::debug!(kind = K::KIND.as_str(), ?scope, code, "{reason}");
         }
+        let is_missing = code == 404;
         if !K::OPTIONAL {
-            return;
+            return is_missing;
         }
         let state = match code {
             404 => WatchState::NotInstalled,
             403 => WatchState::Forbidden(message),
-            _ => return,
+            _ => return is_missing,
         };
         self.set_watch::<K>(scope, state);
         // Nobody has to wait for this list.
         self.sink.listed(K::KIND, scope);
+        is_missing
     }
 
     fn set_watch<K: CachedKind>(&self, scope: &Scope, state: WatchState) {

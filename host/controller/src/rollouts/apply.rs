@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::transitions;
 use crate::api_error::{ApiErrorClass, error_message};
-use crate::cache::{AnalysisRuns, CachedKind, HttpRoutes, Rollouts, Services};
+use crate::cache::{AnalysisRuns, CachedKind, GrpcRoutes, HttpRoutes, Rollouts, Services, TcpRoutes, TlsRoutes};
 use crate::clock::Clock;
 use crate::cluster::{self, Cluster, Stored};
 use crate::key::Key;
@@ -250,6 +250,9 @@ impl Applier {
         let key = Key::from(route);
         match route.kind {
             RouteKind::Http => self.wrote::<HttpRoutes>(target, key, version),
+            RouteKind::Grpc => self.wrote::<GrpcRoutes>(target, key, version),
+            RouteKind::Tcp => self.wrote::<TcpRoutes>(target, key, version),
+            RouteKind::Tls => self.wrote::<TlsRoutes>(target, key, version),
         }
     }
 

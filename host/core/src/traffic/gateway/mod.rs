@@ -64,6 +64,7 @@ impl Gateway {
     fn place<'a>(&'a self, view: &'a RouteView) -> Place<'a> {
         Place {
             shown: &view.shown,
+            kind: view.key.kind,
             namespace: &view.key.namespace,
             route: &view.route,
             rules: &view.rules,

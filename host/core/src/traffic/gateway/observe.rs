@@ -71,10 +71,7 @@ pub(crate) fn observe(
         gateway.routes.push(share.view);
     }
     if observed.routes.is_empty() {
-        blocked = Some(Blocked {
-            reason: ConditionReason::RouteNotFound,
-            message: "httpRouteSelector matches no HTTPRoute".to_owned(),
-        });
+        blocked = Some(Blocked { reason: ConditionReason::RouteNotFound, message: nothing_selected(&gateway.routing) });
     }
     let first = confirmed.first().copied().flatten();
     let all_read = confirmed.len() == observed.routes.len();
@@ -83,6 +80,12 @@ pub(crate) fn observe(
     let last_written = last_written(&gateway).unwrap_or(range.max);
     managed.may_send |= managed.present;
     Some((gateway, TrafficState { range, confirmed, last_written, blocked, on_trust, retry_at, managed }))
+}
+
+fn nothing_selected(routing: &GatewayRouting) -> String {
+    let selected = routing.kinds().filter(|routes| routes.selector.is_some()).map(|routes| routes.kind);
+    let sentences = selected.map(|kind| format!("{} matches no {}", kind.keys().selector, kind.as_str()));
+    sentences.collect::<Vec<_>>().join(", ")
 }
 
 fn managed_names(fields: &CanaryFields) -> Vec<String> {
@@ -115,7 +118,7 @@ fn found(state: RouteState, kind: RouteKind, shown: &str) -> Result<Arc<Route>, 
             ConditionReason::GatewayApiNotInstalled,
             format!(
                 "{shown}: the cluster serves no {GATEWAY_API_GROUP}/{} {}: install Gateway API",
-                kind.version(),
+                kind.versions().join(" or "),
                 kind.as_str()
             ),
         ),

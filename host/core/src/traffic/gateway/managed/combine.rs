@@ -1,6 +1,6 @@
 //! Combines a match of a route's rule with a match of a managed route: a request matches the result if it matches both.
 
-use kulta_api::ConditionReason;
+use kulta_api::{ConditionReason, RouteKind};
 use serde_json::{Map, Value, json};
 
 use crate::decision::{HeaderMatch, RouteMatch, TextMatch};
@@ -36,28 +36,53 @@ enum Both {
     Inexpressible,
 }
 
-/// `None` if no request matches both. `index` is the position of `present` in its rule.
-pub(super) fn matches(present: &Value, wanted: &RouteMatch, index: usize) -> Result<Option<Value>, NotCombined> {
+/// `None` if no request matches both. `index` is the position of `present` in its rule, whose route is of this kind.
+pub(super) fn matches(
+    kind: RouteKind,
+    present: &Value,
+    wanted: &RouteMatch,
+    index: usize,
+) -> Result<Option<Value>, NotCombined> {
     let mut combined = present.as_object().cloned().unwrap_or_default();
+    let combines = match kind {
+        RouteKind::Http => with_request_line(&mut combined, wanted, index)?,
+        RouteKind::Grpc | RouteKind::Tcp | RouteKind::Tls => {
+            let parts = [("path", wanted.path.is_some()), ("method", wanted.method.is_some())];
+            if let Some((part, _)) = parts.into_iter().find(|(_, is_wanted)| *is_wanted) {
+                let message = format!("a rule of a {} cannot match its HTTP {part}", kind.as_str());
+                return Err(conflict(index, part, message));
+            }
+            true
+        }
+    };
+    if !combines || !with_headers(&mut combined, &wanted.headers, index)? {
+        return Ok(None);
+    }
+    Ok(Some(Value::Object(combined)))
+}
+
+/// Adds path and method to the match. False if no request matches both.
+fn with_request_line(
+    combined: &mut Map<String, Value>,
+    wanted: &RouteMatch,
+    index: usize,
+) -> Result<bool, NotCombined> {
     let default = || json!({ "type": "PathPrefix", "value": ROOT });
     let path = combined.get("path").cloned().unwrap_or_else(default);
     match wanted.path.as_ref().map_or(Both::One(path.clone()), |wanted| paths(&path, wanted)) {
         Both::One(path) => combined.insert("path".to_owned(), path),
-        Both::Never => return Ok(None),
+        Both::Never => return Ok(false),
         Both::Inexpressible => {
             return Err(conflict(index, "path", "no path match of Gateway API matches both this path and its own"));
         }
     };
     if let Some(TextMatch::Exact(method)) = &wanted.method {
         match combined.get("method").and_then(Value::as_str) {
-            Some(present) if present != method => return Ok(None),
+            Some(present) if present != method => return Ok(false),
             _ => combined.insert("method".to_owned(), json!(method)),
         };
     }
-    if !with_headers(&mut combined, &wanted.headers, index)? {
-        return Ok(None);
-    }
-    Ok(Some(Value::Object(combined)))
+    Ok(true)
 }
 
 /// Adds the headers to the match. False if no request matches both.

@@ -6,7 +6,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use kulta_api::ConditionReason;
+use kulta_api::{ConditionReason, RouteKind};
 use serde_json::{Value, json};
 
 use super::route::{Backends, SharedRules, backend_refs, names_service};
@@ -59,6 +59,7 @@ pub(super) struct ManagedPatch {
 pub(super) struct Place<'a> {
     /// The route as messages name it.
     pub shown: &'a str,
+    pub kind: RouteKind,
     /// The route's namespace.
     pub namespace: &'a str,
     pub route: &'a Route,
@@ -151,7 +152,7 @@ fn wanted_rules(place: Place<'_>, wanted: &[ManagedRoute], weight: u32) -> Resul
         for source in place.rules.sources() {
             let Some(from) = rules.get(source.rule) else { continue };
             let name = if number == 0 { managed.name.clone() } else { format!("{}-{number}", managed.name) };
-            let made = rule::of(from, source, managed, name, (weight, place.backends.max_weight));
+            let made = rule::of(place.kind, from, source, managed, name, (weight, place.backends.max_weight));
             let made = made.map_err(|combined| Blocked {
                 reason: combined.reason,
                 message: format!(

@@ -1,6 +1,7 @@
 //! Makes a rule of a managed route from a rule that splits traffic. Everything that is not about the match or the backends is
 //! copied, so that fields which this build does not know are kept.
 
+use kulta_api::RouteKind;
 use serde_json::{Map, Value, json};
 
 use super::combine::{self, NotCombined};
@@ -18,6 +19,7 @@ pub(super) fn mirrors(rule: &Value) -> impl Iterator<Item = &Value> {
 
 /// `None` if no request can match both. `weights` are the canary's weight and the maximum.
 pub(super) fn of(
+    kind: RouteKind,
     from: &Value,
     source: Source,
     managed: &ManagedRoute,
@@ -26,8 +28,8 @@ pub(super) fn of(
 ) -> Result<Option<Value>, NotCombined> {
     let Value::Object(mut rule) = from.clone() else { return Ok(None) };
     let matches = match &managed.kind {
-        ManagedRouteKind::Headers(headers) => with_matches(from, &[of_headers(headers)])?,
-        ManagedRouteKind::Mirror(mirror) => with_matches(from, &mirror.matches)?,
+        ManagedRouteKind::Headers(headers) => with_matches(kind, from, &[of_headers(headers)])?,
+        ManagedRouteKind::Mirror(mirror) => with_matches(kind, from, &mirror.matches)?,
     };
     if matches.is_empty() {
         return Ok(None);
@@ -46,7 +48,7 @@ fn of_headers(headers: &[HeaderMatch]) -> RouteMatch {
 }
 
 /// Each match of the rule, combined with each of these.
-fn with_matches(from: &Value, more: &[RouteMatch]) -> Result<Vec<Value>, NotCombined> {
+fn with_matches(kind: RouteKind, from: &Value, more: &[RouteMatch]) -> Result<Vec<Value>, NotCombined> {
     // A rule without matches matches all requests.
     let everything = [json!({})];
     let matches = from.get("matches").and_then(Value::as_array).filter(|matches| !matches.is_empty());
@@ -55,7 +57,7 @@ fn with_matches(from: &Value, more: &[RouteMatch]) -> Result<Vec<Value>, NotComb
     let mut all = Vec::new();
     for (index, present) in matches.iter().enumerate() {
         for wanted in more {
-            if let Some(combined) = combine::matches(present, wanted, index)? {
+            if let Some(combined) = combine::matches(kind, present, wanted, index)? {
                 if rewrites_prefix && combined.get("path") != present.get("path") {
                     let message =
                         "its path cannot be combined with a filter that rewrites or redirects the matched prefix";

@@ -42,11 +42,16 @@ fn mirror(percentage: Option<u32>, matches: Vec<RouteMatch>) -> ManagedRoute {
 }
 
 fn planned(route: &Route, goal: &ManagedGoal, weight: u32) -> Result<ManagedPatch, Blocked> {
+    planned_on(RouteKind::Http, route, goal, weight)
+}
+
+fn planned_on(kind: RouteKind, route: &Route, goal: &ManagedGoal, weight: u32) -> Result<ManagedPatch, Blocked> {
     let names = names();
     let backends =
         Backends { namespace: "shop", canary: "canary", stable: "stable", max_weight: 100, managed: names.as_slice() };
     let rules = SharedRules::find("HTTPRoute \"web\"", "shop", route, backends)?;
-    plan(Place { shown: "HTTPRoute \"web\"", namespace: "shop", route, rules: &rules, backends }, goal, weight)
+    let (shown, namespace) = ("HTTPRoute \"web\"", "shop");
+    plan(Place { shown, kind, namespace, route, rules: &rules, backends }, goal, weight)
 }
 
 /// The rules after the write.
@@ -433,4 +438,41 @@ fn a_rule_that_has_lost_its_name_is_reported_and_not_written_again() {
 
     assert_eq!(reason, ConditionReason::ManagedRouteNotStored);
     assert!(message.starts_with("HTTPRoute \"web\": spec.rules[0].name: "), "{message}");
+}
+
+fn grpc_split() -> Value {
+    json!({ "matches": [{ "method": { "type": "Exact", "service": "shop.Cart" } }], "backendRefs": pair(0) })
+}
+
+fn planned_on_grpc(wanted: ManagedRoute) -> Result<ManagedPatch, Blocked> {
+    planned_on(RouteKind::Grpc, &route(json!([grpc_split()])), &ManagedGoal::Exactly(vec![wanted]), 0)
+}
+
+#[test]
+fn on_a_grpc_route_the_headers_are_added_to_the_matches_of_methods() {
+    let rules = planned_on_grpc(beta()).unwrap().rules;
+
+    let expected = json!({
+        "name": "beta",
+        "matches": [{
+            "method": { "type": "Exact", "service": "shop.Cart" },
+            "headers": [{ "type": "Exact", "name": "team", "value": "qa" }],
+        }],
+        "backendRefs": [{ "name": "canary", "port": 80, "weight": 1 }],
+    });
+    assert_eq!(rules, [expected]);
+}
+
+#[test]
+fn on_a_grpc_route_a_mirror_cannot_match_an_http_path() {
+    let path = RouteMatch { path: Some(exact("/a")), ..RouteMatch::default() };
+
+    let blocked = planned_on_grpc(mirror(None, vec![path])).unwrap_err();
+
+    let told =
+        "spec.rules[0].matches[0].path: managed route \"copy\": a rule of a GRPCRoute cannot match its HTTP path";
+    assert_eq!(
+        (blocked.reason, blocked.message),
+        (ConditionReason::ManagedRouteConflict, format!("HTTPRoute \"web\": {told}"))
+    );
 }
