@@ -32,8 +32,7 @@ fn define(cluster: &Cluster, kind: &str, version: &str) -> Result<()> {
 /// The route `web` of this kind with the backends of the Rollout `web`, in one rule.
 fn route_of(kind: &str, version: &str) -> Value {
     let mut route = route("web", &["web"]);
-    route["apiVersion"] = json!(format!("{GROUP}/{version}"));
-    route["kind"] = json!(kind);
+    json_patch::merge(&mut route, &json!({ "apiVersion": format!("{GROUP}/{version}"), "kind": kind }));
     if let Some(rule) = route.pointer_mut("/spec/rules/0").and_then(Value::as_object_mut) {
         rule.remove("matches");
     }
@@ -42,7 +41,7 @@ fn route_of(kind: &str, version: &str) -> Value {
 
 fn weights(cluster: &Cluster, kind: &str, version: &str) -> Result<Vec<i64>> {
     let served = cluster.store.kind(&format!("{GROUP}/{version}"), kind).context("the kind is served")?;
-    let route = cluster.store.get(&*served, NAMESPACE, "web").map_err(|error| anyhow::anyhow!("{}", error.status()))?;
+    let route = cluster.store.get(&served, NAMESPACE, "web").map_err(|error| anyhow::anyhow!("{}", error.status()))?;
     let references = route.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array);
     Ok(references.into_iter().flatten().filter_map(|reference| reference.get("weight")?.as_i64()).collect())
 }
@@ -50,7 +49,12 @@ fn weights(cluster: &Cluster, kind: &str, version: &str) -> Result<Vec<i64>> {
 /// The Rollout `web` with these routes.
 fn routed(routes: &Value) -> Value {
     let mut rollout = rollout("web", "web", &json!([{ "setWeight": 30 }, { "pause": {} }]));
-    rollout["spec"]["strategy"]["canary"]["trafficRouting"]["plugins"]["argoproj-labs/gatewayAPI"] = routes.clone();
+    let routing = json!({ "plugins": { "argoproj-labs/gatewayAPI": routes } });
+    // The routes replace the one that every such Rollout has.
+    let canary = rollout.pointer_mut("/spec/strategy/canary").and_then(Value::as_object_mut);
+    if let Some(canary) = canary {
+        canary.insert("trafficRouting".to_owned(), routing);
+    }
     rollout
 }
 
@@ -136,6 +140,7 @@ fn a_kind_that_is_installed_later_is_found_in_the_version_that_is_then_served() 
 /// The message of the condition that reports blocked traffic.
 fn condition(rollout: &Value) -> Option<&str> {
     let all = rollout.pointer("/status/conditions")?.as_array()?;
-    let found = all.iter().find(|one| one["type"] == "TrafficReady" && one["status"] == "False")?;
-    found["message"].as_str()
+    let has = |one: &Value, field: &str, value: &str| one.get(field).and_then(Value::as_str) == Some(value);
+    let found = all.iter().find(|one| has(one, "type", "TrafficReady") && has(one, "status", "False"))?;
+    found.get("message")?.as_str()
 }

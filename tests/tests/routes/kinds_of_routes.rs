@@ -15,7 +15,8 @@ use crate::{until_blocked, until_paused_at, until_share, until_stable};
 fn grpc_route(canary: &Canary, namespace: &str) -> Value {
     let mut route = canary.route(namespace);
     let host = format!("grpc-{}", canary.host(namespace));
-    let rule = json!([{ "matches": [{ "method": { "service": "shop.Cart" } }], "backendRefs": route["spec"]["rules"][0]["backendRefs"] }]);
+    let backends = route.pointer("/spec/rules/0/backendRefs").cloned();
+    let rule = json!([{ "matches": [{ "method": { "service": "shop.Cart" } }], "backendRefs": backends }]);
     json_patch::merge(&mut route, &json!({ "kind": "GRPCRoute", "spec": { "hostnames": [host], "rules": rule } }));
     route
 }
@@ -29,7 +30,8 @@ fn with_grpc(canary: Canary) -> Canary {
 async fn grpc_rules(scenario: &Scenario) -> Result<(Vec<String>, i64)> {
     let route = scenario.get(&kinds::grpc_route(), "web").await?;
     let rules = route.data.pointer("/spec/rules").and_then(Value::as_array).cloned().unwrap_or_default();
-    let names = rules.iter().map(|rule| rule["name"].as_str().unwrap_or_default().to_owned()).collect();
+    let names =
+        rules.iter().map(|rule| rule.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()).collect();
     let weight = rules.last().and_then(|rule| rule.pointer("/backendRefs/1/weight")?.as_i64()).unwrap_or(-1);
     Ok((names, weight))
 }
