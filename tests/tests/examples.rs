@@ -94,6 +94,16 @@ fn is_past_its_first_step(rollout: &DynamicObject) -> bool {
         && api::text(rollout, "/status/stableRS") != api::text(rollout, "/status/currentPodHash")
 }
 
+async fn until_first_weight(scenario: &Scenario, objects: &[Value], rollout: &Value) -> Result<()> {
+    let canary = first_weight(rollout).context("the first step sets a weight")?;
+    for route in objects.iter().filter(|object| is_a(object, "HTTPRoute")) {
+        let rules = route.pointer("/spec/rules").and_then(Value::as_array).map_or(0, Vec::len);
+        let wanted = [("web-stable", 100 - canary), ("web-canary", canary)].repeat(rules);
+        scenario.until_weights(name(route), &wanted).await?;
+    }
+    Ok(())
+}
+
 async fn deployed_and_updated(scenario: &Scenario, objects: &[Value], rollout: &Value) -> Result<()> {
     let web = name(rollout);
     scenario.until_phase(web, "Healthy").await?;
@@ -103,11 +113,10 @@ async fn deployed_and_updated(scenario: &Scenario, objects: &[Value], rollout: &
     if rollout.pointer("/spec/strategy/canary").is_some() {
         scenario.until(&kinds::rollout(), web, "the first step's end", is_past_its_first_step).await?;
     }
-    let canary = first_weight(rollout).context("the first step sets a weight")?;
-    for route in objects.iter().filter(|object| is_a(object, "HTTPRoute")) {
-        let rules = route.pointer("/spec/rules").and_then(Value::as_array).map_or(0, Vec::len);
-        let wanted = [("web-stable", 100 - canary), ("web-canary", canary)].repeat(rules);
-        scenario.until_weights(name(route), &wanted).await?;
+    if rollout.pointer("/spec/strategy/blueGreen").is_some() {
+        scenario.until_phase(web, "Paused").await?;
+    } else {
+        until_first_weight(scenario, objects, rollout).await?;
     }
 
     let events = scenario.events_about("Rollout", web).await?;
