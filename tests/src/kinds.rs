@@ -87,6 +87,15 @@ pub fn grpc_route() -> ApiResource {
     resource("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
 }
 
+/// In the version of the CRD that the tests install.
+pub fn tcp_route() -> ApiResource {
+    resource("gateway.networking.k8s.io", "v1alpha2", "TCPRoute", "tcproutes")
+}
+
+pub fn tls_route() -> ApiResource {
+    resource("gateway.networking.k8s.io", "v1", "TLSRoute", "tlsroutes")
+}
+
 pub fn horizontal_pod_autoscaler() -> ApiResource {
     resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 }
