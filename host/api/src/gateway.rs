@@ -39,15 +39,23 @@ impl RouteKind {
         }
     }
 
-    /// The versions that this build reads and writes, the preferred one first. A cluster serves at least one of them, or lacks the
-    /// kind. The fields that matter here are the same in all.
+    /// The version that this build uses if the cluster serves it.
+    pub const PREFERRED_VERSION: &'static str = "v1";
+
+    /// Versions for clusters that do not serve the preferred one, the newest first. The fields that this build reads and writes are the
+    /// same in all versions.
     #[must_use]
-    pub const fn versions(self) -> &'static [&'static str] {
+    pub const fn older_versions(self) -> &'static [&'static str] {
         match self {
-            Self::Http => &["v1"],
-            Self::Grpc | Self::Tcp => &["v1", "v1alpha2"],
-            Self::Tls => &["v1", "v1alpha3", "v1alpha2"],
+            Self::Http => &[],
+            Self::Grpc | Self::Tcp => &["v1alpha2"],
+            Self::Tls => &["v1alpha3", "v1alpha2"],
         }
+    }
+
+    /// All versions that this build can use, the preferred one first.
+    pub fn versions(self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(Self::PREFERRED_VERSION).chain(self.older_versions().iter().copied())
     }
 
     #[must_use]

@@ -57,7 +57,7 @@ impl Kind {
             Self::Plugin => ("kulta.io", "v1alpha1", "plugins"),
             Self::ReplicaSet => ("apps", "v1", "replicasets"),
             Self::Service => ("", "v1", "services"),
-            Self::Route(kind) => (GATEWAY_API_GROUP, preferred(kind), kind.plural()),
+            Self::Route(kind) => (GATEWAY_API_GROUP, RouteKind::PREFERRED_VERSION, kind.plural()),
             Self::Pod => ("", "v1", "pods"),
             Self::ConfigMap => ("", "v1", "configmaps"),
             Self::Secret => ("", "v1", "secrets"),
@@ -116,12 +116,4 @@ impl Kind {
         Self::Event,
         Self::Lease,
     ];
-}
-
-/// The version that is used until the served one has been found.
-const fn preferred(kind: RouteKind) -> &'static str {
-    match kind.versions() {
-        [first, ..] => first,
-        [] => "v1",
-    }
 }

@@ -29,27 +29,35 @@ impl ServedVersions {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&route).copied()
     }
 
-    /// Asks the cluster for the preferred of the versions that it serves. Whether another version than before is served.
-    /// Where only one version is known nothing is asked. An answer that cannot be read changes nothing: the next request to the kind
-    /// tells the reason.
-    pub async fn find(&self, client: &Client, kind: Kind) -> bool {
-        let Kind::Route(route) = kind else { return false };
-        let [_, _, ..] = route.versions() else { return false };
-        for version in route.versions() {
-            match is_served(client, route, version).await {
-                Ok(true) => {
-                    let mut versions = self.0.write().unwrap_or_else(PoisonError::into_inner);
-                    return versions.insert(route, version) != Some(*version);
+    /// Asks the cluster which version of the kind it serves, and returns the kind in the preferred one of these. Kinds with a single
+    /// known version cost no request. If the cluster does not answer, or serves none, the version that was found before stays.
+    pub async fn find(&self, client: &Client, kind: Kind) -> ApiResource {
+        if let Kind::Route(route) = kind
+            && !route.older_versions().is_empty()
+        {
+            match served(client, route).await {
+                Ok(Some(version)) => {
+                    self.0.write().unwrap_or_else(PoisonError::into_inner).insert(route, version);
                 }
-                Ok(false) => {}
+                Ok(None) => {}
                 Err(error) => {
-                    tracing::debug!("cannot ask for the versions of {}: {}", route.as_str(), error_message(&error));
-                    return false;
+                    let route = route.as_str();
+                    tracing::warn!("cannot ask which version of {route} is served: {}", error_message(&error));
                 }
             }
         }
-        false
+        self.resource(kind)
     }
+}
+
+/// The preferred one of the versions that the cluster serves.
+async fn served(client: &Client, route: RouteKind) -> Result<Option<&'static str>, kube::Error> {
+    for version in route.versions() {
+        if is_served(client, route, version).await? {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
 }
 
 async fn is_served(client: &Client, route: RouteKind, version: &str) -> Result<bool, kube::Error> {
@@ -92,8 +100,7 @@ mod tests {
 
     async fn found(served: &'static [(&'static str, &'static str)], route: RouteKind) -> String {
         let versions = ServedVersions::default();
-        versions.find(&cluster(served), Kind::Route(route)).await;
-        versions.resource(Kind::Route(route)).version
+        versions.find(&cluster(served), Kind::Route(route)).await.version
     }
 
     #[tokio::test]
@@ -118,13 +125,16 @@ mod tests {
         assert_eq!(found(&[("httproutes", "v1")], RouteKind::Grpc).await, "v1");
     }
 
+    /// Each namespace has a watch of its own.
     #[tokio::test]
-    async fn a_change_of_the_served_version_is_told() {
+    async fn every_watch_of_a_kind_finds_the_version_that_is_served_later() {
         let versions = ServedVersions::default();
         let kind = Kind::Route(RouteKind::Tcp);
         versions.find(&cluster(&[("tcproutes", "v1alpha2")]), kind).await;
 
         let later = cluster(&[("tcproutes", "v1")]);
-        assert_eq!((versions.find(&later, kind).await, versions.find(&later, kind).await), (true, false));
+        let (one, other) = (versions.find(&later, kind).await, versions.find(&later, kind).await);
+
+        assert_eq!((one.version.as_str(), other.version.as_str()), ("v1", "v1"));
     }
 }

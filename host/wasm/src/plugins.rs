@@ -199,7 +199,6 @@ mod tests {
     fn the_component_of_a_provider_is_small() {
         let providers = ["prometheus", "web", "datadog", "graphite", "influxdb", "newRelic", "skywalking", "wavefront"];
         for plugin in built_in().iter().filter(|plugin| providers.contains(&plugin.name)) {
-            println!("{}: {} bytes", plugin.name, plugin.bytes.len());
             assert!(plugin.bytes.len() <= PROVIDER_BYTES, "{}: {} bytes", plugin.name, plugin.bytes.len());
         }
     }

@@ -1,10 +1,12 @@
-//! Routes of several kinds of one Rollout, as Contour accepts them.
+//! Routes of several kinds of one Rollout: HTTPRoutes and GRPCRoutes behind Contour, TCPRoutes and TLSRoutes that the test itself accepts,
+//! because the Contour of the tests does not serve them.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use kube::{
-    api::{Patch, PatchParams},
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
     core::ApiResource,
 };
 use kulta_tests::{
@@ -119,7 +121,7 @@ fn tcp_routes() -> Value {
     })
 }
 
-/// Reports on the route as a gateway does that has accepted its current generation. The Contour of the tests serves no such routes.
+/// Reports on the route as a gateway does that has accepted its current generation.
 async fn accept(scenario: &Scenario, kind: &ApiResource) -> Result<()> {
     let routes = scenario.api(kind);
     loop {
@@ -149,6 +151,12 @@ async fn accept(scenario: &Scenario, kind: &ApiResource) -> Result<()> {
 #[ignore = "needs a cluster: make cluster-test runs it"]
 async fn tcp_and_tls_routes_move_together_once_both_kinds_are_installed() -> Result<()> {
     let scenario = Scenario::begin("tcptls").await?;
+    // An earlier run in the same cluster has installed it.
+    let definitions: Api<DynamicObject> = Api::all_with(scenario.client.clone(), &kinds::crd());
+    match definitions.delete("tcproutes.gateway.networking.k8s.io", &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        deleted => drop(deleted?),
+    }
     let controller = start(&scenario, None).await?;
     let routes = json!({ "httpRoute": null, "tcpRoute": WEB, "tlsRoute": WEB });
     let routing = json!({ "plugins": { "argoproj-labs/gatewayAPI": routes } });

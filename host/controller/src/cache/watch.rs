@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use kube::Client;
 use kube::api::Api;
+use kube::core::ApiResource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 
@@ -18,15 +19,6 @@ use crate::waiting::{Waiting, watch_reason};
 
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
-
-/// Why a watch has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
-    /// The watcher gives no more events.
-    Watcher,
-    /// The cluster now serves the kind in another version.
-    OtherVersion,
-}
 
 /// What every watch works with.
 pub struct Watches {
@@ -45,16 +37,23 @@ impl Watches {
     /// Watches a kind in a scope. A broken watch begins anew with growing delays; the future ends only when the watcher itself does.
     pub async fn run<K: CachedKind>(&self, scope: &Scope) {
         let mut first = true;
-        self.versions.find(&self.client, K::KIND).await;
-        while self.run_version::<K>(scope, &mut first).await == Ended::OtherVersion {}
+        let mut resource = Some(self.versions.find(&self.client, K::KIND).await);
+        while let Some(version) = resource {
+            resource = self.run_version::<K>(scope, &version, &mut first).await;
+        }
     }
 
-    /// Watches the kind in the version that was last found.
-    async fn run_version<K: CachedKind>(&self, scope: &Scope, first: &mut bool) -> Ended {
-        let resource = self.versions.resource(K::KIND);
+    /// Watches the kind in one version. Returns the kind in another version as soon as the cluster serves that instead, and `None` when
+    /// the watcher ends.
+    async fn run_version<K: CachedKind>(
+        &self,
+        scope: &Scope,
+        resource: &ApiResource,
+        first: &mut bool,
+    ) -> Option<ApiResource> {
         let api: Api<Object> = match scope.namespace() {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
         };
         let config = watcher::Config::default().page_size(PAGE);
         let config = match K::SELECTION {
@@ -66,13 +65,15 @@ impl Watches {
         let mut stream = std::pin::pin!(stream);
         loop {
             match stream.try_next().await {
-                Ok(None) => return Ended::Watcher,
+                Ok(None) => return None,
                 Ok(Some(event)) => self.handle::<K>(scope, event, first),
                 Err(error) => {
                     self.metrics.watch_error();
-                    let is_missing = self.failed::<K>(scope, &error, *first);
-                    if is_missing && self.versions.find(&self.client, K::KIND).await {
-                        return Ended::OtherVersion;
+                    if self.failed::<K>(scope, &error, *first) {
+                        let found = self.versions.find(&self.client, K::KIND).await;
+                        if found.version != resource.version {
+                            return Some(found);
+                        }
                     }
                 }
             }
@@ -102,7 +103,7 @@ impl Watches {
         }
     }
 
-    /// `first`: there has been no complete list yet. Whether the cluster does not serve what was asked for.
+    /// `first`: there has been no complete list yet. Returns whether the cluster does not serve the kind in this version.
     fn failed<K: CachedKind>(&self, scope: &Scope, error: &watcher::Error, first: bool) -> bool {
         let (code, message) = match error {
             watcher::Error::InitialListFailed(source)

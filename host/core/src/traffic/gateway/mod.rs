@@ -62,14 +62,7 @@ impl Gateway {
     }
 
     fn place<'a>(&'a self, view: &'a RouteView) -> Place<'a> {
-        Place {
-            shown: &view.shown,
-            kind: view.key.kind,
-            namespace: &view.key.namespace,
-            route: &view.route,
-            rules: &view.rules,
-            backends: self.backends(),
-        }
+        Place { shown: &view.shown, key: &view.key, route: &view.route, rules: &view.rules, backends: self.backends() }
     }
 
     /// Names of the managed routes, in their order.

@@ -118,7 +118,7 @@ fn found(state: RouteState, kind: RouteKind, shown: &str) -> Result<Arc<Route>, 
             ConditionReason::GatewayApiNotInstalled,
             format!(
                 "{shown}: the cluster serves no {GATEWAY_API_GROUP}/{} {}: install Gateway API",
-                kind.versions().join(" or "),
+                kind.versions().collect::<Vec<_>>().join(" or "),
                 kind.as_str()
             ),
         ),

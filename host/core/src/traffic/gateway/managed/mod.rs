@@ -6,7 +6,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use kulta_api::{ConditionReason, RouteKind};
+use kulta_api::{ConditionReason, RouteKey};
 use serde_json::{Value, json};
 
 use super::route::{Backends, SharedRules, backend_refs, names_service};
@@ -59,9 +59,7 @@ pub(super) struct ManagedPatch {
 pub(super) struct Place<'a> {
     /// The route as messages name it.
     pub shown: &'a str,
-    pub kind: RouteKind,
-    /// The route's namespace.
-    pub namespace: &'a str,
+    pub key: &'a RouteKey,
     pub route: &'a Route,
     pub rules: &'a SharedRules,
     pub backends: Backends<'a>,
@@ -105,7 +103,7 @@ fn rules_of(spec: &Value) -> &[Value] {
 
 /// Names of the managed routes that have a rule in the route.
 pub(super) fn present<'a>(place: Place<'a>) -> impl Iterator<Item = &'a str> {
-    let own = rules_of(&place.route.spec).iter().filter(move |rule| is_own(rule, place.namespace, place.backends));
+    let own = rules_of(&place.route.spec).iter().filter(move |rule| is_own(rule, &place.key.namespace, place.backends));
     own.filter_map(move |rule| managed_name(rule, place.backends.managed))
 }
 
@@ -119,7 +117,7 @@ pub(super) fn plan(place: Place<'_>, goal: &ManagedGoal, weight: u32) -> Result<
     }
     let rules = rules_of(&place.route.spec);
     let own: Vec<(usize, &Value)> =
-        rules.iter().enumerate().filter(|(_, rule)| is_own(rule, place.namespace, place.backends)).collect();
+        rules.iter().enumerate().filter(|(_, rule)| is_own(rule, &place.key.namespace, place.backends)).collect();
     let last = place.route.last_write.as_ref().filter(|last| last.generation <= place.route.generation);
     let last = last.filter(|last| last.weight == weight && !last.managed.is_empty());
     let wanted = match (goal, last) {
@@ -152,7 +150,7 @@ fn wanted_rules(place: Place<'_>, wanted: &[ManagedRoute], weight: u32) -> Resul
         for source in place.rules.sources() {
             let Some(from) = rules.get(source.rule) else { continue };
             let name = if number == 0 { managed.name.clone() } else { format!("{}-{number}", managed.name) };
-            let made = rule::of(place.kind, from, source, managed, name, (weight, place.backends.max_weight));
+            let made = rule::of(place.key.kind, from, source, managed, name, (weight, place.backends.max_weight));
             let made = made.map_err(|combined| Blocked {
                 reason: combined.reason,
                 message: format!(
@@ -222,7 +220,7 @@ fn owner_of(place: Place<'_>, rule: &Value, name: &str) -> String {
             max_weight: place.backends.max_weight,
             managed: &other.managed,
         };
-        is_own(rule, place.namespace, backends) || other.managed.iter().any(|managed| is_named(name, managed))
+        is_own(rule, &place.key.namespace, backends) || other.managed.iter().any(|managed| is_named(name, managed))
     };
     match place.route.other_rollouts.iter().find(of_other) {
         Some(other) if other.namespace == place.backends.namespace => format!("is of Rollout {:?}", other.name),

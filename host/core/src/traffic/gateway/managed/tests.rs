@@ -1,5 +1,9 @@
 //! The patches of rules of managed routes, applied to routes as the API server does.
 
+mod grpc;
+
+use kulta_api::RouteKind;
+
 use super::*;
 use crate::decision::{HeaderMatch, ManagedRouteKind, Mirror, RouteMatch, TextMatch};
 
@@ -49,9 +53,10 @@ fn planned_on(kind: RouteKind, route: &Route, goal: &ManagedGoal, weight: u32) -
     let names = names();
     let backends =
         Backends { namespace: "shop", canary: "canary", stable: "stable", max_weight: 100, managed: names.as_slice() };
-    let rules = SharedRules::find("HTTPRoute \"web\"", "shop", route, backends)?;
-    let (shown, namespace) = ("HTTPRoute \"web\"", "shop");
-    plan(Place { shown, kind, namespace, route, rules: &rules, backends }, goal, weight)
+    let key = RouteKey::new(kind, "shop", "web");
+    let shown = key.shown("shop");
+    let rules = SharedRules::find(&shown, "shop", route, backends)?;
+    plan(Place { shown: &shown, key: &key, route, rules: &rules, backends }, goal, weight)
 }
 
 /// The rules after the write.
@@ -438,41 +443,4 @@ fn a_rule_that_has_lost_its_name_is_reported_and_not_written_again() {
 
     assert_eq!(reason, ConditionReason::ManagedRouteNotStored);
     assert!(message.starts_with("HTTPRoute \"web\": spec.rules[0].name: "), "{message}");
-}
-
-fn grpc_split() -> Value {
-    json!({ "matches": [{ "method": { "type": "Exact", "service": "shop.Cart" } }], "backendRefs": pair(0) })
-}
-
-fn planned_on_grpc(wanted: ManagedRoute) -> Result<ManagedPatch, Blocked> {
-    planned_on(RouteKind::Grpc, &route(json!([grpc_split()])), &ManagedGoal::Exactly(vec![wanted]), 0)
-}
-
-#[test]
-fn on_a_grpc_route_the_headers_are_added_to_the_matches_of_methods() {
-    let rules = planned_on_grpc(beta()).unwrap().rules;
-
-    let expected = json!({
-        "name": "beta",
-        "matches": [{
-            "method": { "type": "Exact", "service": "shop.Cart" },
-            "headers": [{ "type": "Exact", "name": "team", "value": "qa" }],
-        }],
-        "backendRefs": [{ "name": "canary", "port": 80, "weight": 1 }],
-    });
-    assert_eq!(rules, [expected]);
-}
-
-#[test]
-fn on_a_grpc_route_a_mirror_cannot_match_an_http_path() {
-    let path = RouteMatch { path: Some(exact("/a")), ..RouteMatch::default() };
-
-    let blocked = planned_on_grpc(mirror(None, vec![path])).unwrap_err();
-
-    let told =
-        "spec.rules[0].matches[0].path: managed route \"copy\": a rule of a GRPCRoute cannot match its HTTP path";
-    assert_eq!(
-        (blocked.reason, blocked.message),
-        (ConditionReason::ManagedRouteConflict, format!("HTTPRoute \"web\": {told}"))
-    );
 }
